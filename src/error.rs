@@ -1,0 +1,322 @@
+//! Errors with codes and fields, and the diagnostics that show them.
+//!
+//! A user's fault is an [`Error`]; our own fault is an `expect` that says why it cannot happen. The message says what was
+//! wrong with which values, the help says what to type. Lower case, no full stop, values in backticks.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The result of everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, with the values that were involved. Each variant has one code.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A flag, a setting or a command that cannot be used as given.
+    #[error("{message}")]
+    Usage {
+        /// What was wrong with which flag.
+        message: String,
+    },
+    /// A libtorch operator refused its input.
+    #[error("{op}: {message}")]
+    Torch {
+        /// The operator's name, as in PyTorch.
+        op: String,
+        /// libtorch's message, without the C++ trace.
+        message: String,
+    },
+    /// A value of the wrong type, shape or range handed to one of our functions.
+    #[error("{op}: {message}")]
+    Value {
+        /// The function.
+        op: String,
+        /// What it expected and what it got.
+        message: String,
+    },
+    /// Not enough memory on a device.
+    #[error("{op}: out of memory: {message}")]
+    OutOfMemory {
+        /// The operator's name.
+        op: String,
+        /// How much was asked for.
+        message: String,
+    },
+    /// A device that was asked for and is not there.
+    #[error("device `{device}` is not available: {message}")]
+    Device {
+        /// As it was written on the command line.
+        device: String,
+        /// Why not.
+        message: String,
+    },
+    /// The operating system refused a file operation.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// `read`, `write`, `create`, ...
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's own words.
+        source: std::io::Error,
+    },
+    /// A file whose content is not what it should be.
+    #[error("`{}`: {message}", path.display())]
+    Data {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Weights that do not belong to the model they are loaded into.
+    #[error("{message}")]
+    Weights {
+        /// Which keys are missing, unexpected or of another shape.
+        message: String,
+    },
+    /// A script that does not parse, pass the lint or run.
+    #[error("{}", .0.message)]
+    Script(Box<Diagnostic>),
+    /// A training run that cannot go on: a non-finite loss, a broken checkpoint.
+    #[error("{message}")]
+    Run {
+        /// What happened at which step.
+        message: String,
+    },
+    /// A path that the script may not read or write.
+    #[error("{message}")]
+    Permission {
+        /// The path and the flag that would allow it.
+        message: String,
+    },
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// An error with its code, an optional remedy, and what was being done.
+pub struct Error {
+    kind: Box<ErrorKind>,
+    help: Option<String>,
+    context: Vec<String>,
+}
+
+impl Error {
+    /// Wraps a kind without help or context.
+    pub fn new(kind: ErrorKind) -> Self {
+        Error { kind: Box::new(kind), help: None, context: Vec::new() }
+    }
+
+    /// A flag or setting that cannot be used: exit code 2.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage { message: message.into() })
+    }
+
+    /// A wrong value handed to the function `op`.
+    pub fn value(op: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Value { op: op.into(), message: message.into() })
+    }
+
+    /// A failed file operation; `action` is the verb (`read`, `write`, `create`, `open`, `list`, `rename`).
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io { action, path: path.as_ref().to_owned(), source })
+    }
+
+    /// A file whose content is wrong.
+    pub fn data(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Data { path: path.as_ref().to_owned(), message: message.into() })
+    }
+
+    /// Weights that do not fit their model.
+    pub fn weights(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Weights { message: message.into() })
+    }
+
+    /// A run that cannot go on.
+    pub fn run(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Run { message: message.into() })
+    }
+
+    /// A libtorch operator's refusal.
+    pub fn torch(op: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Torch { op: op.into(), message: message.into() })
+    }
+
+    /// A script error with its place.
+    pub fn script(diagnostic: Diagnostic) -> Self {
+        Self::new(ErrorKind::Script(Box::new(diagnostic)))
+    }
+
+    /// Ctrl-C or SIGTERM.
+    pub fn interrupted() -> Self {
+        Self::new(ErrorKind::Interrupted)
+    }
+
+    /// Adds the remedy: what the user can type.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.get_or_insert_with(|| help.into());
+        self
+    }
+
+    /// Adds what was being done; the outermost goes first in the message.
+    #[must_use]
+    pub fn context(mut self, context: impl Into<String>) -> Self {
+        self.context.push(context.into());
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The remedy, if one is known.
+    pub fn help_text(&self) -> Option<&str> {
+        match (&self.help, &*self.kind) {
+            (Some(h), _) => Some(h),
+            (None, ErrorKind::Script(d)) => d.help.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether this is Ctrl-C or SIGTERM, which no `catch` may hold up.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(*self.kind, ErrorKind::Interrupted)
+    }
+
+    /// The stable code, as printed in `error[E0201]`.
+    pub fn code(&self) -> &'static str {
+        match &*self.kind {
+            ErrorKind::Usage { .. } => "E0101",
+            ErrorKind::Torch { .. } => "E0201",
+            ErrorKind::Value { .. } => "E0202",
+            ErrorKind::OutOfMemory { .. } => "E0203",
+            ErrorKind::Device { .. } => "E0204",
+            ErrorKind::Io { .. } => "E0301",
+            ErrorKind::Data { .. } => "E0302",
+            ErrorKind::Weights { .. } => "E0401",
+            ErrorKind::Script(d) => d.code,
+            ErrorKind::Run { .. } => "E0601",
+            ErrorKind::Permission { .. } => "E0701",
+            ErrorKind::Interrupted => "E0901",
+        }
+    }
+
+    /// The process's exit code: 1 script or run failed, 2 usage, 130 interrupted.
+    pub fn exit_code(&self) -> i32 {
+        match &*self.kind {
+            ErrorKind::Usage { .. } => 2,
+            ErrorKind::Interrupted => 130,
+            _ => 1,
+        }
+    }
+
+    /// The error as a user sees it: code, message, source line with caret where there is one, help.
+    pub fn render(&self, color: bool) -> String {
+        if let ErrorKind::Script(d) = &*self.kind {
+            return d.render(color);
+        }
+        Diagnostic { help: self.help.clone(), ..Diagnostic::plain(self.code(), self.to_string()) }.render(color)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.context.iter().rev() {
+            write!(f, "{c}: ")?;
+        }
+        write!(f, "{}", self.kind)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.render(false))
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A place in a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The script's name as the user knows it.
+    pub file: String,
+    /// Its whole text, for the source line.
+    pub source: std::sync::Arc<str>,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// In characters; at least 1.
+    pub width: usize,
+    /// What this place has to do with the error.
+    pub text: String,
+}
+
+/// A message with the source lines it speaks of: the failing place first, then its callers.
+#[derive(Debug, Clone)]
+pub struct Diagnostic {
+    /// The stable code.
+    pub code: &'static str,
+    /// What went wrong.
+    pub message: String,
+    /// The failing place, then each caller outwards.
+    pub labels: Vec<Label>,
+    /// What to type.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A message without a place.
+    pub fn plain(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic { code, message: message.into(), labels: Vec::new(), help: None }
+    }
+
+    /// The text that goes to the terminal.
+    pub fn render(&self, color: bool) -> String {
+        use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+        let title = Level::ERROR.primary_title(self.message.as_str()).id(self.code);
+        let mut group = annotate_snippets::Group::with_title(title);
+        for (i, l) in self.labels.iter().enumerate() {
+            let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            group =
+                group.element(Snippet::source(&*l.source).path(l.file.as_str()).line_start(1).annotation(kind.span(l.span()).label(l.text.as_str())));
+        }
+        if let Some(h) = &self.help {
+            group = group.element(Level::HELP.message(h.as_str()));
+        }
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+}
+
+impl Label {
+    /// The byte range of this place in its source.
+    fn span(&self) -> std::ops::Range<usize> {
+        let mut start = 0;
+        for (i, line) in self.source.split_inclusive('\n').enumerate() {
+            if i + 1 == self.line {
+                let text = line.trim_end_matches(['\n', '\r']);
+                let at = |n: usize| text.char_indices().nth(n).map_or(text.len(), |(b, _)| b);
+                let (a, b) = (at(self.column.saturating_sub(1)), at(self.column.saturating_sub(1) + self.width.max(1)));
+                return start + a..start + b;
+            }
+            start += line.len();
+        }
+        self.source.len()..self.source.len()
+    }
+}
+
+/// The nearest of `known` to `name`, if it is near enough to be what was meant.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = 1 + name.chars().count() / 3;
+    known.into_iter().map(|k| (strsim::damerau_levenshtein(name, k), k)).filter(|(d, _)| *d <= limit).min_by_key(|(d, _)| *d).map(|(_, k)| k)
+}
+
+/// ``, did you mean `x`?`` or nothing.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or(String::new(), |k| format!(", did you mean `{k}`?"))
+}

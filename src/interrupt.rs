@@ -1,0 +1,52 @@
+//! Ctrl-C and SIGTERM: one flag that every long call polls.
+
+use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+static STOP: AtomicBool = AtomicBool::new(false);
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+/// Catches SIGINT and SIGTERM from now on: the first asks everything to save and stop, the second ends the process at once.
+///
+/// # Errors
+/// `E0301` when the system refuses the handler.
+pub fn install() -> Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(|e| Error::io("open", "signals", e))?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            STOP.store(true, Ordering::SeqCst);
+            if SIGNALS.fetch_add(1, Ordering::SeqCst) == 0 {
+                eprintln!("\nstopping after this step; once more to stop at once");
+            } else {
+                // The user does not want to wait: whatever is being written is under a temporary name.
+                signal_hook::low_level::exit(128 + signal);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Whether something asked to stop.
+pub fn requested() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// Asks everything to stop, as Ctrl-C does.
+pub fn request() {
+    STOP.store(true, Ordering::SeqCst);
+}
+
+/// Forgets the request: the REPL's next line runs again.
+pub fn clear() {
+    STOP.store(false, Ordering::SeqCst);
+    SIGNALS.store(0, Ordering::SeqCst);
+}
+
+/// Fails when something asked to stop: for loops in long calls.
+///
+/// # Errors
+/// `E0901`.
+pub fn check() -> Result<()> {
+    if requested() { Err(Error::interrupted()) } else { Ok(()) }
+}

@@ -1,0 +1,89 @@
+//! Progress with rate and ETA: a bar on a terminal, one line now and then otherwise. Never both.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// The progress of one long call.
+pub struct Progress {
+    bar: ProgressBar,
+    terminal: bool,
+    label: String,
+    total: u64,
+    done: u64,
+    start: Instant,
+    first: u64,
+    last_line: Instant,
+    every: Duration,
+}
+
+impl Progress {
+    /// Starts at `first` of `total` things, say `images`.
+    pub fn new(label: impl Into<String>, unit: &str, first: u64, total: u64) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let label = label.into();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(total), target).with_position(first);
+        let template = format!("  {{prefix}}  {{bar:24}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  eta {{eta}}  {{msg}}");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(label.clone());
+        let now = Instant::now();
+        Progress { bar, terminal, label, total, done: first, start: now, first, last_line: now, every: Duration::from_secs(10) }
+    }
+
+    /// Says that `done` things are ready, with a remark such as the last metrics.
+    pub fn set(&mut self, done: u64, message: &str) {
+        self.done = done;
+        self.bar.set_position(done);
+        self.bar.set_message(message.to_owned());
+        if !self.terminal && self.last_line.elapsed() >= self.every {
+            self.last_line = Instant::now();
+            self.line(message);
+        }
+    }
+
+    /// Things a second since the start.
+    pub fn rate(&self) -> f64 {
+        (self.done - self.first) as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    /// Seconds until the end at the present rate.
+    pub fn eta(&self) -> Option<f64> {
+        let rate = self.rate();
+        (rate > 0.0).then(|| self.total.saturating_sub(self.done) as f64 / rate)
+    }
+
+    /// Prints a line without disturbing the bar.
+    pub fn println(&self, line: &str) {
+        if self.terminal {
+            self.bar.suspend(|| eprintln!("{line}"));
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
+    fn line(&self, message: &str) {
+        let eta = self.eta().map_or(String::new(), |s| format!("  eta {}", human(s)));
+        eprintln!("  {}  {}/{}  {:.1}/s{eta}  {message}", self.label, self.done, self.total, self.rate());
+    }
+
+    /// Takes the bar away; without a terminal, prints the last line.
+    pub fn finish(&mut self, message: &str) {
+        self.bar.finish_and_clear();
+        if !self.terminal && !message.is_empty() {
+            self.line(message);
+        }
+    }
+}
+
+/// `1h 02m`, `3m 20s`, `12s`.
+pub fn human(seconds: f64) -> String {
+    let s = seconds.max(0.0).round() as u64;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3600 => format!("{}m {:02}s", s / 60, s % 60),
+        _ => format!("{}h {:02}m", s / 3600, s % 3600 / 60),
+    }
+}

@@ -1,0 +1,3 @@
+//! What scripts can call: one file for each namespace. Thin: convert, call down, convert back.
+
+pub mod f;

@@ -1,0 +1,41 @@
+//! The only place that names `tch`: the tensor, its dtype and device, and the C++ bridge.
+//!
+//! Every operation is fallible and returns our [`Error`], so no script input can panic.
+
+pub mod bridge;
+mod device;
+mod dtype;
+mod ops;
+mod tensor;
+
+pub use device::{
+    Device, cuda_is_available, default_device, device_name, num_threads, parse_device, set_default_device, set_num_threads, synchronize,
+};
+pub use dtype::{DType, dtype_name, parse_dtype};
+pub use tensor::{Operand, Tensor, no_grad};
+
+use crate::error::{Error, ErrorKind};
+
+/// Turns a libtorch error into ours: without the C++ trace, with the operator and the shapes of its inputs.
+pub(crate) fn refused(op: &str, inputs: &[&Tensor], e: tch::TchError) -> Error {
+    let text = match &e {
+        tch::TchError::Torch(m) | tch::TchError::Kind(m) | tch::TchError::Shape(m) | tch::TchError::Convert(m) => m.clone(),
+        other => other.to_string(),
+    };
+    from_message(op, inputs, &text)
+}
+
+/// The same for a bare message, as the bridge hands it over.
+pub(crate) fn from_message(op: &str, inputs: &[&Tensor], text: &str) -> Error {
+    let text = text.split("\nException raised from").next().unwrap_or(text).trim();
+    let mut message = text.replace('\n', " ");
+    if !inputs.is_empty() {
+        let shapes: Vec<String> = inputs.iter().map(|t| t.describe()).collect();
+        message = format!("{message} (got {})", shapes.join(", "));
+    }
+    let op = op.to_owned();
+    if text.contains("out of memory") || text.contains("can't allocate memory") || text.contains("not enough memory") {
+        return Error::new(ErrorKind::OutOfMemory { op, message }).help("lower the batch size or the resolution");
+    }
+    Error::new(ErrorKind::Torch { op, message })
+}

@@ -1,0 +1,342 @@
+//! The tensor: a handle to libtorch's, with fallible operations only. Cloning shares the storage.
+
+use super::{DType, Device, device_name, dtype_name, refused};
+use crate::error::{Error, Result};
+
+/// A handle to a libtorch tensor. `clone` shares the data; [`Tensor::copy`] copies it.
+pub struct Tensor(pub(crate) tch::Tensor);
+
+impl Clone for Tensor {
+    fn clone(&self) -> Self {
+        Tensor(self.0.shallow_clone())
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tensor{}", self.describe())
+    }
+}
+
+/// The other side of a binary operation: a tensor or a number.
+pub enum Operand<'a> {
+    /// A tensor; shapes broadcast.
+    Tensor(&'a Tensor),
+    /// A float, which turns an integer tensor into a float one.
+    Float(f64),
+    /// An integer, which keeps the tensor's dtype.
+    Int(i64),
+}
+
+impl<'a> From<&'a Tensor> for Operand<'a> {
+    fn from(t: &'a Tensor) -> Self {
+        Operand::Tensor(t)
+    }
+}
+impl From<f64> for Operand<'_> {
+    fn from(x: f64) -> Self {
+        Operand::Float(x)
+    }
+}
+impl From<i64> for Operand<'_> {
+    fn from(x: i64) -> Self {
+        Operand::Int(x)
+    }
+}
+
+impl Operand<'_> {
+    /// The number as libtorch's scalar; `None` for a tensor.
+    pub(crate) fn scalar(&self) -> Option<tch::Scalar> {
+        match self {
+            Operand::Tensor(_) => None,
+            Operand::Float(x) => Some((*x).into()),
+            Operand::Int(x) => Some((*x).into()),
+        }
+    }
+}
+
+/// Runs `f` without recording gradients.
+pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
+    let _guard = tch::no_grad_guard();
+    f()
+}
+
+impl Tensor {
+    /// Takes over a `tch` tensor: for hosts that register operators of their own.
+    pub fn from_tch(t: tch::Tensor) -> Self {
+        Tensor(t)
+    }
+
+    /// The `tch` tensor behind this handle.
+    pub fn as_tch(&self) -> &tch::Tensor {
+        &self.0
+    }
+
+    /// `[2, 3] f32`, with the device where it is not the CPU: for messages.
+    pub fn describe(&self) -> String {
+        if !self.0.defined() {
+            return "undefined".into();
+        }
+        let device = match self.device() {
+            Device::Cpu => String::new(),
+            d => format!(" {}", device_name(d)),
+        };
+        format!("{:?} {}{device}", self.shape(), dtype_name(self.dtype()))
+    }
+
+    // ---- what it is
+
+    /// The sizes of all dimensions.
+    pub fn shape(&self) -> Vec<i64> {
+        self.0.size()
+    }
+
+    /// The size of dimension `dim`; negative counts from the end.
+    ///
+    /// # Errors
+    /// `E0202` when there is no such dimension.
+    pub fn size(&self, dim: i64) -> Result<i64> {
+        let shape = self.shape();
+        let at = if dim < 0 { dim + shape.len() as i64 } else { dim };
+        usize::try_from(at)
+            .ok()
+            .and_then(|i| shape.get(i).copied())
+            .ok_or_else(|| Error::value("size", format!("dimension {dim} of a tensor {shape:?}")))
+    }
+
+    /// `[B, C, H, W]` of a batch of maps.
+    ///
+    /// # Errors
+    /// `E0202` for another rank.
+    pub fn size4(&self) -> Result<(i64, i64, i64, i64)> {
+        match *self.shape() {
+            [b, c, h, w] => Ok((b, c, h, w)),
+            ref s => Err(Error::value("shape", format!("expected [B, C, H, W], got {s:?}"))),
+        }
+    }
+
+    /// `[B, N, D]` of a batch of tokens.
+    ///
+    /// # Errors
+    /// `E0202` for another rank.
+    pub fn size3(&self) -> Result<(i64, i64, i64)> {
+        match *self.shape() {
+            [b, n, d] => Ok((b, n, d)),
+            ref s => Err(Error::value("shape", format!("expected [B, N, D], got {s:?}"))),
+        }
+    }
+
+    /// The number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.0.dim()
+    }
+
+    /// The number of elements.
+    pub fn numel(&self) -> usize {
+        self.0.numel()
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.0.kind()
+    }
+
+    /// Where the data lies.
+    pub fn device(&self) -> Device {
+        self.0.device()
+    }
+
+    /// Whether the dtype is f16, bf16, f32 or f64.
+    pub fn is_float(&self) -> bool {
+        matches!(self.dtype(), DType::Half | DType::BFloat16 | DType::Float | DType::Double)
+    }
+
+    /// Whether gradients are recorded for it.
+    pub fn requires_grad(&self) -> bool {
+        self.0.requires_grad()
+    }
+
+    /// Whether both handles are the same tensor.
+    pub fn is_same(&self, other: &Tensor) -> bool {
+        self.0.defined() && other.0.defined() && self.numel() > 0 && self.0.data_ptr() == other.0.data_ptr() && self.shape() == other.shape()
+    }
+
+    // ---- from and to Rust
+
+    /// A CPU tensor of the slice's dtype: `[len]`.
+    pub fn from_slice<T: tch::kind::Element>(data: &[T]) -> Result<Tensor> {
+        tch::Tensor::f_from_slice(data).map(Tensor).map_err(|e| refused("tensor", &[], e))
+    }
+
+    /// A CPU tensor of that shape from the slice's elements in row-major order.
+    ///
+    /// # Errors
+    /// `E0201` when the count does not fit.
+    pub fn from_vec<T: tch::kind::Element>(data: &[T], shape: &[i64]) -> Result<Tensor> {
+        Self::from_slice(data)?.view(shape)
+    }
+
+    /// A CPU tensor from raw little-endian bytes, as in safetensors.
+    ///
+    /// # Errors
+    /// `E0201` when the byte count does not fit.
+    pub fn from_bytes(data: &[u8], shape: &[i64], dtype: DType) -> Result<Tensor> {
+        let want = shape.iter().try_fold(dtype.elt_size_in_bytes(), |n, &d| usize::try_from(d).ok().and_then(|d| n.checked_mul(d)));
+        if want != Some(data.len()) {
+            return Err(Error::torch("tensor", format!("{} bytes for {shape:?} {}", data.len(), dtype_name(dtype))));
+        }
+        tch::Tensor::f_from_data_size(data, shape, dtype).map(Tensor).map_err(|e| refused("tensor", &[], e))
+    }
+
+    /// All elements in row-major order, converted to f64.
+    pub fn to_vec_f64(&self) -> Result<Vec<f64>> {
+        let t = self.detach()?.to_device(Device::Cpu)?.to_dtype(DType::Double)?.contiguous()?;
+        let mut out = vec![0f64; t.numel()];
+        t.0.f_copy_data(&mut out, t.numel()).map_err(|e| refused("to_vec", &[self], e))?;
+        Ok(out)
+    }
+
+    /// All elements in row-major order, converted to f32.
+    pub fn to_vec_f32(&self) -> Result<Vec<f32>> {
+        let t = self.detach()?.to_device(Device::Cpu)?.to_dtype(DType::Float)?.contiguous()?;
+        let mut out = vec![0f32; t.numel()];
+        t.0.f_copy_data(&mut out, t.numel()).map_err(|e| refused("to_vec", &[self], e))?;
+        Ok(out)
+    }
+
+    /// All elements in row-major order, converted to i64.
+    pub fn to_vec_i64(&self) -> Result<Vec<i64>> {
+        let t = self.detach()?.to_device(Device::Cpu)?.to_dtype(DType::Int64)?.contiguous()?;
+        let mut out = vec![0i64; t.numel()];
+        t.0.f_copy_data(&mut out, t.numel()).map_err(|e| refused("to_vec", &[self], e))?;
+        Ok(out)
+    }
+
+    /// The raw little-endian bytes in row-major order, in the tensor's own dtype.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let t = self.detach()?.to_device(Device::Cpu)?.contiguous()?;
+        let mut out = vec![0u8; t.numel() * t.dtype().elt_size_in_bytes()];
+        t.0.f_copy_data_u8(&mut out, t.numel()).map_err(|e| refused("to_bytes", &[self], e))?;
+        Ok(out)
+    }
+
+    /// The only element as f64.
+    ///
+    /// # Errors
+    /// `E0202` when there is more than one.
+    pub fn item(&self) -> Result<f64> {
+        if self.numel() != 1 {
+            return Err(Error::value("item", format!("a tensor with one element is needed, got {}", self.describe()))
+                .help("`.to_array()` gives all of them; `.mean()` or `x[i]` reduces to one"));
+        }
+        Ok(self.to_vec_f64()?[0])
+    }
+
+    // ---- gradients
+
+    /// Marks it as a leaf whose gradient is wanted, in place.
+    pub fn requires_grad_(&self, on: bool) -> Result<Tensor> {
+        if on && !self.is_float() {
+            return Err(Error::torch("requires_grad_", format!("only float tensors have gradients, got {}", self.describe())));
+        }
+        self.0.shallow_clone().f_requires_grad_(on).map(Tensor).map_err(|e| refused("requires_grad_", &[self], e))
+    }
+
+    /// Gradients of this scalar with respect to every leaf, added to their `grad`.
+    pub fn backward(&self) -> Result<()> {
+        if self.numel() != 1 {
+            return Err(Error::torch("backward", format!("gradients need a scalar, got {}", self.describe()))
+                .help("reduce it first: `loss.mean().backward()`"));
+        }
+        self.0.f_backward().map_err(|e| refused("backward", &[self], e))
+    }
+
+    /// The gradient, if one was computed.
+    pub fn grad(&self) -> Result<Option<Tensor>> {
+        let g = self.0.f_grad().map_err(|e| refused("grad", &[self], e))?;
+        Ok(g.defined().then_some(Tensor(g)))
+    }
+
+    /// Gradients of `outputs` with respect to `inputs`, without touching any `grad`.
+    pub fn grads_of(outputs: &[&Tensor], inputs: &[&Tensor], keep_graph: bool, create_graph: bool) -> Result<Vec<Tensor>> {
+        let out: Vec<&tch::Tensor> = outputs.iter().map(|t| &t.0).collect();
+        let inp: Vec<&tch::Tensor> = inputs.iter().map(|t| &t.0).collect();
+        tch::Tensor::f_run_backward(&out, &inp, keep_graph, create_graph)
+            .map(|v| v.into_iter().map(Tensor).collect())
+            .map_err(|e| refused("grad", outputs, e))
+    }
+
+    /// Drops the gradient.
+    pub fn zero_grad(&self) -> Result<()> {
+        if let Some(g) = self.grad()? {
+            g.detach()?.zero_()?;
+        }
+        Ok(())
+    }
+
+    /// Shares the data, without history.
+    pub fn detach(&self) -> Result<Tensor> {
+        self.0.f_detach().map(Tensor).map_err(|e| refused("detach", &[self], e))
+    }
+
+    /// Replaces what this handle and all its clones see: shape, dtype and device may differ.
+    pub fn set_data(&self, new: &Tensor) -> Result<()> {
+        self.0.shallow_clone().f_set_data(&new.0).map_err(|e| refused("set_data", &[self, new], e))
+    }
+
+    // ---- in place (on the shared storage)
+
+    /// Overwrites the elements with those of `src`, converting dtype and device; shapes broadcast.
+    pub fn copy_(&self, src: &Tensor) -> Result<Tensor> {
+        let mut t = self.0.shallow_clone();
+        t.f_copy_(&src.0).map_err(|e| refused("copy_", &[self, src], e))?;
+        Ok(Tensor(t))
+    }
+
+    /// Sets every element to `value`.
+    pub fn fill_(&self, value: f64) -> Result<Tensor> {
+        self.0.shallow_clone().f_fill_(value).map(Tensor).map_err(|e| refused("fill_", &[self], e))
+    }
+
+    /// Sets every element to zero.
+    pub fn zero_(&self) -> Result<Tensor> {
+        self.0.shallow_clone().f_zero_().map(Tensor).map_err(|e| refused("zero_", &[self], e))
+    }
+
+    /// Draws every element from N(mean, std).
+    pub fn normal_(&self, mean: f64, std: f64) -> Result<Tensor> {
+        self.0.shallow_clone().f_normal_(mean, std).map(Tensor).map_err(|e| refused("normal_", &[self], e))
+    }
+
+    /// Draws every element from U(lo, hi).
+    pub fn uniform_(&self, lo: f64, hi: f64) -> Result<Tensor> {
+        self.0.shallow_clone().f_uniform_(lo, hi).map(Tensor).map_err(|e| refused("uniform_", &[self], e))
+    }
+
+    /// `self + weight * (end - self)`.
+    pub fn lerp_(&self, end: &Tensor, weight: f64) -> Result<Tensor> {
+        self.0.shallow_clone().f_lerp_(&end.0, weight).map(Tensor).map_err(|e| refused("lerp_", &[self, end], e))
+    }
+
+    /// Adds in place.
+    pub fn add_<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
+        let (mut t, other) = (self.0.shallow_clone(), other.into());
+        match &other {
+            Operand::Tensor(o) => t.f_add_(&o.0).map_err(|e| refused("add_", &[self, o], e)),
+            Operand::Float(x) => t.f_add_scalar_(*x).map_err(|e| refused("add_", &[self], e)),
+            Operand::Int(x) => t.f_add_scalar_(*x).map_err(|e| refused("add_", &[self], e)),
+        }
+        .map(Tensor)
+    }
+
+    /// Multiplies in place.
+    pub fn mul_<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
+        let (mut t, other) = (self.0.shallow_clone(), other.into());
+        match &other {
+            Operand::Tensor(o) => t.f_mul_(&o.0).map_err(|e| refused("mul_", &[self, o], e)),
+            Operand::Float(x) => t.f_mul_scalar_(*x).map_err(|e| refused("mul_", &[self], e)),
+            Operand::Int(x) => t.f_mul_scalar_(*x).map_err(|e| refused("mul_", &[self], e)),
+        }
+        .map(Tensor)
+    }
+}
