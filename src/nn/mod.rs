@@ -5,9 +5,14 @@
 //! work in place on the tensors, so that every handle to them (an optimizer's, an EMA's) stays valid.
 
 mod init;
+pub mod layers;
+mod load;
 mod module;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use init::Init;
-pub use module::{Forward, LoadReport, Module, State};
-pub use store::{Entry, Mode, Path, Store};
+pub use load::LoadReport;
+pub use module::{Built, Forward, GroupForward, Module, State};
+pub use store::{Entry, Mode, Path, Store, Switch};

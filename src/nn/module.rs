@@ -1,16 +1,18 @@
 //! The module handle: one network, whether written in Rust or put together in a script.
 
-use super::{Entry, Store};
-use crate::error::{Error, Result, did_you_mean};
+use super::{Entry, Path, Store};
+use crate::error::{Error, Result};
 use crate::torch::{DType, Device, Tensor, no_grad};
 use indexmap::IndexMap;
+use std::any::Any;
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 /// Names and tensors, in order.
 pub type State = IndexMap<String, Tensor>;
 
-/// What a module computes from its inputs.
+/// What a layer computes from its inputs.
 pub trait Forward {
     /// One output from one or more inputs.
     ///
@@ -25,6 +27,30 @@ impl<F: Fn(&[Tensor]) -> Result<Tensor>> Forward for F {
     }
 }
 
+/// What a group computes: it gets the group itself, so that a copy of the group uses its own parts.
+pub type GroupForward = Rc<dyn Fn(&Module, &[Tensor]) -> Result<Tensor>>;
+
+/// A network as its constructor makes it: see [`Module::build`].
+pub struct Built {
+    forward: Option<Rc<dyn Forward>>,
+    model: Rc<dyn Any>,
+}
+
+impl Built {
+    /// A layer: something with one forward function.
+    pub fn layer<T: Forward + 'static>(layer: T) -> Self {
+        let layer = Rc::new(layer);
+        Built { forward: Some(layer.clone()), model: layer }
+    }
+
+    /// A model with methods of its own, reached by [`Module::model`].
+    pub fn model<T: 'static>(model: T) -> Self {
+        Built { forward: None, model: Rc::new(model) }
+    }
+}
+
+type Build = Rc<dyn Fn(&Path) -> Result<Built>>;
+
 /// A shared handle to a network: its parameters, its children and what it computes.
 #[derive(Clone)]
 pub struct Module(Rc<Inner>);
@@ -32,37 +58,46 @@ pub struct Module(Rc<Inner>);
 struct Inner {
     kind: String,
     store: Store,
+    source: Source,
     children: RefCell<IndexMap<String, Module>>,
-    forward: RefCell<Option<Rc<dyn Forward>>>,
+    attributes: RefCell<IndexMap<String, Rc<dyn Any>>>,
 }
 
-/// What loading a state left out.
-#[derive(Debug, Default, Clone)]
-pub struct LoadReport {
-    /// Names of the module that the state lacks.
-    pub missing: Vec<String>,
-    /// Names of the state that the module lacks.
-    pub unexpected: Vec<String>,
-    /// Names whose shapes differ: `(name, the module's, the state's)`.
-    pub mismatched: Vec<(String, Vec<i64>, Vec<i64>)>,
+/// Where a module's behaviour comes from, and how another one like it is made.
+enum Source {
+    Built { built: Built, build: Build },
+    Group { forward: RefCell<Option<GroupForward>> },
 }
 
-impl LoadReport {
-    /// Whether every name matched.
-    pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} parameters)", self.kind(), self.count())
     }
 }
 
 impl Module {
-    /// A module over a store of parameters. `kind` is its name for people: `linear`, `vae f16d32`.
-    pub fn new(kind: impl Into<String>, store: Store, forward: Option<Rc<dyn Forward>>) -> Self {
-        Module(Rc::new(Inner { kind: kind.into(), store, children: RefCell::default(), forward: RefCell::new(forward) }))
+    /// A network whose parameters `build` registers under the path it gets. `build` runs once more for every
+    /// [`Module::deep_copy`], so it must make the same network each time. `kind` is its name for people: `linear`, `vae f16d32`.
+    ///
+    /// # Errors
+    /// Whatever `build` returns.
+    pub fn build(kind: impl Into<String>, device: Device, build: impl Fn(&Path) -> Result<Built> + 'static) -> Result<Self> {
+        let store = Store::new();
+        let built = build(&store.root(device))?;
+        Ok(Self::assemble(kind.into(), store, Source::Built { built, build: Rc::new(build) }))
     }
 
     /// An empty named container, to which a script adds modules and parameters.
     pub fn group() -> Self {
-        Self::new("group", Store::new(), None)
+        Self::group_of("group")
+    }
+
+    pub(super) fn group_of(kind: &str) -> Self {
+        Self::assemble(kind.to_owned(), Store::new(), Source::Group { forward: RefCell::default() })
+    }
+
+    fn assemble(kind: String, store: Store, source: Source) -> Self {
+        Module(Rc::new(Inner { kind, store, source, children: RefCell::default(), attributes: RefCell::default() }))
     }
 
     /// Its name for people.
@@ -70,25 +105,95 @@ impl Module {
         &self.0.kind
     }
 
+    /// Whether a script may add parts to it.
+    pub fn is_group(&self) -> bool {
+        matches!(self.0.source, Source::Group { .. })
+    }
+
+    /// The Rust struct behind it: `module.model::<AutoencoderKl>()`, or `None` when it is something else.
+    pub fn model<T: 'static>(&self) -> Option<Rc<T>> {
+        match &self.0.source {
+            Source::Built { built, .. } => built.model.clone().downcast().ok(),
+            Source::Group { .. } => None,
+        }
+    }
+
     /// Its own parameters, without those of its children.
     pub fn store(&self) -> &Store {
         &self.0.store
     }
 
-    /// Adds or replaces a child.
+    /// Whether both handles are the same network.
+    pub fn is_same(&self, other: &Module) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    // ---- groups
+
+    fn check_part(&self, name: &str) -> Result<()> {
+        if !self.is_group() {
+            return Err(
+                Error::value(self.kind(), format!("`{name}` cannot be added to it")).help("put it into a group: `let g = nn::group(); g.body = m;`")
+            );
+        }
+        if name.is_empty() || name.contains('.') {
+            return Err(Error::value(self.kind(), format!("`{name}` is no name for a part: it must not be empty or hold a dot")));
+        }
+        Ok(())
+    }
+
+    /// Adds or replaces a child of a group.
     ///
     /// # Errors
-    /// `E0202` when the child holds this module: the tree would have a cycle.
+    /// `E0202` when this is not a group, or when the child holds this module: the tree would have a cycle.
     pub fn set_child(&self, name: &str, child: Module) -> Result<()> {
+        self.check_part(name)?;
         if child.holds(self) {
             return Err(Error::value("group", format!("`{name}` would make the module part of itself")));
         }
+        self.0.store.remove(name);
+        self.0.attributes.borrow_mut().shift_remove(name);
         self.0.children.borrow_mut().insert(name.to_owned(), child);
         Ok(())
     }
 
-    fn holds(&self, other: &Module) -> bool {
-        Rc::ptr_eq(&self.0, &other.0) || self.0.children.borrow().values().any(|c| c.holds(other))
+    /// Adds or replaces a group's own parameter, or its own buffer: a tensor that is saved but not trained.
+    ///
+    /// # Errors
+    /// `E0202` when this is not a group, or when a parameter is the result of a computation.
+    pub fn set_param(&self, name: &str, tensor: Tensor, buffer: bool) -> Result<()> {
+        self.check_part(name)?;
+        if !buffer && !tensor.is_leaf() {
+            let message = format!("`{name}` is the result of a computation, so it would get no gradient");
+            return Err(Error::value("group", message).help("`nn::parameter(x.detach())` makes it a parameter"));
+        }
+        self.0.children.borrow_mut().shift_remove(name);
+        self.0.attributes.borrow_mut().shift_remove(name);
+        self.0.store.insert(Entry { name: name.to_owned(), tensor, buffer, persistent: true });
+        Ok(())
+    }
+
+    /// Keeps a value that is neither module nor tensor with a group: a size, a forward function of the host's own kind.
+    /// Copies of the group share it; it is not saved.
+    ///
+    /// # Errors
+    /// `E0202` when this is not a group.
+    pub fn set_attribute(&self, name: &str, value: Rc<dyn Any>) -> Result<()> {
+        self.check_part(name)?;
+        self.0.store.remove(name);
+        self.0.children.borrow_mut().shift_remove(name);
+        self.0.attributes.borrow_mut().insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// The value kept under that name, if it is of that type.
+    pub fn attribute<T: 'static>(&self, name: &str) -> Option<Rc<T>> {
+        self.0.attributes.borrow().get(name).cloned()?.downcast().ok()
+    }
+
+    /// The group's own parameter or buffer of that name.
+    pub fn param(&self, name: &str) -> Option<Tensor> {
+        self.0.store.entries().into_iter().find(|e| e.name == name).map(|e| e.tensor)
     }
 
     /// The child of that name.
@@ -101,9 +206,20 @@ impl Module {
         self.0.children.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
+    fn holds(&self, other: &Module) -> bool {
+        self.is_same(other) || self.0.children.borrow().values().any(|c| c.holds(other))
+    }
+
     /// Says what a group computes.
-    pub fn set_forward(&self, forward: Rc<dyn Forward>) {
-        *self.0.forward.borrow_mut() = Some(forward);
+    ///
+    /// # Errors
+    /// `E0202` when this is not a group: a layer computes what it computes.
+    pub fn set_forward(&self, forward: GroupForward) -> Result<()> {
+        match &self.0.source {
+            Source::Group { forward: slot } => *slot.borrow_mut() = Some(forward),
+            Source::Built { .. } => return Err(Error::value(self.kind(), "its forward function cannot be replaced").help("wrap it in `nn::group()`")),
+        }
+        Ok(())
     }
 
     /// Runs it.
@@ -111,11 +227,19 @@ impl Module {
     /// # Errors
     /// `E0202` for a group without a forward function; otherwise what the layers say.
     pub fn forward(&self, inputs: &[Tensor]) -> Result<Tensor> {
-        let f = self.0.forward.borrow().clone();
-        f.ok_or_else(|| Error::value(self.kind(), "this module has no forward function").help("call its parts: `m.head.forward(x)`"))?.forward(inputs)
+        let missing = || Error::value(self.kind(), "this module has no forward function");
+        match &self.0.source {
+            Source::Built { built, .. } => built.forward.as_ref().ok_or_else(missing)?.forward(inputs),
+            Source::Group { forward } => {
+                let f = forward.borrow().clone();
+                f.ok_or_else(|| missing().help("call its parts, `m.head.forward(x)`, or assign `m.forward = |m, x| ..`"))?(self, inputs)
+            }
+        }
     }
 
-    /// All parameters and buffers, children's names prefixed with `child.`.
+    // ---- parameters
+
+    /// All parameters and buffers in the order of their definition: its own, then each child's with the prefix `child.`.
     pub fn entries(&self) -> Vec<Entry> {
         let mut out = self.0.store.entries();
         for (name, child) in self.0.children.borrow().iter() {
@@ -124,14 +248,19 @@ impl Module {
         out
     }
 
-    /// All parameters, trained or not, without buffers.
+    /// All parameters, trained or not, without buffers. One that is used in two places comes once, under its first name.
     pub fn named_parameters(&self) -> Vec<(String, Tensor)> {
-        self.entries().into_iter().filter(|e| !e.buffer).map(|e| (e.name, e.tensor)).collect()
+        let mut seen = HashSet::new();
+        self.entries()
+            .into_iter()
+            .filter(|e| !e.buffer && (e.tensor.numel() == 0 || seen.insert(e.tensor.id())))
+            .map(|e| (e.name, e.tensor))
+            .collect()
     }
 
     /// The parameters whose gradients are wanted.
     pub fn trainable(&self) -> Vec<Tensor> {
-        self.entries().into_iter().filter(|e| !e.buffer && e.tensor.requires_grad()).map(|e| e.tensor).collect()
+        self.named_parameters().into_iter().map(|(_, t)| t).filter(Tensor::requires_grad).collect()
     }
 
     /// The number of parameter elements, without buffers.
@@ -144,54 +273,6 @@ impl Module {
         self.entries().into_iter().filter(|e| e.persistent).map(|e| (e.name, e.tensor)).collect()
     }
 
-    /// Copies a state dict in. Nothing is changed unless everything fits, or `strict` is off.
-    ///
-    /// # Errors
-    /// `E0401` with the difference: missing, unexpected, and mismatched names.
-    pub fn load_state(&self, state: &State, strict: bool) -> Result<LoadReport> {
-        let own = self.state();
-        let mut report = LoadReport::default();
-        let mut pairs = Vec::new();
-        for (name, to) in &own {
-            match state.get(name) {
-                None => report.missing.push(name.clone()),
-                Some(from) if from.shape() != to.shape() => report.mismatched.push((name.clone(), to.shape(), from.shape())),
-                Some(from) => pairs.push((to, from)),
-            }
-        }
-        report.unexpected = state.keys().filter(|k| !own.contains_key(*k)).cloned().collect();
-        if strict && !report.is_complete() {
-            return Err(self.difference(&report, own.keys().map(String::as_str)));
-        }
-        for (to, from) in pairs {
-            no_grad(|| to.copy_(from))?;
-        }
-        Ok(report)
-    }
-
-    fn difference<'a>(&self, r: &LoadReport, own: impl Iterator<Item = &'a str> + Clone) -> Error {
-        const SHOWN: usize = 6;
-        let list = |names: &[String]| {
-            let more = names.len().saturating_sub(SHOWN);
-            let shown = names.iter().take(SHOWN).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-            if more > 0 { format!("{shown} and {more} more") } else { shown }
-        };
-        let mut parts = Vec::new();
-        if !r.missing.is_empty() {
-            parts.push(format!("{} missing: {}", r.missing.len(), list(&r.missing)));
-        }
-        if !r.unexpected.is_empty() {
-            let near = did_you_mean(&r.unexpected[0], own);
-            parts.push(format!("{} unexpected: {}{near}", r.unexpected.len(), list(&r.unexpected)));
-        }
-        if !r.mismatched.is_empty() {
-            let shown: Vec<String> = r.mismatched.iter().map(|(n, a, b)| format!("{n} is {a:?} here and {b:?} in the file")).collect();
-            parts.push(format!("{} of another shape: {}", shown.len(), list(&shown)));
-        }
-        Error::weights(format!("the weights do not belong to this {}: {}", self.kind(), parts.join("; ")))
-            .help("check the architecture options; `#{strict: false}` loads what fits")
-    }
-
     /// Switches training mode here and in all children.
     pub fn set_training(&self, training: bool) {
         self.0.store.mode().set(training);
@@ -201,6 +282,13 @@ impl Module {
     /// Whether it is in training mode.
     pub fn is_training(&self) -> bool {
         self.0.store.mode().training()
+    }
+
+    /// Turns a switch of that name on or off in every layer that has it: `frozen` keeps a batch norm on its running statistics
+    /// while the rest trains. Gives the number of layers that have it.
+    pub fn set_switch(&self, name: &str, on: bool) -> usize {
+        let own = self.0.store.set_switches(name, on);
+        own + self.0.children.borrow().values().map(|c| c.set_switch(name, on)).sum::<usize>()
     }
 
     /// Switches gradients of all parameters on or off.
@@ -229,5 +317,61 @@ impl Module {
             })?;
         }
         Ok(())
+    }
+
+    // ---- copies
+
+    /// An independent network of the same kind, with copies of all tensors and the same training flags, switches and
+    /// `requires_grad`. Nothing is drawn from the random generator. Parts used twice stay shared in the copy.
+    ///
+    /// # Errors
+    /// `E0201` or `E0203` when libtorch refuses.
+    pub fn deep_copy(&self) -> Result<Module> {
+        self.copy_with(&mut Vec::new(), &mut Vec::new())
+    }
+
+    fn copy_with(&self, done: &mut Vec<(Module, Module)>, tensors: &mut Vec<(Tensor, Tensor)>) -> Result<Module> {
+        if let Some((_, copy)) = done.iter().find(|(from, _)| from.is_same(self)) {
+            return Ok(copy.clone());
+        }
+        let own = &self.0;
+        let copy = match &own.source {
+            Source::Built { build, .. } => {
+                let store = Store::new();
+                let built = build(&store.root_uninitialised(Device::Cpu))?;
+                for (to, from) in store.entries().iter().zip(own.store.entries()) {
+                    to.tensor.requires_grad_(from.tensor.requires_grad())?;
+                    no_grad(|| to.tensor.set_data(&from.tensor.detach()?.copy()?))?;
+                }
+                Self::assemble(own.kind.clone(), store, Source::Built { built, build: build.clone() })
+            }
+            Source::Group { forward } => {
+                let copy = Self::group_of(&own.kind);
+                if let Some(f) = forward.borrow().clone() {
+                    copy.set_forward(f)?;
+                }
+                for e in own.store.entries() {
+                    let known = tensors.iter().find(|(from, _)| from.numel() > 0 && from.id() == e.tensor.id()).map(|(_, to)| to.clone());
+                    let tensor = match known {
+                        Some(t) => t,
+                        None => {
+                            let t = no_grad(|| e.tensor.detach()?.copy())?;
+                            t.requires_grad_(e.tensor.requires_grad())?
+                        }
+                    };
+                    tensors.push((e.tensor.clone(), tensor.clone()));
+                    copy.0.store.insert(Entry { tensor, ..e });
+                }
+                for (name, child) in self.children() {
+                    copy.0.children.borrow_mut().insert(name, child.copy_with(done, tensors)?);
+                }
+                *copy.0.attributes.borrow_mut() = own.attributes.borrow().clone();
+                copy
+            }
+        };
+        copy.0.store.mode().set(self.is_training());
+        copy.0.store.copy_switches(&own.store);
+        done.push((self.clone(), copy.clone()));
+        Ok(copy)
     }
 }

@@ -45,8 +45,12 @@ impl Mode {
 #[derive(Clone, Default)]
 pub struct Store {
     entries: Rc<RefCell<Vec<Entry>>>,
+    switches: Rc<RefCell<Vec<(String, Switch)>>>,
     mode: Mode,
 }
+
+/// An on/off property of one layer, apart from the training mode; off at first.
+pub type Switch = Rc<Cell<bool>>;
 
 impl Store {
     /// Nothing in it, training.
@@ -56,7 +60,12 @@ impl Store {
 
     /// Where a model registers its parameters: f32 on `device`.
     pub fn root(&self, device: Device) -> Path {
-        Path { store: self.clone(), prefix: String::new(), device }
+        Path { store: self.clone(), prefix: String::new(), device, init: true }
+    }
+
+    /// The same without drawing first values, for parameters that are set right after.
+    pub fn root_uninitialised(&self, device: Device) -> Path {
+        Path { init: false, ..self.root(device) }
     }
 
     /// A snapshot of all entries.
@@ -68,6 +77,32 @@ impl Store {
     pub fn mode(&self) -> &Mode {
         &self.mode
     }
+
+    /// Adds an entry, or replaces the one of that name at its place.
+    pub(super) fn insert(&self, entry: Entry) {
+        let mut entries = self.entries.borrow_mut();
+        match entries.iter_mut().find(|e| e.name == entry.name) {
+            Some(old) => *old = entry,
+            None => entries.push(entry),
+        }
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        self.entries.borrow_mut().retain(|e| e.name != name);
+    }
+
+    /// Sets the switches whose last name part is `name`, and counts them.
+    pub(super) fn set_switches(&self, name: &str, on: bool) -> usize {
+        let switches = self.switches.borrow();
+        let named = switches.iter().filter(|(n, _)| n.rsplit('.').next() == Some(name));
+        named.inspect(|(_, s)| s.set(on)).count()
+    }
+
+    pub(super) fn copy_switches(&self, from: &Store) {
+        for ((_, to), (_, from)) in self.switches.borrow().iter().zip(from.switches.borrow().iter()) {
+            to.set(from.get());
+        }
+    }
 }
 
 /// A name prefix in a [`Store`]: `path.pp("attn").param("q.weight", ..)` makes `attn.q.weight`.
@@ -76,12 +111,13 @@ pub struct Path {
     store: Store,
     prefix: String,
     device: Device,
+    init: bool,
 }
 
 impl Path {
     /// The path `self.name`.
     pub fn pp(&self, name: impl std::fmt::Display) -> Path {
-        Path { store: self.store.clone(), prefix: self.full(&name.to_string()), device: self.device }
+        Path { store: self.store.clone(), prefix: self.full(&name.to_string()), ..*self }
     }
 
     /// The store's mode, for layers that behave differently in training.
@@ -104,7 +140,9 @@ impl Path {
     /// `E0201` when libtorch refuses the shape, `E0203` without memory.
     pub fn param(&self, name: &str, shape: &[i64], init: Init) -> Result<Tensor> {
         let t = Tensor::empty(shape, DType::Float, self.device)?;
-        init.fill(&t)?;
+        if self.init {
+            init.fill(&t)?;
+        }
         let t = t.requires_grad_(true)?;
         self.add(name, &t, false, true);
         Ok(t)
@@ -128,6 +166,13 @@ impl Path {
         let t = value.to_device(self.device)?;
         self.add(name, &t, true, true);
         Ok(t)
+    }
+
+    /// An on/off property of the layer at this path, set by [`super::Module::set_switch`].
+    pub fn switch(&self, name: &str) -> Switch {
+        let switch = Switch::default();
+        self.store.switches.borrow_mut().push((self.full(name), switch.clone()));
+        switch
     }
 
     fn add(&self, name: &str, tensor: &Tensor, buffer: bool, persistent: bool) {

@@ -161,6 +161,16 @@ impl Tensor {
         self.0.defined() && other.0.defined() && self.numel() > 0 && self.0.data_ptr() == other.0.data_ptr() && self.shape() == other.shape()
     }
 
+    /// What tells tensors apart: the address of the data, the sizes and the strides. Equal for all handles to one tensor.
+    pub fn id(&self) -> (usize, Vec<i64>, Vec<i64>) {
+        (self.0.data_ptr() as usize, self.shape(), self.0.stride())
+    }
+
+    /// Whether it is no result of a recorded computation, so that its gradient is kept.
+    pub fn is_leaf(&self) -> bool {
+        self.0.is_leaf()
+    }
+
     // ---- from and to Rust
 
     /// A CPU tensor of the slice's dtype: `[len]`.

@@ -1,0 +1,171 @@
+//! Layer, group and batch normalisation.
+
+use super::forward_one;
+use crate::error::{Error, Result};
+use crate::nn::{Built, Init, Mode, Module, Path, Switch};
+use crate::torch::{DType, Tensor, default_device, no_grad};
+
+/// `weight` of ones and `bias` of zeros, as all norms start.
+fn affine(p: &Path, n: i64) -> Result<(Tensor, Tensor)> {
+    Ok((p.param("weight", &[n], Init::Ones)?, p.param("bias", &[n], Init::Zeros)?))
+}
+
+/// Normalises the last dimension: `[.., D]` -> `[.., D]`.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    dim: i64,
+    eps: f64,
+    affine: Option<(Tensor, Tensor)>,
+}
+forward_one!(LayerNorm, "layer_norm");
+
+impl LayerNorm {
+    /// Registers `weight` and `bias` `[dim]` if `affine`. PyTorch's default `eps` is 1e-5.
+    ///
+    /// # Errors
+    /// `E0201` for a size that libtorch refuses.
+    pub fn new(p: &Path, dim: i64, eps: f64, with_affine: bool) -> Result<Self> {
+        Ok(LayerNorm { dim, eps, affine: with_affine.then(|| affine(p, dim)).transpose()? })
+    }
+
+    /// A module of its own.
+    ///
+    /// # Errors
+    /// As [`LayerNorm::new`].
+    pub fn module(dim: i64, eps: f64, affine: bool) -> Result<Module> {
+        Module::build("layer_norm", default_device(), move |p| Ok(Built::layer(LayerNorm::new(p, dim, eps, affine)?)))
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// `E0201` when the last size of `x` is not `dim`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.layer_norm(&[self.dim], self.affine.as_ref().map(|a| &a.0), self.affine.as_ref().map(|a| &a.1), self.eps)
+    }
+}
+
+/// Normalises groups of channels: `[B, C, ..]` -> `[B, C, ..]`.
+#[derive(Debug, Clone)]
+pub struct GroupNorm {
+    groups: i64,
+    eps: f64,
+    affine: Option<(Tensor, Tensor)>,
+}
+forward_one!(GroupNorm, "group_norm");
+
+impl GroupNorm {
+    /// Registers `weight` and `bias` `[channels]` if `affine`. PyTorch's default `eps` is 1e-5.
+    ///
+    /// # Errors
+    /// `E0202` when the groups do not divide the channels.
+    pub fn new(p: &Path, groups: i64, channels: i64, eps: f64, with_affine: bool) -> Result<Self> {
+        if groups < 1 || channels % groups != 0 {
+            return Err(Error::value("group_norm", format!("{groups} groups do not divide {channels} channels")));
+        }
+        Ok(GroupNorm { groups, eps, affine: with_affine.then(|| affine(p, channels)).transpose()? })
+    }
+
+    /// A module of its own.
+    ///
+    /// # Errors
+    /// As [`GroupNorm::new`].
+    pub fn module(groups: i64, channels: i64, eps: f64, affine: bool) -> Result<Module> {
+        Module::build("group_norm", default_device(), move |p| Ok(Built::layer(GroupNorm::new(p, groups, channels, eps, affine)?)))
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// `E0201` when the channels of `x` do not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.group_norm(self.groups, self.affine.as_ref().map(|a| &a.0), self.affine.as_ref().map(|a| &a.1), self.eps)
+    }
+}
+
+/// `nn.BatchNorm2d`'s options.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchNormOptions {
+    /// Weight of the new batch in the running statistics.
+    pub momentum: f64,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether there are `weight` and `bias`.
+    pub affine: bool,
+}
+
+impl Default for BatchNormOptions {
+    fn default() -> Self {
+        BatchNormOptions { momentum: 0.1, eps: 1e-5, affine: true }
+    }
+}
+
+/// Normalises each channel over the batch: `[B, C, H, W]` -> `[B, C, H, W]`. In training by the batch's own (biased) variance,
+/// while the running variance takes the unbiased one; otherwise by the running statistics.
+#[derive(Debug, Clone)]
+pub struct BatchNorm2d {
+    affine: Option<(Tensor, Tensor)>,
+    /// Running mean `[C]`.
+    pub running_mean: Tensor,
+    /// Running variance `[C]`.
+    pub running_var: Tensor,
+    batches: Tensor,
+    options: BatchNormOptions,
+    mode: Mode,
+    frozen: Switch,
+}
+forward_one!(BatchNorm2d, "batch_norm2d");
+
+impl BatchNorm2d {
+    /// Registers `weight`, `bias` if affine, and the buffers `running_mean`, `running_var` `[channels]`, `num_batches_tracked` (i64).
+    ///
+    /// # Errors
+    /// `E0201` for a size that libtorch refuses.
+    pub fn new(p: &Path, channels: i64, options: BatchNormOptions) -> Result<Self> {
+        let d = p.device();
+        Ok(BatchNorm2d {
+            affine: options.affine.then(|| affine(p, channels)).transpose()?,
+            running_mean: p.buffer("running_mean", &Tensor::zeros(&[channels], DType::Float, d)?)?,
+            running_var: p.buffer("running_var", &Tensor::ones(&[channels], DType::Float, d)?)?,
+            batches: p.buffer("num_batches_tracked", &Tensor::zeros(&[], DType::Int64, d)?)?,
+            options,
+            mode: p.mode(),
+            frozen: p.switch("frozen"),
+        })
+    }
+
+    /// A module of its own.
+    ///
+    /// # Errors
+    /// As [`BatchNorm2d::new`].
+    pub fn module(channels: i64, options: BatchNormOptions) -> Result<Module> {
+        Module::build("batch_norm2d", default_device(), move |p| Ok(Built::layer(BatchNorm2d::new(p, channels, options)?)))
+    }
+
+    /// Keeps it on its running statistics even in training (`bn.eval()` of a model that trains), or lets it follow the mode again.
+    pub fn set_frozen(&self, on: bool) {
+        self.frozen.set(on);
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// `E0201` when the channels of `x` do not fit, or in training with one value for each channel.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let batch = self.mode.training() && !self.frozen.get();
+        if batch {
+            no_grad(|| self.batches.add_(1))?;
+        }
+        let (w, b) = (self.affine.as_ref().map(|a| &a.0), self.affine.as_ref().map(|a| &a.1));
+        x.batch_norm(w, b, Some(&self.running_mean), Some(&self.running_var), batch, self.options.momentum, self.options.eps)
+    }
+
+    /// What [`BatchNorm2d::forward`] computes without training: `(x - running_mean) / sqrt(running_var + eps)`, whatever the mode.
+    ///
+    /// # Errors
+    /// `E0201` when the channels of `x` do not fit.
+    pub fn forward_running(&self, x: &Tensor) -> Result<Tensor> {
+        let (w, b) = (self.affine.as_ref().map(|a| &a.0), self.affine.as_ref().map(|a| &a.1));
+        x.batch_norm(w, b, Some(&self.running_mean), Some(&self.running_var), false, self.options.momentum, self.options.eps)
+    }
+}
