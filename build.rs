@@ -1,1 +1,51 @@
-fn main() {}
+//! Compiles the C++ bridge against the libtorch that torch-sys found, and makes every binary find that libtorch at run time.
+
+use std::path::{Path, PathBuf};
+
+const FOLDER: &str = "src/torch/bridge";
+const SOURCES: [&str; 3] = ["convert.cpp", "dispatch.cpp", "runtime.cpp"];
+const HEADERS: [&str; 3] = ["bridge.h", "convert.h", "guard.h"];
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
+    // torch-sys says where libtorch lies, to its direct dependents only.
+    let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys is a direct dependency and reports its libtorch"));
+    let root = lib.parent().unwrap_or(&lib);
+    let include = root.join("include");
+    let core = lib.join("libtorch_cpu.so");
+    for (what, path) in [("libtorch_cpu.so", &core), ("its headers", &include.join("ATen/ATen.h"))] {
+        assert!(path.exists(), "{what} not found at {}: run `make`, or set LIBTORCH to a libtorch 2.11 with lib and include", path.display());
+    }
+
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .pic(true)
+        .opt_level(2)
+        .debug(false)
+        .warnings(false)
+        .flag("-std=c++17")
+        .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"));
+    for name in SOURCES {
+        let file = Path::new(FOLDER).join(name);
+        println!("cargo:rerun-if-changed={}", file.display());
+        build.file(file);
+    }
+    for name in HEADERS {
+        println!("cargo:rerun-if-changed={FOLDER}/{name}");
+    }
+    // Another libtorch under the same path means other headers.
+    println!("cargo:rerun-if-changed={}", include.join("torch/headeronly/version.h").display());
+    build.compile("lathe_bridge");
+
+    println!("cargo:rustc-link-search=native={}", lib.display());
+    println!("cargo:rustc-link-lib=torch_cpu");
+    println!("cargo:rustc-link-lib=c10");
+    // The wheel's libraries find their own neighbours by $ORIGIN, which is not resolved through symbolic links: name the real folder.
+    let real = std::fs::canonicalize(&core).unwrap_or(core);
+    let folder = real.parent().unwrap_or(&lib);
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
+}

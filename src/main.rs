@@ -1,1 +1,5 @@
-fn main() {}
+//! The `lathe` command.
+
+fn main() {
+    lathe::torch::bridge::load_cuda();
+}

@@ -1,5 +1,6 @@
 //! Devices: where tensors live, and which one a run uses.
 
+use super::bridge::CudaKernels;
 use crate::error::{Error, ErrorKind, Result};
 use std::cell::Cell;
 
@@ -43,7 +44,12 @@ pub fn parse_device(text: &str) -> Result<Device> {
             .help("`lathe doctor` shows what was found; `--device cpu` runs without a GPU")
     };
     if !cuda_is_available() {
-        return Err(missing("no CUDA device answers, or libtorch has no CUDA kernels here".into()));
+        return Err(missing(match super::bridge::cuda_kernels() {
+            CudaKernels::NotTried => "the CUDA kernels were not loaded at start-up".into(),
+            CudaKernels::Absent(folder) => format!("the libtorch in `{}` has no CUDA kernels", folder.display()),
+            CudaKernels::Broken(why) => format!("its CUDA kernels do not load: {why}"),
+            CudaKernels::Loaded(_) => "no GPU answers".into(),
+        }));
     }
     let count = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
     if index >= count {

@@ -35,7 +35,13 @@ pub(crate) fn from_message(op: &str, inputs: &[&Tensor], text: &str) -> Error {
     }
     let op = op.to_owned();
     if text.contains("out of memory") || text.contains("can't allocate memory") || text.contains("not enough memory") {
-        return Error::new(ErrorKind::OutOfMemory { op, message }).help("lower the batch size or the resolution");
+        return out_of_memory(&op, &message);
     }
     Error::new(ErrorKind::Torch { op, message })
+}
+
+/// Not enough memory for an operator's result.
+pub(crate) fn out_of_memory(op: &str, message: &str) -> Error {
+    let message = message.split("\nException raised from").next().unwrap_or(message).trim().replace('\n', " ");
+    Error::new(ErrorKind::OutOfMemory { op: op.to_owned(), message }).help("lower the batch size or the resolution")
 }

@@ -1,7 +1,7 @@
 //! The hot operators, by libtorch's typed calls. The long tail goes through [`super::bridge::call`].
 
-use super::{DType, Device, Operand, Tensor, refused};
-use crate::error::Result;
+use super::{DType, Device, Operand, Tensor, bridge, refused};
+use crate::error::{Error, Result, did_you_mean};
 
 /// Operators without arguments.
 macro_rules! unary {
@@ -343,7 +343,8 @@ impl Tensor {
 
     /// A copy with storage of its own, in the same graph.
     pub fn copy(&self) -> Result<Tensor> {
-        self.map1("clone", self.0.f_clone(&self.0.f_empty_like().map_err(|e| refused("clone", &[self], e))?).or_else(|_| self.0.f_add_scalar(0)))
+        // tch's f_clone is the `out=` variant, which autograd refuses.
+        bridge::call1("clone", &[self.into()], &[])
     }
 
     // ---- reductions; an empty `dims` means all
@@ -457,7 +458,7 @@ impl Tensor {
     /// `x > 0 ? x : slope * x`.
     pub fn leaky_relu(&self, slope: f64) -> Result<Tensor> {
         // tch's f_leaky_relu has the slope fixed at 0.01.
-        self.map1("leaky_relu", self.0.f_maximum(&self.mul(slope)?.0))
+        bridge::call1("leaky_relu", &[self.into(), slope.into()], &[])
     }
 
     /// `self + weight * (end - self)`.
@@ -533,7 +534,7 @@ impl Tensor {
             .map_err(|e| refused("attention", &[q, k, v], e))
     }
 
-    /// Nearest-neighbour enlargement to `[H, W]`.
+    /// Nearest-neighbour resize to `[H, W]`.
     pub fn upsample_nearest2d(&self, size: [i64; 2]) -> Result<Tensor> {
         self.map1("upsample_nearest2d", self.0.f_upsample_nearest2d(size, None, None))
     }
@@ -543,9 +544,160 @@ impl Tensor {
         self.map1("upsample_bicubic2d", self.0.f_upsample_bicubic2d(size, align_corners, None, None))
     }
 
+    /// Bilinear resize to `[H, W]` without antialiasing, as `F.interpolate`.
+    pub fn upsample_bilinear2d(&self, size: [i64; 2], align_corners: bool) -> Result<Tensor> {
+        self.map1("upsample_bilinear2d", self.0.f_upsample_bilinear2d(size, align_corners, None, None))
+    }
+
+    /// Resize to `[H, W]` as `F.interpolate`: `mode` is `nearest`, `nearest-exact`, `bilinear`, `bicubic` or `area`; `antialias`
+    /// (bilinear and bicubic only) filters when shrinking, as Pillow does.
+    ///
+    /// # Errors
+    /// `E0202` for another mode or an option that the mode does not have; `E0201` when libtorch refuses.
+    pub fn interpolate(&self, size: [i64; 2], mode: &str, align_corners: bool, antialias: bool) -> Result<Tensor> {
+        let smooth = matches!(mode, "bilinear" | "bicubic");
+        if (antialias || align_corners) && !smooth {
+            return Err(Error::value("interpolate", format!("`align_corners` and `antialias` go with bilinear and bicubic, not `{mode}`")));
+        }
+        let op = match mode {
+            "nearest" => return self.upsample_nearest2d(size),
+            "area" => return self.adaptive_avg_pool2d(size),
+            "nearest-exact" => return bridge::call1("_upsample_nearest_exact2d", &[self.into(), size.into()], &[]),
+            "bilinear" if antialias => "_upsample_bilinear2d_aa",
+            "bicubic" if antialias => "_upsample_bicubic2d_aa",
+            "bilinear" => return self.upsample_bilinear2d(size, align_corners),
+            "bicubic" => return self.upsample_bicubic2d(size, align_corners),
+            other => {
+                let known = ["nearest", "nearest-exact", "bilinear", "bicubic", "area"];
+                return Err(Error::value("interpolate", format!("unknown mode `{other}`{}", did_you_mean(other, known)))
+                    .help(format!("one of {}", known.join(", "))));
+            }
+        };
+        bridge::call1(op, &[self.into(), size.into(), align_corners.into()], &[])
+    }
+
+    /// Mean over windows: `[B, C, H, W]` -> `[B, C, H', W']`.
+    pub fn avg_pool2d(&self, kernel: [i64; 2], stride: [i64; 2], padding: [i64; 2], count_include_pad: bool) -> Result<Tensor> {
+        self.map1("avg_pool2d", self.0.f_avg_pool2d(kernel, stride, padding, false, count_include_pad, None))
+    }
+
+    /// Maximum over windows: `[B, C, H, W]` -> `[B, C, H', W']`.
+    pub fn max_pool2d(&self, kernel: [i64; 2], stride: [i64; 2], padding: [i64; 2]) -> Result<Tensor> {
+        self.map1("max_pool2d", self.0.f_max_pool2d(kernel, stride, padding, [1, 1], false))
+    }
+
+    /// Mean over windows such that the result is `[B, C, size]`.
+    pub fn adaptive_avg_pool2d(&self, size: [i64; 2]) -> Result<Tensor> {
+        self.map1("adaptive_avg_pool2d", self.0.f_adaptive_avg_pool2d(size))
+    }
+
+    /// Transposed convolution: `[B, Cin, H, W]`, `[Cin, Cout / groups, kh, kw]` -> `[B, Cout, H', W']`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn conv_transpose2d(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        stride: [i64; 2],
+        padding: [i64; 2],
+        output_padding: [i64; 2],
+        groups: i64,
+        dilation: [i64; 2],
+    ) -> Result<Tensor> {
+        let r = self.0.f_conv_transpose2d(&weight.0, bias.map(|b| &b.0), stride, padding, output_padding, groups, dilation);
+        self.map2(weight, "conv_transpose2d", r)
+    }
+
+    /// Rearranges `[B, C * r^2, H, W]` to `[B, C, H * r, W * r]`.
+    pub fn pixel_shuffle(&self, factor: i64) -> Result<Tensor> {
+        self.map1("pixel_shuffle", self.0.f_pixel_shuffle(factor))
+    }
+
+    /// The reverse of [`Tensor::pixel_shuffle`].
+    pub fn pixel_unshuffle(&self, factor: i64) -> Result<Tensor> {
+        self.map1("pixel_unshuffle", self.0.f_pixel_unshuffle(factor))
+    }
+
+    /// The same values with another order in memory: `channels_last` makes convolutions faster on the CPU, `contiguous` is row-major.
+    ///
+    /// # Errors
+    /// `E0202` for an unknown format, `E0201` when the rank does not fit.
+    pub fn to_memory_format(&self, format: &str) -> Result<Tensor> {
+        bridge::call1("contiguous", &[self.into()], &[("memory_format", format.into())])
+    }
+
+    // ---- losses; `reduction` is `mean`, `sum` or `none`
+
+    /// Squared difference.
+    ///
+    /// # Errors
+    /// `E0202` for another reduction or shapes that differ.
+    pub fn mse_loss(&self, target: &Tensor, reduction: &str) -> Result<Tensor> {
+        self.same_shape("mse_loss", target)?;
+        bridge::call1("mse_loss", &[self.into(), target.into(), reduction_code("mse_loss", reduction)?], &[])
+    }
+
+    /// Absolute difference.
+    ///
+    /// # Errors
+    /// As [`Tensor::mse_loss`].
+    pub fn l1_loss(&self, target: &Tensor, reduction: &str) -> Result<Tensor> {
+        self.same_shape("l1_loss", target)?;
+        bridge::call1("l1_loss", &[self.into(), target.into(), reduction_code("l1_loss", reduction)?], &[])
+    }
+
+    /// Squared below `beta`, absolute above.
+    ///
+    /// # Errors
+    /// As [`Tensor::mse_loss`].
+    pub fn smooth_l1_loss(&self, target: &Tensor, reduction: &str, beta: f64) -> Result<Tensor> {
+        self.same_shape("smooth_l1_loss", target)?;
+        bridge::call1("smooth_l1_loss", &[self.into(), target.into(), reduction_code("smooth_l1_loss", reduction)?, beta.into()], &[])
+    }
+
+    /// Cross entropy of logits `[B, K, ..]` and class indices `[B, ..]` (or probabilities of the logits' shape).
+    ///
+    /// # Errors
+    /// `E0202` for another reduction, `E0201` when shapes or indices do not fit.
+    pub fn cross_entropy(&self, target: &Tensor, weight: Option<&Tensor>, reduction: &str, label_smoothing: f64) -> Result<Tensor> {
+        let args = [self.into(), target.into(), weight.into(), reduction_code("cross_entropy", reduction)?, (-100i64).into(), label_smoothing.into()];
+        bridge::call1("cross_entropy_loss", &args, &[])
+    }
+
+    /// Binary cross entropy of logits and targets in 0..1.
+    ///
+    /// # Errors
+    /// As [`Tensor::mse_loss`].
+    pub fn bce_with_logits(&self, target: &Tensor, weight: Option<&Tensor>, pos_weight: Option<&Tensor>, reduction: &str) -> Result<Tensor> {
+        let args = [self.into(), target.into(), weight.into(), pos_weight.into(), reduction_code("bce_with_logits", reduction)?];
+        bridge::call1("binary_cross_entropy_with_logits", &args, &[])
+    }
+
+    /// Cosine of the angle between vectors along `dim`.
+    pub fn cosine_similarity(&self, other: &Tensor, dim: i64, eps: f64) -> Result<Tensor> {
+        self.map2(other, "cosine_similarity", tch::Tensor::f_cosine_similarity(&self.0, &other.0, dim, eps))
+    }
+
+    fn same_shape(&self, op: &str, other: &Tensor) -> Result<()> {
+        // PyTorch broadcasts here with a warning; a forgotten dimension would train on nonsense.
+        if self.shape() == other.shape() {
+            return Ok(());
+        }
+        Err(Error::value(op, format!("input and target differ in shape: {:?} and {:?}", self.shape(), other.shape())))
+    }
+
     /// Pads the last dimensions, last one first: `[left, right, top, bottom]`.
     pub fn pad(&self, pad: &[i64], mode: &str, value: Option<f64>) -> Result<Tensor> {
         self.map1("pad", self.0.f_pad(pad, mode, value))
+    }
+}
+
+/// libtorch's number for a reduction.
+fn reduction_code(op: &str, name: &str) -> Result<bridge::Value> {
+    match name {
+        "none" => Ok(0i64.into()),
+        "mean" => Ok(1i64.into()),
+        "sum" => Ok(2i64.into()),
+        other => Err(Error::value(op, format!("unknown reduction `{other}`")).help("`mean`, `sum` or `none`")),
     }
 }
 

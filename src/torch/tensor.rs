@@ -1,6 +1,6 @@
 //! The tensor: a handle to libtorch's, with fallible operations only. Cloning shares the storage.
 
-use super::{DType, Device, device_name, dtype_name, refused};
+use super::{DType, Device, bridge, device_name, dtype_name, refused};
 use crate::error::{Error, Result};
 
 /// A handle to a libtorch tensor. `clone` shares the data; [`Tensor::copy`] copies it.
@@ -57,7 +57,18 @@ impl Operand<'_> {
 
 /// Runs `f` without recording gradients.
 pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
-    let _guard = tch::no_grad_guard();
+    struct Guard {
+        _inner: tch::NoGradGuard,
+    }
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            // Weights that mixed precision converted in here have no history: outside they must be converted anew.
+            if bridge::autocast_is_on() {
+                bridge::clear_autocast_cache();
+            }
+        }
+    }
+    let _guard = Guard { _inner: tch::no_grad_guard() };
     f()
 }
 
@@ -154,6 +165,19 @@ impl Tensor {
     /// Whether gradients are recorded for it.
     pub fn requires_grad(&self) -> bool {
         self.0.requires_grad()
+    }
+
+    /// Whether its elements lie in memory without gaps, in whatever order of dimensions.
+    pub fn is_dense(&self) -> bool {
+        let mut dims: Vec<(i64, i64)> = self.0.stride().into_iter().zip(self.shape()).filter(|(_, n)| *n != 1).collect();
+        dims.sort_unstable();
+        let mut expected = 1;
+        let dense = dims.into_iter().all(|(stride, n)| {
+            let fits = stride == expected;
+            expected *= n;
+            fits
+        });
+        dense || self.numel() == 0
     }
 
     /// Whether both handles are the same tensor.

@@ -1,1 +1,19 @@
-//! What `tch` lacks, through a small C++ file.
+//! What `tch` lacks, through a small C++ file set: operators by name, random generators, mixed precision, CUDA at run time.
+
+mod autocast;
+mod call;
+mod ffi;
+mod filter;
+mod library;
+mod rng;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub(crate) use autocast::clear_autocast_cache;
+pub use autocast::{Autocast, autocast, autocast_is_on};
+pub use call::{call, call1, names, schemas};
+pub use filter::{allowed, script_call};
+pub use library::{BuildInfo, CudaKernels, build_info, cuda_kernels, kernels, library, load_cuda};
+pub use rng::{manual_seed, manual_seed_on, rng_state, set_rng_state};
+pub use value::Value;

@@ -1,0 +1,76 @@
+// What crosses between Rust and libtorch beyond tch. Mirrored by ffi.rs: change both together.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Kinds of LatheValue.
+enum {
+  LATHE_NONE = 0,
+  LATHE_TENSOR = 1,  // p: at::Tensor*; borrowed as an argument, owned as a result
+  LATHE_INT = 2,
+  LATHE_FLOAT = 3,
+  LATHE_BOOL = 4,    // i: 0 or 1
+  LATHE_STR = 5,     // p: len bytes, not terminated
+  LATHE_LIST = 6,    // p: len values
+  LATHE_TUPLE = 7,   // p: len values
+  LATHE_DICT = 8,    // p: 2 * len values, key and value in turn
+  LATHE_OPAQUE = 9,  // p: len bytes that describe a value which has no Rust form
+};
+
+typedef struct LatheValue {
+  int64_t tag;
+  int64_t len;
+  union {
+    int64_t i;
+    double f;
+    void* p;
+  } u;
+} LatheValue;
+
+typedef struct LatheOp LatheOp;
+
+// Fallible functions return 0, or an error class and a message in *err, to be freed with lathe_free_str.
+enum {
+  LATHE_OK = 0,
+  LATHE_ERROR = 1,
+  LATHE_NO_MATCH = 2,  // no overload takes these arguments: one line of reason, then one line per schema
+  LATHE_MEMORY = 3,
+};
+
+// Operators by name. `name` is `add`, `aten::add`, `add.Scalar` or `quantized::linear`.
+const LatheOp* lathe_op(const char* name);
+int lathe_call(const LatheOp* op, const LatheValue* args, int64_t positional, const char* const* keywords,
+               int64_t keyword_count, LatheValue* results, char** err);
+// Frees strings and arrays of results. Tensors are not freed: their ownership has moved out.
+void lathe_free_value(LatheValue* value);
+void lathe_free_str(char* s);
+// Calls `f` for every overload of every operator, or of the operator `name` if that is not null.
+int lathe_schemas(const char* name, void* data, void (*f)(void*, const char* name, const char* schema), char** err);
+
+// Random numbers. `device` is -1 for the CPU, else the index of a CUDA device.
+int lathe_rng_get(int device, void** state, char** err);
+int lathe_rng_set(int device, const void* state, char** err);
+int lathe_rng_seed(int device, uint64_t seed, char** err);
+
+// Mixed precision. `cuda` chooses the device type, `dtype` is a c10::ScalarType.
+int lathe_autocast_get(int cuda, int* enabled, int* dtype, char** err);
+int lathe_autocast_set(int cuda, int enabled, int dtype, char** err);
+int lathe_autocast_nest(int enter, char** err);
+int lathe_autocast_active(void);
+void lathe_autocast_clear(void);
+
+// The folder of the libtorch_cpu.so that is loaded, to be freed with lathe_free_str.
+int lathe_library(char** path, char** err);
+int lathe_dlopen(const char* path, char** err);
+// How many kernels are registered for a dispatch key (`CPU`, `CUDA`), or -1.
+int64_t lathe_kernels(const char* key);
+// Compile-time version, run-time configuration and CPU capability, one per line, to be freed with lathe_free_str.
+int lathe_build_info(char** text, char** err);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,134 @@
+//! Operators by name.
+
+use super::ffi::{self, RawOp, RawValue};
+use super::value::{Arena, Value, lift, lower};
+use crate::error::{Error, Result, did_you_mean};
+use crate::torch::{Tensor, from_message};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::sync::OnceLock;
+
+thread_local! {
+    /// Operators found so far: the lookup in C++ takes a lock and builds a string.
+    static FOUND: RefCell<HashMap<String, *const RawOp>> = RefCell::default();
+}
+
+/// Calls an operator of libtorch's dispatcher: `add`, `aten::add`, `add.Scalar`, `quantized::linear`. The cheapest overload that
+/// takes the arguments is chosen; autograd, no_grad and autocast apply as in PyTorch. Returns the operator's results in order.
+///
+/// For our own use: everything is allowed. Scripts go through [`super::script_call`].
+///
+/// # Errors
+/// `E0202` for an unknown name (with the nearest one) or arguments that no overload takes; otherwise what the operator says.
+pub fn call(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Value>> {
+    let op = find(name)?;
+    let mut arena = Arena::default();
+    let mut raw = Vec::with_capacity(args.len() + kw.len());
+    for v in args.iter().chain(kw.iter().map(|(_, v)| v)) {
+        raw.push(lower(v, &mut arena, 0).map_err(|e| e.context(name))?);
+    }
+    let names = kw.iter().map(|(k, _)| c_string(k)).collect::<Result<Vec<_>>>()?;
+    let keywords: Vec<*const c_char> = names.iter().map(|k| k.as_ptr()).collect();
+    let mut out = RawValue::EMPTY;
+    // SAFETY: `op` comes from lathe_op; every pointer in `raw` borrows from `args`, `kw` or the arena, which outlive the call.
+    let called =
+        ffi::checked(|err| unsafe { ffi::lathe_call(op, raw.as_ptr(), args.len() as i64, keywords.as_ptr(), keywords.len() as i64, &mut out, err) });
+    // SAFETY: `out` is what the call left, lifted once, then freed once; its tensors now belong to the lifted value.
+    let value = unsafe {
+        let value = lift(&out);
+        ffi::lathe_free_value(&mut out);
+        value
+    };
+    called.map_err(|f| failure(name, args, kw, f))?;
+    match value {
+        Value::Tuple(results) => Ok(results),
+        other => Ok(vec![other]),
+    }
+}
+
+/// [`call`] for an operator with one tensor as its result.
+///
+/// # Errors
+/// As [`call`]; `E0202` when the result is something else.
+pub fn call1(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Tensor> {
+    call(name, args, kw)?.into_iter().next().unwrap_or(Value::None).into_tensor().map_err(|e| e.context(name))
+}
+
+/// The schemas of an operator's overloads; empty when there is no such operator.
+pub fn schemas(name: &str) -> Vec<String> {
+    let Ok(name) = c_string(name) else { return Vec::new() };
+    collect(Some(&name)).into_iter().map(|(_, schema)| schema).collect()
+}
+
+/// Every operator's name, such as `aten::add`, sorted.
+pub fn names() -> &'static [String] {
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let mut all: Vec<String> = collect(None).into_iter().map(|(name, _)| name).collect();
+        all.sort();
+        all.dedup();
+        all
+    })
+}
+
+/// The nearest operator that scripts may call.
+pub(super) fn nearest(name: &str) -> String {
+    let bare = name.strip_prefix("aten::").unwrap_or(name);
+    did_you_mean(bare, names().iter().filter_map(|n| n.strip_prefix("aten::")).filter(|n| super::allowed(n)))
+}
+
+fn find(name: &str) -> Result<*const RawOp> {
+    if let Some(op) = FOUND.with_borrow(|found| found.get(name).copied()) {
+        return Ok(op);
+    }
+    let c = c_string(name)?;
+    // SAFETY: a terminated string; the result lives as long as the process.
+    let op = unsafe { ffi::lathe_op(c.as_ptr()) };
+    if op.is_null() {
+        return Err(Error::value("op", format!("libtorch has no operator `{name}`{}", nearest(name))));
+    }
+    FOUND.with_borrow_mut(|found| found.insert(name.to_owned(), op));
+    Ok(op)
+}
+
+fn c_string(s: &str) -> Result<CString> {
+    CString::new(s).map_err(|_| Error::value("op", format!("a name cannot hold a zero byte: {s:?}")))
+}
+
+extern "C" fn push_schema(data: *mut c_void, name: *const c_char, schema: *const c_char) {
+    // SAFETY: `data` is the vector that `collect` passed; both strings are terminated and live during this call.
+    unsafe {
+        let list = &mut *data.cast::<Vec<(String, String)>>();
+        let text = |p| CStr::from_ptr(p).to_string_lossy().into_owned();
+        list.push((text(name), text(schema)));
+    }
+}
+
+fn collect(name: Option<&CStr>) -> Vec<(String, String)> {
+    let mut list: Vec<(String, String)> = Vec::new();
+    let at = name.map_or(std::ptr::null(), CStr::as_ptr);
+    // SAFETY: the callback runs before this call returns, with the list it was given.
+    let _ = ffi::checked(|err| unsafe { ffi::lathe_schemas(at, (&raw mut list).cast(), push_schema, err) });
+    list
+}
+
+/// The tensors among the arguments, whose shapes belong into the message.
+fn tensors<'a>(args: &'a [Value], kw: &'a [(&str, Value)]) -> Vec<&'a Tensor> {
+    const SHOWN: usize = 4;
+    let values = args.iter().chain(kw.iter().map(|(_, v)| v));
+    values.filter_map(|v| if let Value::Tensor(t) = v { Some(t) } else { None }).take(SHOWN).collect()
+}
+
+fn failure(name: &str, args: &[Value], kw: &[(&str, Value)], f: ffi::Failure) -> Error {
+    if f.class == ffi::NO_MATCH {
+        const SHOWN: usize = 6;
+        let (why, schemas) = f.message.split_once('\n').unwrap_or((&f.message, ""));
+        let shown: Vec<&str> = schemas.lines().take(SHOWN).collect();
+        return Error::value(name, why).help(format!("it takes: {}", shown.join("; ")));
+    }
+    if f.class == ffi::MEMORY {
+        return crate::torch::out_of_memory(name, &f.message);
+    }
+    from_message(name, &tensors(args, kw), &f.message)
+}

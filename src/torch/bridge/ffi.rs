@@ -1,0 +1,102 @@
+//! The C side of the bridge, as `bridge.h` declares it. Change both together.
+
+use std::ffi::{c_char, c_int, c_void};
+
+pub const NONE: i64 = 0;
+pub const TENSOR: i64 = 1;
+pub const INT: i64 = 2;
+pub const FLOAT: i64 = 3;
+pub const BOOL: i64 = 4;
+pub const STR: i64 = 5;
+pub const LIST: i64 = 6;
+pub const TUPLE: i64 = 7;
+pub const DICT: i64 = 8;
+
+/// Error class: no overload takes the arguments.
+pub const NO_MATCH: c_int = 2;
+/// Error class: out of memory.
+pub const MEMORY: c_int = 3;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union Payload {
+    pub i: i64,
+    pub f: f64,
+    pub p: *mut c_void,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RawValue {
+    pub tag: i64,
+    pub len: i64,
+    pub u: Payload,
+}
+
+impl RawValue {
+    pub const EMPTY: RawValue = RawValue { tag: NONE, len: 0, u: Payload { i: 0 } };
+}
+
+#[repr(C)]
+pub struct RawOp {
+    _private: [u8; 0],
+}
+
+pub type OnSchema = extern "C" fn(*mut c_void, *const c_char, *const c_char);
+
+unsafe extern "C" {
+    pub fn lathe_op(name: *const c_char) -> *const RawOp;
+    pub fn lathe_call(
+        op: *const RawOp,
+        args: *const RawValue,
+        positional: i64,
+        keywords: *const *const c_char,
+        keyword_count: i64,
+        results: *mut RawValue,
+        err: *mut *mut c_char,
+    ) -> c_int;
+    pub fn lathe_free_value(value: *mut RawValue);
+    pub fn lathe_free_str(s: *mut c_char);
+    pub fn lathe_schemas(name: *const c_char, data: *mut c_void, f: OnSchema, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_rng_get(device: c_int, state: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_rng_set(device: c_int, state: *const c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_rng_seed(device: c_int, seed: u64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_autocast_get(cuda: c_int, enabled: *mut c_int, dtype: *mut c_int, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_autocast_set(cuda: c_int, enabled: c_int, dtype: c_int, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_autocast_nest(enter: c_int, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_autocast_active() -> c_int;
+    pub fn lathe_autocast_clear();
+    pub fn lathe_library(path: *mut *mut c_char, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_dlopen(path: *const c_char, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_kernels(key: *const c_char) -> i64;
+    pub fn lathe_build_info(text: *mut *mut c_char, err: *mut *mut c_char) -> c_int;
+}
+
+/// A failed call: its class and libtorch's message.
+pub struct Failure {
+    pub class: c_int,
+    pub message: String,
+}
+
+/// Calls `f` with a place for the error message.
+pub fn checked(f: impl FnOnce(*mut *mut c_char) -> c_int) -> Result<(), Failure> {
+    let mut err = std::ptr::null_mut();
+    let class = f(&mut err);
+    if class == 0 {
+        return Ok(());
+    }
+    Err(Failure { class, message: take_string(err) })
+}
+
+/// Takes over a string that the C side allocated; empty where it had no memory left for it.
+pub fn take_string(s: *mut c_char) -> String {
+    if s.is_null() {
+        return "no message: memory is exhausted".into();
+    }
+    // SAFETY: the C side hands over a terminated string, which only this function frees.
+    unsafe {
+        let text = std::ffi::CStr::from_ptr(s).to_string_lossy().into_owned();
+        lathe_free_str(s);
+        text
+    }
+}
