@@ -167,6 +167,11 @@ impl Error {
         self
     }
 
+    /// What was being done, the innermost first.
+    pub fn contexts(&self) -> &[String] {
+        &self.context
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
@@ -216,7 +221,8 @@ impl Error {
     /// The error as a user sees it: code, message, source line with caret where there is one, help.
     pub fn render(&self, color: bool) -> String {
         if let ErrorKind::Script(d) = &*self.kind {
-            return d.render(color);
+            let help = self.help.clone().or_else(|| d.help.clone());
+            return Diagnostic { message: self.to_string(), help, ..(**d).clone() }.render(color);
         }
         Diagnostic { help: self.help.clone(), ..Diagnostic::plain(self.code(), self.to_string()) }.render(color)
     }
@@ -267,12 +273,16 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// What to type.
     pub help: Option<String>,
+    /// Further errors that the same check found.
+    pub also: Vec<Diagnostic>,
+    /// The script exception behind this message, while it is on its way through Rust code: see `script::bind`.
+    pub ticket: Option<u64>,
 }
 
 impl Diagnostic {
     /// A message without a place.
     pub fn plain(code: &'static str, message: impl Into<String>) -> Self {
-        Diagnostic { code, message: message.into(), labels: Vec::new(), help: None }
+        Diagnostic { code, message: message.into(), labels: Vec::new(), help: None, also: Vec::new(), ticket: None }
     }
 
     /// The text that goes to the terminal.
@@ -289,7 +299,12 @@ impl Diagnostic {
             group = group.element(Level::HELP.message(h.as_str()));
         }
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        let mut text = renderer.render(&[group]).to_string();
+        for d in &self.also {
+            text.push_str("\n\n");
+            text.push_str(&d.render(color));
+        }
+        text
     }
 }
 

@@ -4,11 +4,18 @@
 //! as "conv2d: argument `weight` must be a tensor, got string"; it knows where in the script it was called; and it must have
 //! a doc comment, from which `lathe doc` and docs/reference are made.
 
+use super::callback;
+use super::diagnose;
 use super::host::Host;
+use super::program::Program;
+use super::source::id_of;
+use super::stack::{self, Crossing};
 use crate::error::{Error, ErrorKind, Result};
 use rhai::{Dynamic, Engine, EvalAltResult, FnNamespace, FnPtr, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, Shared};
 use std::any::TypeId;
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// The result of a script call, as rhai wants it.
@@ -31,7 +38,7 @@ pub enum Receiver {
     /// `ns::name(..)`.
     Namespace(&'static str),
     /// `value.name(..)` on a value of that type; `get$x`, `set$x`, `index$get$` and operators as well.
-    Method(&'static str, fn() -> TypeId),
+    Method(&'static str, fn() -> TypeId, fn() -> &'static str),
     /// `name(..)` everywhere.
     Global,
 }
@@ -84,53 +91,141 @@ impl Cx<'_> {
         self.ctx
     }
 
-    /// The unit (file) it was called from, if known.
+    /// The unit (file) it was called from, if known: `train.rhai`, `std/flow`.
     pub fn source(&self) -> Option<&str> {
-        self.ctx.call_source()
+        self.ctx.call_source().map(id_of)
     }
 
     /// Calls a script function that was handed in.
     ///
     /// # Errors
-    /// Whatever the function threw, with its own position.
+    /// Whatever the function threw, with its own position and call chain.
     pub fn call(&self, f: &FnPtr, args: Vec<Dynamic>) -> Result<Dynamic> {
-        f.call_raw(self.ctx, None, args).map_err(from_script)
+        let _crossing = Crossing::enter()?;
+        f.call_raw(self.ctx, None, args).map_err(|e| self.from_script(e))
+    }
+
+    /// Calls the function `name` of the calling script, as it is in the newest version of that script.
+    ///
+    /// # Errors
+    /// `E0503` when the script has no such function; whatever the function threw.
+    pub fn call_named(&self, name: &str, args: Vec<Dynamic>) -> Result<Dynamic> {
+        self.call_in(&self.caller()?, name, args)
+    }
+
+    /// Calls the function `name` of the unit `unit`, as it is in its newest version.
+    ///
+    /// # Errors
+    /// `E0503` when the unit has no such function; whatever the function threw.
+    pub fn call_in(&self, unit: &str, name: &str, args: Vec<Dynamic>) -> Result<Dynamic> {
+        self.program()?.call(self.ctx.engine(), Some(self.ctx), unit, name, args).map_err(|e| self.from_script(e))
+    }
+
+    /// Makes sure that the calling script has a function `name` with `arity` parameters, now and after every reload.
+    ///
+    /// # Errors
+    /// `E0503` naming the script and the nearest function.
+    pub fn require(&self, name: &str, arity: usize) -> Result<()> {
+        self.program()?.require(&self.caller()?, name, arity)
+    }
+
+    /// The function `name` of the calling script as a pointer that always calls its newest version.
+    ///
+    /// # Errors
+    /// `E0503` when the script has no function of that name.
+    pub fn hot(&self, name: &str) -> Result<FnPtr> {
+        let (program, unit) = (self.program()?, self.caller()?);
+        program.require_any(&unit, name)?;
+        callback::hot(&program, self.host, unit, name).map_err(|e| self.from_script(e))
+    }
+
+    /// Loads every script anew from disk; nothing changes unless all of them are sound and have the required functions.
+    ///
+    /// # Errors
+    /// What `lathe check` would say of the new texts.
+    pub fn reload(&self) -> Result<super::Reloaded> {
+        self.program()?.reload(self.ctx.engine())
+    }
+
+    /// The scripts of this engine.
+    pub(crate) fn program(&self) -> Result<Rc<Program>> {
+        self.host.get::<Program>().ok_or_else(|| Error::value(self.name, "this engine has no scripts"))
+    }
+
+    /// The unit that called, for functions that come back to it by name.
+    pub(crate) fn caller(&self) -> Result<String> {
+        let no_source = || Error::value(self.name, "cannot tell which script called it").help("call it from a function of a script file");
+        self.source().map(str::to_owned).ok_or_else(no_source)
+    }
+
+    /// A script's exception as our error; [`into_script`] turns it back into the very same exception.
+    pub(crate) fn from_script(&self, e: Box<EvalAltResult>) -> Error {
+        match self.host.get::<Program>() {
+            Some(program) => from_script(&program, self.ctx.call_source().unwrap_or_default(), e),
+            None => Error::script(crate::error::Diagnostic::plain(diagnose::RUNTIME, e.to_string())),
+        }
     }
 }
-
-/// A script's exception that passes through Rust code and back into the script: keeps rhai's own call chain.
-pub struct Thrown(pub Box<EvalAltResult>);
 
 /// An [`Error`] as a script sees it in `catch (err)`: `err.message`, `err.code`, `err.help`.
 #[derive(Clone)]
-pub struct ErrorValue(pub Rc<Error>);
+pub struct ErrorValue {
+    /// The error.
+    pub error: Rc<Error>,
+    /// Where it arose: the source's tag and the place in it.
+    pub(crate) place: Option<(String, Position)>,
+}
+
+impl std::fmt::Display for ErrorValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.error)
+    }
+}
+
+/// Exceptions on their way through Rust code, by ticket: the error that a native gets carries the ticket, and when it
+/// comes back unchanged the script gets the very same exception, value and call chain. An error that Rust swallows leaves
+/// its exception behind, so only the last few are kept; without it the diagnostic alone comes back, which has the places too.
+const IN_FLIGHT: usize = 32;
 
 thread_local! {
-    /// The exception behind the last error that crossed from a script into Rust, so that the way back loses nothing.
-    static CROSSING: std::cell::RefCell<Option<Box<EvalAltResult>>> = const { std::cell::RefCell::new(None) };
+    static EXCEPTIONS: RefCell<(u64, VecDeque<(u64, Box<EvalAltResult>)>)> = const { RefCell::new((0, VecDeque::new())) };
 }
 
-/// A script's exception as our error; [`into_script`] turns it back into the very same exception.
-pub fn from_script(e: Box<EvalAltResult>) -> Error {
-    if let EvalAltResult::ErrorTerminated(..) = e.unwrap_inner() {
-        return Error::interrupted();
-    }
-    let message = e.to_string();
-    CROSSING.with(|c| *c.borrow_mut() = Some(e));
-    Error::new(ErrorKind::Script(Box::new(crate::error::Diagnostic::plain("E0501", message))))
+/// A script's exception as our error, with its ticket.
+pub(crate) fn from_script(program: &Program, top: &str, e: Box<EvalAltResult>) -> Error {
+    let error = program.explain(top, &e);
+    let ErrorKind::Script(d) = error.kind() else { return error };
+    let ticket = EXCEPTIONS.with_borrow_mut(|(next, list)| {
+        *next += 1;
+        if list.len() == IN_FLIGHT {
+            list.pop_front();
+        }
+        list.push_back((*next, e));
+        *next
+    });
+    Error::script(crate::error::Diagnostic { ticket: Some(ticket), ..(**d).clone() })
 }
 
-/// Our error as an exception thrown at `position`.
-pub fn into_script(e: Error, position: Position) -> Box<EvalAltResult> {
+/// Our error as an exception thrown at `position` of the source `tag`.
+pub(crate) fn into_script(e: Error, tag: Option<&str>, position: Position) -> Box<EvalAltResult> {
     if e.is_interrupt() {
-        return Box::new(EvalAltResult::ErrorTerminated("interrupted".into(), position));
+        return Box::new(EvalAltResult::ErrorTerminated(diagnose::INTERRUPTED.into(), position));
     }
-    if let ErrorKind::Script(_) = e.kind()
-        && let Some(original) = CROSSING.with(|c| c.borrow_mut().take())
+    if let ErrorKind::Script(d) = e.kind()
+        && e.contexts().is_empty()
+        && let Some(original) = d.ticket.and_then(redeem)
     {
         return original;
     }
-    Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(ErrorValue(Rc::new(e))), position))
+    let place = if position.is_none() { None } else { tag.map(|t| (t.to_owned(), position)) };
+    Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(ErrorValue { error: Rc::new(e), place }), position))
+}
+
+fn redeem(ticket: u64) -> Option<Box<EvalAltResult>> {
+    EXCEPTIONS.with_borrow_mut(|(_, list)| {
+        let at = list.iter().position(|(t, _)| *t == ticket)?;
+        list.remove(at).map(|(_, e)| e)
+    })
 }
 
 impl ApiFn {
@@ -145,7 +240,7 @@ impl ApiFn {
         match self.receiver {
             Receiver::Namespace(ns) => format!("{ns}::{}({})", self.name, names(&self.params)),
             Receiver::Global => format!("{}({})", self.name, names(&self.params)),
-            Receiver::Method(ty, _) => {
+            Receiver::Method(ty, ..) => {
                 let ty = ty.to_lowercase();
                 let rest = names(self.params.get(1..).unwrap_or_default());
                 match (self.name.strip_prefix("get$"), self.name.strip_prefix("set$")) {
@@ -162,18 +257,21 @@ impl ApiFn {
     fn install(&self, module: &mut Module, host: &Host) {
         for n in self.required()..=self.params.len() {
             let mut types = vec![TypeId::of::<Dynamic>(); n];
-            if let (Receiver::Method(_, id), Some(first)) = (self.receiver, types.first_mut()) {
+            if let (Receiver::Method(_, id, _), Some(first)) = (self.receiver, types.first_mut()) {
                 *first = id();
             }
             let (call, host, name) = (self.call.clone(), host.clone(), self.name);
             let fun = move |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| -> ScriptResult {
                 let ctx = ctx.expect("registered with has_context");
-                // The first argument may be the variable itself: share it. The others are already copies.
-                let args = args.iter_mut().enumerate().map(|(i, a)| if i == 0 { a.flatten_clone() } else { std::mem::take(*a).flatten() }).collect();
+                // rhai hands a copy of the first argument to functions that are not methods, so all of them may be taken.
+                let mut args: VecDeque<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a).flatten()).collect();
+                args.iter_mut().for_each(|a| callback::bind(a, &ctx, &host));
                 let cx = Cx { name, host: &host, ctx: &ctx };
-                call(&cx, args).map_err(|e| into_script(e, ctx.call_position()))
+                // A panic must not unwind through rhai: here it still has a place in the script.
+                let result = catch_unwind(AssertUnwindSafe(|| call(&cx, args))).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
+                result.map_err(|e| into_script(e, ctx.call_source(), ctx.call_position()))
             };
-            FuncRegistration::new(self.name).with_namespace(FnNamespace::Global).with_volatility(true).with_purity(true).set_into_module_raw(
+            FuncRegistration::new(self.name).with_namespace(FnNamespace::Global).set_into_module_raw(
                 module,
                 types,
                 RhaiFunc::Pure { func: Shared::new(fun), has_context: true, is_pure: true, is_volatile: true },
@@ -195,7 +293,11 @@ pub fn install(engine: &mut Engine, host: &Host, functions: &[ApiFn]) {
                 });
                 f.install(&mut spaces[at].1, host);
             }
-            Receiver::Method(..) | Receiver::Global => f.install(&mut global, host),
+            Receiver::Method(name, _, path) => {
+                engine.register_type_with_name_raw(path(), name.to_lowercase());
+                f.install(&mut global, host);
+            }
+            Receiver::Global => f.install(&mut global, host),
         }
     }
     engine.register_global_module(global.into());
@@ -231,7 +333,7 @@ macro_rules! api {
         $crate::api!(@fns $list, $crate::script::Receiver::Namespace($ns), $($rest)*);
     };
     (fn $list:ident; methods $ty:ident; $($rest:tt)*) => {
-        $crate::api!(@fns $list, $crate::script::Receiver::Method(stringify!($ty), std::any::TypeId::of::<$ty>), $($rest)*);
+        $crate::api!(@fns $list, $crate::script::Receiver::Method(stringify!($ty), std::any::TypeId::of::<$ty>, std::any::type_name::<$ty>), $($rest)*);
     };
     (fn $list:ident; global; $($rest:tt)*) => {
         $crate::api!(@fns $list, $crate::script::Receiver::Global, $($rest)*);

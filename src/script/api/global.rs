@@ -1,0 +1,225 @@
+//! Functions without a namespace: checks, types, and functions by name.
+
+use crate::api;
+use crate::error::{Error, Result};
+use crate::script::value::{Kw, type_name};
+use crate::torch::Tensor;
+use rhai::{Array, Dynamic, FnPtr, Map};
+
+api! {
+    global;
+
+    /// Stops the script with an error unless the condition holds.
+    ///
+    /// # Errors
+    /// `E0202` with `message` when `condition` is false.
+    /// # Example
+    /// ```rhai
+    /// assert(1 < 2, "numbers are ordered");
+    /// ```
+    fn assert(condition: bool, message: Option<String>) -> () {
+        if condition { Ok(()) } else { Err(Error::value("assert", message.unwrap_or_else(|| "the condition is false".into()))) }
+    }
+
+    /// Stops the script with an error unless both values are equal. Arrays, maps and tensors are compared element by element;
+    /// an int equals a float of the same value.
+    ///
+    /// # Errors
+    /// `E0202` with both values when they differ.
+    /// # Example
+    /// ```rhai
+    /// assert_eq([1, 2], [1, 2]);
+    /// ```
+    fn assert_eq(a: Dynamic, b: Dynamic, message: Option<String>) -> () {
+        if equal(&a, &b)? {
+            return Ok(());
+        }
+        let why = message.map_or(String::new(), |m| format!("{m}: "));
+        Err(Error::value("assert_eq", format!("{why}`{}` is not `{}`", shown(&a), shown(&b))))
+    }
+
+    /// Stops the script with an error unless two numbers, arrays of numbers or tensors agree within
+    /// `atol + rtol * |b|`. Options: `rtol` (1e-5) and `atol` (1e-8), as in `torch.allclose`; NaN equals nothing.
+    ///
+    /// # Shapes
+    /// - `a` and `b`: the same shape
+    /// # Errors
+    /// `E0202` with the largest difference when they do not agree.
+    /// # Example
+    /// ```rhai
+    /// assert_close(0.1 + 0.2, 0.3);
+    /// assert_close([1.0, 2.0], [1.0, 2.001], #{rtol: 0.01});
+    /// ```
+    fn assert_close(a: Dynamic, b: Dynamic, opts: Kw) -> () {
+        let (rtol, atol) = (opts.get("rtol", 1e-5)?, opts.get("atol", 1e-8)?);
+        opts.done()?;
+        let ((x, x_shape), (y, y_shape)) = (numbers(&a)?, numbers(&b)?);
+        if x_shape != y_shape {
+            return Err(Error::value("assert_close", format!("the shapes differ: {x_shape:?} and {y_shape:?}")));
+        }
+        let off = |p: f64, q: f64| !(p == q || (p - q).abs() <= atol + rtol * q.abs());
+        let bad: Vec<usize> = (0..x.len()).filter(|&i| off(x[i], y[i])).collect();
+        let Some(&worst) = bad.iter().max_by(|&&i, &&j| (x[i] - y[i]).abs().total_cmp(&(x[j] - y[j]).abs())) else { return Ok(()) };
+        let place = if x_shape.is_empty() { String::new() } else { format!(" at {:?}", unravel(worst, &x_shape)) };
+        let (p, q, n) = (x[worst], y[worst], x.len());
+        let message = format!("{p} is not close to {q}{place} (difference {:.3e}); {} of {n} differ by more than {atol} + {rtol} * |b|", (p - q).abs(), bad.len());
+        Err(Error::value("assert_close", message))
+    }
+
+    /// Frees a variable's value at once, without waiting for the end of its block: for big activations. The variable is
+    /// `()` afterwards. A variable that a closure captured is shared and stays.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let x = torch::zeros([1024, 1024]);
+    /// drop(x);
+    /// assert_eq(x, ());
+    /// ```
+    fn drop(x: Dynamic) -> () {
+        // The variable itself is emptied by a method of the same name, see `Engine`; a temporary value ends here.
+        std::mem::drop(x);
+        Ok(())
+    }
+
+    /// The function `name` of this script, always in its newest version: a loop written in a script that calls it takes
+    /// part in hot reload.
+    ///
+    /// # Errors
+    /// `E0503` when the script has no function of that name.
+    /// # Example
+    /// ```rhai
+    /// fn double(x) { 2 * x }
+    /// let f = hot("double");
+    /// assert_eq(f.call(4), 8);
+    /// ```
+    fn hot[cx](name: String) -> FnPtr { cx.hot(&name) }
+
+    /// Whether the value is an int or a float.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(is_number(3) && is_number(0.5) && !is_number("3"));
+    /// ```
+    fn is_number(x: Dynamic) -> bool { Ok(x.is_int() || x.is_float()) }
+
+    /// Whether the value is a tensor.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(is_tensor(torch::zeros([2])) && !is_tensor([0, 0]));
+    /// ```
+    fn is_tensor(x: Dynamic) -> bool { Ok(x.is::<Tensor>()) }
+
+    /// Whether the value is an array.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(is_array([1]) && !is_array(1));
+    /// ```
+    fn is_array(x: Dynamic) -> bool { Ok(x.is_array()) }
+
+    /// Whether the value is a map.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(is_map(#{a: 1}) && !is_map([1]));
+    /// ```
+    fn is_map(x: Dynamic) -> bool { Ok(x.is_map()) }
+
+    /// Whether the value is a string.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(is_string("a") && !is_string(1));
+    /// ```
+    fn is_string(x: Dynamic) -> bool { Ok(x.is_string()) }
+
+    /// Whether the value is a function or closure.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(is_function(|x| x + 1) && !is_function(1));
+    /// ```
+    fn is_function(x: Dynamic) -> bool { Ok(x.is_fnptr()) }
+}
+
+/// Whether two values are equal; ints and floats compare by value.
+fn equal(a: &Dynamic, b: &Dynamic) -> Result<bool> {
+    if let (Some(x), Some(y)) = (a.read_lock::<Tensor>(), b.read_lock::<Tensor>()) {
+        return Ok(x.shape() == y.shape() && x.dtype() == y.dtype() && x.to_vec_f64()? == y.to_vec_f64()?);
+    }
+    if let (Some(x), Some(y)) = (a.read_lock::<Array>(), b.read_lock::<Array>()) {
+        return Ok(x.len() == y.len() && all_equal(x.iter().zip(y.iter()))?);
+    }
+    if let (Some(x), Some(y)) = (a.read_lock::<Map>(), b.read_lock::<Map>()) {
+        return Ok(x.len() == y.len() && x.keys().eq(y.keys()) && all_equal(x.values().zip(y.values()))?);
+    }
+    if let (Some(x), Some(y)) = (number(a), number(b)) {
+        // Two ints compare exactly; beyond 2^53 their floats would not.
+        return Ok(if let (Ok(i), Ok(j)) = (a.as_int(), b.as_int()) { i == j } else { x == y });
+    }
+    if a.type_id() != b.type_id() {
+        return Ok(false);
+    }
+    if a.is_unit() || a.is_bool() || a.is_string() || a.is_char() {
+        return Ok(a.to_string() == b.to_string());
+    }
+    Err(Error::value("assert_eq", format!("values of type {} cannot be compared", type_name(a))))
+}
+
+fn all_equal<'a>(mut pairs: impl Iterator<Item = (&'a Dynamic, &'a Dynamic)>) -> Result<bool> {
+    pairs.try_fold(true, |so_far, (a, b)| Ok(so_far && equal(a, b)?))
+}
+
+fn number(d: &Dynamic) -> Option<f64> {
+    d.as_float().ok().or_else(|| d.as_int().ok().map(|i| i as f64))
+}
+
+/// The numbers in a value, and its shape: `[]` for a number.
+fn numbers(d: &Dynamic) -> Result<(Vec<f64>, Vec<i64>)> {
+    if let Some(x) = number(d) {
+        return Ok((vec![x], vec![]));
+    }
+    if let Some(t) = d.read_lock::<Tensor>() {
+        return Ok((t.to_vec_f64()?, t.shape()));
+    }
+    let wrong = || Error::value("assert_close", format!("expected numbers, arrays of numbers or tensors, got {}", type_name(d)));
+    let array = d.read_lock::<Array>().ok_or_else(wrong)?;
+    let (mut all, mut inner) = (Vec::new(), None);
+    for element in array.iter() {
+        let (values, shape) = numbers(element)?;
+        if inner.get_or_insert_with(|| shape.clone()) != &shape {
+            return Err(Error::value("assert_close", "the array's rows have different lengths"));
+        }
+        all.extend(values);
+    }
+    let mut shape = vec![i64::try_from(array.len()).unwrap_or(i64::MAX)];
+    shape.extend(inner.unwrap_or_default());
+    Ok((all, shape))
+}
+
+/// The index of element `n` in a tensor of that shape.
+fn unravel(mut n: usize, shape: &[i64]) -> Vec<usize> {
+    let mut index: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&size| {
+            let size = usize::try_from(size).unwrap_or(1).max(1);
+            let i = n % size;
+            n /= size;
+            i
+        })
+        .collect();
+    index.reverse();
+    index
+}
+
+/// A value, short enough for a message.
+fn shown(d: &Dynamic) -> String {
+    if let Some(t) = d.read_lock::<Tensor>() {
+        let few = if t.numel() <= 16 { t.to_vec_f64().map(|v| format!(" {v:?}")).unwrap_or_default() } else { String::new() };
+        return format!("tensor {}{few}", t.describe());
+    }
+    let text = d.to_string();
+    if text.chars().count() <= 200 { text } else { format!("{}...", text.chars().take(200).collect::<String>()) }
+}

@@ -1,0 +1,119 @@
+//! Callbacks keep the environment they come from.
+//!
+//! rhai looks functions up where a pointer is *called*: handed to another module, or kept by Rust and called later, a
+//! closure would find other functions of the same name, or none. So every function pointer that leaves its unit is wrapped
+//! into a native pointer that remembers the unit's functions, imports and constants.
+
+use super::bind::into_script;
+use super::diagnose::is_closure;
+use super::host::Host;
+use super::program::Program;
+use super::source::id_of;
+use super::stack::Crossing;
+use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
+use std::fmt::Write;
+use std::rc::Rc;
+
+/// How deep in arrays and maps callbacks are looked for.
+const DEPTH: usize = 8;
+
+/// Binds the callbacks in a value to the environment of `ctx`.
+pub(crate) fn bind(value: &mut Dynamic, ctx: &NativeCallContext, host: &Host) {
+    each(value, DEPTH, &mut |f| {
+        let bound = bound(f.clone(), ctx, host);
+        *f = bound;
+    });
+}
+
+/// Calls `change` on every unbound function pointer in a value.
+fn each(value: &mut Dynamic, depth: usize, change: &mut dyn FnMut(&mut FnPtr)) {
+    if value.is_fnptr() {
+        if let Some(mut f) = value.write_lock::<FnPtr>()
+            && !is_native(&f)
+        {
+            change(&mut f);
+        }
+    } else if depth == 0 {
+    } else if value.is_array() {
+        if let Some(mut a) = value.write_lock::<Array>() {
+            a.iter_mut().for_each(|v| each(v, depth - 1, change));
+        }
+    } else if value.is_map()
+        && let Some(mut m) = value.write_lock::<Map>()
+    {
+        m.values_mut().for_each(|v| each(v, depth - 1, change));
+    }
+}
+
+/// Whether a pointer already is a native one; rhai tells it only by how it prints.
+fn is_native(f: &FnPtr) -> bool {
+    struct Head(String);
+    impl Write for Head {
+        fn write_str(&mut self, s: &str) -> std::fmt::Result {
+            self.0.push_str(s);
+            // The name is enough: what follows may be a long list of captured values.
+            if self.0.len() >= 3 { Err(std::fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut head = Head(String::new());
+    let _ = write!(head, "{f:?}");
+    head.0.starts_with("Fn#")
+}
+
+#[allow(deprecated)] // rhai's word for "may change": the version is pinned.
+fn bound(f: FnPtr, ctx: &NativeCallContext, host: &Host) -> FnPtr {
+    let environment = Rc::new(ctx.global_runtime_state().clone());
+    let host = host.clone();
+    let original = f.clone();
+    let call = move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
+        let at = cx.call_position();
+        let _crossing = Crossing::enter().map_err(|e| into_script(e, cx.call_source(), at))?;
+        let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
+        // A named function is looked up in the newest version of its script; a closure stays what it was.
+        if !is_closure(f.fn_name())
+            && let Some(program) = host.get::<Program>()
+            && let Some(unit) = environment.source.as_deref().map(id_of)
+            && program.is_newer(unit, environment.source.as_deref())
+            && program.has(unit, f.fn_name(), args.len() + f.curry().len())
+        {
+            let args = f.curry().iter().cloned().chain(args).collect();
+            return program.call(cx.engine(), None, unit, f.fn_name(), args);
+        }
+        f.call_raw(&NativeCallContext::new_with_all_fields(cx.engine(), f.fn_name(), None, &environment, at), None, args)
+    };
+    // The curried arguments are passed on by `f` itself.
+    FnPtr::from_fn("callback", call).unwrap_or(original)
+}
+
+/// Binds the callbacks in a value that a unit returns to that unit.
+pub(crate) fn bind_to(value: &mut Dynamic, environment: &rhai::AST) {
+    each(value, DEPTH, &mut |f| {
+        let (inner, environment) = (f.clone(), environment.clone());
+        #[allow(deprecated)]
+        let native = FnPtr::from_fn("callback", move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
+            let _crossing = Crossing::enter().map_err(|e| into_script(e, cx.call_source(), cx.call_position()))?;
+            let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
+            inner.call::<Dynamic>(cx.engine(), &environment, args).map_err(|mut e| {
+                if e.position().is_none() {
+                    e.set_position(cx.call_position());
+                }
+                e
+            })
+        });
+        if let Ok(native) = native {
+            *f = native;
+        }
+    });
+}
+
+/// A pointer that calls the newest version of a unit's function.
+pub(crate) fn hot(program: &Program, host: &Host, unit: String, name: &str) -> Result<FnPtr, Box<rhai::EvalAltResult>> {
+    debug_assert!(program.require_any(&unit, name).is_ok());
+    let (host, target) = (host.clone(), name.to_owned());
+    #[allow(deprecated)]
+    FnPtr::from_fn(name, move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
+        let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
+        let program = host.get::<Program>().expect("the program is put into the host before any script is loaded");
+        program.call(cx.engine(), Some(&cx), &unit, &target, args)
+    })
+}

@@ -1,0 +1,251 @@
+//! The engine: what an embedding program holds.
+
+use super::api;
+use super::bind::{ApiFn, ErrorValue, install};
+use super::diagnose::{INTERRUPTED, OUT_OF_STACK};
+use super::facade::Resolver;
+use super::host::Host;
+use super::known::Known;
+use super::program::Program;
+use super::reload::Reloaded;
+use super::stack::{self, Crossing, MAX_CALL_LEVELS};
+use crate::error::{Error, Result, did_you_mean};
+use rhai::{AST, Dynamic, Map, OptimizationLevel, Scope};
+use std::cell::Cell;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// The deepest expression that a script may hold; a limit because the parser recurses.
+const MAX_EXPR_DEPTH: usize = 128;
+/// Strings beyond this are a mistake: 256 MB.
+const MAX_STRING: usize = 256 << 20;
+
+/// How an engine behaves.
+#[derive(Clone, Default)]
+pub struct EngineOptions {
+    /// A folder with the standard library, instead of `LATHE_STDLIB`, a `stdlib/` near the script, or the embedded one.
+    pub stdlib: Option<PathBuf>,
+    /// Where `print` and `debug` go instead of stdout and stderr.
+    pub print: Option<Rc<dyn Fn(&str)>>,
+    /// Whether scripts may call `eval`: only a REPL wants it.
+    pub allow_eval: bool,
+}
+
+/// A script engine: natives, scripts with their modules, and hot reload. It lives on one thread, which should have a large
+/// stack: see [`on_big_stack`](super::on_big_stack).
+pub struct Engine {
+    rhai: rhai::Engine,
+    host: Host,
+    program: Rc<Program>,
+    functions: Vec<ApiFn>,
+    known_is_old: Cell<bool>,
+}
+
+impl Engine {
+    /// An engine with everything in [`api::all`](super::api::all).
+    pub fn new(options: EngineOptions) -> Self {
+        let mut rhai = rhai::Engine::new();
+        let host = Host::new();
+        let program = host.put(Program::new(&host, options.stdlib.clone()));
+        set_language(&mut rhai, &options);
+        rhai.set_module_resolver(Resolver(host.clone()));
+        let mut engine = Engine { rhai, host, program, functions: Vec::new(), known_is_old: Cell::new(true) };
+        engine.register(api::all());
+        // Only a method that takes the variable itself can empty it.
+        engine.rhai.register_fn("drop", |x: &mut Dynamic| *x = Dynamic::UNIT);
+        engine
+    }
+
+    /// The values that functions share with the host program.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Every registered function, for documentation.
+    pub fn functions(&self) -> &[ApiFn] {
+        &self.functions
+    }
+
+    /// Adds functions made with [`api!`](crate::api). Scripts loaded before do not see them.
+    pub fn register(&mut self, functions: Vec<ApiFn>) {
+        install(&mut self.rhai, &self.host, &functions);
+        self.functions.extend(functions);
+        self.known_is_old.set(true);
+    }
+
+    /// Adds a plain Rust closure as a global function. Unlike those of [`api!`](crate::api) it gets its arguments exactly as
+    /// rhai has them: an int is not accepted as a float.
+    pub fn register_fn<A: 'static, const N: usize, const X: bool, R: rhai::Variant + Clone, const F: bool>(
+        &mut self,
+        name: &str,
+        function: impl rhai::RhaiNativeFunc<A, N, X, R, F> + 'static,
+    ) {
+        self.rhai.register_fn(name, function);
+        self.known_is_old.set(true);
+    }
+
+    /// The rhai engine, for what this type does not offer.
+    pub fn rhai(&self) -> &rhai::Engine {
+        &self.rhai
+    }
+
+    /// The rhai engine, for what this type does not offer.
+    pub fn rhai_mut(&mut self) -> &mut rhai::Engine {
+        self.known_is_old.set(true);
+        &mut self.rhai
+    }
+
+    /// The scripts of this engine.
+    pub(crate) fn program(&self) -> &Rc<Program> {
+        self.refresh_known();
+        &self.program
+    }
+
+    fn refresh_known(&self) {
+        if self.known_is_old.replace(false) {
+            self.program.set_known(Known::new(&self.rhai, &self.functions));
+        }
+    }
+
+    /// Loads a script and everything it imports: parses, checks, and evaluates constants. Nothing else runs yet.
+    ///
+    /// # Errors
+    /// `E0301` when it cannot be read; else one error that holds everything that is wrong with the scripts.
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.guarded(|| self.program().load_file(&self.rhai, path.as_ref()))
+    }
+
+    /// Loads a script from a text; `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load_text(&self, name: &str, text: &str) -> Result<()> {
+        self.guarded(|| self.program().load_text(&self.rhai, name, text))
+    }
+
+    /// Loads every script anew from disk. Nothing changes unless all of them are sound and still have the functions in use.
+    ///
+    /// # Errors
+    /// What is wrong with the new texts.
+    pub fn reload(&self) -> Result<Reloaded> {
+        self.guarded(|| self.program().reload(&self.rhai))
+    }
+
+    /// Runs the loaded script: `main(cfg)`, or `main()`, or from top to bottom when it has no `main`.
+    ///
+    /// # Errors
+    /// What the script threw; `E0901` when it was interrupted.
+    pub fn run(&self, cfg: Map) -> Result<Dynamic> {
+        let entry = self.program().entry_unit().ok_or_else(|| Error::usage("no script is loaded"))?;
+        if entry.is_notebook {
+            return self.guarded(|| self.run_top_to_bottom(&entry.ast, &entry.tag, cfg));
+        }
+        let args = if entry.has("main", 0) { vec![] } else { vec![cfg.into()] };
+        self.call("main", args)
+    }
+
+    /// Runs a text from top to bottom and gives its last value.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, or what it threw.
+    pub fn eval(&self, text: &str) -> Result<Dynamic> {
+        self.load_text("script", text)?;
+        self.run(Map::new())
+    }
+
+    fn run_top_to_bottom(&self, ast: &AST, tag: &str, cfg: Map) -> Result<Dynamic> {
+        let _crossing = Crossing::enter()?;
+        // A notebook has no parameters; rhai would refuse an unused variable no more than we do.
+        drop(cfg);
+        self.rhai.eval_ast_with_scope(&mut Scope::new(), ast).map_err(|e| self.program.explain(tag, &e))
+    }
+
+    /// Whether the loaded script has a function of that name and number of parameters.
+    pub fn has_fn(&self, name: &str, arity: usize) -> bool {
+        self.program.entry_unit().is_some_and(|u| u.has(name, arity))
+    }
+
+    /// Calls a function of the loaded script, in its newest version.
+    ///
+    /// # Errors
+    /// `E0503` when there is no such function; what it threw.
+    pub fn call(&self, name: &str, args: Vec<Dynamic>) -> Result<Dynamic> {
+        let entry = self.program.current().entry.clone();
+        self.call_named(&entry, name, args)
+    }
+
+    /// Calls a function of the unit `unit`, in its newest version.
+    ///
+    /// # Errors
+    /// `E0503` when there is no such function; what it threw.
+    pub fn call_named(&self, unit: &str, name: &str, args: Vec<Dynamic>) -> Result<Dynamic> {
+        let program = self.program();
+        let tag = program.current().units.get(unit).map(|u| u.tag.clone()).unwrap_or_default();
+        self.guarded(|| program.call(&self.rhai, None, unit, name, args).map_err(|e| program.explain(&tag, &e)))
+    }
+
+    /// The ids and texts of the loaded scripts: the script itself first, then its modules.
+    pub fn sources(&self) -> Vec<(String, String)> {
+        let current = self.program.current();
+        let mut units: Vec<_> = current.units.values().collect();
+        units.sort_by_key(|u| (u.id != current.entry, u.id.clone()));
+        units.into_iter().map(|u| (u.id.clone(), u.text.to_string())).collect()
+    }
+
+    /// The nearest function of the loaded script: ``, did you mean `x`?`` or nothing.
+    pub fn nearest_fn(&self, name: &str) -> String {
+        self.program.entry_unit().map_or(String::new(), |u| did_you_mean(name, u.function_names()))
+    }
+
+    /// A panic below is our fault, but no reason to end the host program.
+    fn guarded<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(stack::internal(&*panic)))
+    }
+}
+
+fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
+    rhai.set_strict_variables(true);
+    rhai.set_fail_on_invalid_map_property(true);
+    // Folding constants would lose positions.
+    rhai.set_optimization_level(OptimizationLevel::None);
+    rhai.set_max_expr_depths(MAX_EXPR_DEPTH, MAX_EXPR_DEPTH);
+    rhai.set_max_call_levels(MAX_CALL_LEVELS);
+    if !options.allow_eval {
+        rhai.disable_symbol("eval");
+    }
+    rhai.on_progress(|_| {
+        if crate::interrupt::requested() {
+            return Some(INTERRUPTED.into());
+        }
+        stack::is_short().then(|| OUT_OF_STACK.into())
+    });
+    let print = options.print.clone();
+    let say = move |text: &str| match &print {
+        Some(print) => print(text),
+        None => {
+            let mut out = std::io::stdout().lock();
+            // Whoever read our output has gone: there is nobody left to run for.
+            if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+                crate::interrupt::request();
+            }
+        }
+    };
+    rhai.on_print(say);
+    rhai.on_debug(|text, source, at| {
+        let source = source.map(super::source::id_of).unwrap_or("script");
+        eprintln!("{source}:{at:?}: {text}");
+    });
+    // `a @ b` is the matrix product, as in Python; it binds like `*`.
+    rhai.register_custom_operator("@", 180).expect("`@` is reserved, not an operator");
+    rhai.register_type_with_name::<ErrorValue>("error");
+    rhai.register_get("message", |e: &mut ErrorValue| e.error.to_string());
+    rhai.register_get("code", |e: &mut ErrorValue| e.error.code().to_string());
+    rhai.register_get("help", |e: &mut ErrorValue| e.error.help_text().unwrap_or_default().to_string());
+    rhai.register_fn("to_string", |e: &mut ErrorValue| e.error.to_string());
+    rhai.register_fn("to_debug", |e: &mut ErrorValue| format!("{}: {}", e.error.code(), e.error));
+}
+
+// MAX_STRING is enforced per value by rhai, which then also walks every array and map an operation returns.
+const _: usize = MAX_STRING;

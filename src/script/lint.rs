@@ -1,0 +1,201 @@
+//! What can be known to be wrong before a script runs: calls of functions that do not exist.
+
+use super::diagnose::{self, LINT, is_closure};
+use super::known::{Arities, Known, counts};
+use super::source::Sources;
+use super::unit::{Parsed, Unit, public_functions};
+use crate::error::{Diagnostic, did_you_mean};
+use rhai::{ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Looks at every call in a unit. `aliases` are its imports' names with the units they lead to (empty: it failed to load).
+pub(crate) fn check(
+    parsed: &Parsed,
+    aliases: &BTreeMap<String, String>,
+    units: &BTreeMap<String, Rc<Unit>>,
+    known: &Known,
+    sources: &Sources,
+) -> Vec<Diagnostic> {
+    let mut local: BTreeMap<&str, Arities> = BTreeMap::new();
+    for f in parsed.ast.iter_functions() {
+        local.entry(f.name).or_default().insert(f.params.len());
+    }
+    let names = diagnose::identifiers(&parsed.found.text);
+    let mut lint = Lint { parsed, aliases, units, known, sources, local, variables: names.variables, members: BTreeSet::new(), found: Vec::new() };
+    lint.collect_members();
+    parsed.ast.walk(&mut |path: &[ASTNode]| {
+        match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at))) => lint.call(call, *at),
+            Some(ASTNode::Expr(Expr::MethodCall(call, at))) => lint.method(call, *at),
+            Some(ASTNode::Expr(Expr::Variable(x, _, at))) if !x.2.is_empty() => lint.constant(x.2.root(), &x.1, *at),
+            _ => {}
+        }
+        true
+    });
+    lint.found
+}
+
+struct Lint<'a> {
+    parsed: &'a Parsed,
+    aliases: &'a BTreeMap<String, String>,
+    units: &'a BTreeMap<String, Rc<Unit>>,
+    known: &'a Known,
+    sources: &'a Sources,
+    /// The unit's own functions.
+    local: BTreeMap<&'a str, Arities>,
+    /// Names of variables and parameters, for better advice.
+    variables: Vec<&'a str>,
+    /// Keys of maps and properties that are assigned: calling them as methods is legal.
+    members: BTreeSet<String>,
+    found: Vec<Diagnostic>,
+}
+
+impl Lint<'_> {
+    fn report(&mut self, at: Position, message: String, help: Option<String>) {
+        let labels = self.sources.label(&self.parsed.tag, at, "").into_iter().collect();
+        self.found.push(Diagnostic { labels, help, ..Diagnostic::plain(LINT, message) });
+    }
+
+    fn collect_members(&mut self) {
+        let members = &mut self.members;
+        self.parsed.ast.walk(&mut |path: &[ASTNode]| {
+            match path.last() {
+                Some(ASTNode::Expr(Expr::Map(x, _))) => members.extend(x.0.iter().map(|(k, _)| k.name.to_string())),
+                Some(ASTNode::Stmt(Stmt::Assignment(x))) => {
+                    let mut target = &x.1.lhs;
+                    // `a.b.c = ..`: the last property is what is set.
+                    while let Expr::Dot(inner, _, _) | Expr::Index(inner, _, _) = target {
+                        target = &inner.rhs;
+                    }
+                    if let Expr::Property(p, _) = target {
+                        members.insert(p.2.to_string());
+                    }
+                }
+                _ => {}
+            }
+            true
+        });
+    }
+
+    fn call(&mut self, call: &FnCallExpr, at: Position) {
+        let (name, n) = (call.name.as_str(), call.args.len());
+        if call.op_token.is_some() || is_closure(name) {
+            return;
+        }
+        if call.namespace.is_empty() {
+            self.plain_call(name, n, at);
+        } else {
+            self.qualified_call(call, n, at);
+        }
+    }
+
+    fn plain_call(&mut self, name: &str, n: usize, at: Position) {
+        let own = self.local.get(name);
+        if own.is_some_and(|a| a.contains(&n)) || self.known.takes(name, n) {
+            return;
+        }
+        if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+            return;
+        }
+        if let Some(own) = own {
+            let message = format!("`{name}` takes {}, but is called with {n}", arguments(own));
+            return self.report(at, message, None);
+        }
+        if let Some(arities) = self.known.functions.get(name) {
+            let message = format!("`{name}` takes {}, but is called with {n}", arguments(arities));
+            let usage = self.known.usage(name).map(|u| format!("it is `{u}`"));
+            return self.report(at, message, usage);
+        }
+        if self.variables.contains(&name) {
+            let args = if n == 0 { "()" } else { "(..)" };
+            return self.report(
+                at,
+                format!("`{name}` is a variable, not a function"),
+                Some(format!("a function in a variable is called with `{name}.call{args}`")),
+            );
+        }
+        let own: Vec<&str> = self.local.keys().copied().filter(|k| !is_closure(k)).collect();
+        let near = self.known.near(name, &own);
+        self.report(at, format!("unknown function `{name}`{near}"), None);
+    }
+
+    fn qualified_call(&mut self, call: &FnCallExpr, n: usize, at: Position) {
+        let (root, name) = (call.namespace.root(), call.name.as_str());
+        if let Some(id) = self.aliases.get(root) {
+            let Some(unit) = self.units.get(id) else { return };
+            let takes: Arities = unit.public_functions().filter(|(f, _)| *f == name).map(|(_, n)| n).collect();
+            if takes.contains(&n) {
+                return;
+            }
+            if !takes.is_empty() {
+                return self.report(at, format!("`{root}::{name}` takes {}, but is called with {n}", arguments(&takes)), None);
+            }
+            let is_private = unit.ast.iter_functions().any(|f| f.name == name);
+            let near = did_you_mean(name, public_functions(&unit.ast).map(|(f, _)| f));
+            let message = if is_private {
+                format!("`{name}` is private to `{}`", unit.shown)
+            } else {
+                format!("`{}` has no function `{name}`{near}", unit.shown)
+            };
+            return self.report(at, message, None);
+        }
+        let full = call.namespace.path.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join("::");
+        let Some(members) = self.known.namespaces.get(&full) else {
+            let spaces = self.known.namespaces.keys().map(String::as_str).chain(self.aliases.keys().map(String::as_str));
+            let near = did_you_mean(&full, spaces);
+            let help = format!("is an `import \"std/{full}\" as {full};` missing?");
+            return self.report(at, format!("unknown module or namespace `{full}`{near}"), near.is_empty().then_some(help));
+        };
+        match members.get(name) {
+            Some(takes) if takes.contains(&n) => {}
+            Some(takes) => {
+                let usage = self.known.usage(&format!("{full}::{name}")).map(|u| format!("it is `{u}`"));
+                self.report(at, format!("`{full}::{name}` takes {}, but is called with {n}", arguments(takes)), usage);
+            }
+            None => {
+                let near = did_you_mean(name, members.keys().map(String::as_str));
+                self.report(at, format!("`{full}` has no function `{name}`{near}"), None);
+            }
+        }
+    }
+
+    /// A method is looked up by its receiver's type, which only the run knows: here it must exist on some type.
+    fn method(&mut self, call: &FnCallExpr, at: Position) {
+        let (name, n) = (call.name.as_str(), call.args.len());
+        if self.members.contains(name) || self.known.takes(name, n + 1) || self.local.get(name).is_some_and(|a| a.contains(&n)) {
+            return;
+        }
+        if let Some(arities) = self.known.functions.get(name) {
+            let takes: Arities = arities.iter().filter_map(|a| a.checked_sub(1)).collect();
+            let usage = self.known.usage(name).map(|u| format!("it is `{u}`"));
+            return self.report(at, format!("the method `{name}` takes {}, but is called with {n}", arguments(&takes)), usage);
+        }
+        if self.known.properties.contains(name) {
+            return self.report(at, format!("`{name}` is a property, not a method"), Some(format!("write `.{name}` without parentheses")));
+        }
+        let mut near = did_you_mean(name, self.known.function_names().chain(self.members.iter().map(String::as_str)));
+        if near.is_empty() {
+            near = did_you_mean(name, self.known.properties.iter().map(String::as_str));
+        }
+        self.report(at, format!("no type has a method `{name}`{near}"), None);
+    }
+
+    /// `module::NAME` without a call.
+    fn constant(&mut self, root: &str, name: &str, at: Position) {
+        let Some(unit) = self.aliases.get(root).and_then(|id| self.units.get(id)) else { return };
+        if unit.facade.contains_var(name) || unit.public_functions().any(|(f, _)| f == name) {
+            return;
+        }
+        let declared =
+            unit.ast.statements().iter().any(|s| matches!(s, Stmt::Var(x, flags, _) if x.0.name == name && flags.intersects(ASTFlags::CONSTANT)));
+        let help = declared.then(|| format!("declare it as `export const {name}` in `{}`", unit.shown));
+        let near = did_you_mean(name, unit.facade.iter_var().map(|(k, _)| k));
+        self.report(at, format!("`{}` exports no constant `{name}`{near}", unit.shown), help);
+    }
+}
+
+fn arguments(arities: &Arities) -> String {
+    let plural = if arities.len() == 1 && arities.contains(&1) { "" } else { "s" };
+    format!("{} argument{plural}", counts(arities))
+}

@@ -1,0 +1,183 @@
+//! Where an import leads: `"std/flow"`, `"./helper"`, and nothing else.
+
+use super::diagnose::IMPORT;
+use crate::error::{Diagnostic, did_you_mean};
+use include_dir::{Dir, include_dir};
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
+
+/// The names of a module's files end so.
+const EXTENSION: &str = "rhai";
+
+/// A script that an import names.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// Unique in the program, and the file's name in a run's `sources/`: `helper.rhai`, `std/flow.rhai`.
+    pub id: String,
+    /// As messages show it: the path, or `std/flow`.
+    pub shown: String,
+    /// Its file, when it is on disk.
+    pub path: Option<PathBuf>,
+    /// Its text.
+    pub text: Arc<str>,
+}
+
+/// Finds modules: the standard library on disk or in the binary, and the folder of the entry script.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Locator {
+    /// The folder of the entry script, canonical, and as the user wrote it.
+    local: Option<(PathBuf, PathBuf)>,
+    /// A standard library on disk, which goes before the embedded one.
+    stdlib: Option<PathBuf>,
+}
+
+type Refusal = Box<Diagnostic>;
+
+fn refuse(message: String, help: impl Into<Option<String>>) -> Refusal {
+    Box::new(Diagnostic { help: help.into(), ..Diagnostic::plain(IMPORT, message) })
+}
+
+impl Locator {
+    /// For an entry script in a file, or for one that has none (a REPL line, a test).
+    pub(crate) fn new(entry: Option<&Path>, stdlib: Option<&Path>) -> Self {
+        let written = entry.map(|e| match e.parent() {
+            Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
+            _ => PathBuf::from("."),
+        });
+        let local = written.and_then(|w| w.canonicalize().ok().map(|c| (c, w)));
+        let stdlib = stdlib.map(Path::to_owned).or_else(|| disk_stdlib(local.as_ref().map(|(c, _)| c.as_path())));
+        Locator { local, stdlib: stdlib.and_then(|s| s.canonicalize().ok()) }
+    }
+
+    /// The standard library on disk, if there is one.
+    pub(crate) fn stdlib(&self) -> Option<&Path> {
+        self.stdlib.as_deref()
+    }
+
+    /// The script behind the import `text` in the unit `importer`.
+    ///
+    /// # Errors
+    /// A diagnostic without a place: what is wrong with the import.
+    pub(crate) fn find(&self, text: &str, importer: &str, importer_path: Option<&Path>) -> Result<Found, Refusal> {
+        if let Some(name) = text.strip_prefix("std/") {
+            return self.find_std(text, name);
+        }
+        if text.starts_with("lab/") {
+            let message = format!("`{text}` is a recipe library: those are named in `lathe.toml`, which this version does not read yet");
+            return Err(refuse(message, "copy the module beside the script and import it as `\"./NAME\"`".to_owned()));
+        }
+        let Some(name) = text.strip_prefix("./") else {
+            let help = "an import is `\"std/NAME\"` (standard library), `\"lab/NAME\"` (recipe library) or `\"./NAME\"` (beside this file)";
+            return Err(refuse(format!("`{text}` is not an import path"), help.to_owned()));
+        };
+        if let Some(within) = importer.strip_prefix("std/") {
+            let folder = within.rsplit_once('/').map_or(String::new(), |(f, _)| format!("{f}/"));
+            return self.find_std(text, &format!("{folder}{name}"));
+        }
+        self.find_beside(text, name, importer_path)
+    }
+
+    fn find_std(&self, text: &str, name: &str) -> Result<Found, Refusal> {
+        plain(text, name)?;
+        let (id, shown) = (format!("std/{name}.{EXTENSION}"), format!("std/{name}"));
+        if let Some(root) = &self.stdlib {
+            let path = root.join(format!("{name}.{EXTENSION}"));
+            if path.exists() {
+                return read(text, id, shown, &path, root);
+            }
+        }
+        if let Some(file) = EMBEDDED.get_file(format!("{name}.{EXTENSION}")) {
+            let content = file.contents_utf8().ok_or_else(|| refuse(format!("the embedded `{text}` is not UTF-8"), None))?;
+            return Ok(Found { id, shown, path: None, text: content.into() });
+        }
+        let names = self.std_names();
+        let near = did_you_mean(name, names.iter().map(String::as_str));
+        let list = names.iter().map(|n| format!("std/{n}")).collect::<Vec<_>>().join(", ");
+        Err(refuse(format!("the standard library has no module `{text}`{near}"), (!list.is_empty()).then(|| format!("it has {list}"))))
+    }
+
+    /// The names of all modules in the standard library.
+    pub(crate) fn std_names(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let mut folders = vec![&EMBEDDED];
+        while let Some(dir) = folders.pop() {
+            folders.extend(dir.dirs());
+            names.extend(dir.files().filter_map(|f| module_name(f.path())));
+        }
+        if let Some(root) = &self.stdlib {
+            let files = walkdir::WalkDir::new(root).into_iter().flatten();
+            names.extend(files.filter_map(|f| module_name(f.path().strip_prefix(root).ok()?)));
+        }
+        names
+    }
+
+    fn find_beside(&self, text: &str, name: &str, importer: Option<&Path>) -> Result<Found, Refusal> {
+        plain(text, name)?;
+        let Some(((root, written), importer)) = self.local.as_ref().zip(importer) else {
+            return Err(refuse(format!("`{text}` has no file beside it: this script is not in a file"), None));
+        };
+        let folder = importer.parent().unwrap_or(root);
+        let path = folder.join(format!("{name}.{EXTENSION}"));
+        if !path.exists() {
+            let beside: Vec<String> = std::fs::read_dir(folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter_map(|e| module_name(Path::new(&e.file_name())))
+                .map(|n| format!("./{n}"))
+                .collect();
+            let near = did_you_mean(text, beside.iter().map(String::as_str));
+            return Err(refuse(format!("there is no `{}`{near}", path.display()), None));
+        }
+        let real = path.canonicalize().map_err(|e| refuse(format!("cannot read `{}`: {e}", path.display()), None))?;
+        let Ok(relative) = real.strip_prefix(root) else {
+            return Err(refuse(format!("`{text}` leads to `{}`, outside the script's folder", real.display()), None));
+        };
+        let relative_text = relative.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
+        let shown = if written == Path::new(".") { relative_text.clone() } else { written.join(relative).display().to_string() };
+        // A folder that happens to be called `std` must not pass for the standard library.
+        let id = if relative_text.starts_with("std/") { format!("./{relative_text}") } else { relative_text };
+        read(text, id, shown, &real, root)
+    }
+}
+
+/// `stdlib/` on disk: `LATHE_STDLIB`, or beside or above the script or the working directory.
+fn disk_stdlib(script: Option<&Path>) -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("LATHE_STDLIB").filter(|v| !v.is_empty()) {
+        return Some(path.into());
+    }
+    let here = std::env::current_dir().ok();
+    let starts = script.into_iter().chain(here.as_deref());
+    starts.flat_map(Path::ancestors).map(|a| a.join("stdlib")).find(|s| s.is_dir())
+}
+
+/// Only plain names: what could climb out of the root is refused before any file is looked at.
+fn plain(text: &str, name: &str) -> Result<(), Refusal> {
+    if Path::new(name).extension().is_some_and(|e| e == EXTENSION) {
+        return Err(refuse(format!("`{text}`: an import goes without `.{EXTENSION}`"), None));
+    }
+    let ok = !name.is_empty() && !name.contains(['\\', '\0', ':']) && !name.ends_with('/') && !name.contains("//");
+    let ok = ok && Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
+    if ok && !name.split('/').any(|part| part == ".") {
+        return Ok(());
+    }
+    Err(refuse(format!("`{text}`: an import may not leave its folder"), "keep shared modules below the script's folder".to_owned()))
+}
+
+fn read(import: &str, id: String, shown: String, path: &Path, root: &Path) -> Result<Found, Refusal> {
+    let failed = |e: std::io::Error| refuse(format!("cannot read `{}`: {e}", path.display()), None);
+    let real = path.canonicalize().map_err(failed)?;
+    if !real.starts_with(root) {
+        return Err(refuse(format!("`{import}` leads to `{}`, outside its folder", real.display()), None));
+    }
+    let text = std::fs::read_to_string(&real).map_err(failed)?;
+    Ok(Found { id, shown, path: Some(real), text: text.into() })
+}
+
+fn module_name(path: &Path) -> Option<String> {
+    let is_module = path.extension().is_some_and(|e| e == EXTENSION);
+    is_module.then(|| path.with_extension("").components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/"))
+}

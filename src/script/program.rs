@@ -1,0 +1,379 @@
+//! The scripts of an engine: units in generations.
+//!
+//! A generation is an immutable snapshot of all units. A reload builds a whole new one off to the side, checks it, makes
+//! sure that the functions in use still exist, and only then swaps: a faulty edit leaves the old one running.
+
+use super::bind::into_script;
+use super::callback;
+use super::diagnose::{Explain, IMPORT, LINT};
+use super::facade::facade;
+use super::host::Host;
+use super::known::Known;
+use super::lint;
+use super::locate::{Found, Locator};
+use super::reload::{Reloaded, changes};
+use super::source::Sources;
+use super::stack::Crossing;
+use super::unit::{self, Unit, diagnostics};
+use crate::error::{Diagnostic, Error, Result, did_you_mean};
+use rhai::{Dynamic, EvalAltResult, FnPtr, Module, NativeCallContext, Position, Scope, Shared};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// An immutable snapshot of all units.
+#[derive(Default)]
+pub(crate) struct Generation {
+    /// From 1; 0 while nothing is loaded.
+    pub number: u64,
+    /// The id of the script that was started.
+    pub entry: String,
+    /// By id.
+    pub units: BTreeMap<String, Rc<Unit>>,
+}
+
+/// A generation that is being built.
+#[derive(Default)]
+struct Build {
+    units: BTreeMap<String, Rc<Unit>>,
+    /// Imports of the unit that is being evaluated, which is not in `units` yet.
+    imports: BTreeMap<(String, String), String>,
+    stack: Vec<String>,
+    failed: BTreeSet<String>,
+    errors: Vec<Diagnostic>,
+}
+
+/// Where the entry script comes from.
+#[derive(Clone)]
+enum Entry {
+    File(PathBuf),
+    Text(Found),
+}
+
+/// All scripts of one engine.
+pub(crate) struct Program {
+    host: Host,
+    stdlib: Option<PathBuf>,
+    pub sources: Sources,
+    known: RefCell<Rc<Known>>,
+    entry: RefCell<Option<Entry>>,
+    locator: RefCell<Locator>,
+    current: RefCell<Rc<Generation>>,
+    building: RefCell<Option<Build>>,
+    required: RefCell<BTreeSet<(String, String, usize)>>,
+}
+
+impl Program {
+    pub(crate) fn new(host: &Host, stdlib: Option<PathBuf>) -> Self {
+        Program {
+            host: host.clone(),
+            stdlib,
+            sources: Sources::default(),
+            known: RefCell::default(),
+            entry: RefCell::default(),
+            locator: RefCell::default(),
+            current: RefCell::default(),
+            building: RefCell::default(),
+            required: RefCell::default(),
+        }
+    }
+
+    /// Sets the names that natives have.
+    pub(crate) fn set_known(&self, known: Known) {
+        *self.known.borrow_mut() = Rc::new(known);
+    }
+
+    /// The names that natives have.
+    pub(crate) fn known(&self) -> Rc<Known> {
+        self.known.borrow().clone()
+    }
+
+    /// The newest generation.
+    pub(crate) fn current(&self) -> Rc<Generation> {
+        self.current.borrow().clone()
+    }
+
+    /// Where modules come from.
+    pub(crate) fn locator(&self) -> Locator {
+        self.locator.borrow().clone()
+    }
+
+    /// The unit that was started.
+    pub(crate) fn entry_unit(&self) -> Option<Rc<Unit>> {
+        let current = self.current();
+        current.units.get(&current.entry).cloned()
+    }
+
+    /// An exception as our error; `top` is the tag of the code that was called.
+    pub(crate) fn explain(&self, top: &str, e: &EvalAltResult) -> Error {
+        let known = self.known();
+        Explain { sources: &self.sources, known: &known }.error(top, e)
+    }
+
+    /// Loads the script in a file and everything it imports.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub(crate) fn load_file(&self, rhai: &rhai::Engine, path: &Path) -> Result<()> {
+        *self.locator.borrow_mut() = Locator::new(Some(path), self.stdlib.as_deref());
+        *self.entry.borrow_mut() = Some(Entry::File(path.to_owned()));
+        self.load(rhai)
+    }
+
+    /// Loads a script from a text; `shown` names it in messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn load_text(&self, rhai: &rhai::Engine, shown: &str, text: &str) -> Result<()> {
+        *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref());
+        let found = Found { id: shown.to_owned(), shown: shown.to_owned(), path: None, text: text.into() };
+        *self.entry.borrow_mut() = Some(Entry::Text(found));
+        self.load(rhai)
+    }
+
+    fn load(&self, rhai: &rhai::Engine) -> Result<()> {
+        self.required.borrow_mut().clear();
+        let next = self.build(rhai)?;
+        *self.current.borrow_mut() = Rc::new(next);
+        Ok(())
+    }
+
+    /// Loads everything anew; nothing changes unless all is well.
+    ///
+    /// # Errors
+    /// What is wrong with the new texts, or which function in use they no longer have.
+    pub(crate) fn reload(&self, rhai: &rhai::Engine) -> Result<Reloaded> {
+        let start = Instant::now();
+        let old = self.current();
+        let next = self.build(rhai)?;
+        for (unit, name, arity) in self.required.borrow().iter() {
+            let found = next.units.get(unit);
+            if !found.is_some_and(|u| u.has(name, *arity)) {
+                return Err(missing(found.map(|u| &**u), unit, name, Some(*arity)).context("the running loop needs it"));
+            }
+        }
+        let next = Rc::new(next);
+        let changed = changes(&old, &next);
+        let generation = next.number;
+        *self.current.borrow_mut() = next;
+        Ok(Reloaded { generation, changed, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// Whether the texts on disk differ from those that run.
+    pub(crate) fn is_stale(&self) -> bool {
+        let current = self.current();
+        let differs = |u: &Unit| u.path.as_ref().is_some_and(|p| std::fs::read_to_string(p).map_or(true, |t| *t != *u.text));
+        current.units.values().any(|u| differs(u))
+    }
+
+    fn build(&self, rhai: &rhai::Engine) -> Result<Generation> {
+        let entry = self.entry.borrow().clone().ok_or_else(|| Error::usage("no script is loaded"))?;
+        let found = match entry {
+            Entry::Text(found) => found,
+            Entry::File(path) => {
+                let text: Arc<str> = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?.into();
+                let id = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+                let real = path.canonicalize().map_err(|e| Error::io("read", &path, e))?;
+                // Imports are looked up beside the path as it was given, were it a link.
+                let beside = path.parent().and_then(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p }.canonicalize().ok());
+                let path_here = beside.map_or(real, |b| b.join(&id));
+                Found { id, shown: path.display().to_string(), path: Some(path_here), text }
+            }
+        };
+        let id = found.id.clone();
+        let nested = self.building.borrow().is_some();
+        if nested {
+            return Err(Error::run("scripts cannot be reloaded while they are being loaded"));
+        }
+        *self.building.borrow_mut() = Some(Build::default());
+        self.load_unit(rhai, found, true);
+        let build = self.building.borrow_mut().take().unwrap_or_default();
+        let mut errors = build.errors.into_iter();
+        if let Some(first) = errors.next() {
+            return Err(Error::script(Diagnostic { also: errors.collect(), ..first }));
+        }
+        Ok(Generation { number: self.current().number + 1, entry: id, units: build.units })
+    }
+
+    fn with_build<T>(&self, f: impl FnOnce(&mut Build) -> T) -> T {
+        let mut build = self.building.borrow_mut();
+        f(build.get_or_insert_with(Build::default))
+    }
+
+    /// Loads a unit and its imports into the generation being built; what is wrong is collected there.
+    fn load_unit(&self, rhai: &rhai::Engine, found: Found, is_entry: bool) {
+        let id = found.id.clone();
+        self.with_build(|b| b.stack.push(id.clone()));
+        let ok = self.try_unit(rhai, found, is_entry).map_err(|errors| self.with_build(|b| b.errors.extend(errors))).is_ok();
+        self.with_build(|b| {
+            b.stack.pop();
+            if !ok {
+                b.failed.insert(id);
+            }
+        });
+    }
+
+    fn try_unit(&self, rhai: &rhai::Engine, found: Found, is_entry: bool) -> Result<(), Vec<Diagnostic>> {
+        let parsed = unit::parse(rhai, || self.known(), &self.sources, found, is_entry)?;
+        let (mut imports, mut aliases, mut wrong) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for import in unit::imports(&parsed.ast) {
+            match self.import(rhai, &parsed, &import) {
+                Ok(id) => {
+                    aliases.insert(import.alias, id.clone());
+                    if let Some(path) = import.path {
+                        imports.insert(path, id);
+                    }
+                }
+                Err(d) => {
+                    let labels = self.sources.label(&parsed.tag, import.position, "").into_iter().collect();
+                    wrong.push(Diagnostic { labels, ..*d });
+                    aliases.insert(import.alias, String::new());
+                }
+            }
+        }
+        let (units, broken) = self.with_build(|b| (b.units.clone(), imports.values().any(|i| b.failed.contains(i))));
+        wrong.extend(lint::check(&parsed, &aliases, &units, &self.known(), &self.sources));
+        if !wrong.is_empty() || broken {
+            return Err(wrong);
+        }
+        let id = parsed.found.id.clone();
+        self.with_build(|b| b.imports.extend(imports.iter().map(|(path, to)| ((id.clone(), path.clone()), to.clone()))));
+        let exports = if parsed.is_notebook {
+            Module::new()
+        } else {
+            Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| diagnostics(self.explain(&parsed.tag, &e)))?
+        };
+        let functions: Vec<(String, usize)> = unit::public_functions(&parsed.ast).map(|(n, a)| (n.to_owned(), a)).collect();
+        let facade = facade(&id, &functions, &exports, &self.host);
+        let unit = Rc::new(Unit::new(parsed, imports, exports, facade));
+        self.with_build(|b| b.units.insert(id, unit));
+        Ok(())
+    }
+
+    /// The id of the unit that an import leads to, loaded.
+    fn import(&self, rhai: &rhai::Engine, importer: &unit::Parsed, import: &unit::Import) -> Result<String, Box<Diagnostic>> {
+        let Some(text) = &import.path else {
+            let help = Some("write the path as a string: `import \"std/flow\" as flow;`".to_owned());
+            return Err(Box::new(Diagnostic { help, ..Diagnostic::plain(IMPORT, "the path of an import must be known before the script runs") }));
+        };
+        let found = self.locator.borrow().find(text, &importer.found.id, importer.found.path.as_deref())?;
+        let id = found.id.clone();
+        let (loaded, stack) = self.with_build(|b| (b.units.contains_key(&id) || b.failed.contains(&id), b.stack.clone()));
+        if let Some(at) = stack.iter().position(|s| *s == id) {
+            let circle = stack[at..].iter().chain([&id]).map(String::as_str).collect::<Vec<_>>().join(" -> ");
+            return Err(Box::new(Diagnostic::plain(IMPORT, format!("the imports go in a circle: {circle}"))));
+        }
+        if !loaded {
+            self.load_unit(rhai, found, false);
+        }
+        Ok(id)
+    }
+
+    /// The newest version of a unit: while a generation is being built, its own.
+    fn unit(&self, id: &str) -> Option<Rc<Unit>> {
+        let building = self.building.borrow().as_ref().and_then(|b| b.units.get(id).cloned());
+        building.or_else(|| self.current.borrow().units.get(id).cloned())
+    }
+
+    /// The facade that the unit `importer` gets for the import `path`.
+    pub(crate) fn facade(&self, importer: &str, path: &str) -> Option<Shared<Module>> {
+        let key = (importer.to_owned(), path.to_owned());
+        let target = self.building.borrow().as_ref().and_then(|b| b.imports.get(&key).cloned());
+        let target = target.or_else(|| self.unit(importer)?.imports.get(path).cloned())?;
+        Some(self.unit(&target)?.facade.clone())
+    }
+
+    /// Whether the newest version of a unit is another one than that of the tag.
+    pub(crate) fn is_newer(&self, unit: &str, tag: Option<&str>) -> bool {
+        self.unit(unit).is_some_and(|u| Some(u.tag.as_str()) != tag)
+    }
+
+    /// Whether a unit has a function of that name and number of parameters.
+    pub(crate) fn has(&self, unit: &str, name: &str, arity: usize) -> bool {
+        self.unit(unit).is_some_and(|u| u.has(name, arity))
+    }
+
+    /// Makes sure that a unit has a function, now and after every reload.
+    ///
+    /// # Errors
+    /// `E0503` naming the unit and the nearest function.
+    pub(crate) fn require(&self, unit: &str, name: &str, arity: usize) -> Result<()> {
+        if !self.has(unit, name, arity) {
+            return Err(missing(self.unit(unit).as_deref(), unit, name, Some(arity)));
+        }
+        self.required.borrow_mut().insert((unit.to_owned(), name.to_owned(), arity));
+        Ok(())
+    }
+
+    /// Makes sure that a unit has a function of that name, with however many parameters.
+    ///
+    /// # Errors
+    /// `E0503` naming the unit and the nearest function.
+    pub(crate) fn require_any(&self, unit: &str, name: &str) -> Result<()> {
+        let found = self.unit(unit);
+        if found.as_ref().is_some_and(|u| u.function_names().any(|n| n == name)) {
+            return Ok(());
+        }
+        Err(missing(found.as_deref(), unit, name, None))
+    }
+
+    /// Calls a function of a unit in its newest version. `ctx` is the native call in which this happens, if any.
+    ///
+    /// # Errors
+    /// The exception, with its call chain.
+    pub(crate) fn call(
+        &self,
+        rhai: &rhai::Engine,
+        ctx: Option<&NativeCallContext>,
+        unit: &str,
+        name: &str,
+        args: Vec<Dynamic>,
+    ) -> Result<Dynamic, Box<EvalAltResult>> {
+        let here = |e: Error| into_script(e, None, Position::NONE);
+        let _crossing = Crossing::enter().map_err(here)?;
+        let Some(u) = self.unit(unit).filter(|u| u.has(name, args.len())) else {
+            return Err(here(missing(self.unit(unit).as_deref(), unit, name, Some(args.len()))));
+        };
+        let f = FnPtr::new(name)?;
+        // While a script runs top to bottom, its imports and constants are those of the run itself.
+        if let Some(ctx) = ctx.filter(|c| u.is_notebook && c.call_source() == Some(&u.tag)) {
+            return f.call_raw(ctx, None, args);
+        }
+        f.call(rhai, &u.callable(rhai)?, args)
+    }
+
+    /// The same for a call from another unit: callbacks in the result stay bound to the unit they come from.
+    ///
+    /// # Errors
+    /// The exception, with its call chain.
+    pub(crate) fn call_module(&self, rhai: &rhai::Engine, unit: &str, name: &str, args: Vec<Dynamic>) -> Result<Dynamic, Box<EvalAltResult>> {
+        let mut value = self.call(rhai, None, unit, name, args)?;
+        if (value.is_fnptr() || value.is_map() || value.is_array())
+            && let Some(u) = self.unit(unit)
+        {
+            callback::bind_to(&mut value, &u.callable(rhai)?);
+        }
+        Ok(value)
+    }
+}
+
+/// The error for a function that a unit does not have.
+fn missing(unit: Option<&Unit>, id: &str, name: &str, arity: Option<usize>) -> Error {
+    let shown = unit.map_or(id, |u| u.shown.as_str());
+    let other: BTreeSet<usize> = unit.into_iter().flat_map(|u| u.ast.iter_functions()).filter(|f| f.name == name).map(|f| f.params.len()).collect();
+    let takes = |n: usize| format!("{n} parameter{}", if n == 1 { "" } else { "s" });
+    let message = match arity {
+        Some(n) if !other.is_empty() => {
+            format!("`{name}` in `{shown}` has {} parameters, but is called with {n}", super::known::counts(&other))
+        }
+        _ => {
+            let near = did_you_mean(name, unit.into_iter().flat_map(Unit::function_names));
+            let with = arity.map_or(String::new(), |n| format!(" with {}", takes(n)));
+            format!("`{shown}` has no function `{name}`{with}{near}")
+        }
+    };
+    Error::script(Diagnostic::plain(LINT, message))
+}
