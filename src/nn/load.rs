@@ -23,12 +23,18 @@ impl LoadReport {
 }
 
 impl Module {
-    /// Copies a state dict in. Nothing is changed unless everything fits, or `strict` is off.
+    /// Copies a state dict in, read by the model's own import where it has other names. Nothing is changed unless everything
+    /// fits, or `strict` is off.
     ///
     /// # Errors
     /// `E0401` with the difference: missing, unexpected, and mismatched names.
     pub fn load_state(&self, state: &State, strict: bool) -> Result<LoadReport> {
         let own = self.state();
+        let imported = match self.import() {
+            Some(import) if !own.keys().eq(state.keys()) => Some(import(state)?),
+            _ => None,
+        };
+        let state = imported.as_ref().unwrap_or(state);
         let mut report = LoadReport::default();
         let mut pairs = Vec::new();
         for (name, to) in &own {

@@ -14,5 +14,5 @@ mod tests;
 
 pub use init::Init;
 pub use load::LoadReport;
-pub use module::{Built, Forward, GroupForward, Module, State};
+pub use module::{Built, Forward, GroupForward, Import, Module, State};
 pub use store::{Entry, Mode, Path, Store, Switch};

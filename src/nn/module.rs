@@ -34,18 +34,29 @@ pub type GroupForward = Rc<dyn Fn(&Module, &[Tensor]) -> Result<Tensor>>;
 pub struct Built {
     forward: Option<Rc<dyn Forward>>,
     model: Rc<dyn Any>,
+    pub(super) import: Option<Rc<Import>>,
 }
+
+/// Turns a published state dict with other names into one with the module's own: see [`Built::importing`].
+pub type Import = dyn Fn(&State) -> Result<State>;
 
 impl Built {
     /// A layer: something with one forward function.
     pub fn layer<T: Forward + 'static>(layer: T) -> Self {
         let layer = Rc::new(layer);
-        Built { forward: Some(layer.clone()), model: layer }
+        Built { forward: Some(layer.clone()), model: layer, import: None }
     }
 
     /// A model with methods of its own, reached by [`Module::model`].
     pub fn model<T: 'static>(model: T) -> Self {
-        Built { forward: None, model: Rc::new(model) }
+        Built { forward: None, model: Rc::new(model), import: None }
+    }
+
+    /// Says how a state dict is read that other software wrote under other names. [`Module::load_state`] asks for it
+    /// when the names are not the module's own; what `import` does not know it must leave in, to be reported.
+    #[must_use]
+    pub fn importing(self, import: impl Fn(&State) -> Result<State> + 'static) -> Self {
+        Built { import: Some(Rc::new(import)), ..self }
     }
 }
 
@@ -121,6 +132,13 @@ impl Module {
     /// Its own parameters, without those of its children.
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    pub(super) fn import(&self) -> Option<Rc<Import>> {
+        match &self.0.source {
+            Source::Built { built, .. } => built.import.clone(),
+            Source::Group { .. } => None,
+        }
     }
 
     /// Whether both handles are the same network.

@@ -466,6 +466,11 @@ impl Tensor {
         self.map2(end, "lerp", self.0.f_lerp(&end.0, weight))
     }
 
+    /// `self + a * b`; shapes broadcast.
+    pub fn addcmul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        self.0.f_addcmul(&a.0, &b.0).map(Tensor).map_err(|e| refused("addcmul", &[self, a, b], e))
+    }
+
     /// Matrix product `[.., n, k] @ [.., k, m]`.
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
         self.map2(other, "matmul", self.0.f_matmul(&other.0))

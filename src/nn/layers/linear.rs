@@ -15,6 +15,8 @@ pub enum LinearInit {
     Xavier,
     /// N(0, std) weight, zero bias.
     Normal(f64),
+    /// N(0, std) weight, PyTorch's default bias: convolutions of image discriminators.
+    NormalWeight(f64),
     /// All zero: a branch that starts as nothing.
     Zeros,
 }
@@ -26,6 +28,7 @@ impl LinearInit {
             LinearInit::Torch => (Init::FanIn, Init::Bias(fan_in)),
             LinearInit::Xavier => (Init::XavierUniformFlat, Init::Zeros),
             LinearInit::Normal(std) => (Init::Normal(0.0, std), Init::Zeros),
+            LinearInit::NormalWeight(std) => (Init::Normal(0.0, std), Init::Bias(fan_in)),
             LinearInit::Zeros => (Init::Zeros, Init::Zeros),
         }
     }

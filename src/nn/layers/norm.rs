@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 use crate::nn::{Built, Init, Mode, Module, Path, Switch};
 use crate::torch::{DType, Tensor, default_device, no_grad};
 
-/// `weight` of ones and `bias` of zeros, as all norms start.
-fn affine(p: &Path, n: i64) -> Result<(Tensor, Tensor)> {
-    Ok((p.param("weight", &[n], Init::Ones)?, p.param("bias", &[n], Init::Zeros)?))
+/// `weight`, usually of ones, and `bias` of zeros.
+fn affine(p: &Path, n: i64, weight: Init) -> Result<(Tensor, Tensor)> {
+    Ok((p.param("weight", &[n], weight)?, p.param("bias", &[n], Init::Zeros)?))
 }
 
 /// Normalises the last dimension: `[.., D]` -> `[.., D]`.
@@ -25,7 +25,7 @@ impl LayerNorm {
     /// # Errors
     /// `E0201` for a size that libtorch refuses.
     pub fn new(p: &Path, dim: i64, eps: f64, with_affine: bool) -> Result<Self> {
-        Ok(LayerNorm { dim, eps, affine: with_affine.then(|| affine(p, dim)).transpose()? })
+        Ok(LayerNorm { dim, eps, affine: with_affine.then(|| affine(p, dim, Init::Ones)).transpose()? })
     }
 
     /// A module of its own.
@@ -63,7 +63,7 @@ impl GroupNorm {
         if groups < 1 || channels % groups != 0 {
             return Err(Error::value("group_norm", format!("{groups} groups do not divide {channels} channels")));
         }
-        Ok(GroupNorm { groups, eps, affine: with_affine.then(|| affine(p, channels)).transpose()? })
+        Ok(GroupNorm { groups, eps, affine: with_affine.then(|| affine(p, channels, Init::Ones)).transpose()? })
     }
 
     /// A module of its own.
@@ -92,11 +92,13 @@ pub struct BatchNormOptions {
     pub eps: f64,
     /// Whether there are `weight` and `bias`.
     pub affine: bool,
+    /// First values of `weight`.
+    pub weight: Init,
 }
 
 impl Default for BatchNormOptions {
     fn default() -> Self {
-        BatchNormOptions { momentum: 0.1, eps: 1e-5, affine: true }
+        BatchNormOptions { momentum: 0.1, eps: 1e-5, affine: true, weight: Init::Ones }
     }
 }
 
@@ -124,7 +126,7 @@ impl BatchNorm2d {
     pub fn new(p: &Path, channels: i64, options: BatchNormOptions) -> Result<Self> {
         let d = p.device();
         Ok(BatchNorm2d {
-            affine: options.affine.then(|| affine(p, channels)).transpose()?,
+            affine: options.affine.then(|| affine(p, channels, options.weight)).transpose()?,
             running_mean: p.buffer("running_mean", &Tensor::zeros(&[channels], DType::Float, d)?)?,
             running_var: p.buffer("running_var", &Tensor::ones(&[channels], DType::Float, d)?)?,
             batches: p.buffer("num_batches_tracked", &Tensor::zeros(&[], DType::Int64, d)?)?,

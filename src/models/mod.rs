@@ -1,0 +1,10 @@
+//! The networks of latent-diffusion research, one file or folder each, with the state-dict names of their references.
+
+mod names;
+pub mod patchgan;
+pub mod sit;
+pub mod vae;
+
+pub use patchgan::{PatchGan, PatchGanConfig};
+pub use sit::{LabelDrop, Sit, SitConfig, SitFeatures};
+pub use vae::{AutoencoderKl, Posterior, VaeConfig};

@@ -1,0 +1,116 @@
+//! Sizes of SiT.
+
+use crate::error::{Error, Result, did_you_mean};
+
+/// The architecture. Published sizes come from [`SitConfig::named`]; every field may be changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SitConfig {
+    /// Number of blocks.
+    pub depth: i64,
+    /// Width.
+    pub hidden: i64,
+    /// Attention heads.
+    pub heads: i64,
+    /// Latent pixels along one side of a token.
+    pub patch: i64,
+    /// Latent pixels along one side.
+    pub input_size: i64,
+    /// Latent channels.
+    pub in_channels: i64,
+    /// Classes without the null class, whose label is `num_classes`.
+    pub num_classes: i64,
+    /// Widths of the alignment targets, one projector each; none switches alignment off.
+    pub z_dims: Vec<i64>,
+    /// The block, counted from 1, whose output is aligned.
+    pub encoder_depth: i64,
+    /// Whether queries and keys are normalised.
+    pub qk_norm: bool,
+    /// Probability that a label becomes the null class in training.
+    pub class_dropout: f64,
+    /// Hidden width of the projectors.
+    pub projector_dim: i64,
+    /// Width of the blocks' MLP over `hidden`.
+    pub mlp_ratio: f64,
+    /// Weight of a new batch in the running statistics of the latents.
+    pub bn_momentum: f64,
+}
+
+/// Name, depth, width, heads.
+const SIZES: [(&str, i64, i64, i64); 4] = [("S", 12, 384, 6), ("B", 12, 768, 12), ("L", 24, 1024, 16), ("XL", 28, 1152, 16)];
+
+impl SitConfig {
+    /// The default depth at which REPA aligns: a third of the blocks, at most 8 (4 for B, 8 for L and XL).
+    pub fn default_encoder_depth(depth: i64) -> i64 {
+        (depth / 3).clamp(1, 8)
+    }
+
+    /// `SiT-S/2`, `SiT-B/1`, ...: sizes S, B, L, XL with patches 1, 2, 4, 8, for 32x32 latents of 4 channels, 1000 classes and one
+    /// target of width 768. SiT-S, which does not run as REPA published it (its last layer is built for width 768), has its own
+    /// width throughout here.
+    ///
+    /// # Errors
+    /// `E0202` for another name.
+    pub fn named(name: &str) -> Result<Self> {
+        let known: Vec<String> = SIZES.iter().flat_map(|s| ["1", "2", "4", "8"].map(|p| format!("SiT-{}/{p}", s.0))).collect();
+        let unknown = || {
+            let near = did_you_mean(name, known.iter().map(String::as_str));
+            Error::value("sit", format!("unknown architecture `{name}`{near}"))
+                .help("`SiT-S`, `-B`, `-L` or `-XL` with `/1`, `/2`, `/4` or `/8`, or a map such as `#{depth: 4, hidden: 128, heads: 4, patch: 1}`")
+        };
+        if !known.iter().any(|k| k == name) {
+            return Err(unknown());
+        }
+        let (size, patch) = name.strip_prefix("SiT-").and_then(|n| n.split_once('/')).ok_or_else(unknown)?;
+        let &(_, depth, hidden, heads) = SIZES.iter().find(|s| s.0 == size).ok_or_else(unknown)?;
+        Ok(SitConfig { patch: patch.parse().map_err(|_| unknown())?, ..Self::sized(depth, hidden, heads) })
+    }
+
+    /// Those sizes with patch 2 and the defaults of [`SitConfig::named`].
+    pub fn sized(depth: i64, hidden: i64, heads: i64) -> Self {
+        SitConfig {
+            depth,
+            hidden,
+            heads,
+            patch: 2,
+            input_size: 32,
+            in_channels: 4,
+            num_classes: 1000,
+            z_dims: vec![768],
+            encoder_depth: Self::default_encoder_depth(depth),
+            qk_norm: false,
+            class_dropout: 0.1,
+            projector_dim: 2048,
+            mlp_ratio: 4.0,
+            bn_momentum: 0.1,
+        }
+    }
+
+    /// Tokens along one side.
+    pub fn grid(&self) -> i64 {
+        self.input_size / self.patch
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let fail = |message: String| Err(Error::value("sit", message));
+        let sizes = [self.depth, self.hidden, self.heads, self.patch, self.input_size, self.in_channels, self.num_classes, self.projector_dim];
+        if sizes.iter().chain(&self.z_dims).any(|&n| n < 1) {
+            return fail(format!("every size must be at least 1: {self:?}"));
+        }
+        if self.hidden % self.heads != 0 || self.hidden % 4 != 0 {
+            return fail(format!("the width {} must be a multiple of the {} heads, and of 4 for the positions", self.hidden, self.heads));
+        }
+        if self.input_size % self.patch != 0 {
+            return fail(format!("patch {} does not divide input_size {}", self.patch, self.input_size));
+        }
+        if !(1..=self.depth).contains(&self.encoder_depth) {
+            return fail(format!("encoder_depth {} is not between 1 and the depth {}", self.encoder_depth, self.depth));
+        }
+        if !(0.0..=1.0).contains(&self.class_dropout) || !(0.0..=1.0).contains(&self.bn_momentum) {
+            return fail("class_dropout and bn_momentum must be between 0 and 1".into());
+        }
+        if (self.hidden as f64 * self.mlp_ratio) < 1.0 {
+            return fail(format!("mlp_ratio {} of width {} leaves no hidden unit", self.mlp_ratio, self.hidden));
+        }
+        Ok(())
+    }
+}

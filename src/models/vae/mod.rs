@@ -1,0 +1,179 @@
+//! AutoencoderKL: the variational autoencoder of latent diffusion.
+//!
+//! CompVis/latent-diffusion, `ldm/models/autoencoder.py`, as used by REPA-E (arXiv 2504.10483) and Send-VAE (arXiv 2601.05823).
+//! Shapes: B batch, C image channels, D latent channels, H W image size, h w latent size `H / 2^(levels - 1)`.
+
+mod coder;
+mod names;
+mod parts;
+mod posterior;
+
+pub use posterior::Posterior;
+
+use crate::error::{Error, Result, did_you_mean};
+use crate::nn::layers::{Conv2d, Conv2dOptions};
+use crate::nn::{Built, Mode, Module, Path};
+use crate::torch::{Tensor, default_device};
+use coder::{Decoder, Encoder};
+use parts::channels_last;
+
+/// The architecture, with the reference's names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VaeConfig {
+    /// Base width.
+    pub ch: i64,
+    /// Width of each level over `ch`, finest level first; each further level halves the resolution.
+    pub ch_mult: Vec<i64>,
+    /// Residual blocks of a level in the encoder; the decoder has one more.
+    pub num_res_blocks: i64,
+    /// Latent channels between encoder and `quant_conv`.
+    pub z_channels: i64,
+    /// Latent channels of the posterior.
+    pub embed_dim: i64,
+    /// Nominal resolutions whose levels have attention after each block.
+    pub attn_resolutions: Vec<i64>,
+    /// The nominal input resolution, from which the levels' resolutions are counted; any input size can be encoded.
+    pub resolution: i64,
+    /// Image channels.
+    pub in_channels: i64,
+    /// Channels of the reconstruction.
+    pub out_ch: i64,
+    /// Dropout inside the residual blocks, in training.
+    pub dropout: f64,
+    /// Groups of every group norm.
+    pub norm_groups: i64,
+}
+
+impl Default for VaeConfig {
+    /// f8d4, the VAE of Stable Diffusion.
+    fn default() -> Self {
+        VaeConfig {
+            ch: 128,
+            ch_mult: vec![1, 2, 4, 4],
+            num_res_blocks: 2,
+            z_channels: 4,
+            embed_dim: 4,
+            attn_resolutions: vec![16],
+            resolution: 256,
+            in_channels: 3,
+            out_ch: 3,
+            dropout: 0.0,
+            norm_groups: 32,
+        }
+    }
+}
+
+impl VaeConfig {
+    /// The names that [`VaeConfig::named`] knows.
+    pub const NAMES: [&'static str; 2] = ["f8d4", "f16d32"];
+
+    /// A published architecture: `f8d4` (SD-VAE) or `f16d32` (VA-VAE, E2E-VAE, Send-VAE).
+    ///
+    /// # Errors
+    /// `E0202` for another name.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "f8d4" => Ok(Self::default()),
+            "f16d32" => Ok(VaeConfig { ch_mult: vec![1, 1, 2, 2, 4], z_channels: 32, embed_dim: 32, ..Self::default() }),
+            _ => Err(Error::value("vae", format!("unknown architecture `{name}`{}", did_you_mean(name, Self::NAMES)))
+                .help("`f8d4`, `f16d32`, or a map such as `#{ch: 64, ch_mult: [1, 2, 4], z_channels: 4}`")),
+        }
+    }
+
+    /// How many image pixels one latent pixel covers along one side.
+    pub fn factor(&self) -> i64 {
+        1 << (self.ch_mult.len().max(1) - 1)
+    }
+
+    fn check(&self) -> Result<()> {
+        let positive =
+            [self.ch, self.num_res_blocks, self.z_channels, self.embed_dim, self.resolution, self.in_channels, self.out_ch, self.norm_groups];
+        if self.ch_mult.is_empty() || self.ch_mult.len() > 16 || self.ch_mult.iter().chain(&positive).any(|&n| n < 1) {
+            return Err(Error::value("vae", format!("every size must be at least 1 and ch_mult must have 1 to 16 levels: {self:?}")));
+        }
+        match self.ch_mult.iter().map(|m| m * self.ch).find(|w| w % self.norm_groups != 0) {
+            Some(w) => Err(Error::value("vae", format!("a level's width {w} is no multiple of norm_groups {}", self.norm_groups))
+                .help("choose `ch` and `ch_mult` so that `ch * m` is a multiple, or set `norm_groups`")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The autoencoder.
+pub struct AutoencoderKl {
+    config: VaeConfig,
+    encoder: Encoder,
+    decoder: Decoder,
+    quant_conv: Conv2d,
+    post_quant_conv: Conv2d,
+    mode: Mode,
+}
+
+impl AutoencoderKl {
+    /// Registers all parameters under `p`.
+    ///
+    /// # Errors
+    /// `E0202` for a configuration that makes no network.
+    pub fn new(p: &Path, config: VaeConfig) -> Result<Self> {
+        config.check()?;
+        let point = |name: &str, inputs, outputs| Conv2d::new(&p.pp(name), inputs, outputs, [1, 1], Conv2dOptions::default());
+        Ok(AutoencoderKl {
+            encoder: Encoder::new(&p.pp("encoder"), &config)?,
+            decoder: Decoder::new(&p.pp("decoder"), &config)?,
+            quant_conv: point("quant_conv", 2 * config.z_channels, 2 * config.embed_dim)?,
+            post_quant_conv: point("post_quant_conv", config.embed_dim, config.z_channels)?,
+            mode: p.mode(),
+            config,
+        })
+    }
+
+    /// A module of its own, with random weights, called `kind` in messages. It loads state dicts with the names of latent
+    /// diffusion and REPA-E, with or without a prefix, and of diffusers.
+    ///
+    /// # Errors
+    /// As [`AutoencoderKl::new`].
+    pub fn module(kind: &str, config: VaeConfig) -> Result<Module> {
+        Module::build(kind, default_device(), move |p| {
+            let import = config.clone();
+            Ok(Built::model(Self::new(p, config.clone())?).importing(move |state| names::import(state, import.ch_mult.len())))
+        })
+    }
+
+    /// The architecture.
+    pub fn config(&self) -> &VaeConfig {
+        &self.config
+    }
+
+    /// Mean and log-variance before clamping: images `[B, C, H, W]` in [-1, 1] -> `[B, 2 D, h, w]`.
+    ///
+    /// # Errors
+    /// `E0202` for another rank, `E0201` for other channels.
+    pub fn moments(&self, x: &Tensor) -> Result<Tensor> {
+        let x = self.layout(x)?;
+        self.quant_conv.forward(&self.encoder.forward(&x)?)
+    }
+
+    /// The posterior of images `[B, C, H, W]` in [-1, 1].
+    ///
+    /// # Errors
+    /// As [`AutoencoderKl::moments`].
+    pub fn encode(&self, x: &Tensor) -> Result<Posterior> {
+        // Latents go through arithmetic and files: they leave in the ordinary layout.
+        Posterior::new(&self.moments(x)?.contiguous()?)
+    }
+
+    /// Images from latents `[B, D, h, w]` -> `[B, C, H, W]`, in [-1, 1] as far as trained.
+    ///
+    /// # Errors
+    /// `E0202` for another rank, `E0201` for other channels.
+    pub fn decode(&self, z: &Tensor) -> Result<Tensor> {
+        let z = self.layout(z)?;
+        self.decoder.forward(&self.post_quant_conv.forward(&z)?)?.contiguous()
+    }
+
+    /// Channels last outside training: the forward pass of convolutions is faster so, the backward pass is not.
+    fn layout(&self, x: &Tensor) -> Result<Tensor> {
+        x.size4()?;
+        if self.mode.training() { Ok(x.clone()) } else { channels_last(x) }
+    }
+}
