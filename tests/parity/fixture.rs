@@ -1,0 +1,134 @@
+//! Reading fixtures, and the portable weights that they name.
+
+use lathe::error::{Error, Result};
+use lathe::nn::{Module, State};
+use lathe::torch::{DType, Tensor, no_grad};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// One fixture: its sidecar and its tensors.
+pub struct Fixture {
+    pub path: PathBuf,
+    pub kind: String,
+    pub meta: Value,
+    pub tensors: State,
+}
+
+impl Fixture {
+    /// Opens `X.json` and, where it is there, `X.safetensors`. `None` for a JSON file that is no fixture.
+    pub fn open(path: &Path) -> Option<Fixture> {
+        let meta: Value = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+        let kind = meta.get("kind")?.as_str()?.to_owned();
+        let data = path.with_extension("safetensors");
+        let tensors = if data.exists() { read(&data).expect("a readable safetensors file") } else { State::new() };
+        Some(Fixture { path: path.to_owned(), kind, meta, tensors })
+    }
+
+    /// A tensor that must be there.
+    pub fn get(&self, name: &str) -> Result<&Tensor> {
+        self.tensors.get(name).ok_or_else(|| Error::data(&self.path, format!("has no tensor `{name}`")))
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// All tensors whose name starts with `prefix`, without it.
+    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
+        self.tensors.iter().filter_map(move |(k, t)| Some((k.strip_prefix(prefix)?, t)))
+    }
+
+    /// The seed of the hashed weights.
+    pub fn seed(&self) -> u64 {
+        self.meta["seed"].as_u64().unwrap_or(0)
+    }
+
+    /// A number of the sidecar, or a default.
+    pub fn number(&self, key: &str, default: f64) -> f64 {
+        self.meta.get(key).and_then(Value::as_f64).unwrap_or(default)
+    }
+
+    /// Sets the weights of a module: hashed where `spec` names them, otherwise as they are; without a `spec`, as stored under `w.`. (Beside a
+    /// `spec` the stored ones are the same, but for buffers, which were stored after a training pass.) A name that the module lacks is an error.
+    pub fn init(&self, module: &Module) -> Result<()> {
+        let state = module.state();
+        let own = |name: &str, shape: &[i64]| {
+            let t = state.get(name).ok_or_else(|| Error::data(&self.path, format!("the model has no `{name}`")))?;
+            let fits = t.shape() == shape;
+            if fits { Ok(t) } else { Err(Error::data(&self.path, format!("`{name}` is {shape:?} there and {:?} in the model", t.shape()))) }
+        };
+        let Some(spec) = self.meta["spec"].as_object() else {
+            return self.below("w.").try_for_each(|(name, value)| no_grad(|| own(name, &value.shape())?.copy_(value).map(|_| ())));
+        };
+        for (name, spec) in spec {
+            let shape = shape_of(&spec["shape"]);
+            let (lo, hi) = (spec["lo"].as_f64().unwrap_or(0.0), spec["hi"].as_f64().unwrap_or(0.0));
+            let value = hash_tensor(self.seed(), name, &shape, lo, hi)?;
+            no_grad(|| own(name, &shape)?.copy_(&value))?;
+        }
+        Ok(())
+    }
+}
+
+/// The sizes of a JSON list.
+pub fn shape_of(v: &Value) -> Vec<i64> {
+    v.as_array().into_iter().flatten().filter_map(Value::as_i64).collect()
+}
+
+/// All tensors of a safetensors file.
+pub fn read(path: &Path) -> Result<State> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let file = safetensors::SafeTensors::deserialize(&bytes).map_err(|e| Error::data(path, e.to_string()))?;
+    let mut names = file.names();
+    names.sort();
+    let mut out = State::new();
+    for name in names {
+        let view = file.tensor(name).map_err(|e| Error::data(path, e.to_string()))?;
+        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+        let dtype = match view.dtype() {
+            safetensors::Dtype::F64 => DType::Double,
+            safetensors::Dtype::F32 => DType::Float,
+            safetensors::Dtype::F16 => DType::Half,
+            safetensors::Dtype::I64 => DType::Int64,
+            safetensors::Dtype::U8 => DType::Uint8,
+            other => return Err(Error::data(path, format!("`{name}` is {other:?}"))),
+        };
+        out.insert(name.to_string(), Tensor::from_bytes(view.data(), &shape, dtype)?);
+    }
+    Ok(out)
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+fn base(seed: u64, name: &str) -> u64 {
+    let step = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01B3);
+    format!("{seed}:{name}").bytes().fold(0xCBF2_9CE4_8422_2325, step)
+}
+
+fn value(base: u64, i: u64, lo: f64, hi: f64) -> f32 {
+    let z = mix(base.wrapping_add((i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+    (lo + (hi - lo) * ((z >> 40) as f64 / 16_777_216.0)) as f32
+}
+
+/// Element `i` of a hashed tensor.
+pub fn hash_value(seed: u64, name: &str, i: u64, lo: f64, hi: f64) -> f32 {
+    value(base(seed, name), i, lo, hi)
+}
+
+/// A tensor of U(lo, hi) values that depend on seed and name only.
+pub fn hash_tensor(seed: u64, name: &str, shape: &[i64], lo: f64, hi: f64) -> Result<Tensor> {
+    let base = base(seed, name);
+    let n: i64 = shape.iter().product();
+    let data: Vec<f32> = (0..n as u64).map(|i| value(base, i, lo, hi)).collect();
+    Tensor::from_vec(&data, shape)
+}
+
+/// The same with mean 0 and the given standard deviation.
+pub fn hash_normalish(seed: u64, name: &str, shape: &[i64], std: f64) -> Result<Tensor> {
+    let bound = std * 3f64.sqrt();
+    hash_tensor(seed, name, shape, -bound, bound)
+}

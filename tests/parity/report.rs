@@ -1,0 +1,91 @@
+//! What a check found.
+
+use lathe::error::Result;
+use lathe::torch::{DType, Tensor};
+
+/// The comparisons of one fixture.
+#[derive(Default)]
+pub struct Report {
+    compared: usize,
+    /// The worst error over its tolerance, and where.
+    worst: (f64, String),
+    failures: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Report {
+    /// One comparison with an error and the most it may be.
+    pub fn within(&mut self, name: &str, error: f64, tolerance: f64) {
+        self.compared += 1;
+        let ratio = error / tolerance;
+        if ratio > self.worst.0 {
+            self.worst = (ratio, name.to_owned());
+        }
+        // Not `error > tolerance`: a NaN must fail.
+        if !(error <= tolerance) {
+            self.fail(format!("{name}: error {error:.3e}, allowed {tolerance:.3e}"));
+        }
+    }
+
+    /// Largest absolute difference at most `tolerance * max(1, max |want|)`.
+    pub fn close(&mut self, name: &str, got: &Tensor, want: &Tensor, tolerance: f64) -> Result<()> {
+        if got.shape() != want.shape() {
+            self.fail(format!("{name}: shape {:?}, expected {:?}", got.shape(), want.shape()));
+            return Ok(());
+        }
+        let (got, want) = (got.to_vec_f64()?, want.to_vec_f64()?);
+        let scale = want.iter().fold(1.0f64, |m, x| m.max(x.abs()));
+        let error = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, nan_max);
+        self.within(name, error, tolerance * scale);
+        Ok(())
+    }
+
+    /// Relative L2 error at most `tolerance`. A gradient whose norm is below `zero` is mathematically zero (key biases): then both must be.
+    pub fn gradient(&mut self, name: &str, got: &Tensor, want: &Tensor, tolerance: f64, zero: f64) -> Result<()> {
+        if got.shape() != want.shape() {
+            self.fail(format!("{name}: shape {:?}, expected {:?}", got.shape(), want.shape()));
+            return Ok(());
+        }
+        let (got, want) = (got.to_dtype(DType::Double)?, want.to_dtype(DType::Double)?);
+        let norm = want.norm()?.item()?;
+        if norm <= zero {
+            self.within(name, got.norm()?.item()?, zero);
+        } else {
+            self.within(name, got.sub(&want)?.norm()?.item()? / norm, tolerance);
+        }
+        Ok(())
+    }
+
+    /// Equal text.
+    pub fn same<T: PartialEq + std::fmt::Debug>(&mut self, name: &str, got: T, want: T) {
+        self.compared += 1;
+        if got != want {
+            self.fail(format!("{name}: {got:?}, expected {want:?}"));
+        }
+    }
+
+    pub fn fail(&mut self, what: String) {
+        self.failures.push(what);
+    }
+
+    /// Something that a reader of the line should know.
+    pub fn note(&mut self, what: impl Into<String>) {
+        self.notes.push(what.into());
+    }
+
+    pub fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    pub fn line(&self) -> String {
+        let state = if self.failures.is_empty() { "ok" } else { "FAILED" };
+        let worst =
+            if self.worst.0 > 0.0 { format!(", worst {:.0}% of its tolerance at {}", 100.0 * self.worst.0, self.worst.1) } else { String::new() };
+        let notes: String = self.notes.iter().map(|n| format!("; {n}")).collect();
+        format!("{state}, {} compared{worst}{notes}", self.compared)
+    }
+}
+
+fn nan_max(a: f64, b: f64) -> f64 {
+    if b.is_nan() || b > a { b } else { a }
+}

@@ -1,0 +1,259 @@
+//! SiT: the training, alignment and sampling passes of the reference, with gradients, and the real sizes.
+
+use super::fixture::{Fixture, hash_normalish};
+use super::report::Report;
+use lathe::error::{Error, Result};
+use lathe::models::{LabelDrop, Sit, SitConfig, sit::timestep_embedding};
+use lathe::nn::Module;
+use lathe::torch::{DType, Device, Tensor, no_grad};
+use serde_json::Value;
+use std::rc::Rc;
+
+const FORWARD: f64 = 1e-5;
+const FORWARD_FULL: f64 = 1e-4;
+const GRADIENT: f64 = 1e-4;
+/// Gradients below this part of the largest one are rounding noise around zero: a bias added to all keys changes no attention weight.
+const ZERO: f64 = 1e-6;
+
+fn config(v: &Value) -> SitConfig {
+    let int = |k: &str| v[k].as_i64().unwrap_or(0);
+    let number = |k: &str| v[k].as_f64().unwrap_or(0.0);
+    SitConfig {
+        patch: int("patch_size"),
+        input_size: int("input_size"),
+        in_channels: int("in_channels"),
+        num_classes: int("num_classes"),
+        z_dims: v["z_dims"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect(),
+        encoder_depth: int("encoder_depth"),
+        qk_norm: v["qk_norm"].as_bool().unwrap_or(false),
+        class_dropout: number("class_dropout_prob"),
+        projector_dim: int("projector_dim"),
+        mlp_ratio: number("mlp_ratio"),
+        bn_momentum: number("bn_momentum"),
+        ..SitConfig::sized(int("depth"), int("hidden_size"), int("num_heads"))
+    }
+}
+
+fn model(module: &Module) -> Result<Rc<Sit>> {
+    module.model().ok_or_else(|| Error::value("sit", "the module holds no SiT"))
+}
+
+/// One pass of the reference's `forward`.
+struct Pass {
+    output: Tensor,
+    denoising: Tensor,
+    projection: Tensor,
+    projected: Vec<Tensor>,
+}
+
+/// `-mean cos` over tokens and samples, summed over targets and divided by their number. Normalised as `F.normalize` (eps 1e-12).
+fn projection_loss(projected: &[Tensor], targets: &[Tensor]) -> Result<Tensor> {
+    let unit = |t: &Tensor| t.div(&t.norm_dims(2.0, &[-1], true)?.clamp(Some(1e-12), None)?);
+    let losses: Vec<Tensor> =
+        projected.iter().zip(targets).map(|(p, z)| unit(p)?.mul(&unit(z)?)?.sum(&[-1], false)?.mean(&[], false)?.neg()).collect::<Result<_>>()?;
+    Tensor::stack(&losses, 0)?.mean(&[], false)
+}
+
+/// `(alpha, sigma, d_alpha, d_sigma)` at time `t`.
+fn interpolant(path: &str, t: &Tensor) -> Result<[Tensor; 4]> {
+    let quarter = std::f64::consts::FRAC_PI_2;
+    Ok(match path {
+        "linear" => [t.neg()?.add(1.0)?, t.clone(), t.zeros_like()?.sub(1.0)?, t.ones_like()?],
+        "cosine" => {
+            let angle = t.mul(quarter)?;
+            [angle.cos()?, angle.sin()?, angle.sin()?.mul(-quarter)?, angle.cos()?.mul(quarter)?]
+        }
+        other => return Err(Error::value("parity", format!("unknown path `{other}`"))),
+    })
+}
+
+fn targets(f: &Fixture) -> Result<Vec<Tensor>> {
+    (0..).map(|i| format!("zs.{i}")).take_while(|n| f.has(n)).map(|n| f.get(&n).cloned()).collect()
+}
+
+fn pass(f: &Fixture, sit: &Sit, drop: &LabelDrop) -> Result<Pass> {
+    let (noise, t) = (f.get("noises")?, f.get("time_input")?);
+    let [alpha, sigma, d_alpha, d_sigma] = interpolant(f.meta["path_type"].as_str().unwrap_or_default(), t)?;
+    let x = sit.normalize(f.get("x")?)?;
+    let x_t = alpha.mul(&x)?.add(&sigma.mul(noise)?)?;
+    let target = d_alpha.mul(&x)?.add(&d_sigma.mul(noise)?)?;
+    let out = sit.forward_features(&x_t, t, f.get("y")?, drop)?;
+    let denoising = out.velocity.sub(&target)?.square()?.mean(&[1, 2, 3], false)?;
+    Ok(Pass { denoising, projection: projection_loss(&out.projected, &targets(f)?)?, output: out.velocity, projected: out.projected })
+}
+
+/// The initial state, in training.
+fn reset(f: &Fixture, module: &Module) -> Result<()> {
+    f.init(module)?;
+    let state = module.state();
+    for (name, value) in f.below("bn0.") {
+        no_grad(|| state[&format!("bn.{name}")].copy_(value))?;
+    }
+    no_grad(|| state["bn.num_batches_tracked"].zero_())?;
+    state.values().try_for_each(Tensor::zero_grad)?;
+    model(module)?.freeze_bn(false);
+    module.set_training(true);
+    Ok(())
+}
+
+pub fn small(f: &Fixture, r: &mut Report) -> Result<()> {
+    let module = Sit::module("sit", config(&f.meta["config"]))?;
+    let order: Vec<String> = f.below("w.").map(|(k, _)| k.to_owned()).collect();
+    if !order.is_empty() {
+        let mut own: Vec<String> = module.state().keys().cloned().collect();
+        own.sort();
+        r.same("names", own, order);
+    }
+    reset(f, &module)?;
+    r.close("pos_embed", &module.state()["pos_embed"], f.get("pos_embed")?, FORWARD)?;
+    train(f, &module, r)?;
+
+    reset(f, &module)?;
+    let sit = model(&module)?;
+    sit.freeze_bn(true);
+    let p = no_grad(|| pass(f, &sit, &LabelDrop::Off))?;
+    outputs(f, "train_bnfrozen.", &p, r)?;
+    r.same("a frozen batch norm does not move", module.state()["bn.num_batches_tracked"].item()?, 0.0);
+
+    dropped(f, r)?;
+    reset(f, &module)?;
+    align(f, &module, r)?;
+    infer(f, &module, r)
+}
+
+fn outputs(f: &Fixture, prefix: &str, p: &Pass, r: &mut Report) -> Result<()> {
+    for (name, got) in [("model_output", &p.output), ("denoising_loss", &p.denoising), ("proj_loss", &p.projection)] {
+        let name = format!("{prefix}{name}");
+        if f.has(&name) {
+            r.close(&name, got, f.get(&name)?, FORWARD)?;
+        }
+    }
+    for (i, got) in p.projected.iter().enumerate() {
+        let name = format!("{prefix}zs_tilde.{i}");
+        if f.has(&name) {
+            r.close(&name, got, f.get(&name)?, FORWARD)?;
+        }
+    }
+    Ok(())
+}
+
+fn train(f: &Fixture, module: &Module, r: &mut Report) -> Result<()> {
+    let p = pass(f, &*model(module)?, &LabelDrop::Off)?;
+    outputs(f, "train.", &p, r)?;
+    let loss = p.denoising.mean(&[], false)?.add(&p.projection.mul(0.5)?)?;
+    r.close("train.loss", &loss, f.get("train.loss")?, FORWARD)?;
+    loss.backward()?;
+    let state = module.state();
+    for (name, want) in f.below("train.bn_") {
+        r.close(&format!("train.bn_{name}"), &state[&format!("bn.{name}")], want, FORWARD)?;
+    }
+    let grad = |name: &str| state.get(name).map_or(Ok(None), Tensor::grad)?.ok_or_else(|| Error::value("parity", format!("no gradient of `{name}`")));
+    let norms = || f.meta["train_grad_norms"].as_object().into_iter().flatten().map(|(k, v)| (k, v.as_f64().unwrap_or(f64::NAN)));
+    let zero = ZERO * norms().map(|n| n.1).fold(0.0, f64::max);
+    for (name, want) in f.below("train.grad.") {
+        r.gradient(&format!("train.grad.{name}"), &grad(name)?, want, GRADIENT, zero)?;
+    }
+    for (name, want) in norms() {
+        let got = grad(name)?.to_dtype(DType::Double)?.norm()?.item()?;
+        let (error, tolerance) = if want <= zero { (got, zero) } else { ((got / want - 1.0).abs(), GRADIENT) };
+        r.within(&format!("norm of train.grad.{name}"), error, tolerance);
+    }
+    let fixed: Vec<String> = module.named_parameters().into_iter().filter(|(_, t)| !t.requires_grad()).map(|(n, _)| n).collect();
+    let want: Vec<String> =
+        f.meta["params_without_requires_grad"].as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+    r.same("parameters without gradient", fixed, want);
+    Ok(())
+}
+
+/// Label dropout with the recorded draw; the reference's batch norm was still frozen then.
+fn dropped(f: &Fixture, r: &mut Report) -> Result<()> {
+    if !f.has("drop.rand") {
+        return Ok(());
+    }
+    let module = Sit::module("sit", SitConfig { class_dropout: f.get("drop.prob")?.item()?, ..config(&f.meta["config"]) })?;
+    reset(f, &module)?;
+    let sit = model(&module)?;
+    sit.freeze_bn(true);
+    let p = no_grad(|| pass(f, &sit, &LabelDrop::Uniform(f.get("drop.rand")?.clone())))?;
+    outputs(f, "drop.", &p, r)
+}
+
+fn align(f: &Fixture, module: &Module, r: &mut Report) -> Result<()> {
+    module.set_training(false);
+    module.set_requires_grad(false)?;
+    let sit = model(module)?;
+    let x = f.get("x")?.copy()?.requires_grad_(true)?;
+    let t = f.get("time_input")?;
+    let [alpha, sigma, ..] = interpolant(f.meta["path_type"].as_str().unwrap_or_default(), t)?;
+    let x_t = alpha.mul(&sit.normalize(&x)?)?.add(&sigma.mul(f.get("noises")?)?)?;
+    let tokens = sit.tokens(&x_t, t, f.get("y")?, None, &LabelDrop::Auto)?;
+    let projected = sit.project(&tokens)?;
+    let loss = projection_loss(&projected, &targets(f)?)?;
+    r.close("align.proj_loss", &loss, f.get("align.proj_loss")?, FORWARD)?;
+    for (i, got) in projected.iter().enumerate() {
+        r.close(&format!("align.zs_tilde.{i}"), got, f.get(&format!("align.zs_tilde.{i}"))?, FORWARD)?;
+    }
+    let after = sit.head(&tokens, &sit.condition(t, f.get("y")?, &LabelDrop::Auto)?)?;
+    r.close("align.model_output_after_break", &after, f.get("align.model_output_after_break")?, FORWARD)?;
+    loss.backward()?;
+    let grad = x.grad()?.ok_or_else(|| Error::value("parity", "no gradient of x"))?;
+    r.gradient("align.grad_x", &grad, f.get("align.grad_x")?, GRADIENT, 0.0)?;
+    module.set_requires_grad(true)
+}
+
+fn infer(f: &Fixture, module: &Module, r: &mut Report) -> Result<()> {
+    module.set_training(false);
+    let (sit, x, t, y) = (model(module)?, f.get("x")?, f.get("infer.t")?, f.get("y")?);
+    no_grad(|| {
+        r.close("infer.out", &sit.forward(x, t, y, &LabelDrop::Auto)?, f.get("infer.out")?, FORWARD)?;
+        let null = Tensor::full(&y.shape(), sit.null_label() as f64, DType::Int64, Device::Cpu)?;
+        r.close("infer.out_null_label", &sit.forward(x, t, &null, &LabelDrop::Auto)?, f.get("infer.out_null_label")?, FORWARD)?;
+        for (depth, want) in f.below("infer.feats_depth") {
+            let depth = depth.parse().map_err(|_| Error::value("parity", format!("infer.feats_depth{depth}")))?;
+            r.close(&format!("infer.feats_depth{depth}"), &sit.tokens(x, t, y, Some(depth), &LabelDrop::Auto)?, want, FORWARD)?;
+        }
+        r.close("t_freq", &timestep_embedding(t)?, f.get("t_freq")?, FORWARD)
+    })
+}
+
+pub fn full(f: &Fixture, r: &mut Report) -> Result<()> {
+    let m = &f.meta;
+    let named = SitConfig::named(m["arch"].as_str().unwrap_or_default())?;
+    let int = |k: &str, default: i64| m[k].as_i64().unwrap_or(default);
+    let config = SitConfig {
+        in_channels: int("in_channels", named.in_channels),
+        input_size: int("input_size", named.input_size),
+        qk_norm: m["qk_norm"].as_bool().unwrap_or(false),
+        encoder_depth: int("encoder_depth", named.encoder_depth),
+        z_dims: m["z_dims"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect(),
+        projector_dim: int("projector_dim", named.projector_dim),
+        num_classes: int("num_classes", named.num_classes),
+        ..named
+    };
+    let (tokens, z) = (config.grid() * config.grid(), config.z_dims.first().copied().unwrap_or(0));
+    let shape = [1, config.in_channels, config.input_size, config.input_size];
+    let module = Sit::module("sit", config)?;
+    f.init(&module)?;
+    module.set_training(false);
+    // The positions count among the reference's parameters, the statistics do not.
+    r.same("n_params", module.count(), int("n_params", 0));
+    let sit = model(&module)?;
+    let input = |name: &str, shape: &[i64]| hash_normalish(f.seed(), name, shape, 1.0);
+    let (x, noise) = (input("in.x", &shape)?, input("in.noise", &shape)?);
+    let t = Tensor::full(&[1], f.number("t", 0.0), DType::Float, Device::Cpu)?;
+    let y = Tensor::full(&[1], f.number("y", 0.0), DType::Int64, Device::Cpu)?;
+    no_grad(|| {
+        r.close("infer.out", &sit.forward(&x, &t, &y, &LabelDrop::Off)?, f.get("infer.out")?, FORWARD_FULL)?;
+        let x = sit.normalize(&x)?;
+        let time = t.item()?;
+        let out = sit.forward_features(&x.mul(1.0 - time)?.add(&noise.mul(time)?)?, &t, &y, &LabelDrop::Off)?;
+        let denoising = out.velocity.sub(&noise.sub(&x)?)?.square()?.mean(&[1, 2, 3], false)?;
+        r.close("eval.denoising_loss", &denoising, f.get("eval.denoising_loss")?, FORWARD_FULL)?;
+        let target = input("in.zs0", &[1, tokens, z])?;
+        r.close("eval.proj_loss", &projection_loss(&out.projected, &[target])?, f.get("eval.proj_loss")?, FORWARD_FULL)?;
+        let want = f.get("eval.zs_tilde0_strided")?;
+        let got = out.projected.first().ok_or_else(|| Error::value("parity", "no projector"))?;
+        let got = got.slice(1, None, None, tokens / want.size(1)?)?.slice(2, None, None, z / want.size(2)?)?;
+        r.close("eval.zs_tilde0", &got, want, FORWARD_FULL)
+    })
+}
