@@ -5,6 +5,7 @@
 pub mod bridge;
 mod device;
 mod dtype;
+pub mod files;
 mod ops;
 mod tensor;
 

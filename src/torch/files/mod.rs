@@ -1,0 +1,80 @@
+//! Tensors in files: PyTorch checkpoints (read as data, nothing is ever called), safetensors, NumPy arrays.
+
+mod atomic;
+mod npy;
+mod pickle;
+mod pt;
+mod safetensors;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use atomic::write_atomic;
+pub use npy::{NpzWriter, read_npy, read_npz, write_npy};
+pub use pt::{PtValue, PtView, read_pt};
+pub use safetensors::{SafeTensorsInfo, read_safetensors, safetensors_info, write_safetensors};
+pub use state::state_dict;
+
+use super::{DType, Device, Tensor};
+use crate::error::{Error, Result};
+use indexmap::IndexMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Names and tensors, in order.
+pub type Named = IndexMap<String, Tensor>;
+
+/// The length of a tensor's data in bytes; `None` when sizes are negative or do not fit an address.
+fn byte_len(shape: &[i64], dtype: DType) -> Option<usize> {
+    let len = shape.iter().try_fold(dtype.elt_size_in_bytes(), |n, &d| usize::try_from(d).ok().and_then(|d| n.checked_mul(d)))?;
+    isize::try_from(len).is_ok().then_some(len)
+}
+
+/// Reads a CPU tensor from the bytes of `file` at `offset`, which must be there.
+fn read_tensor(file: &File, path: &Path, offset: u64, shape: &[i64], dtype: DType) -> Result<Tensor> {
+    let len = byte_len(shape, dtype).ok_or_else(|| Error::data(path, format!("a tensor of shape {shape:?} is impossible")))?;
+    let end = offset.checked_add(len as u64);
+    let have = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+    if end.is_none_or(|end| end > have) {
+        return Err(Error::data(path, format!("the file ends within its data: a tensor of {len} bytes at {offset}, {have} bytes in all")));
+    }
+    fill_tensor(shape, dtype, len, |buffer| file.read_exact_at(buffer, offset)).map_err(|e| e.into_error(path))
+}
+
+enum FillError {
+    Torch(Error),
+    Io(std::io::Error),
+}
+
+impl FillError {
+    fn into_error(self, path: &Path) -> Error {
+        match self {
+            FillError::Torch(e) => e.context(path.display().to_string()),
+            FillError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Error::data(path, "the file ends within its data"),
+            FillError::Io(e) => Error::io("read", path, e),
+        }
+    }
+}
+
+/// A CPU tensor whose `len` bytes are written by `fill`.
+fn fill_tensor(shape: &[i64], dtype: DType, len: usize, fill: impl FnOnce(&mut [u8]) -> std::io::Result<()>) -> Result<Tensor, FillError> {
+    // Bytes other than 0 and 1 in a bool tensor are undefined behaviour in C++: read them as numbers and compare.
+    let raw = if dtype == DType::Bool { DType::Uint8 } else { dtype };
+    let t = Tensor::empty(shape, raw, Device::Cpu).map_err(FillError::Torch)?;
+    if len > 0 {
+        // SAFETY: a new contiguous CPU tensor of `len` bytes that nobody else sees yet.
+        let buffer = unsafe { std::slice::from_raw_parts_mut(t.0.data_ptr().cast::<u8>(), len) };
+        fill(buffer).map_err(FillError::Io)?;
+    }
+    if dtype == DType::Bool { t.ne(0i64).map_err(FillError::Torch) } else { Ok(t) }
+}
+
+/// Opens a file for reading.
+fn open(path: &Path) -> Result<File> {
+    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    if file.metadata().map_err(|e| Error::io("open", path, e))?.is_dir() {
+        return Err(Error::data(path, "a folder, not a file"));
+    }
+    Ok(file)
+}
