@@ -259,6 +259,13 @@ impl ApiFn {
             let mut types = vec![TypeId::of::<Dynamic>(); n];
             if let (Receiver::Method(_, id, _), Some(first)) = (self.receiver, types.first_mut()) {
                 *first = id();
+                // A number on the left of a tensor: this pair only, so that numbers among themselves keep rhai's operators.
+                let number = id() == TypeId::of::<i64>() || id() == TypeId::of::<f64>();
+                if let (true, 2, Some(p)) = (number, n, self.params.get(1))
+                    && p.kind == <crate::torch::Tensor as super::value::FromArg>::NAME
+                {
+                    types[1] = TypeId::of::<crate::torch::Tensor>();
+                }
             }
             let (call, host, name) = (self.call.clone(), host.clone(), self.name);
             let fun = move |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| -> ScriptResult {

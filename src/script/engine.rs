@@ -50,6 +50,7 @@ impl Engine {
         let host = Host::new();
         let program = host.put(Program::new(&host, options.stdlib.clone()));
         set_language(&mut rhai, &options);
+        api::configure(&mut rhai);
         rhai.set_module_resolver(Resolver(host.clone()));
         let mut engine = Engine { rhai, host, program, functions: Vec::new(), known_is_old: Cell::new(true) };
         engine.register(api::all());

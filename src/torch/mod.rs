@@ -5,8 +5,11 @@
 pub mod bridge;
 mod device;
 mod dtype;
+mod elementwise;
+mod indexing;
 pub mod files;
 mod ops;
+mod summary;
 mod tensor;
 
 pub use device::{

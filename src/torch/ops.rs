@@ -32,6 +32,8 @@ macro_rules! binary {
     };
 }
 
+pub(super) use {binary, unary};
+
 unary! {
     /// `e^x`.
     exp => f_exp;
@@ -127,19 +129,19 @@ binary! {
 }
 
 impl Tensor {
-    fn map1(&self, op: &str, r: Result<tch::Tensor, tch::TchError>) -> Result<Tensor> {
+    pub(super) fn map1(&self, op: &str, r: Result<tch::Tensor, tch::TchError>) -> Result<Tensor> {
         r.map(Tensor).map_err(|e| refused(op, &[self], e))
     }
 
-    fn map2(&self, other: &Tensor, op: &str, r: Result<tch::Tensor, tch::TchError>) -> Result<Tensor> {
+    pub(super) fn map2(&self, other: &Tensor, op: &str, r: Result<tch::Tensor, tch::TchError>) -> Result<Tensor> {
         r.map(Tensor).map_err(|e| refused(op, &[self, other], e))
     }
 
-    fn many(&self, op: &str, r: Result<Vec<tch::Tensor>, tch::TchError>) -> Result<Vec<Tensor>> {
+    pub(super) fn many(&self, op: &str, r: Result<Vec<tch::Tensor>, tch::TchError>) -> Result<Vec<Tensor>> {
         r.map(|v| v.into_iter().map(Tensor).collect()).map_err(|e| refused(op, &[self], e))
     }
 
-    fn pair(&self, op: &str, r: Result<(tch::Tensor, tch::Tensor), tch::TchError>) -> Result<(Tensor, Tensor)> {
+    pub(super) fn pair(&self, op: &str, r: Result<(tch::Tensor, tch::Tensor), tch::TchError>) -> Result<(Tensor, Tensor)> {
         r.map(|(a, b)| (Tensor(a), Tensor(b))).map_err(|e| refused(op, &[self], e))
     }
 

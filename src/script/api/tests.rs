@@ -1,0 +1,161 @@
+//! Values against PyTorch, and what a language with operators must not get wrong.
+
+use super::*;
+use crate::script::{Engine, EngineOptions, Receiver};
+
+mod shim;
+
+fn engine() -> Engine {
+    let mut engine = Engine::new(EngineOptions::default());
+    if !all().iter().any(|f| matches!(f.receiver, Receiver::Namespace("torch"))) {
+        engine.register(shim::torch());
+    }
+    engine
+}
+
+fn run(code: &str) {
+    if let Err(e) = engine().eval(code) {
+        panic!("{}", e.render(false));
+    }
+}
+
+fn fails(code: &str, want: &str) {
+    let e = engine().eval(code).expect_err(code);
+    assert!(e.to_string().contains(want), "`{code}` says: {e}");
+}
+
+#[test]
+fn every_example_runs() {
+    let engine = engine();
+    let mut bad = String::new();
+    for f in all() {
+        let Some((_, rest)) = f.doc.split_once("```rhai\n") else { continue };
+        let code: String = rest.split("```").next().unwrap().lines().map(|l| l.strip_prefix(' ').unwrap_or(l).to_owned() + "\n").collect();
+        if let Err(e) = engine.eval(&code) {
+            bad += &format!("{}: {}\n", f.signature(), e.render(false));
+        }
+    }
+    assert!(bad.is_empty(), "{bad}");
+}
+
+#[test]
+fn operators_take_tensors_and_numbers_on_either_side() {
+    run(r#"
+        let x = torch::tensor([1.0, 2.0]);
+        assert_eq((x + 1).to_array(), [2.0, 3.0]);
+        assert_eq((1 - x).to_array(), [0.0, -1.0]);
+        assert_eq((1.0 / x).to_array(), [1.0, 0.5]);
+        assert_eq((2 ** x).to_array(), [2.0, 4.0]);
+        assert_eq((x ** 2.0).to_array(), [1.0, 4.0]);
+        assert_eq((-x).to_array(), [-1.0, -2.0]);
+        assert_eq((x * x - x / 2.0 + 3 % x).to_array(), [0.5, 4.0]);
+        // `@` binds like `*`, from the left.
+        assert_eq((x.view([1, 2]) @ x.view([2, 1]) * 2 + 1).item(), 11.0);
+        // Int tensors keep their dtype with ints, as in PyTorch.
+        let i = torch::tensor([7, -7]);
+        assert_eq((i + 1).dtype, "i64");
+        assert_eq((i * 0.5).dtype, "f32");
+        assert_eq((i / 2).dtype, "f32");
+        assert_eq((2 * i).dtype, "i64");
+        assert_eq((i.byte() - 8).to_array(), [255, 241]);
+        // Numbers among themselves keep rhai's operators.
+        assert_eq(1 + 2.5, 3.5);
+        assert(1 < 2.0 && [1, 2].contains(2) && ![1, 2].contains("a"));
+        assert(!(1 == "a") && 1 != "a");
+        assert_eq([3, 1, 2].reduce(|a, b| a + b, 0), 6);
+        // Text.
+        assert_eq("x: " + x, "x: tensor[2] f32 [1, 2]");
+        assert_eq(`${x}`, "tensor[2] f32 [1, 2]");
+        assert_eq(`${[x]}`, "[tensor[2] f32 [1, 2]]");
+        // Op-assignment makes a new tensor.
+        let y = x;
+        y += 1;
+        assert_eq(x.to_array(), [1.0, 2.0]);
+        assert_eq(y.to_array(), [2.0, 3.0]);
+    "#);
+        fails("torch::ones([2, 3]) @ torch::ones([2, 3])", "matmul");
+    fails("torch::ones([2]) + #{}", "`other` must be a tensor or a number, got map");
+    fails("torch::ones([2]) * [1]", "`other` must be a tensor or a number, got array");
+}
+
+#[test]
+fn equality_of_tensors_is_one_bool() {
+    run(r#"
+        let x = torch::tensor([1, 2]);
+        assert(x == x && x == torch::tensor([1.0, 2.0]) && x != torch::tensor([1, 2, 3]) && x != () && x.grad == ());
+        assert([torch::tensor([0]), x].contains(torch::tensor([1, 2])));
+        assert(torch::tensor([5]) == 5 && 5 == torch::tensor([5]) && 5.0 != torch::tensor([4]));
+        assert_eq((x > 1).to_array(), [false, true]);
+        assert_eq((1.5 < x).to_array(), [false, true]);
+        assert(!(torch::tensor([0.0]) / 0 == torch::tensor([0.0]) / 0), "NaN equals nothing");
+    "#);
+    fails("torch::ones([2]) == 1", "as a whole");
+    fails("if torch::ones([2]) > 0 { print(1); }", "bool");
+}
+
+#[test]
+fn indexing_reads_and_writes_the_first_dimension() {
+    run(r#"
+        let x = torch::arange(12).view([4, 3]);
+        assert_eq(x[1].to_array(), [3, 4, 5]);
+        assert_eq(x[-1][0].item(), 9);
+        assert_eq(x[1..3].shape, [2, 3]);
+        assert_eq(x[1..=2].shape, [2, 3]);
+        assert_eq(x[-2..].shape, [2, 3]);
+        assert_eq(x[0..-1].shape, [3, 3]);
+        assert_eq(x[2..=-1].shape, [2, 3]);
+        assert_eq(x[..2].shape, [2, 3]);
+        assert_eq(x[[3, 0]].to_array(), [[9, 10, 11], [0, 1, 2]]);
+        assert_eq(x[torch::tensor([[1], [2]])].shape, [2, 1, 3]);
+        assert_eq(x[x > 9].to_array(), [10, 11]);
+        x[0] = 7;
+        x[1..3] = torch::tensor([1, 1, 1]);
+        x[x > 9] = 0;
+        x[[3]] = torch::tensor([[5, 5, 5]]);
+        assert_eq(x.to_array(), [[7, 7, 7], [1, 1, 1], [1, 1, 1], [5, 5, 5]]);
+        x[0][1] = 2;
+        x[3] += 1;
+        x[0].add_(1);
+        assert_eq(x.to_array(), [[8, 3, 8], [1, 1, 1], [1, 1, 1], [6, 6, 6]]);
+        let rows = 0;
+        for row in x { rows += 1; assert_eq(row.shape, [3]); }
+        assert_eq(rows, 4);
+        assert_eq(x.shape[1], 3);
+        // Writing through an entry of a leaf that records gradients does not happen behind one's back.
+        let w = torch::ones([2, 2]).requires_grad_();
+        assert_eq(w[0].sum().item(), 2.0);
+    "#);
+    fails("torch::ones([2])[2]", "out of range");
+    fails("torch::ones([2])[\"a\"]", "an int, a range");
+    fails("for row in torch::tensor(1.0) { }", "");
+}
+
+#[test]
+fn copies_share_or_do_not_share_as_in_pytorch() {
+    run(r#"
+        let x = torch::zeros([2]);
+        let same = x;
+        let copy = x.clone();
+        same.add_(1);
+        assert_eq(x.to_array(), [1.0, 1.0]);
+        assert_eq(copy.to_array(), [0.0, 0.0]);
+        let w = torch::ones([2]).requires_grad_();
+        (w.clone() * 3).sum().backward();
+        assert_eq(w.grad.to_array(), [3.0, 3.0]);
+        assert(!w.detach().requires_grad);
+        w.detach().mul_(2);
+        assert_eq(w.sum().item(), 4.0);
+        // A method never takes the variable away.
+        let y = x.abs();
+        assert_eq(x.shape, [2]);
+        // Twice through one graph.
+        let loss = (w * w).sum();
+        w.zero_grad();
+        loss.backward(#{retain_graph: true});
+        loss.backward();
+        assert_eq(w.grad.to_array(), [8.0, 8.0]);
+    "#);
+    fails("let w = torch::ones([2]).requires_grad_(); let l = (w * w).sum(); l.backward(); l.backward();", "");
+    fails("torch::ones([2]).requires_grad_().add_(1)", "leaf");
+    fails("torch::ones([2]).sum().backward()", "grad");
+}
