@@ -268,10 +268,14 @@ impl ApiFn {
                 }
             }
             let (call, host, name) = (self.call.clone(), host.clone(), self.name);
+            let is_method = matches!(self.receiver, Receiver::Method(..));
             let fun = move |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| -> ScriptResult {
                 let ctx = ctx.expect("registered with has_context");
-                // rhai hands a copy of the first argument to functions that are not methods, so all of them may be taken.
-                let mut args: VecDeque<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a).flatten()).collect();
+                // rhai hands a copy of the first argument to functions that are not methods, so all of them may be taken; but an
+                // indexer's receiver may be a part that rhai writes back afterwards, so receivers (cheap handles) are shared.
+                let share = |i: usize| i == 0 && is_method;
+                let take = |(i, a): (usize, &mut &mut Dynamic)| if share(i) { a.flatten_clone() } else { std::mem::take(*a).flatten() };
+                let mut args: VecDeque<Dynamic> = args.iter_mut().enumerate().map(take).collect();
                 args.iter_mut().for_each(|a| callback::bind(a, &ctx, &host));
                 let cx = Cx { name, host: &host, ctx: &ctx };
                 // A panic must not unwind through rhai: here it still has a place in the script.
