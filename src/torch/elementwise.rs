@@ -1,7 +1,7 @@
 //! More elementwise operators and reductions: what scripts use beside the hot ones of `ops`.
 
 use super::ops::{binary, unary};
-use super::{Operand, Tensor, refused};
+use super::{Operand, Tensor, bridge, refused};
 use crate::error::Result;
 
 unary! {
@@ -47,13 +47,13 @@ unary! {
 
 binary! {
     /// `value - self`: the subtraction with the sides swapped.
-    rsub => f_rsub, f_rsub_scalar;
+    rsub => f_rsub, "rsub.Scalar";
     /// Bitwise and; logical for bool tensors.
-    bitwise_and => f_bitwise_and_tensor, f_bitwise_and;
+    bitwise_and => f_bitwise_and_tensor, "bitwise_and.Scalar";
     /// Bitwise or; logical for bool tensors.
-    bitwise_or => f_bitwise_or_tensor, f_bitwise_or;
+    bitwise_or => f_bitwise_or_tensor, "bitwise_or.Scalar";
     /// Bitwise exclusive or; logical for bool tensors.
-    bitwise_xor => f_bitwise_xor_tensor, f_bitwise_xor;
+    bitwise_xor => f_bitwise_xor_tensor, "bitwise_xor.Scalar";
 }
 
 impl Tensor {
@@ -101,15 +101,10 @@ impl Tensor {
 
     /// Between `min` and `max`, keeping an integer dtype.
     pub fn clamp_int(&self, min: Option<i64>, max: Option<i64>) -> Result<Tensor> {
-        self.map1(
-            "clamp",
-            match (min, max) {
-                (Some(a), Some(b)) => self.0.f_clamp(a, b),
-                (Some(a), None) => self.0.f_clamp_min(a),
-                (None, Some(b)) => self.0.f_clamp_max(b),
-                (None, None) => return Ok(self.clone()),
-            },
-        )
+        if min.is_none() && max.is_none() {
+            return Ok(self.clone());
+        }
+        bridge::call1("clamp", &[self.into(), min.into(), max.into()], &[])
     }
 
     /// `self + weight * (end - self)` with a weight for each element.
@@ -175,33 +170,52 @@ impl Tensor {
 
     /// Subtracts in place.
     pub fn sub_<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
-        let (mut t, other) = (self.0.shallow_clone(), other.into());
-        match &other {
-            Operand::Tensor(o) => t.f_sub_(&o.0).map_err(|e| refused("sub_", &[self, o], e)),
-            Operand::Float(x) => t.f_sub_scalar_(*x).map_err(|e| refused("sub_", &[self], e)),
-            Operand::Int(x) => t.f_sub_scalar_(*x).map_err(|e| refused("sub_", &[self], e)),
+        match other.into() {
+            Operand::Tensor(o) => self.0.shallow_clone().f_sub_(&o.0).map(Tensor).map_err(|e| refused("sub_", &[self, o], e)),
+            Operand::Float(x) => bridge::call1("sub_.Scalar", &[self.into(), x.into()], &[]),
+            Operand::Int(x) => bridge::call1("sub_.Scalar", &[self.into(), x.into()], &[]),
         }
-        .map(Tensor)
     }
 
     /// Divides in place.
     pub fn div_<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
-        let (mut t, other) = (self.0.shallow_clone(), other.into());
-        match &other {
-            Operand::Tensor(o) => t.f_div_(&o.0).map_err(|e| refused("div_", &[self, o], e)),
-            Operand::Float(x) => t.f_div_scalar_(*x).map_err(|e| refused("div_", &[self], e)),
-            Operand::Int(x) => t.f_div_scalar_(*x).map_err(|e| refused("div_", &[self], e)),
+        match other.into() {
+            Operand::Tensor(o) => self.0.shallow_clone().f_div_(&o.0).map(Tensor).map_err(|e| refused("div_", &[self, o], e)),
+            Operand::Float(x) => bridge::call1("div_.Scalar", &[self.into(), x.into()], &[]),
+            Operand::Int(x) => bridge::call1("div_.Scalar", &[self.into(), x.into()], &[]),
         }
-        .map(Tensor)
     }
 
     /// Cuts every element to `[min, max]` in place.
     pub fn clamp_(&self, min: f64, max: f64) -> Result<Tensor> {
-        self.0.shallow_clone().f_clamp_(min, max).map(Tensor).map_err(|e| refused("clamp_", &[self], e))
+        bridge::call1("clamp_", &[self.into(), min.into(), max.into()], &[])
     }
 
     /// Makes every element 1 with probability `p`, else 0, in place.
     pub fn bernoulli_(&self, p: f64) -> Result<Tensor> {
         self.0.shallow_clone().f_bernoulli_float_(p).map(Tensor).map_err(|e| refused("bernoulli_", &[self], e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torch::{DType, Device};
+
+    /// tch's typed calls panic here.
+    #[test]
+    fn numbers_that_an_operator_refuses_are_errors() {
+        let flags = Tensor::ones(&[2], DType::Bool, Device::Cpu).unwrap();
+        assert!(flags.sub(1i64).is_err() && flags.rsub(1.0).is_err());
+        let leaf = Tensor::ones(&[2], DType::Float, Device::Cpu).unwrap().requires_grad_(true).unwrap();
+        assert!(leaf.add_(1.0).is_err() && leaf.mul_(2i64).is_err() && leaf.sub_(1.0).is_err() && leaf.div_(2.0).is_err());
+        assert!(leaf.fill_(1.0).is_err() && leaf.clamp_(0.0, 1.0).is_err() && leaf.lerp_(&flags, 0.5).is_err());
+        assert!(leaf.lerp(&flags, 0.5).is_err() && leaf.bitwise_and(1i64).is_err() && leaf.masked_fill(&leaf, 1.0).is_err());
+        assert!(leaf.var(&[5], 1, false).is_err() && leaf.std(&[5], 1, false).is_err() && leaf.norm_dims(2.0, &[5], false).is_err());
+        assert!(Tensor::full(&[-1], 0.0, DType::Float, Device::Cpu).is_err());
+        assert!(Tensor::arange(0.0, 1.0, 0.0, DType::Float, Device::Cpu).is_err());
+        assert!(Tensor::linspace(0.0, 1.0, -1, DType::Float, Device::Cpu).is_err());
+        let ints = Tensor::from_slice(&[5i64, 2]).unwrap();
+        assert!(ints.pow(-1i64).is_err() && ints.remainder(0i64).is_err());
     }
 }

@@ -1,30 +1,17 @@
 //! Operators that pick, place and rearrange elements, and the eigendecomposition.
 
-use super::{Operand, Tensor, refused};
+use super::{Operand, Tensor, bridge, refused};
 use crate::error::Result;
 
 impl Tensor {
     /// `value` where `mask` is true.
     pub fn masked_fill<'a>(&self, mask: &Tensor, value: impl Into<Operand<'a>>) -> Result<Tensor> {
-        match value.into() {
-            Operand::Tensor(v) => self.0.f_masked_fill_tensor(&mask.0, &v.0),
-            Operand::Float(v) => self.0.f_masked_fill(&mask.0, v),
-            Operand::Int(v) => self.0.f_masked_fill(&mask.0, v),
-        }
-        .map(Tensor)
-        .map_err(|e| refused("masked_fill", &[self, mask], e))
+        bridge::call1("masked_fill", &[self.into(), mask.into(), value.into().into()], &[])
     }
 
     /// `value` where `mask` is true, in place.
     pub fn masked_fill_<'a>(&self, mask: &Tensor, value: impl Into<Operand<'a>>) -> Result<Tensor> {
-        let mut t = self.0.shallow_clone();
-        match value.into() {
-            Operand::Tensor(v) => t.f_masked_fill_tensor_(&mask.0, &v.0),
-            Operand::Float(v) => t.f_masked_fill_(&mask.0, v),
-            Operand::Int(v) => t.f_masked_fill_(&mask.0, v),
-        }
-        .map(Tensor)
-        .map_err(|e| refused("masked_fill_", &[self, mask], e))
+        bridge::call1("masked_fill_", &[self.into(), mask.into(), value.into().into()], &[])
     }
 
     /// The elements where `mask` is true: `[n]`.

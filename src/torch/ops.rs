@@ -15,18 +15,18 @@ macro_rules! unary {
     };
 }
 
-/// Operators whose other side is a tensor or a number.
+/// Operators whose other side is a tensor or a number. Numbers go by name: where an operator refuses, the typed call panics,
+/// since dropping `tch::Scalar` trips over the operator's error before that is read (tch 0.24, `Drop for Scalar`).
 macro_rules! binary {
-    ($($(#[$doc:meta])* $name:ident => $t:ident, $s:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident => $t:ident, $s:literal;)*) => {
         impl Tensor { $(
             $(#[$doc])*
             pub fn $name<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
-                let other = other.into();
-                match (&other, other.scalar()) {
-                    (Operand::Tensor(o), _) => self.0.$t(&o.0).map_err(|e| refused(stringify!($name), &[self, o], e)),
-                    (_, Some(x)) => self.0.$s(x).map_err(|e| refused(stringify!($name), &[self], e)),
-                    (_, None) => unreachable!("an operand is a tensor or a number"),
-                }.map(Tensor)
+                match other.into() {
+                    Operand::Tensor(o) => self.0.$t(&o.0).map(Tensor).map_err(|e| refused(stringify!($name), &[self, o], e)),
+                    Operand::Float(x) => bridge::call1($s, &[self.into(), x.into()], &[]),
+                    Operand::Int(x) => bridge::call1($s, &[self.into(), x.into()], &[]),
+                }
             }
         )* }
     };
@@ -103,29 +103,29 @@ unary! {
 
 binary! {
     /// Sum; shapes broadcast.
-    add => f_add, f_add_scalar;
+    add => f_add, "add.Scalar";
     /// Difference.
-    sub => f_sub, f_sub_scalar;
+    sub => f_sub, "sub.Scalar";
     /// Product.
-    mul => f_mul, f_mul_scalar;
+    mul => f_mul, "mul.Scalar";
     /// Quotient.
-    div => f_div, f_div_scalar;
+    div => f_div, "div.Scalar";
     /// Power.
-    pow => f_pow, f_pow_tensor_scalar;
+    pow => f_pow, "pow.Tensor_Scalar";
     /// Remainder with the divisor's sign, as Python's `%`.
-    remainder => f_remainder_tensor, f_remainder;
+    remainder => f_remainder_tensor, "remainder.Scalar";
     /// Bool tensor `self == other`.
-    eq => f_eq_tensor, f_eq;
+    eq => f_eq_tensor, "eq.Scalar";
     /// Bool tensor `self != other`.
-    ne => f_ne_tensor, f_ne;
+    ne => f_ne_tensor, "ne.Scalar";
     /// Bool tensor `self < other`.
-    lt => f_lt_tensor, f_lt;
+    lt => f_lt_tensor, "lt.Scalar";
     /// Bool tensor `self <= other`.
-    le => f_le_tensor, f_le;
+    le => f_le_tensor, "le.Scalar";
     /// Bool tensor `self > other`.
-    gt => f_gt_tensor, f_gt;
+    gt => f_gt_tensor, "gt.Scalar";
     /// Bool tensor `self >= other`.
-    ge => f_ge_tensor, f_ge;
+    ge => f_ge_tensor, "ge.Scalar";
 }
 
 impl Tensor {
@@ -159,7 +159,7 @@ impl Tensor {
 
     /// Every element `value`.
     pub fn full(shape: &[i64], value: f64, dtype: DType, device: Device) -> Result<Tensor> {
-        tch::Tensor::f_full(shape, value, (dtype, device)).map(Tensor).map_err(|e| refused("full", &[], e))
+        bridge::call1("full", &[shape.into(), value.into()], &[("dtype", dtype.into()), ("device", device.into())])
     }
 
     /// Not filled.
@@ -189,12 +189,14 @@ impl Tensor {
 
     /// `start, start + step, ...` below `end`.
     pub fn arange(start: f64, end: f64, step: f64, dtype: DType, device: Device) -> Result<Tensor> {
-        tch::Tensor::f_arange_start_step(start, end, step, (dtype, device)).map(Tensor).map_err(|e| refused("arange", &[], e))
+        let args = [start.into(), end.into(), step.into()];
+        bridge::call1("arange.start_step", &args, &[("dtype", dtype.into()), ("device", device.into())])
     }
 
     /// `steps` values from `start` to `end`, both included.
     pub fn linspace(start: f64, end: f64, steps: i64, dtype: DType, device: Device) -> Result<Tensor> {
-        tch::Tensor::f_linspace(start, end, steps, (dtype, device)).map(Tensor).map_err(|e| refused("linspace", &[], e))
+        let args = [start.into(), end.into(), steps.into()];
+        bridge::call1("linspace", &args, &[("dtype", dtype.into()), ("device", device.into())])
     }
 
     /// The unit matrix `[n, n]`.
@@ -364,13 +366,13 @@ impl Tensor {
     /// Variance over `dims` with divisor `n - correction` (1 is unbiased).
     pub fn var(&self, dims: &[i64], correction: i64, keepdim: bool) -> Result<Tensor> {
         let dims = if dims.is_empty() { None } else { Some(dims) };
-        self.map1("var", self.0.f_var_correction(dims, correction, keepdim))
+        bridge::call1("var.correction", &[self.into(), dims.into()], &[("correction", correction.into()), ("keepdim", keepdim.into())])
     }
 
     /// Standard deviation over `dims` with divisor `n - correction` (1 is unbiased).
     pub fn std(&self, dims: &[i64], correction: i64, keepdim: bool) -> Result<Tensor> {
         let dims = if dims.is_empty() { None } else { Some(dims) };
-        self.map1("std", self.0.f_std_correction(dims, correction, keepdim))
+        bridge::call1("std.correction", &[self.into(), dims.into()], &[("correction", correction.into()), ("keepdim", keepdim.into())])
     }
 
     /// Largest values over `dims`.
@@ -400,7 +402,7 @@ impl Tensor {
 
     /// p-norm over `dims`.
     pub fn norm_dims(&self, p: f64, dims: &[i64], keepdim: bool) -> Result<Tensor> {
-        self.map1("norm", self.0.f_norm_scalaropt_dim(p, dims, keepdim))
+        bridge::call1("norm.ScalarOpt_dim", &[self.into(), p.into(), dims.into(), keepdim.into()], &[])
     }
 
     /// Running sum along `dim`.
@@ -441,15 +443,10 @@ impl Tensor {
 
     /// Between `min` and `max`, either of which may be missing.
     pub fn clamp(&self, min: Option<f64>, max: Option<f64>) -> Result<Tensor> {
-        self.map1(
-            "clamp",
-            match (min, max) {
-                (Some(a), Some(b)) => self.0.f_clamp(a, b),
-                (Some(a), None) => self.0.f_clamp_min(a),
-                (None, Some(b)) => self.0.f_clamp_max(b),
-                (None, None) => return Ok(self.clone()),
-            },
-        )
+        if min.is_none() && max.is_none() {
+            return Ok(self.clone());
+        }
+        bridge::call1("clamp", &[self.into(), min.into(), max.into()], &[])
     }
 
     /// GELU; `tanh` takes the approximation.
@@ -465,7 +462,7 @@ impl Tensor {
 
     /// `self + weight * (end - self)`.
     pub fn lerp(&self, end: &Tensor, weight: f64) -> Result<Tensor> {
-        self.map2(end, "lerp", self.0.f_lerp(&end.0, weight))
+        bridge::call1("lerp.Scalar", &[self.into(), end.into(), weight.into()], &[])
     }
 
     /// `self + a * b`; shapes broadcast.

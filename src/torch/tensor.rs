@@ -44,17 +44,6 @@ impl From<i64> for Operand<'_> {
     }
 }
 
-impl Operand<'_> {
-    /// The number as libtorch's scalar; `None` for a tensor.
-    pub(crate) fn scalar(&self) -> Option<tch::Scalar> {
-        match self {
-            Operand::Tensor(_) => None,
-            Operand::Float(x) => Some((*x).into()),
-            Operand::Int(x) => Some((*x).into()),
-        }
-    }
-}
-
 /// Runs `f` without recording gradients.
 pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
     struct Guard {
@@ -329,7 +318,7 @@ impl Tensor {
 
     /// Sets every element to `value`.
     pub fn fill_(&self, value: f64) -> Result<Tensor> {
-        self.0.shallow_clone().f_fill_(value).map(Tensor).map_err(|e| refused("fill_", &[self], e))
+        bridge::call1("fill_.Scalar", &[self.into(), value.into()], &[])
     }
 
     /// Sets every element to zero.
@@ -349,28 +338,24 @@ impl Tensor {
 
     /// `self + weight * (end - self)`.
     pub fn lerp_(&self, end: &Tensor, weight: f64) -> Result<Tensor> {
-        self.0.shallow_clone().f_lerp_(&end.0, weight).map(Tensor).map_err(|e| refused("lerp_", &[self, end], e))
+        bridge::call1("lerp_.Scalar", &[self.into(), end.into(), weight.into()], &[])
     }
 
     /// Adds in place.
     pub fn add_<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
-        let (mut t, other) = (self.0.shallow_clone(), other.into());
-        match &other {
-            Operand::Tensor(o) => t.f_add_(&o.0).map_err(|e| refused("add_", &[self, o], e)),
-            Operand::Float(x) => t.f_add_scalar_(*x).map_err(|e| refused("add_", &[self], e)),
-            Operand::Int(x) => t.f_add_scalar_(*x).map_err(|e| refused("add_", &[self], e)),
+        match other.into() {
+            Operand::Tensor(o) => self.0.shallow_clone().f_add_(&o.0).map(Tensor).map_err(|e| refused("add_", &[self, o], e)),
+            Operand::Float(x) => bridge::call1("add_.Scalar", &[self.into(), x.into()], &[]),
+            Operand::Int(x) => bridge::call1("add_.Scalar", &[self.into(), x.into()], &[]),
         }
-        .map(Tensor)
     }
 
     /// Multiplies in place.
     pub fn mul_<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
-        let (mut t, other) = (self.0.shallow_clone(), other.into());
-        match &other {
-            Operand::Tensor(o) => t.f_mul_(&o.0).map_err(|e| refused("mul_", &[self, o], e)),
-            Operand::Float(x) => t.f_mul_scalar_(*x).map_err(|e| refused("mul_", &[self], e)),
-            Operand::Int(x) => t.f_mul_scalar_(*x).map_err(|e| refused("mul_", &[self], e)),
+        match other.into() {
+            Operand::Tensor(o) => self.0.shallow_clone().f_mul_(&o.0).map(Tensor).map_err(|e| refused("mul_", &[self, o], e)),
+            Operand::Float(x) => bridge::call1("mul_.Scalar", &[self.into(), x.into()], &[]),
+            Operand::Int(x) => bridge::call1("mul_.Scalar", &[self.into(), x.into()], &[]),
         }
-        .map(Tensor)
     }
 }

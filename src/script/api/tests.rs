@@ -73,7 +73,7 @@ fn operators_take_tensors_and_numbers_on_either_side() {
         assert_eq(x.to_array(), [1.0, 2.0]);
         assert_eq(y.to_array(), [2.0, 3.0]);
     "#);
-        fails("torch::ones([2, 3]) @ torch::ones([2, 3])", "matmul");
+    fails("torch::ones([2, 3]) @ torch::ones([2, 3])", "matmul");
     fails("torch::ones([2]) + #{}", "`other` must be a tensor or a number, got map");
     fails("torch::ones([2]) * [1]", "`other` must be a tensor or a number, got array");
 }

@@ -6,7 +6,9 @@ use rhai::{Array, Dynamic};
 
 fn leaves(d: &Dynamic, shape: &mut Vec<i64>, depth: usize, out: &mut Vec<f64>, float: &mut bool) {
     if let Some(a) = d.read_lock::<Array>() {
-        if shape.len() == depth { shape.push(a.len() as i64); }
+        if shape.len() == depth {
+            shape.push(a.len() as i64);
+        }
         a.iter().for_each(|x| leaves(x, shape, depth + 1, out, float));
     } else {
         *float |= d.is_float();
