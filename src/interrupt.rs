@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 static STOP: AtomicBool = AtomicBool::new(false);
+static HOLDS: AtomicUsize = AtomicUsize::new(0);
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 
 /// Catches SIGINT and SIGTERM from now on: the first asks everything to save and stop, the second ends the process at once.
@@ -27,9 +28,31 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
-/// Whether something asked to stop.
+/// Whether something asked to stop, and nothing holds it up.
 pub fn requested() -> bool {
+    STOP.load(Ordering::Relaxed) && HOLDS.load(Ordering::Relaxed) == 0
+}
+
+/// Whether something asked to stop, held up or not: for whoever holds.
+pub fn pending() -> bool {
     STOP.load(Ordering::Relaxed)
+}
+
+/// Holds requests up until it is dropped, so that what is half done becomes whole: a training step, for one.
+/// A second signal still ends the process at once.
+#[must_use]
+pub struct Hold(());
+
+/// Holds requests up.
+pub fn hold() -> Hold {
+    HOLDS.fetch_add(1, Ordering::SeqCst);
+    Hold(())
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        HOLDS.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Asks everything to stop, as Ctrl-C does.

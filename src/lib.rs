@@ -6,3 +6,4 @@ pub mod nn;
 pub mod progress;
 pub mod script;
 pub mod torch;
+pub mod train;

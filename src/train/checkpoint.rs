@@ -1,0 +1,304 @@
+//! Checkpoints: folders `checkpoints/0000500/` that appear whole or not at all.
+//!
+//! A checkpoint holds one safetensors file for each tracked object and `state.json`: the step, the clock, what else is not
+//! a tensor, and the size and CRC-32C of every file. It is written to `.tmp-..`, every file and the folder synced, and renamed; so
+//! a kill or a full disk at any moment leaves the one before. A damaged folder is recognised by its sums and passed over.
+
+use super::files;
+use super::tensors::{self, Sum};
+use super::tracked::{Saved, Tracked};
+use crate::error::{Error, Result, did_you_mean};
+use crate::nn::State;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The version of the folder's layout; a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+const STATE: &str = "state.json";
+
+/// What a checkpoint says beside its objects.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Head {
+    /// How many steps were done.
+    pub step: u64,
+    /// Seconds of training up to it, over all restarts, without the time in between.
+    pub seconds: f64,
+    /// How many times the script had been reloaded.
+    pub generation: u64,
+    /// Callbacks of this step that an interrupt cut off and that the resumed run owes.
+    #[serde(default)]
+    pub owed: Vec<String>,
+}
+
+/// One object on its way into a checkpoint.
+pub struct Part {
+    /// The name under which it is tracked.
+    pub name: String,
+    /// What it is.
+    pub kind: String,
+    /// Its state.
+    pub saved: Saved,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    format: u32,
+    lathe: String,
+    saved_at: String,
+    #[serde(flatten)]
+    head: Head,
+    parts: IndexMap<String, PartRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PartRecord {
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tensors: Option<Sum>,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    meta: Value,
+}
+
+/// A whole checkpoint on disk. Its tensors are read when they are asked for.
+pub struct Checkpoint {
+    path: PathBuf,
+    record: Record,
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "checkpoint {}", self.path.display())
+    }
+}
+
+/// Writes a checkpoint into the folder `dir` and returns its path.
+///
+/// # Errors
+/// `E0301` when the system refuses, as with a full disk: the checkpoints that are there stay as they are.
+pub fn write(dir: &Path, head: Head, parts: &[Part]) -> Result<PathBuf> {
+    files::create_dir(dir)?;
+    let path = dir.join(folder_name(head.step));
+    let doing = |e: Error| e.context("the checkpoint was not written").help("the last good checkpoint is untouched; make room and run the same command");
+    let temp = tempfile::Builder::new().prefix(".tmp-").tempdir_in(dir).map_err(|e| doing(Error::io("create", &path, e)))?;
+    fill(temp.path(), head, parts).map_err(doing)?;
+    let old = dir.join(format!(".old-{}", path.file_name().unwrap_or_default().to_string_lossy()));
+    let rename = |from: &Path, to: &Path| fs::rename(from, to).map_err(|e| doing(Error::io("rename", from, e)));
+    if path.exists() {
+        rename(&path, &old)?;
+    }
+    rename(temp.path(), &path)?;
+    // It has another name now; there is nothing left to clean up.
+    let _ = temp.keep();
+    files::sync_dir(dir)?;
+    remove(&old)?;
+    Ok(path)
+}
+
+fn fill(dir: &Path, head: Head, parts: &[Part]) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(|e| Error::io("write", dir, e))?;
+    let mut record = Record {
+        format: FORMAT,
+        lathe: env!("CARGO_PKG_VERSION").to_owned(),
+        saved_at: files::iso_time(files::unix_time()),
+        head,
+        parts: IndexMap::new(),
+    };
+    for part in parts {
+        let info = [("kind", part.kind.clone()), ("step", record.head.step.to_string())];
+        let tensors = match part.saved.tensors.is_empty() {
+            true => None,
+            false => Some(tensors::write(&dir.join(file_name(&part.name)), &part.saved.tensors, &info)?),
+        };
+        record.parts.insert(part.name.clone(), PartRecord { kind: part.kind.clone(), tensors, meta: part.saved.meta.clone() });
+    }
+    let text = serde_json::to_vec_pretty(&record).map_err(|e| Error::run(format!("the state cannot be written as JSON: {e}")))?;
+    files::write(&dir.join(STATE), &text)
+}
+
+fn file_name(part: &str) -> String {
+    format!("{part}.safetensors")
+}
+
+fn folder_name(step: u64) -> String {
+    format!("{step:07}")
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+        _ => Ok(()),
+    }
+}
+
+/// All checkpoint folders of `dir`, oldest first, whole or not.
+///
+/// # Errors
+/// `E0301` when the folder cannot be listed.
+pub fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let is_step = |name: &str| name.len() >= 7 && name.bytes().all(|b| b.is_ascii_digit());
+    let found = files::list(dir)?.into_iter().filter(|(name, path)| is_step(name) && path.is_dir());
+    let mut out: Vec<(u64, PathBuf)> = found.filter_map(|(name, path)| Some((name.parse().ok()?, path))).collect();
+    out.sort();
+    Ok(out)
+}
+
+/// Removes what a killed process left: half-written folders, and replaced ones that were about to go.
+///
+/// # Errors
+/// `E0301` when the system refuses.
+pub fn recover(dir: &Path) -> Result<()> {
+    for (name, path) in files::list(dir)? {
+        if name.starts_with(".tmp-") {
+            if path.is_dir() { remove(&path)? } else { fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))? }
+        } else if let Some(step) = name.strip_prefix(".old-") {
+            let kept = dir.join(step);
+            if kept.exists() { remove(&path)? } else { fs::rename(&path, &kept).map_err(|e| Error::io("rename", &path, e))? }
+        }
+    }
+    Ok(())
+}
+
+/// Removes all but the newest `keep` checkpoints.
+///
+/// # Errors
+/// `E0301` when the system refuses.
+pub fn prune(dir: &Path, keep: usize) -> Result<()> {
+    let all = list(dir)?;
+    for (_, path) in all.iter().take(all.len().saturating_sub(keep.max(1))) {
+        // First out of sight, so that a kill leaves no half-removed checkpoint under its name.
+        let gone = dir.join(format!(".tmp-old-{}", path.file_name().unwrap_or_default().to_string_lossy()));
+        fs::rename(path, &gone).map_err(|e| Error::io("rename", path, e))?;
+        remove(&gone)?;
+    }
+    Ok(())
+}
+
+/// The newest whole checkpoint of `dir`; damaged ones are named to `warn` and passed over. `None` when there is none at all.
+///
+/// # Errors
+/// `E0302` when there are checkpoints and all are damaged: starting over would hide that.
+pub fn latest(dir: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<Checkpoint>> {
+    let all = list(dir)?;
+    for (_, path) in all.iter().rev() {
+        match Checkpoint::open(path) {
+            Ok(c) => return Ok(Some(c)),
+            // A format of the future is not damage: going on from an older step would throw work away.
+            Err(e) if matches!(e.kind(), crate::error::ErrorKind::Usage { .. }) => return Err(e),
+            Err(e) => warn(format!("skipping a damaged checkpoint: {e}")),
+        }
+    }
+    if all.is_empty() {
+        return Ok(None);
+    }
+    Err(Error::data(dir, format!("none of its {} checkpoints is whole", all.len())).help("restore one from a backup, or remove the folder to start over"))
+}
+
+impl Checkpoint {
+    /// Opens a checkpoint folder and checks every file against its sum.
+    ///
+    /// # Errors
+    /// `E0301` or `E0302` when a file is missing, truncated or altered; `E0101` when a newer lathe wrote it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let state = path.join(STATE);
+        let text = files::read_text(&state)?;
+        let record: Record = serde_json::from_str(&text).map_err(|e| Error::data(&state, format!("is cut off or altered: {e}")))?;
+        if record.format > FORMAT {
+            let message = format!("`{}` has format {}, and this lathe reads up to {FORMAT}", path.display(), record.format);
+            return Err(Error::usage(message).help(format!("lathe {} wrote it", record.lathe)));
+        }
+        for (name, part) in &record.parts {
+            let Some(want) = part.tensors else { continue };
+            let file = path.join(file_name(name));
+            // The length first: it is known at once, and most damage shows in it.
+            let length = fs::metadata(&file).map_err(|e| Error::io("read", &file, e))?.len();
+            if length != want.bytes {
+                return Err(Error::data(&file, format!("has {length} bytes and should have {}", want.bytes)));
+            }
+            if tensors::sum(&file)? != want {
+                return Err(Error::data(&file, "was altered: its checksum differs"));
+            }
+        }
+        Ok(Checkpoint { path: path.to_owned(), record })
+    }
+
+    /// Finds a checkpoint: `path` is a run folder, its `checkpoints` folder, or one checkpoint. Without a step, the newest whole one.
+    ///
+    /// # Errors
+    /// `E0301` or `E0302` when there is none, or the one asked for is damaged.
+    pub fn find(path: &Path, step: Option<u64>, warn: &mut dyn FnMut(String)) -> Result<Self> {
+        if path.join(STATE).is_file() {
+            let c = Self::open(path)?;
+            return match step {
+                Some(s) if s != c.head().step => Err(Error::data(path, format!("is the checkpoint of step {}, not {s}", c.head().step))),
+                _ => Ok(c),
+            };
+        }
+        if !path.is_dir() {
+            return Err(Error::io("open", path, std::io::ErrorKind::NotFound.into()).help("give a run folder such as `exps/NAME`"));
+        }
+        let inside = path.join("checkpoints");
+        let dir = if inside.is_dir() { inside } else { path.to_owned() };
+        let all = list(&dir)?;
+        let Some(step) = step else {
+            return latest(&dir, warn)?.ok_or_else(|| Error::data(path, "holds no checkpoint").help("`lathe runs` lists the runs"));
+        };
+        let found = all.iter().find(|(s, _)| *s == step).ok_or_else(|| {
+            let steps: Vec<String> = all.iter().map(|(s, _)| s.to_string()).collect();
+            Error::data(path, format!("holds no checkpoint of step {step}")).help(format!("it has: {}", steps.join(", ")))
+        })?;
+        Self::open(&found.1)
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Step and clock.
+    pub fn head(&self) -> &Head {
+        &self.record.head
+    }
+
+    /// The names and kinds of what it holds, without the run's own parts, whose names start with `_`.
+    pub fn parts(&self) -> Vec<(&str, &str)> {
+        self.record.parts.iter().filter(|(n, _)| !n.starts_with('_')).map(|(n, p)| (n.as_str(), p.kind.as_str())).collect()
+    }
+
+    /// Reads one object's state.
+    ///
+    /// # Errors
+    /// `E0401` when it holds none of that name, naming the nearest; `E0301` or `E0302` when the file cannot be read.
+    pub fn read(&self, name: &str) -> Result<Saved> {
+        let Some(part) = self.record.parts.get(name) else {
+            let names: Vec<&str> = self.parts().into_iter().map(|(n, _)| n).collect();
+            let near = did_you_mean(name, names.iter().copied());
+            return Err(Error::weights(format!("`{}` holds no `{name}`{near}", self.path.display())).help(format!("it has: {}", names.join(", "))));
+        };
+        let tensors = if part.tensors.is_some() { tensors::read(&self.path.join(file_name(name)))? } else { State::new() };
+        Ok(Saved { tensors, meta: part.meta.clone() })
+    }
+
+    /// Whether it holds an object of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.record.parts.contains_key(name)
+    }
+
+    /// Puts the state `name` back into `object`.
+    ///
+    /// # Errors
+    /// `E0401` when there is none of that name, or it is of another kind or architecture.
+    pub fn restore(&self, name: &str, object: &dyn Tracked) -> Result<()> {
+        let saved = self.read(name)?;
+        let kind = &self.record.parts[name].kind;
+        let doing = format!("restoring `{name}` from `{}`", self.path.display());
+        if kind != object.kind() {
+            return Err(Error::weights(format!("it is {kind} there and {} here", object.kind())).context(doing));
+        }
+        object.restore(&saved).map_err(|e| e.context(doing))
+    }
+}

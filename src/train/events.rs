@@ -1,0 +1,220 @@
+//! TensorBoard event files: scalars and PNG images.
+//!
+//! The format is TFRecord framing (length, masked CRC-32C, payload, masked CRC-32C) around the protocol buffers of
+//! `tensorflow/core/util/event.proto` and `framework/summary.proto`, of which five messages are needed.
+
+use super::files;
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// An open event file. Each process that works on a run adds a file of its own.
+pub struct Events {
+    path: PathBuf,
+    file: File,
+}
+
+/// Writes protocol buffer fields: each a tag (number and wire type), then the value.
+#[derive(Default)]
+struct Proto(Vec<u8>);
+
+impl Proto {
+    fn varint(&mut self, mut x: u64) {
+        while x >= 0x80 {
+            self.0.push((x as u8 & 0x7f) | 0x80);
+            x >>= 7;
+        }
+        self.0.push(x as u8);
+    }
+
+    fn int(mut self, field: u64, x: u64) -> Self {
+        self.varint(field << 3);
+        self.varint(x);
+        self
+    }
+
+    fn double(mut self, field: u64, x: f64) -> Self {
+        self.varint(field << 3 | 1);
+        self.0.extend(x.to_le_bytes());
+        self
+    }
+
+    fn float(mut self, field: u64, x: f32) -> Self {
+        self.varint(field << 3 | 5);
+        self.0.extend(x.to_le_bytes());
+        self
+    }
+
+    fn bytes(mut self, field: u64, x: &[u8]) -> Self {
+        self.varint(field << 3 | 2);
+        self.varint(x.len() as u64);
+        self.0.extend(x);
+        self
+    }
+
+    fn message(self, field: u64, x: Proto) -> Self {
+        self.bytes(field, &x.0)
+    }
+}
+
+/// `Event { wall_time = 1; step = 2; .. }`.
+fn event(step: u64) -> Proto {
+    Proto::default().double(1, files::unix_time()).int(2, step)
+}
+
+fn masked_crc(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+impl Events {
+    /// Starts a new event file in `dir`. Readers drop what earlier files say of steps after `step`, which a resumed run does again.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses.
+    pub fn create(dir: &Path, step: u64) -> Result<Self> {
+        let seconds = files::unix_time();
+        for n in 0.. {
+            let path = dir.join(format!("events.out.tfevents.{}.{}.{n}.lathe", seconds as u64, std::process::id()));
+            match OpenOptions::new().create_new(true).append(true).open(&path) {
+                Ok(file) => {
+                    let mut events = Events { path, file };
+                    // `file_version = 3`; then `session_log = 7 { status = 1: START }`.
+                    events.write(Proto::default().double(1, seconds).bytes(3, b"brain.Event:2"))?;
+                    events.write(event(step).message(7, Proto::default().int(1, 1)))?;
+                    return Ok(events);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::io("create", path, e)),
+            }
+        }
+        unreachable!("the loop has no end")
+    }
+
+    fn write(&mut self, event: Proto) -> Result<()> {
+        let payload = event.0;
+        let length = (payload.len() as u64).to_le_bytes();
+        let mut record = Vec::with_capacity(payload.len() + 16);
+        record.extend(length);
+        record.extend(masked_crc(&length).to_le_bytes());
+        record.extend(&payload);
+        record.extend(masked_crc(&payload).to_le_bytes());
+        self.file.write_all(&record).map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    /// Adds numbers under their tags: `summary = 5 { value = 1 { tag = 1; simple_value = 2 } }`.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses, as with a full disk.
+    pub fn scalars(&mut self, step: u64, values: &[(String, f64)]) -> Result<()> {
+        let value = |(tag, x): &(String, f64)| Proto::default().bytes(1, tag.as_bytes()).float(2, *x as f32);
+        let summary = values.iter().fold(Proto::default(), |s, v| s.message(1, value(v)));
+        self.write(event(step).message(5, summary))
+    }
+
+    /// Adds an RGB picture: `image = 4 { height = 1; width = 2; colorspace = 3; encoded_image_string = 4 }`.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses, as with a full disk.
+    pub fn image(&mut self, step: u64, tag: &str, width: u32, height: u32, png: &[u8]) -> Result<()> {
+        let image = Proto::default().int(1, height.into()).int(2, width.into()).int(3, 3).bytes(4, png);
+        let value = Proto::default().bytes(1, tag.as_bytes()).message(4, image);
+        self.write(event(step).message(5, Proto::default().message(1, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+
+    #[derive(Clone, PartialEq, Message)]
+    struct Event {
+        #[prost(double, tag = "1")]
+        wall_time: f64,
+        #[prost(int64, tag = "2")]
+        step: i64,
+        #[prost(string, tag = "3")]
+        file_version: String,
+        #[prost(message, optional, tag = "5")]
+        summary: Option<Summary>,
+        #[prost(message, optional, tag = "7")]
+        session_log: Option<SessionLog>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct SessionLog {
+        #[prost(int32, tag = "1")]
+        status: i32,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Summary {
+        #[prost(message, repeated, tag = "1")]
+        value: Vec<SummaryValue>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct SummaryValue {
+        #[prost(string, tag = "1")]
+        tag: String,
+        #[prost(float, optional, tag = "2")]
+        simple_value: Option<f32>,
+        #[prost(message, optional, tag = "4")]
+        image: Option<Image>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Image {
+        #[prost(int32, tag = "1")]
+        height: i32,
+        #[prost(int32, tag = "2")]
+        width: i32,
+        #[prost(int32, tag = "3")]
+        colorspace: i32,
+        #[prost(bytes = "vec", tag = "4")]
+        encoded_image_string: Vec<u8>,
+    }
+
+    /// CRC-32C by the polynomial, bit by bit: another implementation than the one that wrote the file.
+    fn slow_masked_crc(bytes: &[u8]) -> u32 {
+        let mut crc = !0u32;
+        for b in bytes {
+            crc ^= u32::from(*b);
+            for _ in 0..8 {
+                crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+            }
+        }
+        let crc = !crc;
+        (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8)
+    }
+
+    fn records(mut bytes: &[u8]) -> Vec<Event> {
+        let mut out = Vec::new();
+        while !bytes.is_empty() {
+            let n = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            assert_eq!(bytes[8..12], slow_masked_crc(&bytes[..8]).to_le_bytes());
+            assert_eq!(bytes[12 + n..16 + n], slow_masked_crc(&bytes[12..12 + n]).to_le_bytes());
+            out.push(Event::decode(&bytes[12..12 + n]).unwrap());
+            bytes = &bytes[16 + n..];
+        }
+        out
+    }
+
+    #[test]
+    fn another_parser_reads_it_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut events = Events::create(dir.path(), 100).unwrap();
+        events.scalars(150, &[("loss".into(), 0.25), ("grad norm".into(), f64::INFINITY)]).unwrap();
+        events.image(1_000_000_007, "samples", 300, 2, b"not really a png").unwrap();
+        let second = Events::create(dir.path(), 0).unwrap();
+        assert_ne!(events.path, second.path);
+        let got = records(&std::fs::read(&events.path).unwrap());
+        assert_eq!(got[0].file_version, "brain.Event:2");
+        assert_eq!((got[1].step, got[1].session_log.as_ref().unwrap().status), (100, 1));
+        assert!(got[2].wall_time > 1.6e9);
+        let values = &got[2].summary.as_ref().unwrap().value;
+        assert_eq!((got[2].step, values[0].tag.as_str(), values[0].simple_value), (150, "loss", Some(0.25)));
+        assert_eq!((values[1].tag.as_str(), values[1].simple_value), ("grad norm", Some(f32::INFINITY)));
+        let image = got[3].summary.as_ref().unwrap().value[0].image.clone().unwrap();
+        assert_eq!(got[3].step, 1_000_000_007);
+        assert_eq!(image, Image { height: 2, width: 300, colorspace: 3, encoded_image_string: b"not really a png".to_vec() });
+        assert_eq!(got.len(), 4);
+    }
+}

@@ -1,0 +1,318 @@
+//! The training loop: batches in, steps, log lines, samples, checkpoints, and a clean end whatever happens.
+
+use super::console::{self, Console, Report};
+use super::metrics::{Metrics, NonFinite};
+use super::run::Run;
+use super::tracked::{Saved, Tracked};
+use super::{log, rng, tensors};
+use crate::error::{Error, Result};
+use crate::interrupt;
+use crate::nn::State;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// An endless source of batches with an exact position.
+pub trait Batches: Tracked {
+    /// One batch.
+    type Batch;
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn next_batch(&self) -> Result<Self::Batch>;
+
+    /// A batch as named tensors, to be looked at when its loss is not finite.
+    fn tensors(batch: &Self::Batch) -> State;
+}
+
+/// For steps that make their own data.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBatches;
+
+impl Tracked for NoBatches {
+    fn kind(&self) -> &'static str {
+        "no loader"
+    }
+
+    fn save(&self) -> Result<Saved> {
+        Ok(Saved::tensors(State::new()))
+    }
+
+    fn restore(&self, _: &Saved) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Batches for NoBatches {
+    type Batch = ();
+
+    fn next_batch(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn tensors((): &()) -> State {
+        State::new()
+    }
+}
+
+/// What a run does in its steps and between them.
+pub trait Steps<B> {
+    /// One step. Its metrics are read back only when they are logged. A metric named `loss` or `.._loss` must stay finite.
+    ///
+    /// # Errors
+    /// Anything: the run then stops where its last checkpoint is.
+    fn step(&mut self, run: &Run, batch: &B) -> Result<Metrics>;
+
+    /// Every `sample_every` steps, with the step's batch. What it draws at random changes nothing in the training.
+    ///
+    /// # Errors
+    /// Anything.
+    fn on_sample(&mut self, _run: &Run, _batch: &B) -> Result<()> {
+        Ok(())
+    }
+
+    /// At every log line, with its values.
+    ///
+    /// # Errors
+    /// Anything.
+    fn on_log(&mut self, _run: &Run, _values: &[(String, f64)]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before every step: the moment at which scripts reload.
+    ///
+    /// # Errors
+    /// Anything.
+    fn between(&mut self, _run: &Run) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<B, F: FnMut(&Run, &B) -> Result<Metrics>> Steps<B> for F {
+    fn step(&mut self, run: &Run, batch: &B) -> Result<Metrics> {
+        self(run, batch)
+    }
+}
+
+/// How long a run trains and how often it does what.
+#[derive(Debug, Clone)]
+pub struct FitOptions {
+    /// Steps in all, over all restarts.
+    pub steps: u64,
+    /// Steps between log lines: each is the mean over the steps since the last. The first and the last step are logged too. 0 is never.
+    pub log_every: u64,
+    /// Steps between checkpoints; the last step is always saved. 0 saves nothing else.
+    pub save_every: u64,
+    /// Steps between calls of `on_sample`; the last step counts too. 0 is never.
+    pub sample_every: u64,
+}
+
+/// How a fit ended. An interrupt is the error `E0901`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done and saved.
+    Finished,
+    /// All steps had been done before; the tracked objects were put back.
+    AlreadyFinished,
+}
+
+/// Trains until `options.steps` are done. A run with checkpoints goes on from the newest whole one: parameters, optimizers, random
+/// generators, the loader's position and the log are as if it had never stopped.
+///
+/// # Errors
+/// `E0901` after Ctrl-C or SIGTERM, with a checkpoint of the last whole step; `E0601` when a loss is not finite, with the batch saved in
+/// the run folder; whatever a step returns. Checkpoints are never harmed.
+pub fn fit<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
+    let outcome = start(run, loader, steps, options);
+    if let Some(mut console) = run.console().borrow_mut().take() {
+        console.finish();
+    }
+    if let Err(e) = &outcome {
+        run.end_with(e);
+        if e.is_interrupt() && let Some(step) = run.saved_step() {
+            run.say(&format!("  {}  stopped; step {} is saved, and the same command goes on from there", run.name(), console::grouped(step)));
+        }
+    }
+    outcome
+}
+
+fn start<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
+    if !run.tracks("loader") {
+        run.track("loader", Rc::new(loader.clone()))?;
+    }
+    run.resume()?;
+    run.update_status(|s| s.steps = Some(options.steps))?;
+    let owed = run.take_owed();
+    if run.step() >= options.steps && owed.is_none() {
+        let done = console::grouped(run.step());
+        run.say(&format!("  {}  is finished: {done} of {} steps are done", run.name(), console::grouped(options.steps)));
+        run.finish()?;
+        return Ok(Outcome::AlreadyFinished);
+    }
+    *run.console().borrow_mut() = Some(Console::new(run.name(), run.step(), options.steps));
+    // A step that began is done to its end; then the loop looks.
+    let _hold = interrupt::hold();
+    let mut fit = Fit { run, loader, steps, options, history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default() };
+    if let Some(before) = owed {
+        loader.restore(&before)?;
+        let batch = loader.next_batch()?;
+        fit.sample(&batch)?;
+    }
+    while run.step() < options.steps {
+        fit.one()?;
+    }
+    run.finish()?;
+    Ok(Outcome::Finished)
+}
+
+/// Steps and seconds of this process, for the time that is left.
+#[derive(Default)]
+struct Speed {
+    steps: u64,
+    time: Duration,
+}
+
+struct Fit<'a, L: Batches> {
+    run: &'a Run,
+    loader: &'a L,
+    steps: &'a mut dyn Steps<L::Batch>,
+    options: &'a FitOptions,
+    /// Where the loader was before each step whose metrics were not read yet.
+    history: Vec<(u64, Saved)>,
+    /// Time in steps since the last log line.
+    busy: Duration,
+    /// Steps since the last log line.
+    counted: u64,
+    speed: Speed,
+}
+
+impl<L: Batches> Fit<'_, L> {
+    /// Whether something that is done every `n` steps is due.
+    fn due(&self, n: u64) -> bool {
+        let done = self.run.step();
+        n > 0 && (done.is_multiple_of(n) || done == self.options.steps)
+    }
+
+    fn one(&mut self) -> Result<()> {
+        let (run, o) = (self.run, self.options);
+        self.steps.between(run)?;
+        let start = Instant::now();
+        let before = self.loader.save()?;
+        let batch = self.loader.next_batch()?;
+        run.set_in_step(true);
+        let metrics = self.steps.step(run, &batch);
+        run.set_in_step(false);
+        let (index, metrics) = (run.step(), metrics?);
+        run.set_step(index + 1);
+        let seen = run.window().borrow_mut().push(index, &metrics)?;
+        drop(metrics);
+        self.history.push((index, before.clone()));
+        let last = run.step() == o.steps;
+        let (log, sample) = (self.due(o.log_every) || (index == 0 && o.log_every > 0), self.due(o.sample_every));
+        let save = self.due(o.save_every) || last;
+        let bad = self.check(seen, log || save || interrupt::pending())?;
+        self.busy += start.elapsed();
+        self.counted += 1;
+        if let Some(bad) = bad {
+            return Err(self.refuse(&bad, &batch));
+        }
+        if log {
+            self.log()?;
+        } else if let Some(console) = &mut *run.console().borrow_mut() {
+            console.advance(run.step(), "");
+        }
+        // A sample may take minutes, and whoever stops a run may not have them: the resumed run makes up for it.
+        let owed = sample && interrupt::pending();
+        if sample && !owed {
+            self.sample(&batch)?;
+        }
+        let stop = interrupt::pending();
+        if (save || stop) && !run.is_saved() {
+            self.check_now(&batch)?;
+            run.save_owing(owed.then_some(before))?;
+        }
+        if stop && (owed || !last) { Err(Error::interrupted()) } else { Ok(()) }
+    }
+
+    /// Reads what waits before a checkpoint is written: none may hold what a loss that is not finite made of the weights.
+    fn check_now(&mut self, batch: &L::Batch) -> Result<()> {
+        match self.check(None, true)? {
+            Some(bad) => Err(self.refuse(&bad, batch)),
+            None => Ok(()),
+        }
+    }
+
+    /// The first loss that is not finite: `seen`, or one among the values on a GPU, which are read when `now`, and every 64 steps.
+    fn check(&mut self, seen: Option<NonFinite>, now: bool) -> Result<Option<NonFinite>> {
+        let mut window = self.run.window().borrow_mut();
+        if window.waiting() > 0 && !now && seen.is_none() && self.history.len() < 64 {
+            return Ok(None);
+        }
+        let bad = seen.into_iter().chain(window.read()?).min_by_key(|bad| bad.step);
+        if self.options.log_every == 0 {
+            window.take();
+        }
+        if bad.is_none() {
+            self.history.clear();
+        }
+        Ok(bad)
+    }
+
+    /// The error for a loss that is not finite; saves the batch of its step.
+    fn refuse(&self, bad: &NonFinite, current: &L::Batch) -> Error {
+        let run = self.run;
+        let done = bad.step + 1;
+        let message = format!("`{}` is {} at step {} of `{}`", bad.name, bad.value, console::grouped(done), run.name());
+        let path = run.dir().join(format!("nonfinite-{done:07}.safetensors"));
+        let saved = self.batch_of(bad.step, current).and_then(|state| match state.is_empty() {
+            true => Ok(false),
+            false => tensors::write(&path, &state, &[("step", done.to_string()), ("metric", bad.name.clone())]).map(|_| true),
+        });
+        let last = run.saved_step().map_or("no checkpoint was written yet".to_owned(), |s| format!("the last checkpoint is of step {}", console::grouped(s)));
+        let help = match saved {
+            Ok(true) => format!("its batch: `let batch = io::load(\"{}\");`; {last}", path.display()),
+            Ok(false) => last,
+            Err(e) => format!("its batch could not be saved ({e}); {last}"),
+        };
+        Error::run(message).help(help)
+    }
+
+    fn batch_of(&self, step: u64, current: &L::Batch) -> Result<State> {
+        if step + 1 == self.run.step() {
+            return Ok(L::tensors(current));
+        }
+        match self.history.iter().find(|(s, _)| *s == step) {
+            Some((_, before)) => {
+                self.loader.restore(before)?;
+                Ok(L::tensors(&self.loader.next_batch()?))
+            }
+            None => Ok(State::new()),
+        }
+    }
+
+    fn log(&mut self) -> Result<()> {
+        let run = self.run;
+        let values = run.window().borrow_mut().take();
+        let rate = self.counted as f64 / self.busy.as_secs_f64().max(1e-9);
+        self.speed.steps += self.counted;
+        self.speed.time += self.busy;
+        (self.counted, self.busy) = (0, Duration::ZERO);
+        let left = self.options.steps - run.step();
+        let eta = (left > 0).then(|| left as f64 * self.speed.time.as_secs_f64() / self.speed.steps.max(1) as f64);
+        run.write(&values)?;
+        run.write_events(&[("perf/steps_per_second".into(), rate)])?;
+        let report = Report { step: run.step(), rate, eta, values: &values };
+        if let Some(console) = &mut *run.console().borrow_mut() {
+            log::write(&format!("{}\n", console.report(&report)));
+        }
+        let loss = values.iter().find(|(name, _)| name == "loss").map(|(_, x)| *x);
+        run.update_status(|s| (s.loss, s.rate) = (loss.or(s.loss), Some(rate)))?;
+        rng::apart(|| self.steps.on_log(run, &values))
+    }
+
+    fn sample(&mut self, batch: &L::Batch) -> Result<()> {
+        let run = self.run;
+        rng::apart(|| self.steps.on_sample(run, batch))
+    }
+}

@@ -1,0 +1,88 @@
+//! `log.txt`: everything that was said while a run was open.
+
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The open logs, newest last: a script may open one run inside another.
+static OPEN: Mutex<Vec<(u64, File)>> = Mutex::new(Vec::new());
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// Keeps a log open; closes it when dropped.
+pub struct Attached(u64);
+
+/// Sends lines to the log at `path` from now on.
+///
+/// # Errors
+/// `E0301` when the system refuses.
+pub fn attach(path: &Path) -> Result<Attached> {
+    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io("open", path, e))?;
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    with_open(|logs| logs.push((id, file)));
+    Ok(Attached(id))
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        with_open(|logs| logs.retain(|(id, _)| *id != self.0));
+    }
+}
+
+fn with_open<T>(f: impl FnOnce(&mut Vec<(u64, File)>) -> T) -> T {
+    // A thread that panicked while it wrote left at worst half a line.
+    f(&mut OPEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+/// Adds text to the newest open log; nothing happens without one. A log that cannot be written must not stop a run, whose
+/// truth is in `metrics.jsonl`.
+pub fn write(text: &str) {
+    with_open(|logs| {
+        if let Some((_, file)) = logs.last_mut() {
+            let _ = file.write_all(text.as_bytes());
+        }
+    });
+}
+
+/// Says a line on standard error and in the log.
+pub fn say(line: &str) {
+    eprintln!("{line}");
+    write(&format!("{line}\n"));
+}
+
+/// A writer into the newest open log, for a `tracing_subscriber::fmt` layer: `.with_writer(|| train::log::Writer)`.
+pub struct Writer;
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        write(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_go_to_the_newest_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        let outer = attach(&dir.path().join("a")).unwrap();
+        write("1\n");
+        {
+            let _inner = attach(&dir.path().join("b")).unwrap();
+            Writer.write_all(b"2\n").unwrap();
+        }
+        write("3\n");
+        drop(outer);
+        write("4\n");
+        assert_eq!((text("a").contains("1\n"), text("a").contains("3\n"), text("b").contains("2\n"), text("b").contains("4\n")), (true, true, true, false));
+    }
+}

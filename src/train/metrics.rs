@@ -1,0 +1,334 @@
+//! `metrics.jsonl`, the truth about a run, and the window of values that were not read back yet.
+//!
+//! One JSON object a line: `step` (steps done), `time` (seconds of training over all restarts), then name -> value.
+//! A value that is not finite is the string `nan`, `inf` or `-inf`, for which JSON has no number.
+
+use super::files;
+use super::tracked::Saved;
+use crate::error::{Error, Result};
+use crate::nn::State;
+use crate::torch::{DType, Device, Tensor};
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// One logged value: a number, or a tensor with one element that is read later.
+#[derive(Debug, Clone)]
+pub enum Metric {
+    /// A number.
+    Number(f64),
+    /// A tensor with one element, on any device.
+    Tensor(Tensor),
+}
+
+impl From<f64> for Metric {
+    fn from(x: f64) -> Self {
+        Metric::Number(x)
+    }
+}
+impl From<Tensor> for Metric {
+    fn from(t: Tensor) -> Self {
+        Metric::Tensor(t)
+    }
+}
+
+/// What a step hands back: names and values, in order.
+pub type Metrics = IndexMap<String, Metric>;
+
+/// Reads every value.
+///
+/// # Errors
+/// `E0202` naming a metric that is not one number.
+pub fn read_all(metrics: &Metrics) -> Result<IndexMap<String, f64>> {
+    let mut window = Window::default();
+    window.push(0, metrics)?;
+    window.read()?;
+    Ok(window.take().into_iter().collect())
+}
+
+/// Whether the run stops when this metric is not finite.
+pub fn is_loss(name: &str) -> bool {
+    name == "loss" || name.ends_with("_loss")
+}
+
+/// The steps since the last log line. Values on the CPU are read at once, values on a GPU together when they are wanted,
+/// because reading one makes the program wait for all work before it.
+#[derive(Default)]
+pub struct Window {
+    read: IndexMap<String, Vec<f64>>,
+    unread: Vec<(u64, String, Tensor)>,
+}
+
+/// A loss that is not a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NonFinite {
+    /// The 0-based step that made it.
+    pub step: u64,
+    /// The metric's name.
+    pub name: String,
+    /// Its value: NaN or an infinity.
+    pub value: f64,
+}
+
+impl Window {
+    /// Adds the metrics of the 0-based `step`; returns the first loss that is seen to be non-finite without waiting for a GPU.
+    ///
+    /// # Errors
+    /// `E0202` naming a metric that is not one number.
+    pub fn push(&mut self, step: u64, metrics: &Metrics) -> Result<Option<NonFinite>> {
+        let mut bad = None;
+        for (name, metric) in metrics {
+            let value = match metric {
+                Metric::Number(x) => *x,
+                Metric::Tensor(t) if t.numel() != 1 => {
+                    return Err(Error::value("metrics", format!("`{name}` must be one number, got tensor {}", t.describe())).help("reduce it with `.mean()`"));
+                }
+                Metric::Tensor(t) if t.device() == Device::Cpu => t.item()?,
+                Metric::Tensor(t) => {
+                    // A copy, because the script may change the tensor in place before it is read.
+                    self.read.entry(name.clone()).or_default();
+                    self.unread.push((step, name.clone(), t.detach()?.reshape(&[1])?.to_dtype(DType::Double)?.copy()?));
+                    continue;
+                }
+            };
+            self.add(step, name, value, &mut bad);
+        }
+        Ok(bad)
+    }
+
+    fn add(&mut self, step: u64, name: &str, value: f64, bad: &mut Option<NonFinite>) {
+        if !value.is_finite() && is_loss(name) && bad.is_none() {
+            *bad = Some(NonFinite { step, name: name.to_owned(), value });
+        }
+        match self.read.get_mut(name) {
+            Some(values) => values.push(value),
+            None => {
+                self.read.insert(name.to_owned(), vec![value]);
+            }
+        }
+    }
+
+    /// How many values wait on a GPU.
+    pub fn waiting(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// Reads what waits, with one transfer; returns the first loss that is not finite.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses.
+    pub fn read(&mut self) -> Result<Option<NonFinite>> {
+        let unread = std::mem::take(&mut self.unread);
+        let mut bad = None;
+        let mut at = 0;
+        while at < unread.len() {
+            // Values of one device in one transfer; a step rarely has more than one.
+            let device = unread[at].2.device();
+            let same = unread[at..].iter().take_while(|(_, _, t)| t.device() == device).count();
+            let group = &unread[at..at + same];
+            let values = Tensor::cat(&group.iter().map(|(_, _, t)| t).collect::<Vec<_>>(), 0)?.to_vec_f64()?;
+            for ((step, name, _), value) in group.iter().zip(values) {
+                self.add(*step, name, value, &mut bad);
+            }
+            at += same;
+        }
+        Ok(bad)
+    }
+
+    /// The mean of each metric over the steps that had it; the window is empty afterwards. Call [`Window::read`] before.
+    pub fn take(&mut self) -> Vec<(String, f64)> {
+        let read = std::mem::take(&mut self.read);
+        read.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k, v.iter().sum::<f64>() / v.len() as f64)).collect()
+    }
+
+    /// The values read so far, bit for bit, for a checkpoint in the middle of a window. Call [`Window::read`] before.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses.
+    pub fn save(&self) -> Result<Saved> {
+        let names: Vec<&String> = self.read.keys().collect();
+        let mut tensors = State::new();
+        for (name, values) in &self.read {
+            let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            tensors.insert(name.clone(), Tensor::from_bytes(&bytes, &[values.len() as i64], DType::Double)?);
+        }
+        Ok(Saved { tensors, meta: serde_json::json!({ "order": names }) })
+    }
+
+    /// Puts saved values back.
+    ///
+    /// # Errors
+    /// `E0601` when they are not a window's.
+    pub fn restore(&mut self, saved: &Saved) -> Result<()> {
+        let broken = || Error::run("the saved metrics are not a window of metrics");
+        let order = saved.meta.get("order").and_then(Value::as_array).ok_or_else(broken)?;
+        *self = Window::default();
+        for name in order {
+            let name = name.as_str().ok_or_else(broken)?;
+            let values = saved.tensors.get(name).ok_or_else(broken)?.to_vec_f64()?;
+            self.read.insert(name.to_owned(), values);
+        }
+        Ok(())
+    }
+}
+
+/// The open `metrics.jsonl`.
+pub struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    /// Opens the log for appending. Lines of steps after `step`, which a resumed run does again, go, and so does a last line that a
+    /// kill cut off.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses.
+    pub fn open(path: &Path, step: u64) -> Result<Self> {
+        if path.exists() {
+            let old = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+            let text = String::from_utf8_lossy(&old);
+            let keep = |line: &&str| parse(line.trim_end()).is_some_and(|l| l.step <= step) && line.ends_with('\n');
+            let kept: String = text.split_inclusive('\n').filter(keep).collect();
+            if kept.as_bytes() != old {
+                files::write(path, kept.as_bytes())?;
+            }
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io("open", path, e))?;
+        Ok(Log { path: path.to_owned(), file })
+    }
+
+    /// Appends one line with one write.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses, as with a full disk.
+    pub fn append(&mut self, step: u64, time: f64, values: &[(String, f64)]) -> Result<()> {
+        let mut line = Map::new();
+        line.insert("step".into(), step.into());
+        line.insert("time".into(), ((time * 1000.0).round() / 1000.0).into());
+        for (name, value) in values {
+            line.insert(name.clone(), number(*value));
+        }
+        let mut text = Value::Object(line).to_string();
+        text.push('\n');
+        self.file.write_all(text.as_bytes()).map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    /// Waits until every line is on the disk.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("write", &self.path, e))
+    }
+}
+
+fn number(x: f64) -> Value {
+    serde_json::Number::from_f64(x).map_or_else(|| Value::from(if x.is_nan() { "nan" } else if x > 0.0 { "inf" } else { "-inf" }), Value::Number)
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// Steps done.
+    pub step: u64,
+    /// Seconds of training.
+    pub time: f64,
+    /// The values, in order.
+    pub values: Vec<(String, f64)>,
+}
+
+fn parse(line: &str) -> Option<Line> {
+    let Ok(Value::Object(map)) = serde_json::from_str(line) else { return None };
+    let step = map.get("step")?.as_u64()?;
+    let time = map.get("time").and_then(Value::as_f64).unwrap_or(0.0);
+    let value = |v: &Value| match v {
+        Value::String(s) => s.parse().ok(),
+        v => v.as_f64(),
+    };
+    let values = map.iter().filter(|(k, _)| *k != "step" && *k != "time").filter_map(|(k, v)| Some((k.clone(), value(v)?))).collect();
+    Some(Line { step, time, values })
+}
+
+/// Reads a `metrics.jsonl`, also of a run that is being written: a line that is not whole yet is left out.
+///
+/// # Errors
+/// `E0301` when it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Line>> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    Ok(String::from_utf8_lossy(&bytes).lines().filter_map(parse).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(values: &[(&str, f64)]) -> Metrics {
+        values.iter().map(|(k, v)| ((*k).to_owned(), Metric::Number(*v))).collect()
+    }
+
+    #[test]
+    fn a_window_averages_what_there_was() {
+        let mut w = Window::default();
+        let t = Tensor::full(&[1, 1], 3.0, DType::BFloat16, Device::Cpu).unwrap();
+        w.push(0, &metrics(&[("loss", 1.0)])).unwrap();
+        let mut m = metrics(&[("d", 8.0)]);
+        m.insert("loss".into(), t.clone().into());
+        w.push(1, &m).unwrap();
+        t.fill_(100.0).unwrap();
+        assert_eq!(w.take(), vec![("loss".to_owned(), 2.0), ("d".to_owned(), 8.0)], "a later change of the tensor does not show");
+        assert!(w.take().is_empty());
+        let wide = Tensor::zeros(&[2], DType::Float, Device::Cpu).unwrap();
+        let e = w.push(2, &[("l1".to_owned(), Metric::Tensor(wide))].into_iter().collect()).unwrap_err();
+        assert!(e.to_string().contains("`l1` must be one number, got tensor [2] f32"), "{e}");
+    }
+
+    #[test]
+    fn a_window_survives_a_checkpoint_bit_for_bit() {
+        let mut w = Window::default();
+        for i in 0..50 {
+            w.push(i, &metrics(&[("z", (i as f64).sqrt() * 0.1), ("a", f64::NAN)])).unwrap();
+        }
+        let saved = w.save().unwrap();
+        let mut back = Window::default();
+        back.restore(&saved).unwrap();
+        let (a, b) = (w.take(), back.take());
+        assert_eq!(a[0].0, "z");
+        assert_eq!(a.iter().map(|x| x.1.to_bits()).collect::<Vec<_>>(), b.iter().map(|x| x.1.to_bits()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn only_losses_stop_a_run() {
+        let mut w = Window::default();
+        assert_eq!(w.push(3, &metrics(&[("grad_norm", f64::INFINITY), ("loss", 1.0)])).unwrap(), None);
+        let bad = w.push(4, &metrics(&[("disc_loss", f64::NEG_INFINITY)])).unwrap().unwrap();
+        assert_eq!((bad.step, bad.name.as_str()), (4, "disc_loss"));
+    }
+
+    #[test]
+    fn a_log_is_cut_back_to_the_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let mut log = Log::open(&path, 0).unwrap();
+        for step in 1..=5 {
+            log.append(step, step as f64, &[("loss".into(), 1.0 / step as f64), ("g".into(), f64::NAN)]).unwrap();
+        }
+        drop(log);
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            drop(Log::open(&path, 3).unwrap());
+            let kept = std::fs::read(&path).unwrap();
+            assert!(whole.starts_with(&kept) && (kept.is_empty() || kept.ends_with(b"\n")), "cut at {cut}");
+            assert!(read(&path).unwrap().iter().all(|l| l.step <= 3));
+        }
+        std::fs::write(&path, &whole).unwrap();
+        drop(Log::open(&path, 3).unwrap());
+        let lines = read(&path).unwrap();
+        assert_eq!(lines.iter().map(|l| l.step).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(lines[2].values[0], ("loss".to_owned(), 1.0 / 3.0));
+        assert!(lines[2].values[1].1.is_nan());
+    }
+}

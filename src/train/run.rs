@@ -1,0 +1,480 @@
+//! A run: its folder, what it tracks, its step and clock, and where its numbers and pictures go.
+
+use super::checkpoint::{self, Checkpoint, Head, Part};
+use super::console::Console;
+use super::events::Events;
+use super::metrics::{self, Metrics, Window};
+use super::settings;
+use super::status::{self, Phase, Status};
+use super::tracked::{Saved, Tracked};
+use super::{files, images, log, rng};
+use crate::error::{Error, Result, did_you_mean};
+use crate::torch::{Tensor, bridge::manual_seed};
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// How a run is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The folder of runs.
+    pub output_dir: PathBuf,
+    /// The run's own folder in it.
+    pub name: String,
+    /// Seeds all random generators before anything else is made.
+    pub seed: i64,
+    /// All settings.
+    pub config: Map<String, Value>,
+    /// Where each setting came from, for comments in `config.toml`.
+    pub origins: HashMap<String, String>,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The script, for the table of runs.
+    pub script: String,
+    /// Every script used: name and text.
+    pub sources: Vec<(String, String)>,
+    /// Go on with other settings, even with those that decide what the numbers mean.
+    pub force: bool,
+    /// Keep only so many checkpoints; `None` keeps all.
+    pub keep: Option<usize>,
+}
+
+/// A shared handle to an open run. The folder is locked until the last handle is dropped.
+#[derive(Clone)]
+pub struct Run(Rc<Inner>);
+
+struct Inner {
+    dir: PathBuf,
+    name: String,
+    config: Map<String, Value>,
+    force: bool,
+    keep: Cell<Option<usize>>,
+    tracked: RefCell<IndexMap<String, Rc<dyn Tracked>>>,
+    step: Cell<u64>,
+    in_step: Cell<bool>,
+    generation: Cell<u64>,
+    /// Seconds of training before this process.
+    base: Cell<f64>,
+    /// When this process began to train; unset until the run is resumed.
+    since: Cell<Option<Instant>>,
+    saved_at: Cell<Option<u64>>,
+    owed: RefCell<Option<Saved>>,
+    window: RefCell<Window>,
+    metrics: RefCell<Option<metrics::Log>>,
+    events: RefCell<Option<Events>>,
+    /// What was logged before it was known at which step the run goes on.
+    early: RefCell<Vec<Vec<(String, f64)>>>,
+    status: RefCell<Status>,
+    console: RefCell<Option<Console>>,
+    _log: log::Attached,
+    _lock: status::Lock,
+}
+
+impl Run {
+    /// Opens or creates a run folder, locks it, writes down how it was started, and seeds the generators. An existing run goes on:
+    /// settings that differ are shown, and refused where the numbers in its checkpoints would mean something else.
+    ///
+    /// # Errors
+    /// `E0101` for a name that is no folder name or for settings that do not fit the run, `E0601` when another process works on it,
+    /// `E0301` when the system refuses.
+    pub fn open(o: Options) -> Result<Run> {
+        let plain = Path::new(&o.name).components().all(|c| matches!(c, Component::Normal(_)));
+        if o.name.trim().is_empty() || !plain {
+            return Err(Error::usage(format!("`{}` is no name for a run", o.name)).help("give a folder name, `--exp-name try1`; --output-dir says where it goes"));
+        }
+        let dir = o.output_dir.join(&o.name);
+        files::create_dir(&dir)?;
+        let lock = status::lock(&dir)?;
+        let checkpoints = dir.join("checkpoints");
+        checkpoint::recover(&checkpoints)?;
+        let log = log::attach(&dir.join("log.txt"))?;
+        accept_settings(&dir, &o)?;
+        settings::add_command(&dir, &o.command)?;
+        settings::write_env(&dir)?;
+        settings::write_sources(&dir, &o.sources)?;
+        let now = files::unix_time();
+        let status = Status {
+            state: Phase::Running,
+            script: o.script,
+            pid: std::process::id(),
+            started: now,
+            updated: now,
+            step: 0,
+            steps: None,
+            loss: None,
+            rate: None,
+            seconds: 0.0,
+            error: None,
+        };
+        // Until it is known where the run goes on, the table shows what it did before.
+        let status = match Status::read(&dir) {
+            Ok(old) => Status { step: old.step, steps: old.steps, loss: old.loss, seconds: old.seconds, ..status },
+            Err(_) => status,
+        };
+        status.write(&dir)?;
+        manual_seed(o.seed)?;
+        Ok(Run(Rc::new(Inner {
+            dir,
+            name: o.name,
+            config: o.config,
+            force: o.force,
+            keep: Cell::new(o.keep),
+            tracked: RefCell::default(),
+            step: Cell::new(0),
+            in_step: Cell::new(false),
+            generation: Cell::new(0),
+            base: Cell::new(0.0),
+            since: Cell::new(None),
+            saved_at: Cell::new(None),
+            owed: RefCell::default(),
+            window: RefCell::default(),
+            metrics: RefCell::default(),
+            events: RefCell::default(),
+            early: RefCell::default(),
+            status: RefCell::new(status),
+            console: RefCell::default(),
+            _log: log,
+            _lock: lock,
+        })))
+    }
+
+    // ---- what it is
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &Map<String, Value> {
+        &self.0.config
+    }
+
+    /// The 0-based step: inside a step the one being done, outside how many are done.
+    pub fn step(&self) -> u64 {
+        self.0.step.get()
+    }
+
+    /// Sets how many steps are done: for loops of one's own.
+    pub fn set_step(&self, step: u64) {
+        self.0.step.set(step);
+    }
+
+    /// Seconds of training so far, over all restarts, without the time in between.
+    pub fn seconds(&self) -> f64 {
+        self.0.base.get() + self.0.since.get().map_or(0.0, |t| t.elapsed().as_secs_f64())
+    }
+
+    /// Says how many times the script was reloaded, for checkpoints.
+    pub fn set_generation(&self, generation: u64) {
+        self.0.generation.set(generation);
+    }
+
+    /// Keeps only the newest `keep` checkpoints from now on; `None` keeps all.
+    pub fn set_keep(&self, keep: Option<usize>) {
+        self.0.keep.set(keep);
+    }
+
+    // ---- what it tracks
+
+    /// Registers an object that checkpoints hold, under a name of letters, digits, `_` and `-`.
+    ///
+    /// # Errors
+    /// `E0202` for a name that is taken or no file name, or when the run already goes on from a checkpoint.
+    pub fn track(&self, name: &str, object: Rc<dyn Tracked>) -> Result<()> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || name.starts_with(['_', '-']) || !name.chars().all(fits) || name.len() > 100 {
+            return Err(Error::value("track", format!("`{name}` is no name for a tracked object")).help("letters, digits, `_` and `-`, a letter first"));
+        }
+        if self.0.tracked.borrow().contains_key(name) {
+            return Err(Error::value("track", format!("`{name}` is tracked already")));
+        }
+        if self.0.since.get().is_some() {
+            return Err(Error::value("track", format!("`{name}` comes too late: the run has begun")).help("track everything before `fit`, `resume` or `save`"));
+        }
+        self.0.tracked.borrow_mut().insert(name.to_owned(), object);
+        Ok(())
+    }
+
+    /// Whether an object of that name is tracked.
+    pub fn tracks(&self, name: &str) -> bool {
+        self.0.tracked.borrow().contains_key(name)
+    }
+
+    /// The object `name` for a message about another one.
+    pub fn nearest(&self, name: &str) -> String {
+        did_you_mean(name, self.0.tracked.borrow().keys().map(String::as_str))
+    }
+
+    // ---- what it says
+
+    /// Says a line to the user and in `log.txt`.
+    pub fn say(&self, line: &str) {
+        match &*self.0.console.borrow() {
+            Some(console) => console.say(line),
+            None => eprintln!("{line}"),
+        }
+        log::write(&format!("{line}\n"));
+    }
+
+    /// Warns the user, also in `log.txt`.
+    pub fn warn(&self, line: &str) {
+        self.say(&format!("warning: {line}"));
+    }
+
+    pub(super) fn console(&self) -> &RefCell<Option<Console>> {
+        &self.0.console
+    }
+
+    /// The step under which something is logged: steps done, counting the one being done.
+    fn log_step(&self) -> u64 {
+        self.step() + u64::from(self.0.in_step.get())
+    }
+
+    /// Logs values at once: a line in `metrics.jsonl` and scalars for TensorBoard. Reads every tensor.
+    ///
+    /// # Errors
+    /// `E0202` naming a metric that is not one number, `E0301` when the system refuses.
+    pub fn log(&self, values: &Metrics) -> Result<()> {
+        let values: Vec<(String, f64)> = metrics::read_all(values)?.into_iter().collect();
+        if self.0.since.get().is_none() {
+            self.0.early.borrow_mut().push(values);
+            return Ok(());
+        }
+        self.write(&values)
+    }
+
+    pub(super) fn write(&self, values: &[(String, f64)]) -> Result<()> {
+        let step = self.log_step();
+        if let Some(log) = &mut *self.0.metrics.borrow_mut() {
+            log.append(step, self.seconds(), values)?;
+        }
+        if let Some(events) = &mut *self.0.events.borrow_mut() {
+            events.scalars(step, values)?;
+        }
+        Ok(())
+    }
+
+    /// Adds numbers to the TensorBoard file alone.
+    pub(super) fn write_events(&self, values: &[(String, f64)]) -> Result<()> {
+        match &mut *self.0.events.borrow_mut() {
+            Some(events) => events.scalars(self.log_step(), values),
+            None => Ok(()),
+        }
+    }
+
+    /// Saves a grid of pictures as `samples/step-0000500-NAME.png` and for TensorBoard; returns the path.
+    /// `[B, C, H, W]`, `[C, H, W]` or `[H, W]`: u8, or float in [-1, 1].
+    ///
+    /// # Errors
+    /// `E0202` for a tensor that is no picture or a name that is no file name, `E0301` when the system refuses.
+    pub fn image(&self, name: &str, x: &Tensor) -> Result<PathBuf> {
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) || name.len() > 100 {
+            return Err(Error::value("image", format!("`{name}` is no file name")));
+        }
+        let png = images::grid(x)?;
+        let folder = self.dir().join("samples");
+        files::create_dir(&folder)?;
+        let path = folder.join(format!("step-{:07}-{name}.png", self.log_step()));
+        files::write(&path, &png.bytes)?;
+        if let Some(events) = &mut *self.0.events.borrow_mut() {
+            events.image(self.log_step(), name, png.width, png.height, &png.bytes)?;
+        }
+        Ok(path)
+    }
+
+    // ---- checkpoints
+
+    fn checkpoints(&self) -> PathBuf {
+        self.dir().join("checkpoints")
+    }
+
+    /// Goes on from the newest whole checkpoint, if there is one, and returns the number of steps done. Everything that is
+    /// tracked is put back, and the random generators, the clock and the log. A second call changes nothing.
+    ///
+    /// # Errors
+    /// `E0401` with the difference when the checkpoint belongs to other objects, `E0302` when every checkpoint is damaged.
+    pub fn resume(&self) -> Result<u64> {
+        let inner = &*self.0;
+        if inner.since.get().is_some() {
+            return Ok(self.step());
+        }
+        let found = checkpoint::latest(&self.checkpoints(), &mut |w| self.warn(&w))?;
+        if let Some(c) = &found {
+            self.restore(c)?;
+            self.say(&format!("  {}  goes on at step {}", self.name(), super::console::grouped(self.step())));
+        }
+        *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), self.step())?);
+        *inner.events.borrow_mut() = Some(Events::create(self.dir(), self.step())?);
+        inner.since.set(Some(Instant::now()));
+        // A resumed run has these lines from its first start.
+        let early = std::mem::take(&mut *inner.early.borrow_mut());
+        if found.is_none() {
+            early.iter().try_for_each(|values| self.write(values))?;
+        }
+        Ok(self.step())
+    }
+
+    fn restore(&self, c: &Checkpoint) -> Result<()> {
+        let tracked = self.0.tracked.borrow();
+        let held = c.parts();
+        let quote = |names: Vec<&str>| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+        let missing: Vec<&str> = tracked.keys().map(String::as_str).filter(|n| !c.has(n)).collect();
+        let unexpected: Vec<&str> = held.iter().map(|(n, _)| *n).filter(|n| !tracked.contains_key(*n)).collect();
+        let mut parts = Vec::new();
+        if !missing.is_empty() {
+            parts.push(format!("it lacks {}", quote(missing)));
+        }
+        if !unexpected.is_empty() {
+            parts.push(format!("it holds {}, which this script does not track", quote(unexpected)));
+        }
+        if !parts.is_empty() {
+            let message = format!("the checkpoint `{}` belongs to another set of objects: {}", c.path().display(), parts.join("; "));
+            if !self.0.force {
+                return Err(Error::weights(message).help("choose another --exp-name, or resume with force: what is missing keeps its first values"));
+            }
+            self.warn(&message);
+        }
+        for (name, object) in tracked.iter().filter(|(n, _)| c.has(n)) {
+            c.restore(name, &**object)?;
+        }
+        self.0.window.borrow_mut().restore(&c.read("_window")?)?;
+        if c.has("_before") {
+            *self.0.owed.borrow_mut() = Some(c.read("_before")?);
+        }
+        rng::restore(&c.read("_rng")?)?;
+        self.0.step.set(c.head().step);
+        self.0.base.set(c.head().seconds);
+        self.0.saved_at.set(Some(c.head().step));
+        Ok(())
+    }
+
+    /// What the loader was before the step whose sample callback an interrupt cut off.
+    pub(super) fn take_owed(&self) -> Option<Saved> {
+        self.0.owed.borrow_mut().take()
+    }
+
+    /// Writes a checkpoint of the steps done.
+    ///
+    /// # Errors
+    /// `E0601` inside a step, which is not done yet; `E0301` when the system refuses, as with a full disk: older checkpoints stay.
+    pub fn save(&self) -> Result<PathBuf> {
+        if self.0.in_step.get() {
+            return Err(Error::run("a checkpoint inside a step would hold half of it").help("use the option `save_every` of `fit`, or save in `on_sample`"));
+        }
+        self.resume()?;
+        self.save_owing(None)
+    }
+
+    pub(super) fn save_owing(&self, before: Option<Saved>) -> Result<PathBuf> {
+        let inner = &*self.0;
+        let mut parts = Vec::new();
+        for (name, object) in inner.tracked.borrow().iter() {
+            let saved = object.save().map_err(|e| e.context(format!("saving `{name}`")))?;
+            parts.push(Part { name: name.clone(), kind: object.kind().to_owned(), saved });
+        }
+        let own = |name: &str, saved| Part { name: name.to_owned(), kind: "run".to_owned(), saved };
+        parts.push(own("_rng", rng::save()?));
+        parts.push(own("_window", inner.window.borrow().save()?));
+        let owed = before.as_ref().map(|_| "sample".to_owned()).into_iter().collect();
+        parts.extend(before.map(|saved| own("_before", saved)));
+        if let Some(log) = &*inner.metrics.borrow() {
+            log.sync()?;
+        }
+        let head = Head { step: self.step(), seconds: self.seconds(), generation: inner.generation.get(), owed };
+        let path = checkpoint::write(&self.checkpoints(), head, &parts)?;
+        inner.saved_at.set(Some(self.step()));
+        if let Some(keep) = inner.keep.get() {
+            checkpoint::prune(&self.checkpoints(), keep)?;
+        }
+        self.update_status(|_| ())?;
+        Ok(path)
+    }
+
+    /// Whether the newest checkpoint is of this very step.
+    pub(super) fn is_saved(&self) -> bool {
+        self.0.saved_at.get() == Some(self.step())
+    }
+
+    /// The step of the newest checkpoint.
+    pub(super) fn saved_step(&self) -> Option<u64> {
+        self.0.saved_at.get()
+    }
+
+    pub(super) fn window(&self) -> &RefCell<Window> {
+        &self.0.window
+    }
+
+    pub(super) fn set_in_step(&self, on: bool) {
+        self.0.in_step.set(on);
+    }
+
+    // ---- what it is doing
+
+    pub(super) fn update_status(&self, change: impl FnOnce(&mut Status)) -> Result<()> {
+        let mut status = self.0.status.borrow_mut();
+        status.step = self.step();
+        status.seconds = self.seconds();
+        status.updated = files::unix_time();
+        change(&mut status);
+        status.write(self.dir())
+    }
+
+    /// Marks the run as finished, in the table of runs.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses.
+    pub fn finish(&self) -> Result<()> {
+        self.update_status(|s| s.state = Phase::Finished)
+    }
+
+    /// Marks the run as stopped or failed, in the table of runs.
+    pub(super) fn end_with(&self, e: &Error) {
+        let (state, error) = if e.is_interrupt() { (Phase::Stopped, None) } else { (Phase::Failed, Some(e.to_string())) };
+        // The error itself is on its way to the user and matters more than this note.
+        let _ = self.update_status(|s| (s.state, s.error) = (state, error));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let status = self.status.get_mut();
+        if status.state == Phase::Running {
+            status.state = Phase::Stopped;
+            // Nobody is left to tell.
+            let _ = status.write(&self.dir);
+        }
+    }
+}
+
+/// Compares the settings with those of an existing run, then writes them down.
+fn accept_settings(dir: &Path, o: &Options) -> Result<()> {
+    let path = dir.join("config.toml");
+    let has_checkpoints = !checkpoint::list(&dir.join("checkpoints"))?.is_empty();
+    if path.exists() && has_checkpoints {
+        let old = settings::read_toml(&path)?;
+        let changes = settings::changes(&old, &o.config);
+        let show = |fixed: bool| changes.iter().filter(|c| c.is_fixed() == fixed).map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n");
+        if changes.iter().any(settings::Change::is_fixed) && !o.force {
+            return Err(Error::usage(format!("the run `{}` was started with other settings:\n{}", o.name, show(true)))
+                .help("choose another --exp-name for a new run, or resume with force"));
+        }
+        if !changes.is_empty() {
+            let all = [show(true), show(false)].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("\n");
+            log::say(&format!("warning: `{}` goes on with other settings:\n{all}", o.name));
+            let kept = (1..).map(|n| dir.join(format!("config.{n}.toml"))).find(|p| !p.exists()).expect("one of all numbers is free");
+            std::fs::copy(&path, &kept).map_err(|e| Error::io("write", &kept, e))?;
+        }
+    }
+    let text = settings::to_toml(&o.config, &|key| o.origins.get(key).cloned())?;
+    files::write(&path, text.as_bytes())
+}
