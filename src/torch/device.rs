@@ -26,6 +26,11 @@ pub fn cuda_is_available() -> bool {
     tch::Cuda::is_available() && tch::Cuda::device_count() > 0
 }
 
+/// How many GPUs answer; 0 without CUDA.
+pub fn cuda_device_count() -> usize {
+    if cuda_is_available() { usize::try_from(tch::Cuda::device_count()).unwrap_or(0) } else { 0 }
+}
+
 /// Reads `cpu`, `cuda` or `cuda:N`, and makes sure that the device is there.
 ///
 /// # Errors

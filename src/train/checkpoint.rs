@@ -82,7 +82,8 @@ impl std::fmt::Debug for Checkpoint {
 pub fn write(dir: &Path, head: Head, parts: &[Part]) -> Result<PathBuf> {
     files::create_dir(dir)?;
     let path = dir.join(folder_name(head.step));
-    let doing = |e: Error| e.context("the checkpoint was not written").help("the last good checkpoint is untouched; make room and run the same command");
+    let doing =
+        |e: Error| e.context("the checkpoint was not written").help("the last good checkpoint is untouched; make room and run the same command");
     let temp = tempfile::Builder::new().prefix(".tmp-").tempdir_in(dir).map_err(|e| doing(Error::io("create", &path, e)))?;
     fill(temp.path(), head, parts).map_err(doing)?;
     let old = dir.join(format!(".old-{}", path.file_name().unwrap_or_default().to_string_lossy()));
@@ -195,7 +196,8 @@ pub fn latest(dir: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<Checkpo
     if all.is_empty() {
         return Ok(None);
     }
-    Err(Error::data(dir, format!("none of its {} checkpoints is whole", all.len())).help("restore one from a backup, or remove the folder to start over"))
+    Err(Error::data(dir, format!("none of its {} checkpoints is whole", all.len()))
+        .help("restore one from a backup, or remove the folder to start over"))
 }
 
 impl Checkpoint {

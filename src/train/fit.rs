@@ -130,7 +130,9 @@ pub fn fit<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn 
     }
     if let Err(e) = &outcome {
         run.end_with(e);
-        if e.is_interrupt() && let Some(step) = run.saved_step() {
+        if e.is_interrupt()
+            && let Some(step) = run.saved_step()
+        {
             run.say(&format!("  {}  stopped; step {} is saved, and the same command goes on from there", run.name(), console::grouped(step)));
         }
     }
@@ -269,7 +271,9 @@ impl<L: Batches> Fit<'_, L> {
             true => Ok(false),
             false => tensors::write(&path, &state, &[("step", done.to_string()), ("metric", bad.name.clone())]).map(|_| true),
         });
-        let last = run.saved_step().map_or("no checkpoint was written yet".to_owned(), |s| format!("the last checkpoint is of step {}", console::grouped(s)));
+        let last = run
+            .saved_step()
+            .map_or("no checkpoint was written yet".to_owned(), |s| format!("the last checkpoint is of step {}", console::grouped(s)));
         let help = match saved {
             Ok(true) => format!("its batch: `let batch = io::load(\"{}\");`; {last}", path.display()),
             Ok(false) => last,

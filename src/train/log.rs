@@ -83,6 +83,9 @@ mod tests {
         write("3\n");
         drop(outer);
         write("4\n");
-        assert_eq!((text("a").contains("1\n"), text("a").contains("3\n"), text("b").contains("2\n"), text("b").contains("4\n")), (true, true, true, false));
+        assert_eq!(
+            (text("a").contains("1\n"), text("a").contains("3\n"), text("b").contains("2\n"), text("b").contains("4\n")),
+            (true, true, true, false)
+        );
     }
 }

@@ -83,7 +83,9 @@ impl Window {
             let value = match metric {
                 Metric::Number(x) => *x,
                 Metric::Tensor(t) if t.numel() != 1 => {
-                    return Err(Error::value("metrics", format!("`{name}` must be one number, got tensor {}", t.describe())).help("reduce it with `.mean()`"));
+                    return Err(
+                        Error::value("metrics", format!("`{name}` must be one number, got tensor {}", t.describe())).help("reduce it with `.mean()`")
+                    );
                 }
                 Metric::Tensor(t) if t.device() == Device::Cpu => t.item()?,
                 Metric::Tensor(t) => {
@@ -181,16 +183,16 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log for appending. Lines of steps after `step`, which a resumed run does again, go, and so does a last line that a
-    /// kill cut off.
+    /// Opens the log for appending. Lines of steps after `step`, which a resumed run does again, go (all of them where it starts over),
+    /// and so does a last line that a kill cut off.
     ///
     /// # Errors
     /// `E0301` when the system refuses.
-    pub fn open(path: &Path, step: u64) -> Result<Self> {
+    pub fn open(path: &Path, step: Option<u64>) -> Result<Self> {
         if path.exists() {
             let old = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
             let text = String::from_utf8_lossy(&old);
-            let keep = |line: &&str| parse(line.trim_end()).is_some_and(|l| l.step <= step) && line.ends_with('\n');
+            let keep = |line: &&str| parse(line.trim_end()).is_some_and(|l| step.is_some_and(|s| l.step <= s)) && line.ends_with('\n');
             let kept: String = text.split_inclusive('\n').filter(keep).collect();
             if kept.as_bytes() != old {
                 files::write(path, kept.as_bytes())?;
@@ -226,7 +228,18 @@ impl Log {
 }
 
 fn number(x: f64) -> Value {
-    serde_json::Number::from_f64(x).map_or_else(|| Value::from(if x.is_nan() { "nan" } else if x > 0.0 { "inf" } else { "-inf" }), Value::Number)
+    serde_json::Number::from_f64(x).map_or_else(
+        || {
+            Value::from(if x.is_nan() {
+                "nan"
+            } else if x > 0.0 {
+                "inf"
+            } else {
+                "-inf"
+            })
+        },
+        Value::Number,
+    )
 }
 
 /// One line of `metrics.jsonl`.
@@ -311,7 +324,7 @@ mod tests {
     fn a_log_is_cut_back_to_the_checkpoint() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
-        let mut log = Log::open(&path, 0).unwrap();
+        let mut log = Log::open(&path, None).unwrap();
         for step in 1..=5 {
             log.append(step, step as f64, &[("loss".into(), 1.0 / step as f64), ("g".into(), f64::NAN)]).unwrap();
         }
@@ -319,13 +332,13 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            drop(Log::open(&path, 3).unwrap());
+            drop(Log::open(&path, Some(3)).unwrap());
             let kept = std::fs::read(&path).unwrap();
             assert!(whole.starts_with(&kept) && (kept.is_empty() || kept.ends_with(b"\n")), "cut at {cut}");
             assert!(read(&path).unwrap().iter().all(|l| l.step <= 3));
         }
         std::fs::write(&path, &whole).unwrap();
-        drop(Log::open(&path, 3).unwrap());
+        drop(Log::open(&path, Some(3)).unwrap());
         let lines = read(&path).unwrap();
         assert_eq!(lines.iter().map(|l| l.step).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(lines[2].values[0], ("loss".to_owned(), 1.0 / 3.0));

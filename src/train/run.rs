@@ -84,7 +84,8 @@ impl Run {
     pub fn open(o: Options) -> Result<Run> {
         let plain = Path::new(&o.name).components().all(|c| matches!(c, Component::Normal(_)));
         if o.name.trim().is_empty() || !plain {
-            return Err(Error::usage(format!("`{}` is no name for a run", o.name)).help("give a folder name, `--exp-name try1`; --output-dir says where it goes"));
+            return Err(Error::usage(format!("`{}` is no name for a run", o.name))
+                .help("give a folder name, `--exp-name try1`; --output-dir says where it goes"));
         }
         let dir = o.output_dir.join(&o.name);
         files::create_dir(&dir)?;
@@ -193,13 +194,16 @@ impl Run {
     pub fn track(&self, name: &str, object: Rc<dyn Tracked>) -> Result<()> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if name.is_empty() || name.starts_with(['_', '-']) || !name.chars().all(fits) || name.len() > 100 {
-            return Err(Error::value("track", format!("`{name}` is no name for a tracked object")).help("letters, digits, `_` and `-`, a letter first"));
+            return Err(
+                Error::value("track", format!("`{name}` is no name for a tracked object")).help("letters, digits, `_` and `-`, a letter first")
+            );
         }
         if self.0.tracked.borrow().contains_key(name) {
             return Err(Error::value("track", format!("`{name}` is tracked already")));
         }
         if self.0.since.get().is_some() {
-            return Err(Error::value("track", format!("`{name}` comes too late: the run has begun")).help("track everything before `fit`, `resume` or `save`"));
+            return Err(Error::value("track", format!("`{name}` comes too late: the run has begun"))
+                .help("track everything before `fit`, `resume` or `save`"));
         }
         self.0.tracked.borrow_mut().insert(name.to_owned(), object);
         Ok(())
@@ -313,7 +317,7 @@ impl Run {
             self.restore(c)?;
             self.say(&format!("  {}  goes on at step {}", self.name(), super::console::grouped(self.step())));
         }
-        *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), self.step())?);
+        *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()))?);
         *inner.events.borrow_mut() = Some(Events::create(self.dir(), self.step())?);
         inner.since.set(Some(Instant::now()));
         // A resumed run has these lines from its first start.
@@ -369,7 +373,9 @@ impl Run {
     /// `E0601` inside a step, which is not done yet; `E0301` when the system refuses, as with a full disk: older checkpoints stay.
     pub fn save(&self) -> Result<PathBuf> {
         if self.0.in_step.get() {
-            return Err(Error::run("a checkpoint inside a step would hold half of it").help("use the option `save_every` of `fit`, or save in `on_sample`"));
+            return Err(
+                Error::run("a checkpoint inside a step would hold half of it").help("use the option `save_every` of `fit`, or save in `on_sample`")
+            );
         }
         self.resume()?;
         self.save_owing(None)

@@ -158,8 +158,11 @@ pub fn add_command(dir: &Path, command: &[String]) -> Result<()> {
 /// # Errors
 /// `E0301` when the system refuses.
 pub fn write_env(dir: &Path) -> Result<()> {
+    let torch = crate::torch::bridge::build_info().ok();
     let env = json!({
         "lathe": env!("CARGO_PKG_VERSION"),
+        "libtorch": torch.as_ref().map(|t| t.version.as_deref().unwrap_or(&t.compiled)),
+        "cpu_kernels": torch.as_ref().map(|t| t.cpu.as_str()),
         "device": device_name(default_device()),
         "cuda": crate::torch::cuda_is_available(),
         "threads": num_threads(),
@@ -200,7 +203,9 @@ mod tests {
 
     #[test]
     fn settings_survive_toml() {
-        let c = map(json!({"lr": 0.1234567890123456789, "nested": {"b": {"c": [1, 2]}, "a": ()}, "name": "it's \"x\" \n y", "n": 3, "on": true, "none": null}));
+        let c = map(
+            json!({"lr": 0.1234567890123456789, "nested": {"b": {"c": [1, 2]}, "a": ()}, "name": "it's \"x\" \n y", "n": 3, "on": true, "none": null}),
+        );
         let text = to_toml(&c, &|k| (k == "lr").then(|| "--lr".into())).unwrap();
         assert!(text.contains("lr = 0.12345678901234568  # --lr\n"), "{text}");
         let dir = tempfile::tempdir().unwrap();

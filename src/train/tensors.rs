@@ -176,7 +176,11 @@ mod tests {
         let back = read(&path).unwrap();
         assert_eq!(back.len(), state.len());
         for (name, t) in &state {
-            assert_eq!((t.shape(), t.dtype(), t.to_bytes().unwrap()), (back[name].shape(), back[name].dtype(), back[name].to_bytes().unwrap()), "{name}");
+            assert_eq!(
+                (t.shape(), t.dtype(), t.to_bytes().unwrap()),
+                (back[name].shape(), back[name].dtype(), back[name].to_bytes().unwrap()),
+                "{name}"
+            );
         }
         // The reference implementation agrees on the layout.
         let bytes = std::fs::read(&path).unwrap();
