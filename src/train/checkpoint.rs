@@ -4,11 +4,11 @@
 //! a tensor, and the size and CRC-32C of every file. It is written to `.tmp-..`, every file and the folder synced, and renamed; so
 //! a kill or a full disk at any moment leaves the one before. A damaged folder is recognised by its sums and passed over.
 
-use super::files;
-use super::tensors::{self, Sum};
+use super::files::{self, Sum};
 use super::tracked::{Saved, Tracked};
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::State;
+use crate::torch::files::{read_safetensors, safetensors_info, write_safetensors};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -110,11 +110,13 @@ fn fill(dir: &Path, head: Head, parts: &[Part]) -> Result<()> {
         parts: IndexMap::new(),
     };
     for part in parts {
-        let info = [("kind", part.kind.clone()), ("step", record.head.step.to_string())];
-        let tensors = match part.saved.tensors.is_empty() {
-            true => None,
-            false => Some(tensors::write(&dir.join(file_name(&part.name)), &part.saved.tensors, &info)?),
-        };
+        let mut tensors = None;
+        if !part.saved.tensors.is_empty() {
+            let path = dir.join(file_name(&part.name));
+            let info = [("kind".to_owned(), part.kind.clone()), ("step".to_owned(), record.head.step.to_string())];
+            write_safetensors(&path, &part.saved.tensors, &info.into_iter().collect())?;
+            tensors = Some(files::sum(&path)?);
+        }
         record.parts.insert(part.name.clone(), PartRecord { kind: part.kind.clone(), tensors, meta: part.saved.meta.clone() });
     }
     let text = serde_json::to_vec_pretty(&record).map_err(|e| Error::run(format!("the state cannot be written as JSON: {e}")))?;
@@ -221,7 +223,7 @@ impl Checkpoint {
             if length != want.bytes {
                 return Err(Error::data(&file, format!("has {length} bytes and should have {}", want.bytes)));
             }
-            if tensors::sum(&file)? != want {
+            if files::sum(&file)? != want {
                 return Err(Error::data(&file, "was altered: its checksum differs"));
             }
         }
@@ -276,13 +278,29 @@ impl Checkpoint {
     /// # Errors
     /// `E0401` when it holds none of that name, naming the nearest; `E0301` or `E0302` when the file cannot be read.
     pub fn read(&self, name: &str) -> Result<Saved> {
-        let Some(part) = self.record.parts.get(name) else {
+        let part = self.part(name)?;
+        let tensors = if part.tensors.is_some() { read_safetensors(&self.path.join(file_name(name)))?.0 } else { State::new() };
+        Ok(Saved { tensors, meta: part.meta.clone() })
+    }
+
+    /// The names and shapes of one object's tensors, without reading them.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn shapes(&self, name: &str) -> Result<Vec<(String, Vec<usize>)>> {
+        if self.part(name)?.tensors.is_none() {
+            return Ok(Vec::new());
+        }
+        let info = safetensors_info(&self.path.join(file_name(name)))?;
+        Ok(info.tensors.into_iter().map(|(name, _, shape)| (name, shape)).collect())
+    }
+
+    fn part(&self, name: &str) -> Result<&PartRecord> {
+        self.record.parts.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.parts().into_iter().map(|(n, _)| n).collect();
             let near = did_you_mean(name, names.iter().copied());
-            return Err(Error::weights(format!("`{}` holds no `{name}`{near}", self.path.display())).help(format!("it has: {}", names.join(", "))));
-        };
-        let tensors = if part.tensors.is_some() { tensors::read(&self.path.join(file_name(name)))? } else { State::new() };
-        Ok(Saved { tensors, meta: part.meta.clone() })
+            Error::weights(format!("`{}` holds no `{name}`{near}", self.path.display())).help(format!("it has: {}", names.join(", ")))
+        })
     }
 
     /// Whether it holds an object of that name.
@@ -296,7 +314,7 @@ impl Checkpoint {
     /// `E0401` when there is none of that name, or it is of another kind or architecture.
     pub fn restore(&self, name: &str, object: &dyn Tracked) -> Result<()> {
         let saved = self.read(name)?;
-        let kind = &self.record.parts[name].kind;
+        let kind = &self.part(name)?.kind;
         let doing = format!("restoring `{name}` from `{}`", self.path.display());
         if kind != object.kind() {
             return Err(Error::weights(format!("it is {kind} there and {} here", object.kind())).context(doing));

@@ -1,8 +1,10 @@
 //! Files that are whole or absent: a temporary name in the same folder, fsync, rename.
 
 use crate::error::{Error, Result};
+use crate::torch::files::write_atomic;
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Makes a folder with its parents.
@@ -26,18 +28,7 @@ pub fn sync_dir(path: &Path) -> Result<()> {
 /// # Errors
 /// `E0301` when the system refuses, as with a full disk; an older file of that name is then untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut temp = tempfile::Builder::new().prefix(".tmp-").tempfile_in(dir).map_err(|e| Error::io("create", path, e))?;
-    temp.write_all(bytes).and_then(|()| temp.as_file().sync_all()).map_err(|e| Error::io("write", path, e))?;
-    // Temporary files are private; a run folder is read by others as its owner allows.
-    set_mode(temp.as_file(), 0o644).map_err(|e| Error::io("write", path, e))?;
-    temp.persist(path).map_err(|e| Error::io("rename", path, e.error))?;
-    sync_dir(dir)
-}
-
-fn set_mode(file: &File, mode: u32) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(mode))
+    write_atomic(path, |out| out.write_all(bytes).map_err(|e| Error::io("write", path, e)))
 }
 
 /// Reads a text file.
@@ -47,6 +38,34 @@ fn set_mode(file: &File, mode: u32) -> std::io::Result<()> {
 pub fn read_text(path: &Path) -> Result<String> {
     let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
     String::from_utf8(bytes).map_err(|_| Error::data(path, "is not UTF-8 text"))
+}
+
+/// Size and CRC-32C of a file, by which a truncated or altered one is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sum {
+    /// Its length.
+    pub bytes: u64,
+    /// CRC-32C (Castagnoli) of all bytes.
+    pub crc32c: u32,
+}
+
+/// Size and checksum of a file as it lies on disk.
+///
+/// # Errors
+/// `E0301` when it cannot be read.
+pub fn sum(path: &Path) -> Result<Sum> {
+    let io = |e| Error::io("read", path, e);
+    let mut file = File::open(path).map_err(io)?;
+    let mut sum = Sum { bytes: 0, crc32c: 0 };
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut buffer).map_err(io)?;
+        if n == 0 {
+            return Ok(sum);
+        }
+        sum.crc32c = crc32c::crc32c_append(sum.crc32c, &buffer[..n]);
+        sum.bytes += n as u64;
+    }
 }
 
 /// The entries of a folder by name, sorted; none where the folder is missing.
@@ -101,6 +120,15 @@ mod tests {
         assert_eq!(iso_time(0.0), "1970-01-01T00:00:00Z");
         assert_eq!(iso_time(951_827_696.0), "2000-02-29T12:34:56Z");
         assert_eq!(iso_time(1_772_366_405.9), "2026-03-01T12:00:05Z");
+    }
+
+    #[test]
+    fn a_sum_is_the_published_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        write(&path, b"123456789").unwrap();
+        // The check value of CRC-32C in RFC 3720 and the catalogue of parametrised CRC algorithms.
+        assert_eq!(sum(&path).unwrap(), Sum { bytes: 9, crc32c: 0xe306_9283 });
     }
 
     #[test]

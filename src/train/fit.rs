@@ -4,10 +4,11 @@ use super::console::{self, Console, Report};
 use super::metrics::{Metrics, NonFinite};
 use super::run::Run;
 use super::tracked::{Saved, Tracked};
-use super::{log, rng, tensors};
+use super::{log, rng};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::nn::State;
+use crate::torch::files::write_safetensors;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -267,9 +268,10 @@ impl<L: Batches> Fit<'_, L> {
         let done = bad.step + 1;
         let message = format!("`{}` is {} at step {} of `{}`", bad.name, bad.value, console::grouped(done), run.name());
         let path = run.dir().join(format!("nonfinite-{done:07}.safetensors"));
+        let info = [("step".to_owned(), done.to_string()), ("metric".to_owned(), bad.name.clone())];
         let saved = self.batch_of(bad.step, current).and_then(|state| match state.is_empty() {
             true => Ok(false),
-            false => tensors::write(&path, &state, &[("step", done.to_string()), ("metric", bad.name.clone())]).map(|_| true),
+            false => write_safetensors(&path, &state, &info.into_iter().collect()).map(|()| true),
         });
         let last = run
             .saved_step()

@@ -12,7 +12,6 @@ pub mod rng;
 mod run;
 pub mod settings;
 pub mod status;
-mod tensors;
 mod tracked;
 
 pub use checkpoint::Checkpoint;
