@@ -1,5 +1,7 @@
 //! The `lathe` command.
 
-fn main() {
+fn main() -> std::process::ExitCode {
+    // First of all: once something has asked libtorch for CUDA, its kernels can no longer be added.
     lathe::torch::bridge::load_cuda();
+    lathe::cli::main()
 }

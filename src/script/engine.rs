@@ -1,16 +1,16 @@
 //! The engine: what an embedding program holds.
 
 use super::api;
-use super::bind::{ApiFn, ErrorValue, install};
-use super::diagnose::{INTERRUPTED, OUT_OF_STACK};
+use super::bind::{ApiFn, ErrorValue, install, into_script};
+use super::diagnose::{INTERRUPTED, OUT_OF_STACK, RUNTIME};
 use super::facade::Resolver;
 use super::host::Host;
 use super::known::Known;
 use super::program::Program;
 use super::reload::Reloaded;
 use super::stack::{self, Crossing, MAX_CALL_LEVELS};
-use crate::error::{Error, Result, did_you_mean};
-use rhai::{AST, Dynamic, Map, OptimizationLevel, Scope};
+use crate::error::{Diagnostic, Error, Result, did_you_mean};
+use rhai::{AST, Dynamic, EvalAltResult, Map, OptimizationLevel, Position, Scope};
 use std::cell::Cell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -126,12 +126,30 @@ impl Engine {
         self.guarded(|| self.program().load_text(&self.rhai, name, text))
     }
 
+    /// Loads a script as `lathe check` does: a file of the standard library counts as a module, not as a script to run.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn check(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let program = self.program();
+        match program.std_name(path) {
+            Some(name) => self.load_text("check", &format!("import \"std/{name}\" as m;")),
+            None => self.load(path),
+        }
+    }
+
     /// Loads every script anew from disk. Nothing changes unless all of them are sound and still have the functions in use.
     ///
     /// # Errors
     /// What is wrong with the new texts.
     pub fn reload(&self) -> Result<Reloaded> {
         self.guarded(|| self.program().reload(&self.rhai))
+    }
+
+    /// Whether a script on disk differs from the text that runs.
+    pub fn is_stale(&self) -> bool {
+        self.program.is_stale()
     }
 
     /// Runs the loaded script: `main(cfg)`, or `main()`, or from top to bottom when it has no `main`.
@@ -206,12 +224,20 @@ impl Engine {
     }
 }
 
-fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
+/// What the parser needs to know of the language.
+pub(crate) fn set_syntax(rhai: &mut rhai::Engine) {
     rhai.set_strict_variables(true);
-    rhai.set_fail_on_invalid_map_property(true);
     // Folding constants would lose positions.
     rhai.set_optimization_level(OptimizationLevel::None);
     rhai.set_max_expr_depths(MAX_EXPR_DEPTH, MAX_EXPR_DEPTH);
+    // `a @ b` is the matrix product, as in Python; it binds like `*`.
+    rhai.register_custom_operator("@", 180).expect("`@` is reserved, not an operator");
+}
+
+fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
+    set_syntax(rhai);
+    rhai.set_fail_on_invalid_map_property(true);
+    rhai.on_map_missing_property(|map, key, _| Err(no_key(map, key)));
     rhai.set_max_call_levels(MAX_CALL_LEVELS);
     if !options.allow_eval {
         rhai.disable_symbol("eval");
@@ -238,14 +264,21 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
         let source = source.map(super::source::id_of).unwrap_or("script");
         eprintln!("{source}:{at:?}: {text}");
     });
-    // `a @ b` is the matrix product, as in Python; it binds like `*`.
-    rhai.register_custom_operator("@", 180).expect("`@` is reserved, not an operator");
     rhai.register_type_with_name::<ErrorValue>("error");
     rhai.register_get("message", |e: &mut ErrorValue| e.error.to_string());
     rhai.register_get("code", |e: &mut ErrorValue| e.error.code().to_string());
     rhai.register_get("help", |e: &mut ErrorValue| e.error.help_text().unwrap_or_default().to_string());
     rhai.register_fn("to_string", |e: &mut ErrorValue| e.error.to_string());
     rhai.register_fn("to_debug", |e: &mut ErrorValue| format!("{}: {}", e.error.code(), e.error));
+}
+
+/// The error for a key that a map does not have, with the nearest one.
+fn no_key(map: &Map, key: &str) -> Box<EvalAltResult> {
+    let keys: Vec<&str> = map.keys().map(|k| k.as_str()).collect();
+    let near = did_you_mean(key, keys.iter().copied());
+    let help = if keys.is_empty() { "the map is empty".to_owned() } else { format!("its keys: {}", keys.join(", ")) };
+    let d = Diagnostic { help: Some(help), ..Diagnostic::plain(RUNTIME, format!("the map has no key `{key}`{near}")) };
+    into_script(Error::script(d), None, Position::NONE)
 }
 
 // MAX_STRING is enforced per value by rhai, which then also walks every array and map an operation returns.

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod bind;
 mod callback;
+mod context;
 mod diagnose;
 mod engine;
 mod facade;
@@ -10,6 +11,7 @@ pub mod host;
 mod known;
 mod lint;
 mod locate;
+pub mod params;
 mod program;
 mod reload;
 mod source;
@@ -20,7 +22,9 @@ mod unit;
 pub mod value;
 
 pub use bind::{ApiFn, Cx, ErrorValue, Param, Receiver};
+pub use context::RunContext;
 pub use engine::{Engine, EngineOptions};
 pub use host::Host;
+pub use params::{Arg, Chosen, Config, Origin, Params, Setting};
 pub use reload::{Reloaded, UnitChange};
 pub use stack::on_big_stack;

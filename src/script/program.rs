@@ -96,9 +96,11 @@ impl Program {
         self.current.borrow().clone()
     }
 
-    /// Where modules come from.
-    pub(crate) fn locator(&self) -> Locator {
-        self.locator.borrow().clone()
+    /// The name under which the standard library holds a file, if it does: `flow` for `stdlib/flow.rhai`.
+    pub(crate) fn std_name(&self, path: &Path) -> Option<String> {
+        let locator = Locator::new(Some(path), self.stdlib.as_deref());
+        let relative = path.canonicalize().ok()?.strip_prefix(locator.stdlib()?).ok()?.with_extension("");
+        Some(relative.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/"))
     }
 
     /// The unit that was started.
@@ -217,8 +219,10 @@ impl Program {
     }
 
     fn try_unit(&self, rhai: &rhai::Engine, found: Found, is_entry: bool) -> Result<(), Vec<Diagnostic>> {
-        let parsed = unit::parse(rhai, || self.known(), &self.sources, found, is_entry)?;
-        let (mut imports, mut aliases, mut wrong) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let known = self.known();
+        let mut parsed = unit::parse(rhai, Explain { sources: &self.sources, known: &known }, found, is_entry)?;
+        let mut wrong = std::mem::take(&mut parsed.wrong);
+        let (mut imports, mut aliases) = (BTreeMap::new(), BTreeMap::new());
         for import in unit::imports(&parsed.ast) {
             match self.import(rhai, &parsed, &import) {
                 Ok(id) => {
@@ -235,7 +239,12 @@ impl Program {
             }
         }
         let (units, broken) = self.with_build(|b| (b.units.clone(), imports.values().any(|i| b.failed.contains(i))));
-        wrong.extend(lint::check(&parsed, &aliases, &units, &self.known(), &self.sources));
+        for d in lint::check(&parsed, &aliases, &units, &known, &self.sources) {
+            // The parser may have met an unknown module already.
+            if !wrong.iter().any(|w| w.labels == d.labels && !d.labels.is_empty()) {
+                wrong.push(d);
+            }
+        }
         if !wrong.is_empty() || broken {
             return Err(wrong);
         }

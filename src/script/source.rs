@@ -81,12 +81,17 @@ fn widen(line: &[char], column: usize) -> (usize, usize) {
         return (column, end);
     }
     if is_word(first) {
+        // rhai points at the last part of `nn::linear`; the name starts earlier.
+        let mut start = at;
+        while start >= 3 && line[start - 2..start] == [':', ':'] && is_word(line[start - 3]) {
+            start -= 2 + line[..start - 2].iter().rev().take_while(|c| is_word(**c)).count();
+        }
         let mut end = at + run(at, &is_word);
         // `nn::linear` is one name.
         while line.get(end..end + 2) == Some(&[':', ':']) && line.get(end + 2).is_some_and(|c| is_word(*c)) {
             end += 2 + run(end + 2, &is_word);
         }
-        return (column, end - at);
+        return (start + 1, end - start);
     }
     if first == '.' && line.get(at + 1).is_some_and(|c| is_word(*c)) {
         return (column + 1, run(at + 1, &is_word));
@@ -103,6 +108,7 @@ mod tests {
     fn points_become_words() {
         let at = |text: &str, column| widen(&text.chars().collect::<Vec<_>>(), column);
         assert_eq!(at("let y = nn::linear(3)", 9), (9, 10));
+        assert_eq!(at("let y = nn::linear(3)", 13), (9, 10));
         assert_eq!(at("x.shap", 3), (3, 4));
         assert_eq!(at("x.shap", 2), (3, 4));
         assert_eq!(at("a ** b", 3), (3, 2));

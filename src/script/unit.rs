@@ -2,9 +2,8 @@
 
 use super::diagnose::{Explain, PARSE};
 use super::locate::Found;
-use super::source::Sources;
 use crate::error::{Diagnostic, ErrorKind};
-use rhai::{AST, ASTFlags, ASTNode, Expr, FnAccess, Module, Position, Scope, Shared, Stmt};
+use rhai::{AST, ASTFlags, ASTNode, Expr, FnAccess, Module, ParseError, ParseErrorType, Position, Scope, Shared, Stmt};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,6 +39,8 @@ pub(crate) struct Parsed {
     pub tag: String,
     pub ast: AST,
     pub is_notebook: bool,
+    /// What is wrong so far; the rest is still looked at.
+    pub wrong: Vec<Diagnostic>,
 }
 
 /// An `import` statement.
@@ -52,23 +53,33 @@ pub(crate) struct Import {
 
 /// Parses a text. A module, and a script with `fn main`, may hold only declarations at its top level.
 ///
+/// The parser stops at its first error. To find the others, unknown variables are patched out of a copy of the text, and
+/// what a parser without strict variables makes of it still serves for imports and the lint.
+///
 /// # Errors
-/// Everything that is wrong, with its place.
-pub(crate) fn parse(
-    rhai: &rhai::Engine,
-    explain: impl FnOnce() -> std::rc::Rc<super::known::Known>,
-    sources: &Sources,
-    found: Found,
-    is_entry: bool,
-) -> Result<Parsed, Vec<Diagnostic>> {
+/// Everything that is wrong, with its place, when there is nothing to go on with.
+pub(crate) fn parse(rhai: &rhai::Engine, explain: Explain, found: Found, is_entry: bool) -> Result<Parsed, Vec<Diagnostic>> {
+    let sources = explain.sources;
     let tag = sources.add(&found.id, &found.shown, &found.text);
-    let mut ast = rhai.compile(&*found.text).map_err(|e| {
-        let known = explain();
-        vec![Explain { sources, known: &known }.parse_error(&tag, &e)]
-    })?;
+    let mut wrong = Vec::new();
+    let mut ast = match rhai.compile(&*found.text) {
+        Ok(ast) => ast,
+        Err(first) => {
+            wrong.push(explain.parse_error(&tag, &first));
+            match lenient().compile(&*found.text) {
+                Ok(ast) => {
+                    wrong.extend(more_unknown(rhai, &found.text, &first).iter().map(|e| explain.parse_error(&tag, e)));
+                    ast
+                }
+                Err(_) => return Err(wrong),
+            }
+        }
+    };
     ast.set_source(tag.as_str());
     let is_notebook = is_entry && !ast.iter_functions().any(|f| f.name == "main");
-    let mut wrong = Vec::new();
+    if is_entry {
+        wrong.extend(wrong_entry(&ast).map(|message| Diagnostic::plain(PARSE, format!("`{}`: {message}", found.shown))));
+    }
     if !is_notebook {
         for statement in ast.statements() {
             if let Some(message) = not_a_declaration(statement, is_entry) {
@@ -78,7 +89,60 @@ pub(crate) fn parse(
             }
         }
     }
-    if wrong.is_empty() { Ok(Parsed { found, tag, ast, is_notebook }) } else { Err(wrong) }
+    Ok(Parsed { found, tag, ast, is_notebook, wrong })
+}
+
+/// A parser that lets unknown variables pass. It has no functions: parsing needs none.
+fn lenient() -> rhai::Engine {
+    let mut rhai = rhai::Engine::new_raw();
+    super::engine::set_syntax(&mut rhai);
+    rhai.set_strict_variables(false);
+    rhai
+}
+
+/// How many unknown names of one text are reported.
+const UNKNOWN_NAMES: usize = 20;
+
+/// The unknown variables and modules after the first.
+fn more_unknown(rhai: &rhai::Engine, text: &str, first: &ParseError) -> Vec<ParseError> {
+    let mut lines: Vec<Vec<char>> = text.split('\n').map(|l| l.chars().collect()).collect();
+    let mut list: Vec<ParseError> = Vec::new();
+    for _ in 0..UNKNOWN_NAMES {
+        let last = list.last().unwrap_or(first);
+        let (name, put) = match last.err_type() {
+            ParseErrorType::VariableUndefined(name) => (name.clone(), "()"),
+            // Without `nn::` the call is one of an unknown function, which parses.
+            ParseErrorType::ModuleUndefined(name) => (format!("{name}::"), ""),
+            _ => break,
+        };
+        let at = last.position();
+        let Some(place) = at.line().zip(at.position()).and_then(|(l, c)| lines.get_mut(l - 1)?.get_mut(c - 1..c - 1 + name.chars().count())) else {
+            break;
+        };
+        if !place.iter().copied().eq(name.chars()) {
+            break;
+        }
+        // One character leaves no room for `()`.
+        let put = if place.len() < put.len() { "0" } else { put };
+        place.iter_mut().zip(put.chars().chain(std::iter::repeat(' '))).for_each(|(c, p)| *c = p);
+        let patched: Vec<String> = lines.iter().map(|l| l.iter().collect()).collect();
+        match rhai.compile(patched.join("\n")) {
+            Err(e) if matches!(e.err_type(), ParseErrorType::VariableUndefined(_) | ParseErrorType::ModuleUndefined(_)) => list.push(e),
+            _ => break,
+        }
+    }
+    list
+}
+
+/// What is wrong with the functions that `lathe run` calls.
+fn wrong_entry(ast: &AST) -> Option<String> {
+    let arity = |name: &str| ast.iter_functions().find(|f| f.name == name).map(|f| f.params.len());
+    match (arity("params"), arity("main")) {
+        (_, Some(n)) if n > 1 => Some(format!("`main` has {n} parameters; it gets one, the map of settings")),
+        (Some(n), _) if n > 0 => Some(format!("`params` has {n} parameters; it gets none")),
+        (Some(_), None) => Some("`params` without `fn main(cfg)`: settings need a `main` that gets them".into()),
+        _ => None,
+    }
 }
 
 fn not_a_declaration(statement: &Stmt, is_entry: bool) -> Option<String> {
@@ -111,7 +175,7 @@ pub(crate) fn imports(ast: &AST) -> Vec<Import> {
 impl Unit {
     /// `evaluated` is the module that its top level made; a notebook's is made later.
     pub(crate) fn new(parsed: Parsed, imports: BTreeMap<String, String>, evaluated: Module, facade: Shared<Module>) -> Self {
-        let Parsed { found: Found { id, shown, path, text }, tag, ast, is_notebook } = parsed;
+        let Parsed { found: Found { id, shown, path, text }, tag, ast, is_notebook, .. } = parsed;
         let callable = OnceCell::new();
         if !is_notebook {
             callable.get_or_init(|| AST::new_from_module(evaluated));

@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::error::{Error, Result};
+use crate::script::params::{Arg, is_plain, plain_defaults};
 use crate::script::value::{Kw, type_name};
 use crate::torch::Tensor;
 use rhai::{Array, Dynamic, FnPtr, Map};
@@ -93,6 +94,48 @@ api! {
     /// assert_eq(f.call(4), 8);
     /// ```
     fn hot[cx](name: String) -> FnPtr { cx.hot(&name) }
+
+    /// A setting for `fn params()`: its default and a line of help. Options: `choices` (the values it may have), `min`, `max`,
+    /// and `live` (an edit of the default applies to a running job).
+    ///
+    /// # Errors
+    /// `E0202` for a default that cannot be written on a command line, or an unknown option.
+    /// # Example
+    /// ```rhai
+    /// fn params() {
+    ///     #{
+    ///         learning_rate: arg(1e-4, "AdamW's step size", #{min: 0.0, live: true}),
+    ///         enc_type: arg("dinov2-vit-b", "the vision model", #{choices: ["dinov2-vit-b", "clip-vit-L"]}),
+    ///         steps: 1000,
+    ///     }
+    /// }
+    /// assert_eq(defaults(params()).steps, 1000);
+    /// ```
+    fn arg(default: Dynamic, help: Option<String>, opts: Kw) -> Arg {
+        if !is_plain(&default) {
+            return Err(Error::value("arg", format!("the default must be a plain value, not {}", type_name(&default))));
+        }
+        let arg = Arg {
+            default,
+            help: help.unwrap_or_default(),
+            choices: opts.get("choices", Array::new())?,
+            live: opts.get("live", false)?,
+            min: opts.opt("min")?,
+            max: opts.opt("max")?,
+        };
+        opts.done()?;
+        Ok(arg)
+    }
+
+    /// The defaults in a map of settings: each `arg(..)` becomes its default. For scripts that call another script's
+    /// `main` with its settings.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let cfg = defaults(#{steps: arg(1000, "how many"), seed: 0}) + #{steps: 3};
+    /// assert_eq(cfg, #{steps: 3, seed: 0});
+    /// ```
+    fn defaults(params: Map) -> Map { Ok(plain_defaults(&params)) }
 
     /// Whether the value is an int or a float.
     ///

@@ -1,0 +1,93 @@
+//! The command line: one file for each verb. stdout is data, stderr is talk.
+
+mod check;
+mod flags;
+mod help;
+mod run;
+
+use crate::error::{Error, Result};
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// Scripts for latent-diffusion research, on libtorch.
+#[derive(Parser)]
+#[command(name = "lathe", version, about, propagate_version = true, arg_required_else_help = true, max_term_width = 120)]
+#[command(after_help = "Exit codes: 0 done, 1 the script or run failed, 2 wrong usage, 130 interrupted.")]
+struct Cli {
+    /// What goes to stderr: off, error, warn, info, debug, trace, or a filter such as `lathe=debug`.
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
+    log_level: String,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Check(check::Args),
+    Run(run::Args),
+}
+
+/// Runs the command line of this process; the exit code is 0, 1 (failed), 2 (usage) or 130 (interrupted).
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are data; the rest is a usage error.
+            let _ = e.print();
+            return ExitCode::from(u8::from(e.use_stderr()) * 2);
+        }
+    };
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            report(&e);
+            ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(1))
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<()> {
+    let level = match &cli.verb {
+        Verb::Run(args) => args.log_level(),
+        Verb::Check(_) => None,
+    };
+    start_log(level.unwrap_or(&cli.log_level))?;
+    crate::interrupt::install()?;
+    match cli.verb {
+        Verb::Check(args) => check::run(&args),
+        Verb::Run(args) => run::run(&args),
+    }
+}
+
+/// Prints an error as users see it.
+fn report(e: &Error) {
+    if e.is_interrupt() {
+        eprintln!("interrupted");
+    } else {
+        eprintln!("{}", e.render(wants_color()));
+    }
+}
+
+/// Whether stderr shows colors: a terminal, and `NO_COLOR` is not set.
+fn wants_color() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Sends log lines to stderr.
+///
+/// # Errors
+/// `E0101` for an unknown level.
+fn start_log(level: &str) -> Result<()> {
+    use tracing_subscriber::EnvFilter;
+    let wrong = |e: String| Error::usage(format!("--log-level `{level}`: {e}")).help("one of off, error, warn, info, debug, trace");
+    let filter = EnvFilter::try_new(level).map_err(|e| wrong(e.to_string()))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(wants_color())
+        .with_target(false)
+        .without_time()
+        .try_init()
+        .map_err(|e| wrong(e.to_string()))
+}

@@ -1,0 +1,120 @@
+//! `lathe run SCRIPT [flags]`.
+
+use super::flags::{self, Flags};
+use super::help;
+use crate::error::{Error, Result};
+use crate::script::{Arg, Config, Engine, EngineOptions, Origin, Params, RunContext, on_big_stack};
+use crate::torch;
+use rhai::Dynamic;
+use std::path::PathBuf;
+
+/// Run a script. Its own flags come after its name; `lathe run SCRIPT --help` lists them.
+#[derive(clap::Args)]
+#[command(override_usage = "lathe run [OPTIONS] SCRIPT [FLAGS]")]
+#[command(after_help = "Every script has, besides its own settings:
+  --device auto|cpu|cuda|cuda:N   where tensors and models are made (auto: cuda where it works)
+  --dtype f32|bf16|f16            what the script computes in, where it honours cfg.dtype
+  --config FILE.toml              values for settings; flags go before the file
+  --print-config                  show every value with where it comes from, and stop
+  --threads N                     how many CPU threads one operator may use
+  --help                          the script's settings")]
+pub struct Args {
+    /// The script, a .rhai file, and its own flags: `--learning-rate 1e-4 --mapper.depth 2 --no-shuffle`.
+    // One list: everything after the script's name is the script's, `--help` too.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "SCRIPT [FLAGS]")]
+    command: Vec<String>,
+}
+
+impl Args {
+    fn script(&self) -> PathBuf {
+        self.command.first().map(PathBuf::from).unwrap_or_default()
+    }
+
+    /// `--log-level` among the script's flags works as before the script's name.
+    pub(super) fn log_level(&self) -> Option<&str> {
+        let at = self.command.iter().position(|a| a == "--log-level" || a.starts_with("--log-level="))?;
+        self.command[at].split_once('=').map(|(_, v)| v).or_else(|| self.command.get(at + 1).map(String::as_str))
+    }
+}
+
+/// Runs the script.
+///
+/// # Errors
+/// `E0101` for wrong flags, `E0204` for a missing device, else whatever is wrong with the script or what it threw.
+pub fn run(args: &Args) -> Result<()> {
+    on_big_stack(|| start(args))?
+}
+
+fn start(args: &Args) -> Result<()> {
+    let engine = Engine::new(EngineOptions::default());
+    let script = args.script();
+    engine.load(&script)?;
+    let mut params = Params::of(&engine)?;
+    declare_common(&mut params);
+    let flags = flags::parse(&args.command[1..], &params)?;
+    if flags.help {
+        return help::print(&script, &engine, &params);
+    }
+    let (config, device, dtype) = choose(&params, &flags)?;
+    if flags.print_config {
+        return help::print_config(&config);
+    }
+    prepare(&config, device, flags.threads)?;
+    let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };
+    engine.host().put(context);
+    let result = engine.run(config.map());
+    // A script that ends early because the reader of its output went away, or that was stopped in Rust code, says so.
+    if result.is_ok() && crate::interrupt::requested() {
+        return Err(Error::interrupted());
+    }
+    result.map(|_| ())
+}
+
+/// The settings that every script has.
+fn declare_common(params: &mut Params) {
+    let text = |default: &str, help: &str| Arg {
+        default: default.to_owned().into(),
+        help: help.to_owned(),
+        choices: vec![],
+        live: false,
+        min: None,
+        max: None,
+    };
+    params.declare("device", text("auto", "auto, cpu, cuda or cuda:N"));
+    params.declare("dtype", text("f32", "f32, bf16 or f16"));
+}
+
+/// Every value: the script's default, then the configuration file, then the flags; and the device and dtype they name.
+fn choose(params: &Params, flags: &Flags) -> Result<(Config, torch::Device, torch::DType)> {
+    let mut config = params.defaults();
+    for path in &flags.config {
+        params.set_file(&mut config, path)?;
+    }
+    for (name, text) in &flags.values {
+        params.set_text(&mut config, name, text, Origin::Flag(format!("--{}", crate::script::params::dashed(name))))?;
+    }
+    let named = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
+    let (device, dtype) = (named("device"), named("dtype"));
+    let device = match device.as_str() {
+        "auto" | "" | "()" => {
+            let found = if torch::cuda_is_available() { "cuda" } else { "cpu" };
+            config.fill("device", found.to_owned().into(), Origin::Lathe);
+            torch::parse_device(found)?
+        }
+        given => torch::parse_device(given)?,
+    };
+    let dtype = torch::parse_dtype(&dtype).map_err(|e| Error::usage(format!("--dtype: {e}")).help(e.help_text().unwrap_or_default()))?;
+    Ok((config, device, dtype))
+}
+
+/// Puts the process into the state that the settings ask for.
+fn prepare(config: &Config, device: torch::Device, threads: Option<usize>) -> Result<()> {
+    torch::set_default_device(device);
+    if let Some(n) = threads {
+        torch::set_num_threads(n);
+    }
+    if let Some(seed) = config.get("seed").and_then(|s| s.as_int().ok()) {
+        torch::bridge::manual_seed(seed)?;
+    }
+    Ok(())
+}
