@@ -98,6 +98,7 @@ macro_rules! script_handle {
     };
 }
 script_handle!(Tensor, "a tensor");
+script_handle!(crate::nn::Module, "a module");
 
 /// An array whose elements are all of one type.
 impl<T: FromArg> FromArg for Vec<T>
