@@ -4,6 +4,7 @@ pub mod f;
 pub mod f_loss;
 pub mod f_vision;
 pub mod global;
+pub mod io_temp;
 pub mod tensor;
 pub mod tensor_binary;
 pub mod tensor_convert;
@@ -15,6 +16,8 @@ pub mod tensor_math;
 pub mod tensor_operators;
 pub mod tensor_reduce;
 pub mod tensor_shape;
+pub mod train;
+mod train_steps;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +36,7 @@ pub fn all() -> Vec<ApiFn> {
         f_loss::functions(),
         f_vision::functions(),
         global::functions(),
+        io_temp::functions(),
         tensor::functions(),
         tensor_binary::functions(),
         tensor_convert::functions(),
@@ -44,6 +48,9 @@ pub fn all() -> Vec<ApiFn> {
         tensor_operators::functions(),
         tensor_reduce::functions(),
         tensor_shape::functions(),
+        train::checkpoint_methods(),
+        train::functions(),
+        train::run_methods(),
     ];
     lists.into_iter().flatten().collect()
 }

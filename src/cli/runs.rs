@@ -1,0 +1,132 @@
+//! `lathe runs [DIR]`.
+
+use crate::error::{Error, Result};
+use crate::progress::human;
+use crate::train::files::unix_time;
+use crate::train::status::{self, Phase, Row};
+use std::path::PathBuf;
+
+/// List the runs below a folder: what each is doing, how far it is, its last loss. A run whose process died shows as `killed`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The folder that holds the runs.
+    #[arg(default_value = "exps", value_name = "DIR")]
+    dir: PathBuf,
+    /// Print one JSON array, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the table.
+///
+/// # Errors
+/// `E0301` when the folder cannot be listed.
+pub fn run(args: &Args) -> Result<()> {
+    let rows = status::list(&args.dir, &mut |w| eprintln!("warning: {w}"))?;
+    let text = if args.json { json(&rows)? } else { table(&rows, unix_time()) };
+    if rows.is_empty() && !args.json {
+        eprintln!("no runs below `{}`", args.dir.display());
+    }
+    super::print(&text)
+}
+
+fn json(rows: &[Row]) -> Result<String> {
+    let text = serde_json::to_string_pretty(rows).map_err(|e| Error::run(format!("the table has no JSON form: {e}")))?;
+    Ok(text + "\n")
+}
+
+fn table(rows: &[Row], now: f64) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut cells = vec![["name", "script", "step", "loss", "rate", "state", "trained", "age", "size"].map(str::to_owned)];
+    cells.extend(rows.iter().map(|r| row(r, now)));
+    let width = |column: usize| cells.iter().map(|c| c[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..cells[0].len()).map(width).collect();
+    let mut out = String::new();
+    for line in &cells {
+        let mut text = String::new();
+        for (i, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let fill = " ".repeat(width - cell.chars().count());
+            // Words to the left, numbers to the right.
+            let left = i < 2 || i == 5;
+            text.push_str(&if left { format!("{cell}{fill}  ") } else { format!("{fill}{cell}  ") });
+        }
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn row(r: &Row, now: f64) -> [String; 9] {
+    let s = &r.status;
+    let steps = s.steps.map_or(String::new(), |n| format!("/{n}"));
+    let rate = s.rate.filter(|_| s.state == Phase::Running);
+    [
+        r.name.clone(),
+        s.script.clone(),
+        format!("{}{steps}", s.step),
+        s.loss.map_or("-".into(), |x| format!("{x:.4}")),
+        rate.map_or("-".into(), |x| if x >= 1.0 { format!("{x:.1} it/s") } else { format!("{:.1} s/it", 1.0 / x.max(1e-9)) }),
+        s.state.name().to_owned(),
+        human(s.seconds),
+        age(now - s.updated),
+        bytes(r.bytes),
+    ]
+}
+
+/// `3m`, `5h`, `12d`: rounded down.
+fn age(seconds: f64) -> String {
+    let s = seconds.max(0.0) as u64;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3600 => format!("{}m", s / 60),
+        3600..172_800 => format!("{}h", s / 3600),
+        _ => format!("{}d", s / 86_400),
+    }
+}
+
+/// `812 B`, `3.1 MB`, `2.4 GB`.
+fn bytes(n: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let (mut x, mut unit) = (n as f64, 0);
+    while x >= 1000.0 && unit + 1 < units.len() {
+        x /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{n} B") } else { format!("{x:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::status::Status;
+
+    #[test]
+    fn a_table_reads_like_one() {
+        let status = |state, loss, rate| Status {
+            state,
+            script: "train_ldm.rhai".into(),
+            pid: 7,
+            started: 0.0,
+            updated: 100.0,
+            step: 1240,
+            steps: Some(100_091),
+            loss,
+            rate,
+            seconds: 4000.0,
+            error: None,
+        };
+        let row = |name: &str, status| Row { name: name.into(), path: name.into(), status, bytes: 3_140_000 };
+        let rows = [row("try1", status(Phase::Running, Some(0.041), Some(0.14))), row("a/longer", status(Phase::Killed, None, None))];
+        let want = "\
+name      script                 step    loss      rate  state    trained  age    size
+try1      train_ldm.rhai  1240/100091  0.0410  7.1 s/it  running   1h 07m   3m  3.1 MB
+a/longer  train_ldm.rhai  1240/100091       -         -  killed    1h 07m   3m  3.1 MB
+";
+        assert_eq!(table(&rows, 300.0), want);
+        assert_eq!(table(&[], 0.0), "");
+        let back: serde_json::Value = serde_json::from_str(&json(&rows).unwrap()).unwrap();
+        assert_eq!((&back[0]["state"], &back[1]["name"]), (&"running".into(), &"a/longer".into()));
+    }
+}
