@@ -4,6 +4,7 @@ mod check;
 mod flags;
 mod help;
 mod run;
+mod runs;
 
 use crate::error::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -26,6 +27,7 @@ struct Cli {
 enum Verb {
     Check(check::Args),
     Run(run::Args),
+    Runs(runs::Args),
 }
 
 /// Runs the command line of this process; the exit code is 0, 1 (failed), 2 (usage) or 130 (interrupted).
@@ -50,13 +52,14 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<()> {
     let level = match &cli.verb {
         Verb::Run(args) => args.log_level(),
-        Verb::Check(_) => None,
+        Verb::Check(_) | Verb::Runs(_) => None,
     };
     start_log(level.unwrap_or(&cli.log_level))?;
     crate::interrupt::install()?;
     match cli.verb {
         Verb::Check(args) => check::run(&args),
         Verb::Run(args) => run::run(&args),
+        Verb::Runs(args) => runs::run(&args),
     }
 }
 
@@ -79,15 +82,10 @@ fn wants_color() -> bool {
 /// # Errors
 /// `E0101` for an unknown level.
 fn start_log(level: &str) -> Result<()> {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
     let wrong = |e: String| Error::usage(format!("--log-level `{level}`: {e}")).help("one of off, error, warn, info, debug, trace");
     let filter = EnvFilter::try_new(level).map_err(|e| wrong(e.to_string()))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(wants_color())
-        .with_target(false)
-        .without_time()
-        .try_init()
-        .map_err(|e| wrong(e.to_string()))
+    let people = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(wants_color()).with_target(false).without_time();
+    let run = tracing_subscriber::fmt::layer().with_writer(|| crate::train::log::Writer).with_ansi(false).with_target(false);
+    tracing_subscriber::registry().with(filter).with(people).with(run).try_init().map_err(|e| wrong(e.to_string()))
 }

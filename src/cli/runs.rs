@@ -27,7 +27,8 @@ pub fn run(args: &Args) -> Result<()> {
     if rows.is_empty() && !args.json {
         eprintln!("no runs below `{}`", args.dir.display());
     }
-    super::print(&text)
+    use std::io::Write;
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Error::io("write", "stdout", e))
 }
 
 fn json(rows: &[Row]) -> Result<String> {
