@@ -242,9 +242,7 @@ impl Checkpoint {
                 _ => Ok(c),
             };
         }
-        if !path.is_dir() {
-            return Err(Error::io("open", path, std::io::ErrorKind::NotFound.into()).help("give a run folder such as `exps/NAME`"));
-        }
+        fs::read_dir(path).map_err(|e| Error::io("open", path, e).help("give a run folder such as `exps/NAME`"))?;
         let inside = path.join("checkpoints");
         let dir = if inside.is_dir() { inside } else { path.to_owned() };
         let all = list(&dir)?;

@@ -155,9 +155,7 @@ pub struct Row {
 /// # Errors
 /// `E0301` when `dir` cannot be listed. A folder whose `run.json` cannot be read is named to `warn`.
 pub fn list(dir: &Path, warn: &mut dyn FnMut(String)) -> Result<Vec<Row>> {
-    if !dir.is_dir() {
-        return Err(Error::io("open", dir, std::io::ErrorKind::NotFound.into()).help("`lathe runs DIR` takes the folder that holds the runs"));
-    }
+    std::fs::read_dir(dir).map_err(|e| Error::io("open", dir, e).help("`lathe runs DIR` takes the folder that holds the runs"))?;
     let mut rows = Vec::new();
     let mut walk = walkdir::WalkDir::new(dir).max_depth(4).sort_by_file_name().into_iter();
     while let Some(entry) = walk.next() {
