@@ -174,6 +174,16 @@ impl Tensor {
         self.0.defined() && other.0.defined() && self.numel() > 0 && self.0.data_ptr() == other.0.data_ptr() && self.shape() == other.shape()
     }
 
+    /// Whether only some elements are stored; such a tensor has no strides.
+    pub fn is_sparse(&self) -> bool {
+        self.0.is_sparse()
+    }
+
+    /// How many elements apart neighbours in each dimension lie.
+    pub fn strides(&self) -> Vec<i64> {
+        self.0.stride()
+    }
+
     /// What tells tensors apart: the address of the data, the sizes and the strides. Equal for all handles to one tensor.
     pub fn id(&self) -> (usize, Vec<i64>, Vec<i64>) {
         (self.0.data_ptr() as usize, self.shape(), self.0.stride())
@@ -295,6 +305,11 @@ impl Tensor {
             g.detach()?.zero_()?;
         }
         Ok(())
+    }
+
+    /// Forgets the gradient, so that it is missing until the next `backward`.
+    pub fn clear_grad(&self) -> Result<()> {
+        bridge::clear_grad(self)
     }
 
     /// Shares the data, without history.

@@ -8,6 +8,7 @@ mod fit;
 pub mod images;
 pub mod log;
 pub mod metrics;
+pub mod optim;
 pub mod rng;
 mod run;
 pub mod settings;

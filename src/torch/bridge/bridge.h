@@ -51,6 +51,9 @@ void lathe_free_str(char* s);
 // Calls `f` for every overload of every operator, or of the operator `name` if that is not null.
 int lathe_schemas(const char* name, void* data, void (*f)(void*, const char* name, const char* schema), char** err);
 
+// Forgets the gradient of a leaf.
+int lathe_clear_grad(void* tensor, char** err);
+
 // Random numbers. `device` is -1 for the CPU, else the index of a CUDA device.
 int lathe_rng_get(int device, void** state, char** err);
 int lathe_rng_set(int device, const void* state, char** err);

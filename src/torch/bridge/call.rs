@@ -55,6 +55,16 @@ pub fn call1(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Tensor>
     call(name, args, kw)?.into_iter().next().unwrap_or(Value::None).into_tensor().map_err(|e| e.context(name))
 }
 
+/// Forgets the gradient of a tensor: `zero_grad(set_to_none=True)`.
+pub(crate) fn clear_grad(t: &Tensor) -> Result<()> {
+    if !t.0.defined() {
+        return Ok(());
+    }
+    // SAFETY: a defined tensor, which outlives the call.
+    let done = unsafe { ffi::checked(|e| ffi::lathe_clear_grad(t.0.as_ptr().cast_mut().cast(), e)) };
+    done.map_err(|f| from_message("zero_grad", &[t], &f.message))
+}
+
 /// The schemas of an operator's overloads; empty when there is no such operator.
 pub fn schemas(name: &str) -> Vec<String> {
     let Ok(name) = c_string(name) else { return Vec::new() };

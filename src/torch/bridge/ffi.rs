@@ -58,6 +58,7 @@ unsafe extern "C" {
     pub fn lathe_free_value(value: *mut RawValue);
     pub fn lathe_free_str(s: *mut c_char);
     pub fn lathe_schemas(name: *const c_char, data: *mut c_void, f: OnSchema, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_clear_grad(tensor: *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_get(device: c_int, state: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_set(device: c_int, state: *const c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_seed(device: c_int, seed: u64, err: *mut *mut c_char) -> c_int;

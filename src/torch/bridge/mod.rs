@@ -12,6 +12,7 @@ mod value;
 
 pub(crate) use autocast::clear_autocast_cache;
 pub use autocast::{Autocast, autocast, autocast_is_on};
+pub(crate) use call::clear_grad;
 pub use call::{call, call1, names, schemas};
 pub use filter::{allowed, script_call};
 pub use library::{BuildInfo, CudaKernels, build_info, cuda_kernels, kernels, library, load_cuda};

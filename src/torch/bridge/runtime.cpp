@@ -1,4 +1,4 @@
-// The state of libtorch that tch does not reach: random generators, autocast, loaded libraries, build information.
+// The state of libtorch that tch does not reach: gradients, random generators, autocast, loaded libraries, build information.
 #include "guard.h"
 
 #include <ATen/ATen.h>
@@ -23,6 +23,10 @@ at::Generator generator(int device) {
 at::DeviceType type_of(int cuda) { return cuda ? at::kCUDA : at::kCPU; }
 
 }  // namespace
+
+extern "C" int lathe_clear_grad(void* tensor, char** err) {
+  return lathe::guard(err, [&] { static_cast<at::Tensor*>(tensor)->mutable_grad().reset(); });
+}
 
 extern "C" int lathe_rng_get(int device, void** state, char** err) {
   return lathe::guard(err, [&] {

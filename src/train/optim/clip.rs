@@ -1,0 +1,45 @@
+//! Gradient clipping by the norm of all gradients together, as `torch.nn.utils.clip_grad_norm_`.
+
+use super::groups;
+use crate::error::{Error, Result};
+use crate::torch::bridge::{Value, call, call1};
+use crate::torch::{DType, Device, Tensor, no_grad};
+
+/// Scales the gradients of `params` by `min(1, max_norm / (norm + 1e-6))` in place. Returns the norm before, an f32 scalar on the
+/// first gradient's device, without waiting for the device. Parameters without a gradient do not count; with none at all the norm is 0.
+///
+/// # Errors
+/// `E0202` when `max_norm` is not positive, `E0201` when libtorch refuses.
+pub fn clip_grad_norm(params: &[Tensor], max_norm: f64) -> Result<Tensor> {
+    // An infinite maximum is useful: it only measures.
+    if max_norm.is_nan() || max_norm <= 0.0 {
+        return Err(Error::value("clip_grad_norm", format!("the maximum must be above 0, got {max_norm}")));
+    }
+    no_grad(|| {
+        let mut grads = Vec::new();
+        for p in params {
+            grads.extend(p.grad()?);
+        }
+        let Some(device) = grads.first().map(Tensor::device) else {
+            return Tensor::zeros(&[], DType::Float, params.first().map_or(Device::Cpu, Tensor::device));
+        };
+        let groups = groups(&grads);
+        let lists: Vec<Value> = groups.iter().map(|g| Value::List(g.iter().map(|&i| (&grads[i]).into()).collect())).collect();
+        let mut norms = Vec::new();
+        for (group, list) in groups.iter().zip(&lists) {
+            // Squares of halves overflow at 256: they are summed in f32.
+            let dtype = matches!(grads[group[0]].dtype(), DType::Half | DType::BFloat16).then_some(DType::Float);
+            let kw = dtype.map(|d| ("dtype", d.into()));
+            for n in call("_foreach_norm", &[list.clone(), 2i64.into()], kw.as_slice())?.remove(0).into_tensors()? {
+                norms.push(n.to_device(device)?.to_dtype(DType::Float)?);
+            }
+        }
+        let total = call1("linalg_vector_norm", &[Tensor::stack(&norms, 0)?.into()], &[])?;
+        let coefficient = call1("div", &[max_norm.into(), total.add(1e-6)?.into()], &[])?.clamp(None, Some(1.0))?;
+        for (group, list) in groups.iter().zip(&lists) {
+            let on = coefficient.to_device(grads[group[0]].device())?;
+            call("_foreach_mul_.Tensor", &[list.clone(), on.into()], &[])?;
+        }
+        Ok(total)
+    })
+}

@@ -1,0 +1,29 @@
+//! Optimizing: AdamW, gradient clipping, moving averages of weights, loss scaling. All on libtorch's multi-tensor kernels,
+//! with PyTorch's arithmetic and its names for the state.
+
+mod adamw;
+mod clip;
+mod ema;
+mod scaler;
+#[cfg(test)]
+mod tests;
+
+pub use adamw::{AdamW, AdamWOptions};
+pub use clip::clip_grad_norm;
+pub use ema::Ema;
+pub use scaler::{GradScaler, GradScalerOptions};
+
+use crate::torch::{DType, Device, Tensor};
+
+/// Indices of tensors that one multi-tensor kernel can take together: same device, same dtype.
+fn groups<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<Vec<usize>> {
+    let mut out: Vec<((Device, DType), Vec<usize>)> = Vec::new();
+    for (i, t) in tensors.into_iter().enumerate() {
+        let key = (t.device(), t.dtype());
+        match out.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, list)) => list.push(i),
+            None => out.push((key, vec![i])),
+        }
+    }
+    out.into_iter().map(|(_, list)| list).collect()
+}
