@@ -71,6 +71,8 @@ pub struct Encoder {
     resolution: i64,
 }
 
+crate::nn::layers::forward_one!(Encoder, "encoder");
+
 impl Encoder {
     /// A module with real weights and without gradients of its own. The weights come from `options.weights`; else from the folder
     /// `LATHE_WEIGHTS`; else from `weights/` in `LATHE_CACHE` or the user's cache folder, where `make weights` puts them.
@@ -104,7 +106,7 @@ impl Encoder {
         })?;
         let module = Module::build(name, default_device(), move |p| {
             let (model, resolution) = build(p, &options)?;
-            Ok(Built::model(Encoder { model, resolution }))
+            Ok(Built::layer(Encoder { model, resolution }))
         })?;
         module.set_requires_grad(false)?;
         module.set_training(false);
@@ -117,6 +119,14 @@ impl Encoder {
     /// `E0202` for another shape or dtype.
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
         self.model.features(&self.pixels(images)?)
+    }
+
+    /// The same: what a module's `forward` does.
+    ///
+    /// # Errors
+    /// As [`Encoder::features`].
+    pub fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        self.features(images)
     }
 
     /// One vector for each picture, for distances: `[B, D]`.

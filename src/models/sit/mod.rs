@@ -13,7 +13,7 @@ pub use parts::timestep_embedding;
 use crate::error::{Error, Result};
 use crate::models::names::strip_prefix;
 use crate::nn::layers::{BatchNorm2d, BatchNormOptions, LinearInit, PatchEmbed, sincos_2d};
-use crate::nn::{Built, Mode, Module, Path};
+use crate::nn::{Built, Forward, Mode, Module, Path};
 use crate::torch::{DType, Tensor, default_device, no_grad};
 use parts::{FinalLayer, LabelEmbedder, Projector, SitBlock, TimestepEmbedder};
 
@@ -37,6 +37,15 @@ pub struct SitFeatures {
     pub tokens: Tensor,
     /// The tokens through each projector: `[B, N, z]`.
     pub projected: Vec<Tensor>,
+}
+
+impl Forward for Sit {
+    fn forward(&self, inputs: &[Tensor]) -> Result<Tensor> {
+        match inputs {
+            [x_t, t, y] => Sit::forward(self, x_t, t, y, &LabelDrop::Auto),
+            _ => Err(Error::value("sit", format!("takes x_t, t and y, got {} inputs", inputs.len()))),
+        }
+    }
 }
 
 /// The network.
@@ -82,7 +91,7 @@ impl Sit {
     /// As [`Sit::new`].
     pub fn module(kind: &str, config: SitConfig) -> Result<Module> {
         Module::build(kind, default_device(), move |p| {
-            Ok(Built::model(Self::new(p, config.clone())?).importing(|state| strip_prefix(state, "x_embedder.proj.weight")))
+            Ok(Built::layer(Self::new(p, config.clone())?).importing(|state| strip_prefix(state, "x_embedder.proj.weight")))
         })
     }
 

@@ -5,6 +5,10 @@ pub mod f_loss;
 pub mod f_vision;
 pub mod global;
 pub mod io_temp;
+pub mod models;
+pub mod models_sit;
+pub mod models_vae;
+pub mod models_vision;
 pub mod tensor;
 pub mod tensor_binary;
 pub mod tensor_convert;
@@ -37,6 +41,12 @@ pub fn all() -> Vec<ApiFn> {
         f_vision::functions(),
         global::functions(),
         io_temp::functions(),
+        models::functions(),
+        models_sit::functions(),
+        models_vae::functions(),
+        models_vae::namespace_functions(),
+        models_vae::posterior_functions(),
+        models_vision::functions(),
         tensor::functions(),
         tensor_binary::functions(),
         tensor_convert::functions(),

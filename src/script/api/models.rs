@@ -1,0 +1,268 @@
+//! `models::`, the networks of latent-diffusion research. What they can do is registered on modules: `models_vae.rs`, `models_sit.rs`,
+//! `models_vision.rs`.
+
+use crate::api;
+use crate::error::{Error, Result};
+use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
+use crate::nn::{Module, State, read_state};
+use crate::script::Cx;
+use crate::script::value::{FromArg, Kw};
+use crate::torch::Tensor;
+use rhai::{Array, Dynamic, FnPtr, Map};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// The name of an architecture, or its sizes as a map (which may name one to start from: `#{name: "SiT-B/2", in_channels: 32}`).
+pub struct Architecture {
+    name: Option<String>,
+    map: Map,
+}
+
+impl FromArg for Architecture {
+    const NAME: &'static str = "a name or a map of sizes";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        if let Some(name) = String::from_dynamic(d) {
+            return Some(Architecture { name: Some(name), map: Map::new() });
+        }
+        Map::from_dynamic(d).map(|map| Architecture { name: None, map })
+    }
+}
+
+impl Architecture {
+    /// The name, if there is one, and all sizes: those of the map, then those of `opts`.
+    fn read(mut self, cx: &Cx, opts: Map) -> Result<(Option<String>, Kw)> {
+        self.map.extend(opts);
+        let mut kw = Kw::new(cx.name(), self.map);
+        let inner = kw.opt("name")?;
+        Ok((self.name.or(inner), kw))
+    }
+}
+
+/// Weights as scripts give them: a file, several files, or a map of tensors.
+fn weights(module: &Module, given: Option<Dynamic>) -> Result<()> {
+    let Some(given) = given else { return Ok(()) };
+    module.load_state(&state(&given)?, true).map(|_| ())
+}
+
+fn state(given: &Dynamic) -> Result<State> {
+    if let Some(map) = Map::from_dynamic(given) {
+        let entry = |(k, v): (_, &Dynamic)| {
+            Tensor::from_dynamic(v).map(|t| (String::from(k), t)).ok_or_else(|| Error::value("weights", "the map must hold tensors only"))
+        };
+        return map.iter().map(|(k, v)| entry((k.to_string(), v))).collect();
+    }
+    let mut state = State::new();
+    for path in files(given)? {
+        state.extend(read_state(&path, None)?);
+    }
+    Ok(state)
+}
+
+fn files(given: &Dynamic) -> Result<Vec<PathBuf>> {
+    let many = || Array::from_dynamic(given)?.iter().map(String::from_dynamic).collect::<Option<Vec<_>>>();
+    let names = String::from_dynamic(given).map(|p| vec![p]).or_else(many);
+    let names = names.ok_or_else(|| Error::value("weights", "must be a path, an array of paths, or a map of tensors"))?;
+    Ok(names.iter().map(|n| Path::new(n).to_owned()).collect())
+}
+
+/// Calls a method of the model behind `m`. A group may bring the method itself, as a function that it holds under that name and that
+/// gets the group first: so a network written in a script can stand where a built-in one is expected.
+pub(super) fn dispatch<T: 'static>(cx: &Cx, m: &Module, args: &[Dynamic], f: impl FnOnce(&T) -> Result<Dynamic>) -> Result<Dynamic> {
+    if let Some(model) = m.model::<T>() {
+        return f(&model);
+    }
+    own(cx, m, args)
+}
+
+/// The group's own method or property of the called name.
+pub(super) fn own(cx: &Cx, m: &Module, args: &[Dynamic]) -> Result<Dynamic> {
+    let (name, property) = cx.name().strip_prefix("get$").map_or((cx.name(), false), |n| (n, true));
+    if let Some(value) = m.attribute::<Dynamic>(name) {
+        match FnPtr::from_dynamic(&value) {
+            Some(f) if !property => return cx.call(&f, std::iter::once(Dynamic::from(m.clone())).chain(args.iter().cloned()).collect()),
+            _ => return Ok(Rc::unwrap_or_clone(value)),
+        }
+    }
+    if let Some(part) = m.child(name).filter(|_| property) {
+        return Ok(Dynamic::from(part));
+    }
+    if let Some(tensor) = m.param(name).filter(|_| property) {
+        return Ok(Dynamic::from(tensor));
+    }
+    Err(Error::value(name, format!("this module is a `{}`, it has no `{name}`", m.kind())))
+}
+
+fn vae_config(base: VaeConfig, kw: &mut Kw) -> Result<VaeConfig> {
+    let z_channels = kw.get("z_channels", base.z_channels)?;
+    Ok(VaeConfig {
+        ch: kw.get("ch", base.ch)?,
+        ch_mult: kw.get("ch_mult", base.ch_mult)?,
+        num_res_blocks: kw.get("num_res_blocks", base.num_res_blocks)?,
+        z_channels,
+        embed_dim: kw.get("embed_dim", z_channels)?,
+        attn_resolutions: kw.get("attn_resolutions", base.attn_resolutions)?,
+        resolution: kw.get("resolution", base.resolution)?,
+        in_channels: kw.get("in_channels", base.in_channels)?,
+        out_ch: kw.get("out_ch", base.out_ch)?,
+        dropout: kw.get("dropout", base.dropout)?,
+        norm_groups: kw.get("norm_groups", base.norm_groups)?,
+    })
+}
+
+fn sit_config(name: Option<&str>, kw: &mut Kw) -> Result<SitConfig> {
+    let base = match name {
+        Some(name) => SitConfig::named(name)?,
+        None => SitConfig::sized(kw.required("depth")?, kw.required("hidden")?, kw.required("heads")?),
+    };
+    let depth = kw.get("depth", base.depth)?;
+    Ok(SitConfig {
+        depth,
+        hidden: kw.get("hidden", base.hidden)?,
+        heads: kw.get("heads", base.heads)?,
+        patch: kw.get("patch", base.patch)?,
+        input_size: kw.get("input_size", base.input_size)?,
+        in_channels: kw.get("in_channels", base.in_channels)?,
+        num_classes: kw.get("num_classes", base.num_classes)?,
+        z_dims: kw.get("z_dims", base.z_dims)?,
+        encoder_depth: kw.get("encoder_depth", SitConfig::default_encoder_depth(depth))?,
+        qk_norm: kw.get("qk_norm", base.qk_norm)?,
+        class_dropout: kw.get("class_dropout", base.class_dropout)?,
+        projector_dim: kw.get("projector_dim", base.projector_dim)?,
+        mlp_ratio: kw.get("mlp_ratio", base.mlp_ratio)?,
+        bn_momentum: kw.get("bn_momentum", base.bn_momentum)?,
+    })
+}
+
+api! {
+    namespace "models";
+
+    /// Variational autoencoder of latent diffusion (AutoencoderKL): `f8d4`, `f16d32`, or any sizes.
+    ///
+    /// Sizes, with f8d4's values: `ch` (128), `ch_mult` ([1, 2, 4, 4], each further level halves the picture), `num_res_blocks` (2), `z_channels` (4),
+    /// `embed_dim` (as `z_channels`), `attn_resolutions` ([16]) and `resolution` (256): attention where `resolution / 2^level` is one of them, whatever
+    /// the pictures' size; `in_channels`, `out_ch` (3), `dropout` (0), `norm_groups` (32). `weights`: a file or a map of tensors, with the
+    /// names of latent diffusion, REPA-E or diffusers.
+    ///
+    /// # Shapes
+    /// - `encode`: `[B, 3, H, W]` in [-1, 1] -> a posterior of `[B, z_channels, H / f, W / f]`, `f = 2^(levels - 1)`
+    /// # Errors
+    /// `E0202` for sizes that make no network, `E0401` for weights of another one.
+    /// # Example
+    /// ```rhai
+    /// let vae = models::vae(#{ch: 8, ch_mult: [1, 2], num_res_blocks: 1, norm_groups: 4, z_channels: 4});
+    /// let posterior = vae.encode(torch::zeros([2, 3, 16, 16]));
+    /// assert_eq(posterior.mean.shape, [2, 4, 8, 8]);
+    /// assert_eq(vae.decode(posterior.sample()).shape, [2, 3, 16, 16]);
+    /// ```
+    fn vae[cx](architecture: Architecture, opts: Option<Map>) -> Module {
+        let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
+        let base = name.as_deref().map_or_else(|| Ok(VaeConfig::default()), VaeConfig::named)?;
+        let config = vae_config(base, &mut kw)?;
+        let given = kw.opt("weights")?;
+        kw.done()?;
+        let module = AutoencoderKl::module(&name.map_or("vae".into(), |n| format!("vae {n}")), config)?;
+        weights(&module, given)?;
+        Ok(module)
+    }
+
+    /// Diffusion transformer SiT as REPA trains it: `SiT-S`, `-B`, `-L` or `-XL` with `/1`, `/2`, `/4`, `/8`, or any sizes.
+    ///
+    /// Sizes: `depth`, `hidden`, `heads` (needed where no name is given), `patch` (2), `input_size` (32), `in_channels` (4), `num_classes` (1000; the null
+    /// label is `num_classes`), `z_dims` ([768], widths of the alignment targets), `encoder_depth` (a third of the depth, at most 8), `qk_norm` (false),
+    /// `class_dropout` (0.1), `projector_dim` (2048), `mlp_ratio` (4), `bn_momentum` (0.1). `weights`: a file or a map of tensors.
+    ///
+    /// # Shapes
+    /// - `forward(x_t, t, y)`: `[B, C, h, w]`, `[B]` in [0, 1], i64 `[B]` -> velocity `[B, C, h, w]`
+    /// # Errors
+    /// `E0202` for sizes that make no network, `E0401` for weights of another one.
+    /// # Example
+    /// ```rhai
+    /// let sit = models::sit(#{depth: 2, hidden: 32, heads: 2, patch: 1, input_size: 4, num_classes: 3, z_dims: [8], projector_dim: 16});
+    /// let out = sit.forward_features(torch::randn([2, 4, 4, 4]), torch::rand([2]), torch::tensor([0, 2]));
+    /// assert_eq(out.velocity.shape, [2, 4, 4, 4]);
+    /// assert_eq(out.projected[0].shape, [2, 16, 8]);
+    /// ```
+    fn sit[cx](architecture: Architecture, opts: Option<Map>) -> Module {
+        let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
+        let config = sit_config(name.as_deref(), &mut kw)?;
+        let given = kw.opt("weights")?;
+        kw.done()?;
+        let module = Sit::module(&name.unwrap_or_else(|| "sit".into()), config)?;
+        weights(&module, given)?;
+        Ok(module)
+    }
+
+    /// PatchGAN discriminator. Options: `ndf` (64), `layers` (3), `in_channels` (3), `weights`.
+    ///
+    /// # Shapes
+    /// - `forward`: `[B, 3, H, W]` -> logits `[B, 1, H', W']`, one for each patch
+    /// # Errors
+    /// `E0202` for sizes that make no network, `E0401` for weights of another one.
+    /// # Example
+    /// ```rhai
+    /// let disc = models::discriminator(#{ndf: 4, layers: 2});
+    /// assert(type_of(disc) != "()", "a module");
+    /// ```
+    fn discriminator(opts: Kw) -> Module {
+        let mut kw = opts;
+        let d = PatchGanConfig::default();
+        let config = PatchGanConfig { ndf: kw.get("ndf", d.ndf)?, layers: kw.get("layers", d.layers)?, in_channels: kw.get("in_channels", d.in_channels)? };
+        let given = kw.opt("weights")?;
+        kw.done()?;
+        let module = PatchGan::module(config)?;
+        weights(&module, given)?;
+        Ok(module)
+    }
+
+    /// Perceptual distance LPIPS (VGG16), frozen. Options: `weights`, which are needed: torchvision's `vgg16-397923af.pth` and the heads `vgg.pth` of the
+    /// PyPI package lpips 0.1.4 as an array of paths, or a map of tensors. Like REPA-E it maps its inputs by `x * 2 - 1` once more.
+    ///
+    /// # Shapes
+    /// - `forward(a, b)`: `[B, 3, H, W]` twice -> `[B, 1, 1, 1]`
+    /// # Errors
+    /// `E0202` without weights, naming the files; `E0401` for weights of another network.
+    /// # Example
+    /// ```rhai
+    /// let message = "";
+    /// try { models::lpips() } catch (e) { message = `${e.message}`; }
+    /// assert(message.contains("weights"), message);
+    /// ```
+    fn lpips(opts: Kw) -> Module {
+        let mut kw = opts;
+        let given: Option<Dynamic> = kw.opt("weights")?;
+        kw.done()?;
+        match given {
+            Some(given) if given.is_map() => Lpips::with_state(&state(&given)?),
+            Some(given) => Lpips::module(&files(&given)?),
+            None => Lpips::module(&[]),
+        }
+    }
+
+    /// Frozen vision model with its real weights: `efficientnet-lite0`. Options: `weights` (a file or a map of tensors; else `make weights` has put
+    /// them into the cache folder), `resolution` (224; pictures are resized to it), `stride` (16; pixels along a side of a token: 2, 4, 8, 16, 32).
+    ///
+    /// # Shapes
+    /// - `features`: u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, grid * grid, dim]`
+    /// # Errors
+    /// `E0202` for an unknown name or option, `E0301` when the weights are not there.
+    /// # Example
+    /// ```rhai
+    /// let message = "";
+    /// try { models::encoder("efficientnet-lite1") } catch (e) { message = `${e.message}`; }
+    /// assert(message.contains("efficientnet-lite0"), message);
+    /// ```
+    fn encoder(name: String, opts: Kw) -> Module {
+        let mut kw = opts;
+        let given: Option<Dynamic> = kw.opt("weights")?;
+        let mut options = EncoderOptions { weights: None, resolution: kw.opt("resolution")?, stride: kw.opt("stride")? };
+        kw.done()?;
+        match given {
+            Some(given) if given.is_map() => Encoder::with_state(&name, options, &state(&given)?),
+            Some(given) => {
+                options.weights = files(&given)?.into_iter().next();
+                Encoder::module(&name, options)
+            }
+            None => Encoder::module(&name, options),
+        }
+    }
+}
