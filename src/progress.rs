@@ -2,7 +2,24 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// The bar on the terminal now, for whoever prints beside it.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `print`, which writes to the terminal, with the bar out of the way.
+pub fn beside<T>(print: impl FnOnce() -> T) -> T {
+    let bar = shown().clone();
+    match bar {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
 
 /// The progress of one long call.
 pub struct Progress {
@@ -29,6 +46,9 @@ impl Progress {
             bar.set_style(style);
         }
         bar.set_prefix(label.clone());
+        if terminal {
+            *shown() = Some(bar.clone());
+        }
         let now = Instant::now();
         Progress { bar, terminal, label, total, done: first, start: now, first, last_line: now, every: Duration::from_secs(10) }
     }
@@ -74,6 +94,15 @@ impl Progress {
         self.bar.finish_and_clear();
         if !self.terminal && !message.is_empty() {
             self.line(message);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.terminal {
+            self.bar.finish_and_clear();
+            *shown() = None;
         }
     }
 }

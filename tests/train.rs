@@ -291,6 +291,21 @@ fn other_settings_are_shown_or_refused() {
 }
 
 #[test]
+fn an_explicit_resume_may_come_before_the_loader() {
+    let _turn = turn();
+    let dir = tempfile::tempdir().unwrap();
+    go(options(dir.path()), 9, What::Interrupt).0.unwrap_err();
+    lathe::interrupt::clear();
+    let run = Run::open(options(dir.path())).unwrap();
+    run.track("net", Rc::new(linear(1))).unwrap();
+    assert_eq!(run.resume().unwrap(), 10);
+    assert!(run.track("late", Rc::new(linear(1))).unwrap_err().to_string().contains("too late"));
+    let loader = Numbers::default();
+    run.track("loader", Rc::new(loader.clone())).unwrap();
+    assert_eq!(loader.0.get(), 10);
+}
+
+#[test]
 fn one_process_one_run_and_kept_checkpoints() {
     let _turn = turn();
     let dir = tempfile::tempdir().unwrap();

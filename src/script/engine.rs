@@ -261,7 +261,7 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
     };
     rhai.on_print(move |text| {
         crate::train::log::write(&format!("{text}\n"));
-        say(text);
+        crate::progress::beside(|| say(text));
     });
     rhai.on_debug(|text, source, at| {
         let source = source.map(super::source::id_of).unwrap_or("script");

@@ -2,7 +2,7 @@
 
 use super::console::{self, Console, Report};
 use super::metrics::{Metrics, NonFinite};
-use super::run::Run;
+use super::run::{LOADER, Run};
 use super::tracked::{Saved, Tracked};
 use super::{log, rng};
 use crate::error::{Error, Result};
@@ -141,8 +141,8 @@ pub fn fit<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn 
 }
 
 fn start<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
-    if !run.tracks("loader") {
-        run.track("loader", Rc::new(loader.clone()))?;
+    if !run.tracks(LOADER) {
+        run.track(LOADER, Rc::new(loader.clone()))?;
     }
     run.resume()?;
     run.update_status(|s| s.steps = Some(options.steps))?;

@@ -43,6 +43,9 @@ pub struct Options {
     pub keep: Option<usize>,
 }
 
+/// The name under which `fit` tracks its loader; the only one that may come after `resume`.
+pub(super) const LOADER: &str = "loader";
+
 /// A shared handle to an open run. The folder is locked until the last handle is dropped.
 #[derive(Clone)]
 pub struct Run(Rc<Inner>);
@@ -62,6 +65,8 @@ struct Inner {
     /// When this process began to train; unset until the run is resumed.
     since: Cell<Option<Instant>>,
     saved_at: Cell<Option<u64>>,
+    /// What the run went on from, until the next checkpoint: for a loader that is tracked only now.
+    restored: RefCell<Option<Checkpoint>>,
     owed: RefCell<Option<Saved>>,
     window: RefCell<Window>,
     metrics: RefCell<Option<metrics::Log>>,
@@ -131,6 +136,7 @@ impl Run {
             base: Cell::new(0.0),
             since: Cell::new(None),
             saved_at: Cell::new(None),
+            restored: RefCell::default(),
             owed: RefCell::default(),
             window: RefCell::default(),
             metrics: RefCell::default(),
@@ -201,9 +207,14 @@ impl Run {
         if self.0.tracked.borrow().contains_key(name) {
             return Err(Error::value("track", format!("`{name}` is tracked already")));
         }
-        if self.0.since.get().is_some() {
-            return Err(Error::value("track", format!("`{name}` comes too late: the run has begun"))
-                .help("track everything before `fit`, `resume` or `save`"));
+        if self.0.since.get().is_some() && (name != LOADER || self.step() > 0) {
+            match &*self.0.restored.borrow() {
+                Some(c) if name == LOADER => c.restore(name, &*object)?,
+                _ => {
+                    return Err(Error::value("track", format!("`{name}` comes too late: the run has begun"))
+                        .help("track everything before `fit`, `resume` or `save`"));
+                }
+            }
         }
         self.0.tracked.borrow_mut().insert(name.to_owned(), object);
         Ok(())
@@ -320,9 +331,11 @@ impl Run {
         *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()))?);
         *inner.events.borrow_mut() = Some(Events::create(self.dir(), self.step())?);
         inner.since.set(Some(Instant::now()));
+        let resumed = found.is_some();
+        *inner.restored.borrow_mut() = found;
         // A resumed run has these lines from its first start.
         let early = std::mem::take(&mut *inner.early.borrow_mut());
-        if found.is_none() {
+        if !resumed {
             early.iter().try_for_each(|values| self.write(values))?;
         }
         Ok(self.step())
@@ -333,7 +346,7 @@ impl Run {
         let held = c.parts();
         let quote = |names: Vec<&str>| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
         let missing: Vec<&str> = tracked.keys().map(String::as_str).filter(|n| !c.has(n)).collect();
-        let unexpected: Vec<&str> = held.iter().map(|(n, _)| *n).filter(|n| !tracked.contains_key(*n)).collect();
+        let unexpected: Vec<&str> = held.iter().map(|(n, _)| *n).filter(|n| !tracked.contains_key(*n) && *n != LOADER).collect();
         let mut parts = Vec::new();
         if !missing.is_empty() {
             parts.push(format!("it lacks {}", quote(missing)));
@@ -399,6 +412,7 @@ impl Run {
         let head = Head { step: self.step(), seconds: self.seconds(), generation: inner.generation.get(), owed };
         let path = checkpoint::write(&self.checkpoints(), head, &parts)?;
         inner.saved_at.set(Some(self.step()));
+        inner.restored.take();
         if let Some(keep) = inner.keep.get() {
             checkpoint::prune(&self.checkpoints(), keep)?;
         }
