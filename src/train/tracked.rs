@@ -1,5 +1,6 @@
 //! What a checkpoint holds: objects that can be written down and put back.
 
+use super::optim::{AdamW, Ema, GradScaler};
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
 use serde_json::Value;
@@ -66,5 +67,106 @@ impl Tracked for Module {
 
     fn restore(&self, saved: &Saved) -> Result<()> {
         self.load_state(&saved.tensors, true).map(|_| ())
+    }
+}
+
+impl Tracked for AdamW {
+    fn kind(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn save(&self) -> Result<Saved> {
+        self.state().map(Saved::tensors)
+    }
+
+    fn restore(&self, saved: &Saved) -> Result<()> {
+        self.load_state(&saved.tensors)
+    }
+}
+
+/// The averaged weights under the module's own names, so that they load into such a module. The decay is the script's.
+impl Tracked for Ema {
+    fn kind(&self) -> &'static str {
+        "ema"
+    }
+
+    fn save(&self) -> Result<Saved> {
+        self.module().save()
+    }
+
+    fn restore(&self, saved: &Saved) -> Result<()> {
+        self.module().restore(saved)
+    }
+}
+
+impl Tracked for GradScaler {
+    fn kind(&self) -> &'static str {
+        "grad scaler"
+    }
+
+    fn save(&self) -> Result<Saved> {
+        Ok(Saved::tensors(self.state()))
+    }
+
+    fn restore(&self, saved: &Saved) -> Result<()> {
+        self.load_state(&saved.tensors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torch::{DType, Device, Tensor, no_grad};
+    use crate::train::optim::{AdamWOptions, GradScalerOptions};
+
+    fn net(out: i64) -> Module {
+        let build = move |p: &crate::nn::Path| {
+            let w = p.param("weight", &[out, 2], crate::nn::Init::Ones)?;
+            Ok(crate::nn::Built::layer(move |x: &[Tensor]| x[0].linear(&w, None)))
+        };
+        Module::build("linear", Device::Cpu, build).unwrap()
+    }
+
+    fn step(net: &Module, opt: &AdamW, ema: &Ema) {
+        let x = Tensor::arange(0.0, 6.0, 1.0, DType::Float, Device::Cpu).unwrap().reshape(&[3, 2]).unwrap();
+        opt.zero_grad().unwrap();
+        net.forward(&[x]).unwrap().square().unwrap().mean(&[], false).unwrap().backward().unwrap();
+        opt.step().unwrap();
+        ema.update().unwrap();
+    }
+
+    fn make(out: i64) -> (Module, AdamW, Ema, GradScaler) {
+        let net = net(out);
+        let opt = AdamW::new(net.named_parameters(), AdamWOptions::default()).unwrap();
+        let ema = Ema::new(&net, 0.5).unwrap();
+        (net, opt, ema, GradScaler::new(GradScalerOptions::default()).unwrap())
+    }
+
+    #[test]
+    fn everything_goes_on_as_if_nothing_had_happened() {
+        let (net, opt, ema, scaler) = make(4);
+        step(&net, &opt, &ema);
+        step(&net, &opt, &ema);
+        no_grad(|| scaler.state()["scale"].mul_(0.25)).unwrap();
+        let objects: [&dyn Tracked; 4] = [&net, &opt, &ema, &scaler];
+        // Copies: a saved state shares memory with the object until it is written.
+        let copy = |s: Saved| Saved { tensors: s.tensors.into_iter().map(|(k, t)| (k, t.copy().unwrap())).collect(), meta: s.meta };
+        let saved: Vec<Saved> = objects.iter().map(|o| copy(o.save().unwrap())).collect();
+        let (net2, opt2, ema2, scaler2) = make(4);
+        opt2.set_lr(0.5).unwrap();
+        let others: [&dyn Tracked; 4] = [&net2, &opt2, &ema2, &scaler2];
+        others.iter().zip(&saved).for_each(|(o, s)| o.restore(s).unwrap());
+        assert_eq!((opt2.lr(), scaler2.get_scale().unwrap()), (opt.lr(), 16384.0));
+        step(&net, &opt, &ema);
+        step(&net2, &opt2, &ema2);
+        for (a, b) in objects.iter().zip(others) {
+            for (name, t) in &a.save().unwrap().tensors {
+                assert_eq!(t.to_bytes().unwrap(), b.save().unwrap().tensors[name].to_bytes().unwrap(), "{} {name}", a.kind());
+            }
+        }
+        let (net3, opt3, ema3, _) = make(5);
+        for (o, s) in [&net3 as &dyn Tracked, &opt3, &ema3].iter().zip(&saved) {
+            assert_eq!(o.restore(s).unwrap_err().code(), "E0401", "{}", o.kind());
+        }
     }
 }

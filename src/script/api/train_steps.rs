@@ -6,6 +6,7 @@ use crate::nn::Module;
 use crate::script::bind::Cx;
 use crate::script::value::type_name;
 use crate::torch::Tensor;
+use crate::train::optim::{AdamW, Ema, GradScaler};
 use crate::train::{Batches, Metric, Metrics, Run as TrainRun, Saved, Steps, Tracked};
 use rhai::{Dynamic, FnPtr, Map};
 use std::rc::Rc;
@@ -15,7 +16,7 @@ pub(super) fn tracked(object: &Dynamic) -> Option<Rc<dyn Tracked>> {
     fn of<T: Tracked + Clone + 'static>(object: &Dynamic) -> Option<Rc<dyn Tracked>> {
         object.read_lock::<T>().map(|t| Rc::new(t.clone()) as Rc<dyn Tracked>)
     }
-    of::<Module>(object)
+    of::<Module>(object).or_else(|| of::<AdamW>(object)).or_else(|| of::<Ema>(object)).or_else(|| of::<GradScaler>(object))
 }
 
 /// A batch on its way from a loader into a script.
