@@ -1,0 +1,43 @@
+# Lathe. `make` or `make help` lists the targets.
+#
+# LIBTORCH=/path or LIBTORCH_USE_PYTORCH=1 uses an installation of yours; CUDA=1 fetches the CUDA build as well.
+
+CARGO ?= cargo
+LATHE = target/release/lathe
+ARGS ?=
+
+.PHONY: help demo test build lint bench doc clean libtorch weights parity
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+demo: build weights ## pictures -> VAE -> Send-VAE -> latents -> SiT -> samples, about 20 minutes on 2 cores
+	$(LATHE) run scripts/demo.rhai $(ARGS)
+
+test: libtorch weights ## all tests
+	$(CARGO) test --release $(ARGS)
+
+build: libtorch ## the `lathe` binary, target/release/lathe
+	$(CARGO) build --release
+
+lint: libtorch ## rustfmt and clippy, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets -- -D warnings
+
+parity: libtorch ## compare every module with the numbers of the PyTorch reference
+	$(CARGO) test --release --test parity -- --nocapture
+
+bench: build weights ## the figures of docs/benchmarks.md
+	$(CARGO) bench $(ARGS)
+
+doc: libtorch ## the Rust documentation, target/doc
+	$(CARGO) doc --no-deps
+
+clean: ## remove what was built; the fetched libtorch stays in the cache
+	$(CARGO) clean
+
+libtorch:
+	@sh .cargo/libtorch.sh
+
+weights: ## fetch the pretrained EfficientNet-Lite0 (17 MB, once)
+	@sh .cargo/weights.sh
