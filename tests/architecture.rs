@@ -1,0 +1,105 @@
+//! The arrows of docs/architecture.md: a part uses only what lies below it, `tch` is named in `torch/` and `rhai` in `script/`.
+
+use std::path::{Path, PathBuf};
+
+/// Parts by level; a part may use its own level's own part and everything below.
+const LEVELS: &[(&str, u32)] = &[
+    ("cli", 6),
+    ("repl", 6),
+    ("script", 5),
+    ("train", 4),
+    ("eval", 4),
+    ("models", 3),
+    ("data", 3),
+    ("nn", 2),
+    ("torch", 1),
+    ("error", 0),
+    ("interrupt", 0),
+    ("progress", 0),
+];
+
+fn level(part: &str) -> Option<u32> {
+    LEVELS.iter().find(|(name, _)| *name == part).map(|(_, l)| *l)
+}
+
+fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("src is readable") {
+        let path = entry.expect("src is readable").path();
+        if path.is_dir() {
+            rust_files(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// The part of a file: its first folder below src, or its own name.
+fn part(path: &Path) -> String {
+    let relative = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).expect("below src");
+    relative.iter().next().expect("not empty").to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// Every `crate::part` that a text names outside comments.
+fn used_parts(text: &str) -> Vec<(usize, String)> {
+    let mut out = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        for tail in code.split("crate::").skip(1) {
+            if let Some(list) = tail.strip_prefix('{') {
+                out.extend(list.split(',').map(|p| (i + 1, ident(p.trim()))));
+            } else {
+                out.push((i + 1, ident(tail)));
+            }
+        }
+    }
+    out
+}
+
+fn ident(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+#[test]
+fn arrows_go_down_only() {
+    let mut files = Vec::new();
+    rust_files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut files);
+    assert!(files.len() > 20, "the walk found the sources");
+    let mut wrong = Vec::new();
+    for file in &files {
+        let own = part(file);
+        if own == "lib" || own == "main" {
+            continue;
+        }
+        let own_level = level(&own).unwrap_or_else(|| panic!("{} is in no known part", file.display()));
+        let text = std::fs::read_to_string(file).expect("readable");
+        for (line, used) in used_parts(&text) {
+            // Macros exported at the crate's root, such as `api!`, have no part.
+            let Some(used_level) = level(&used) else { continue };
+            if used != own && used_level >= own_level {
+                wrong.push(format!("{}:{line}: {own} uses {used}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that point up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn tch_and_rhai_have_one_home_each() {
+    let mut files = Vec::new();
+    rust_files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut files);
+    let mut wrong = Vec::new();
+    for file in &files {
+        let own = part(file);
+        let text = std::fs::read_to_string(file).expect("readable");
+        for (i, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for (name, home) in [("tch::", "torch"), ("torch_sys::", "torch"), ("rhai::", "script")] {
+                let named = code.match_indices(name).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
+                if named && own != home {
+                    wrong.push(format!("{}:{}: `{name}` outside src/{home}", file.display(), i + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
