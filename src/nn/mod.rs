@@ -5,6 +5,7 @@
 //! work in place on the tensors, so that every handle to them (an optimizer's, an EMA's) stays valid.
 
 mod files;
+mod digest;
 mod init;
 pub mod layers;
 mod load;
@@ -14,6 +15,7 @@ mod store;
 mod tests;
 
 pub use files::read_state;
+pub use digest::digest;
 pub use init::Init;
 pub use load::LoadReport;
 pub use module::{Built, Forward, GroupForward, Import, Module, State};

@@ -137,6 +137,18 @@ api! {
     /// ```
     fn defaults(params: Map) -> Map { Ok(plain_defaults(&params)) }
 
+    /// The settings of another script: its defaults with `given` over them. Unlike `defaults(params) + given` it refuses a name
+    /// that the script does not have, so that a misspelt setting is not silently without effect.
+    ///
+    /// # Errors
+    /// `E0101` for an unknown name, with the nearest one.
+    /// # Example
+    /// ```rhai
+    /// let cfg = settings(#{steps: arg(1000, "how many"), mapper: #{depth: 1, width: 768}}, #{steps: 3, mapper: #{depth: 2}});
+    /// assert_eq(cfg, #{steps: 3, mapper: #{depth: 2, width: 768}});
+    /// ```
+    fn settings(params: Map, given: Map) -> Map { over(plain_defaults(&params), given, "") }
+
     /// Whether the value is an int or a float.
     ///
     /// # Example
@@ -265,4 +277,20 @@ fn shown(d: &Dynamic) -> String {
     }
     let text = d.to_string();
     if text.chars().count() <= 200 { text } else { format!("{}...", text.chars().take(200).collect::<String>()) }
+}
+
+/// `given` over `known`, maps merged; a name that `known` lacks is an error, but for maps that are empty by default.
+fn over(mut known: Map, given: Map, prefix: &str) -> Result<Map> {
+    for (key, value) in given {
+        let Some(slot) = known.get_mut(&key) else {
+            let near = crate::error::did_you_mean(&key, known.keys().map(|k| k.as_str()));
+            return Err(Error::usage(format!("unknown setting `{prefix}{key}`{near}")));
+        };
+        let both = slot.read_lock::<Map>().map(|m| m.clone()).filter(|m| !m.is_empty()).zip(value.read_lock::<Map>().map(|m| m.clone()));
+        *slot = match both {
+            Some((old, new)) => over(old, new, &format!("{prefix}{key}."))?.into(),
+            None => value,
+        };
+    }
+    Ok(known)
 }

@@ -1,0 +1,18 @@
+//! `module.hash()`.
+
+use crate::api;
+use crate::nn::{Module, digest};
+
+api! {
+    methods Module;
+
+    /// SHA-256 of the weights, in hexadecimal: two modules with the same names, shapes and values have the same.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let m = nn::linear(2, 3);
+    /// assert_eq(m.hash().len(), 64);
+    /// assert(m.hash() != nn::linear(2, 3).hash());
+    /// ```
+    fn hash(module: Module) -> String { digest(&module) }
+}
