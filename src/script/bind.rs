@@ -167,6 +167,23 @@ impl Cx<'_> {
     }
 }
 
+scoped_tls_hkt::scoped_thread_local!(
+    /// The innermost call of a registered function.
+    static CALLER: for<'a> &'a Cx<'a>
+);
+
+/// Runs `f` with the innermost call of a registered function: for Rust code that must call a script's function and was not
+/// handed a [`Cx`], such as a group's forward function inside a Rust model.
+///
+/// # Errors
+/// `E0202` when no script is running; otherwise what `f` returns.
+pub fn with_caller<T>(f: impl FnOnce(&Cx) -> Result<T>) -> Result<T> {
+    if !CALLER.is_set() {
+        return Err(Error::value("callback", "a script's function can be called only while a script runs"));
+    }
+    CALLER.with(|cx| f(cx))
+}
+
 /// An [`Error`] as a script sees it in `catch (err)`: `err.message`, `err.code`, `err.help`.
 #[derive(Clone)]
 pub struct ErrorValue {
@@ -248,7 +265,7 @@ impl ApiFn {
                     (_, Some(p)) => format!("{ty}.{p} = {rest}"),
                     _ if self.name.starts_with("index$") => format!("{ty}[{rest}]"),
                     _ if !self.name.starts_with(|c: char| c.is_alphabetic()) => format!("{ty} {} {rest}", self.name),
-                    _ => format!("{ty}.{}({rest})", self.name),
+                    _ => format!("{ty}.{}({rest})", self.name.trim_end_matches('$')),
                 }
             }
         }
@@ -279,7 +296,8 @@ impl ApiFn {
                 args.iter_mut().for_each(|a| callback::bind(a, &ctx, &host));
                 let cx = Cx { name, host: &host, ctx: &ctx };
                 // A panic must not unwind through rhai: here it still has a place in the script.
-                let result = catch_unwind(AssertUnwindSafe(|| call(&cx, args))).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
+                let result =
+                    catch_unwind(AssertUnwindSafe(|| CALLER.set(&cx, || call(&cx, args)))).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
                 result.map_err(|e| into_script(e, ctx.call_source(), ctx.call_position()))
             };
             FuncRegistration::new(self.name).with_namespace(FnNamespace::Global).set_into_module_raw(

@@ -188,6 +188,7 @@ impl Explain<'_> {
         };
         if exists {
             let got = if list.is_empty() { "no arguments".to_owned() } else { format!("({})", list.join(", ")) };
+            let name = name.trim_end_matches('$');
             return (format!("`{name}` cannot be called with {got}"), usage.map(|u| format!("it is `{u}`")));
         }
         let near = match name.rsplit_once("::") {

@@ -2,6 +2,7 @@
 
 use super::bind::Cx;
 use crate::error::{Error, Result, did_you_mean};
+use crate::nn::Module;
 use crate::torch::{Operand, Tensor};
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 use std::collections::VecDeque;
@@ -98,7 +99,7 @@ macro_rules! script_handle {
     };
 }
 script_handle!(Tensor, "a tensor");
-script_handle!(crate::nn::Module, "a module");
+script_handle!(Module, "a module");
 
 /// An array whose elements are all of one type.
 impl<T: FromArg> FromArg for Vec<T>
@@ -124,6 +125,9 @@ impl ListItem for f64 {
 }
 impl ListItem for Tensor {
     const LIST: &'static str = "an array of tensors";
+}
+impl ListItem for Module {
+    const LIST: &'static str = "an array of modules";
 }
 impl ListItem for String {
     const LIST: &'static str = "an array of strings";

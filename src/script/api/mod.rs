@@ -5,10 +5,14 @@ pub mod f_loss;
 pub mod f_vision;
 pub mod global;
 pub mod io_temp;
+mod language;
 pub mod models;
 pub mod models_sit;
 pub mod models_vae;
 pub mod models_vision;
+pub mod module;
+mod module_parts;
+pub mod nn;
 pub mod tensor;
 pub mod tensor_binary;
 pub mod tensor_convert;
@@ -26,11 +30,9 @@ mod train_steps;
 #[cfg(test)]
 mod tests;
 
+pub use language::configure;
+
 use super::ApiFn;
-use super::bind::into_script;
-use crate::torch::Tensor;
-use rhai::{Dynamic, Module, Position, Token};
-use std::any::TypeId;
 
 /// Every function that scripts can call, in the order of the files.
 pub fn all() -> Vec<ApiFn> {
@@ -47,6 +49,8 @@ pub fn all() -> Vec<ApiFn> {
         models_vae::namespace_functions(),
         models_vae::posterior_functions(),
         models_vision::functions(),
+        module::functions(),
+        nn::functions(),
         tensor::functions(),
         tensor_binary::functions(),
         tensor_convert::functions(),
@@ -63,22 +67,4 @@ pub fn all() -> Vec<ApiFn> {
         train::run_methods(),
     ];
     lists.into_iter().flatten().collect()
-}
-
-/// What the language itself needs to know of our types: the operator `@`, `for` over a tensor.
-pub fn configure(engine: &mut rhai::Engine) {
-    // As tight as `*`, like Python's.
-    engine.register_custom_operator("@", 180).expect("`@` is a reserved symbol without a meaning of its own");
-    // rhai keeps `var` for itself without a use for it; a tensor's variance is `x.var()`.
-    #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
-    engine.on_parse_token(|token, _, _| match token {
-        Token::Reserved(word) if *word == "var" => Token::Identifier(word),
-        other => other,
-    });
-    let mut iteration = Module::new();
-    iteration.set_iter_result(TypeId::of::<Tensor>(), |x| match x.cast::<Tensor>().unbind(0) {
-        Ok(rows) => Box::new(rows.into_iter().map(|row| Ok(Dynamic::from(row)))),
-        Err(e) => Box::new(std::iter::once(Err(into_script(e, None, Position::NONE)))),
-    });
-    engine.register_global_module(iteration.into());
 }

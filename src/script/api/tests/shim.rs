@@ -43,3 +43,8 @@ api! {
     /// x
     fn manual_seed(n: i64) -> () { tch::manual_seed(n); Ok(()) }
 }
+api! {
+    fn no_grad; namespace "torch";
+    /// x
+    fn no_grad[cx](f: rhai::FnPtr) -> Dynamic { crate::torch::no_grad(|| cx.call(&f, vec![])) }
+}
