@@ -1,4 +1,5 @@
 //! Lathe: an embedded scripting runtime for latent-diffusion research.
+pub mod data;
 pub mod error;
 pub mod interrupt;
 pub mod models;
