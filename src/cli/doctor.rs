@@ -25,11 +25,19 @@ fn finding(mark: Mark, what: &'static str, text: impl Into<String>, remedy: Opti
     Finding { mark, what, text: text.into(), remedy: remedy.map(str::to_owned) }
 }
 
-/// Prints the report; with `json` as a JSON array.
+/// Show what was found, what is missing, and the command that mends it.
+#[derive(clap::Args)]
+pub struct Args {
+    /// As a JSON array, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the report.
 ///
 /// # Errors
 /// `E0601` when something that every run needs is missing.
-pub fn run(json: bool) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
     let mut findings = libtorch();
     findings.extend(cuda());
     findings.push(threads());
@@ -37,7 +45,7 @@ pub fn run(json: bool) -> Result<()> {
     findings.push(writable());
     findings.push(stdlib());
     findings.push(weights());
-    if json {
+    if args.json {
         let rows: Vec<_> = findings
             .iter()
             .map(|f| serde_json::json!({ "what": f.what, "state": state(f.mark), "text": f.text, "remedy": f.remedy }))
@@ -125,8 +133,8 @@ fn stdlib() -> Finding {
 }
 
 fn weights() -> Finding {
-    match crate::models::encoder_weights("efficientnet-lite0") {
-        Some(path) => finding(Mark::Good, "weights", path.display().to_string(), None),
-        None => finding(Mark::Note, "weights", "EfficientNet-Lite0, the demo's vision model, is not here", Some("make weights")),
+    match crate::models::encoder_weights("efficientnet-lite0", None) {
+        Ok(path) => finding(Mark::Good, "weights", path.display().to_string(), None),
+        Err(_) => finding(Mark::Note, "weights", "EfficientNet-Lite0, the demo's vision model, is not here", Some("make weights")),
     }
 }

@@ -144,6 +144,11 @@ impl Locator {
     }
 }
 
+/// The `stdlib/` on disk that a script in the working directory would use; `None` when it is the one built in.
+pub fn stdlib_folder() -> Option<PathBuf> {
+    disk_stdlib(None).and_then(|p| p.canonicalize().ok())
+}
+
 /// `stdlib/` on disk: `LATHE_STDLIB`, or beside or above the script or the working directory.
 fn disk_stdlib(script: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("LATHE_STDLIB").filter(|v| !v.is_empty()) {

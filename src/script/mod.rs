@@ -25,6 +25,7 @@ pub use bind::{ApiFn, Cx, ErrorValue, Param, Receiver};
 pub use context::RunContext;
 pub use engine::{Engine, EngineOptions};
 pub use host::Host;
+pub use locate::stdlib_folder;
 pub use params::{Arg, Chosen, Config, Origin, Params, Setting};
 pub use reload::{Reloaded, UnitChange};
 pub use stack::on_big_stack;

@@ -6,6 +6,7 @@ mod lite0;
 mod locate;
 
 pub use lite0::EfficientNetLite0;
+pub use locate::weights as encoder_weights;
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::{Built, Module, Path, State, read_state};

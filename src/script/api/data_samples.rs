@@ -1,7 +1,7 @@
 //! `data::sample_writer`, generated pictures to PNG files and `.npz`.
 
 use crate::api;
-use crate::data::SampleWriter;
+use crate::data::{ImageSet, SampleWriter, Samples as _};
 use crate::error::{Error, Result};
 use crate::script::value::{Kw, to_json};
 use crate::script_handle;
@@ -84,4 +84,31 @@ api! {
     /// assert_eq(io::load(w.finish()).arr_0.shape, [1, 8, 8, 3]);
     /// ```
     fn finish(writer: Samples) -> String { writer.0.borrow_mut().finish().map(|p| p.display().to_string()) }
+}
+
+api! {
+    fn image_functions;
+    methods ImageSet;
+
+    /// The samples at these positions as one batch: `images`, `labels`, `index`, and `attributes` where the set has them. With the
+    /// `index` of a batch of latents, the pictures that they were made from.
+    ///
+    /// # Shapes
+    /// - `index`: integers `[B]`, each below `len` -> images u8 `[B, 3, R, R]`
+    /// # Errors
+    /// `E0202` for a position beyond the set.
+    /// # Example
+    /// ```rhai
+    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let batch = data::images(made.folder).take(torch::tensor([3, 0, 3]));
+    /// assert_eq(batch.images.shape, [3, 3, 16, 16]);
+    /// assert_eq(batch.index.to_array(), [3, 0, 3]);
+    /// ```
+    fn take(set: ImageSet, index: Tensor) -> Map {
+        let positions = index.to_vec_i64()?;
+        let at = |i: i64| usize::try_from(i).ok().filter(|i| *i < set.len())
+            .ok_or_else(|| Error::value("take", format!("position {i} of a set of {}", set.len())));
+        let positions: Vec<usize> = positions.into_iter().map(at).collect::<Result<_>>()?;
+        set.gather(&positions).map(super::data::batch_map)
+    }
 }

@@ -1,5 +1,7 @@
 //! What scripts can call: one file for each namespace. Thin: convert, call down, convert back.
 
+pub mod data;
+pub mod data_samples;
 pub mod f;
 pub mod f_loss;
 pub mod f_vision;
@@ -13,6 +15,7 @@ pub mod models_vision;
 pub mod module;
 mod module_parts;
 pub mod nn;
+pub mod nn_digest;
 pub mod tensor;
 pub mod tensor_binary;
 pub mod tensor_convert;
@@ -38,6 +41,14 @@ use super::ApiFn;
 pub fn all() -> Vec<ApiFn> {
     #[rustfmt::skip]
     let lists = [
+        data::functions(),
+        data::image_functions(),
+        data::latent_functions(),
+        data::loader_functions(),
+        data::writer_functions(),
+        data_samples::functions(),
+        data_samples::image_functions(),
+        data_samples::methods(),
         f::functions(),
         f_loss::functions(),
         f_vision::functions(),
@@ -51,6 +62,7 @@ pub fn all() -> Vec<ApiFn> {
         models_vision::functions(),
         module::functions(),
         nn::functions(),
+        nn_digest::functions(),
         tensor::functions(),
         tensor_binary::functions(),
         tensor_convert::functions(),
