@@ -1,5 +1,6 @@
 //! Lathe: an embedded scripting runtime for latent-diffusion research.
 pub mod cli;
+pub mod data;
 pub mod error;
 pub mod interrupt;
 pub mod models;

@@ -1,0 +1,203 @@
+//! Files that appear whole or not at all, and safetensors shards that are written and read without a second copy.
+
+use crate::error::{Error, Result};
+use crate::torch::DType;
+use memmap2::Mmap;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What a written file weighs, and the SHA-256 of its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) bytes: u64,
+    pub(crate) sha256: String,
+}
+
+/// Hashes and counts what goes through it.
+struct Hashing<W> {
+    inner: W,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        let n = self.inner.write(buf)?;
+        self.hash.update(&buf[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Writes a file under a temporary name in the same folder, flushes it to the disk and renames it.
+pub(crate) fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<Written> {
+    let fail = |e| {
+        let e = Error::io("write", path, e);
+        if matches!(e.kind(), crate::error::ErrorKind::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull) {
+            return e.help("the disk is full; what was written before is whole, and the same command continues there");
+        }
+        e
+    };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let file = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".tmp").tempfile_in(folder).map_err(fail)?;
+    let mut out = Hashing { inner: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new(), bytes: 0 };
+    fill(&mut out).map_err(fail)?;
+    let file = out.inner.into_inner().map_err(|e| fail(e.into_error()))?;
+    file.as_file().sync_all().map_err(fail)?;
+    set_readable(file.as_file()).map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    // The rename itself is on the disk once the folder is; not every file system can do that.
+    let _ = File::open(folder).and_then(|d| d.sync_all());
+    Ok(Written { bytes: out.bytes, sha256: hex(&out.hash.finalize()) })
+}
+
+/// Temporary files are made for their owner alone; results get the usual mode.
+#[cfg(unix)]
+fn set_readable(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+#[cfg(not(unix))]
+fn set_readable(_: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Removes what a killed run left half written in `folder`.
+pub(crate) fn remove_leftovers(folder: &Path, stem: &str) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))? {
+        let path = entry.map_err(|e| Error::io("list", folder, e))?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with(&format!(".{stem}")) && name.ends_with(".tmp") {
+            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes JSON for people: indented, with a newline at the end.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<Written> {
+    let text = serde_json::to_vec_pretty(value).expect("our own structs are plain data with string keys");
+    write_whole(path, |out| {
+        out.write_all(&text)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// Reads JSON, naming the file and the place where it is wrong.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    serde_json::from_slice(&text).map_err(|e| Error::data(path, e.to_string()))
+}
+
+/// One tensor of a shard to be written.
+pub(crate) struct Column<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) dtype: DType,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: &'a [u8],
+}
+
+fn format_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Uint8 => "U8",
+        DType::Int64 => "I64",
+        DType::Float => "F32",
+        other => unreachable!("shards hold u8, i64 and f32, not {other:?}"),
+    }
+}
+
+/// Writes a safetensors file, streaming each tensor from its slice.
+pub(crate) fn write_shard(path: &Path, columns: &[Column]) -> Result<Written> {
+    let (mut header, mut at) = (Map::new(), 0);
+    for c in columns {
+        let size: usize = c.shape.iter().product::<usize>() * c.dtype.elt_size_in_bytes();
+        assert_eq!(size, c.data.len(), "the shape of `{}` fits its data", c.name);
+        header.insert(c.name.into(), json!({"dtype": format_name(c.dtype), "shape": c.shape, "data_offsets": [at, at + size]}));
+        at += size;
+    }
+    let mut header = Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    write_whole(path, |out| {
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&header)?;
+        columns.iter().try_for_each(|c| out.write_all(c.data))
+    })
+}
+
+/// A memory-mapped safetensors shard: where each tensor's bytes lie.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    path: PathBuf,
+    map: Mmap,
+    columns: Vec<(String, DType, Vec<usize>, Range<usize>)>,
+}
+
+impl Shard {
+    /// Maps a shard and reads its header; `bytes` is the size it must have.
+    pub(crate) fn open(path: &Path, bytes: Option<u64>) -> Result<Shard> {
+        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let actual = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+        if let Some(want) = bytes.filter(|want| *want != actual) {
+            let state = if actual < want { "truncated" } else { "changed" };
+            return Err(Error::data(path, format!("the file is {state}: {actual} bytes instead of {want}"))
+                .help("make the data set again, or fetch this file again"));
+        }
+        // SAFETY: the map is read-only and lives as long as the shard. Shards appear by rename and are never written in
+        // place; a person who shortens one while it is in use ends the process, as with any mapped file.
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("map", path, e))?;
+        let bad = |what: String| Error::data(path, format!("not a whole safetensors file: {what}"));
+        let (header_size, header) = safetensors::SafeTensors::read_metadata(&map).map_err(|e| bad(e.to_string()))?;
+        let data = header_size + 8;
+        let mut columns = Vec::new();
+        for (name, info) in header.tensors() {
+            let dtype = match info.dtype {
+                safetensors::Dtype::U8 => DType::Uint8,
+                safetensors::Dtype::I64 => DType::Int64,
+                safetensors::Dtype::F32 => DType::Float,
+                other => return Err(bad(format!("`{name}` is {other:?}"))),
+            };
+            let range = data + info.data_offsets.0..data + info.data_offsets.1;
+            columns.push((name, dtype, info.shape.clone(), range));
+        }
+        Ok(Shard { path: path.to_owned(), map, columns })
+    }
+
+    /// The bytes of a tensor, which must have that dtype and shape; `None` in the shape is any size.
+    pub(crate) fn column(&self, name: &str, dtype: DType, shape: &[Option<usize>]) -> Result<Range<usize>> {
+        let bad = |what: String| Error::data(&self.path, what);
+        let (_, d, s, range) = self.columns.iter().find(|c| c.0 == name).ok_or_else(|| bad(format!("there is no tensor `{name}` in it")))?;
+        let fits = s.len() == shape.len() && s.iter().zip(shape).all(|(a, b)| b.is_none_or(|b| b == *a));
+        if *d != dtype || !fits {
+            let want: Vec<String> = shape.iter().map(|n| n.map_or("any".into(), |n| n.to_string())).collect();
+            let (got, want_type) = (format_name(*d), format_name(dtype));
+            return Err(bad(format!("`{name}` is {got} {s:?}, expected {want_type} [{}]", want.join(", "))));
+        }
+        Ok(range.clone())
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|c| c.0 == name)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Reads the whole file and compares its hash.
+    pub(crate) fn verify(&self, sha256: &str) -> Result<()> {
+        let actual = hex(&Sha256::digest(&self.map[..]));
+        if actual == sha256 { Ok(()) } else { Err(Error::data(&self.path, format!("its SHA-256 is {actual}, expected {sha256}"))) }
+    }
+}

@@ -1,0 +1,303 @@
+//! Writing a cache of latents: shards, then `latents.json` with the statistics.
+
+use super::files::{Column, read_json, remove_leftovers, write_json, write_shard};
+use super::manifest::{Attribute, FORMAT_VERSION, LatentStats, Latents, ShardInfo};
+use super::{LatentSet, latents::fields};
+use crate::error::{Error, Result};
+use crate::torch::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// What a latent writer must know. The same values continue an interrupted run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LatentOptions {
+    /// A name for people: which VAE, which data.
+    pub name: String,
+    /// The hash of the VAE's weights; may be empty.
+    pub vae: String,
+    /// `[C, h, w]` of one latent.
+    pub shape: [usize; 3],
+    /// Latents in each shard but the last; 0 chooses about 256 MiB.
+    pub shard_size: usize,
+    /// The class of each label; may be empty.
+    pub classes: Vec<String>,
+    /// What the columns of `attributes` mean; empty without attributes.
+    pub attributes: Vec<Attribute>,
+}
+
+/// Sums for the statistics of one shard. They are kept for each shard and added in order at the end, so that an
+/// interrupted run gives the same figures as an uninterrupted one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Sums {
+    mean: Vec<f64>,
+    mean_squared: Vec<f64>,
+    variance: Vec<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Done {
+    info: ShardInfo,
+    sums: Sums,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Partial {
+    options: LatentOptions,
+    shards: Vec<Done>,
+}
+
+/// Writes latents into a folder. Clones are the same writer.
+#[derive(Clone)]
+pub struct LatentWriter(Rc<RefCell<Writer>>);
+
+struct Writer {
+    folder: PathBuf,
+    options: LatentOptions,
+    done: Vec<Done>,
+    rows: Rows,
+    complete: Option<usize>,
+}
+
+/// The shard that is being filled.
+#[derive(Default)]
+struct Rows {
+    count: usize,
+    mean: Vec<u8>,
+    std: Vec<u8>,
+    labels: Vec<u8>,
+    index: Vec<u8>,
+    attributes: Vec<u8>,
+}
+
+const PARTIAL: &str = "latents.partial.json";
+
+impl LatentWriter {
+    /// Begins a folder, or continues the one that an interrupted run with the same options left behind: then
+    /// [`LatentWriter::len`] says how many samples are there already and need not be pushed again.
+    ///
+    /// # Errors
+    /// `E0202` for options out of range, `E0301` when the folder cannot be made, `E0302` when it holds other latents.
+    pub fn open(folder: impl AsRef<Path>, mut options: LatentOptions) -> Result<LatentWriter> {
+        let folder = folder.as_ref();
+        let [c, h, w] = options.shape;
+        if c == 0 || h == 0 || w == 0 || options.shape.iter().any(|n| *n > 1 << 20) {
+            return Err(Error::value("latent_writer", format!("a latent of shape {:?}", options.shape)));
+        }
+        if options.shard_size == 0 {
+            options.shard_size = ((256 << 20) / (8 * c * h * w)).max(1);
+        }
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        let (manifest, partial) = (folder.join("latents.json"), folder.join(PARTIAL));
+        let mut writer = Writer { folder: folder.to_owned(), options, done: Vec::new(), rows: Rows::default(), complete: None };
+        if manifest.is_file() {
+            let l = LatentSet::open(folder)?;
+            let l = l.latents();
+            let old = LatentOptions {
+                name: l.name.clone(),
+                vae: l.vae.clone(),
+                shape: l.shape,
+                shard_size: l.shard_size,
+                classes: l.classes.clone(),
+                attributes: l.attributes.clone(),
+            };
+            same_options(&manifest, &old, &writer.options)?;
+            writer.complete = Some(l.count);
+        } else if partial.is_file() {
+            let old: Partial = read_json(&partial)?;
+            same_options(&partial, &old.options, &writer.options)?;
+            let whole = |d: &Done| std::fs::metadata(folder.join(&d.info.file)).is_ok_and(|m| m.len() == d.info.bytes);
+            // A short shard is the last one of a run that was stopped while finishing: what follows it may differ now.
+            writer.done = old.shards.into_iter().take_while(|d| whole(d) && d.info.count == writer.options.shard_size).collect();
+        }
+        remove_leftovers(folder, "latents")?;
+        Ok(LatentWriter(Rc::new(RefCell::new(writer))))
+    }
+
+    /// How many samples are in the folder or about to be.
+    pub fn len(&self) -> usize {
+        let w = self.0.borrow();
+        w.complete.unwrap_or_else(|| w.written() + w.rows.count)
+    }
+
+    /// Whether nothing was pushed yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the folder is finished, by this writer or an earlier one.
+    pub fn is_complete(&self) -> bool {
+        self.0.borrow().complete.is_some()
+    }
+
+    /// Adds posteriors: `mean` and `std` `[B, C, h, w]`, `labels` and `index` `[B]`, `attributes` u8 `[B, A]`.
+    ///
+    /// `index` says which picture of the image set each latent belongs to.
+    ///
+    /// # Errors
+    /// `E0202` for shapes that do not fit, values that are not finite or a finished folder; `E0301` when a shard cannot
+    /// be written.
+    pub fn push(&self, mean: &Tensor, std: &Tensor, labels: &Tensor, index: &Tensor, attributes: Option<&Tensor>) -> Result<()> {
+        self.0.borrow_mut().push(mean, std, labels, index, attributes)
+    }
+
+    /// Writes the last shard and `latents.json`, and opens the folder.
+    ///
+    /// # Errors
+    /// `E0202` when nothing was pushed, `E0301` when a file cannot be written.
+    pub fn finish(&self) -> Result<LatentSet> {
+        let mut w = self.0.borrow_mut();
+        w.finish()?;
+        LatentSet::open(&w.folder)
+    }
+}
+
+/// Refuses to mix two sets of latents in one folder, naming the first difference.
+fn same_options(file: &Path, old: &LatentOptions, new: &LatentOptions) -> Result<()> {
+    let difference = match () {
+        () if old.name != new.name => format!("`name` {:?} against {:?}", old.name, new.name),
+        () if old.vae != new.vae => format!("VAE {:?} against {:?}", old.vae, new.vae),
+        () if old.shape != new.shape => format!("shape {:?} against {:?}", old.shape, new.shape),
+        () if old.shard_size != new.shard_size => format!("`shard_size` {} against {}", old.shard_size, new.shard_size),
+        () if old.classes != new.classes => "other classes".to_owned(),
+        () if old.attributes != new.attributes => "other attributes".to_owned(),
+        () => return Ok(()),
+    };
+    Err(Error::data(file, format!("this folder holds other latents: {difference} now"))
+        .help("give another destination, or remove this one to make it again"))
+}
+
+impl Writer {
+    fn written(&self) -> usize {
+        self.done.iter().map(|d| d.info.count).sum()
+    }
+
+    fn push(&mut self, mean: &Tensor, std: &Tensor, labels: &Tensor, index: &Tensor, attributes: Option<&Tensor>) -> Result<()> {
+        let bad = |message: String| Error::value("latent_writer.push", message);
+        if self.complete.is_some() {
+            return Err(bad(format!("`{}` is finished", self.folder.display())).help("`writer.complete` says so before anything is computed"));
+        }
+        let [c, h, w] = self.options.shape.map(|n| n as i64);
+        let (b, ..) = mean.size4()?;
+        for (name, t) in [("mean", mean), ("std", std)] {
+            if t.shape() != [b, c, h, w] || !t.is_float() {
+                return Err(bad(format!("`{name}` must be a float tensor [{b}, {c}, {h}, {w}], got {}", t.describe())));
+            }
+        }
+        for (name, t) in [("labels", labels), ("index", index)] {
+            if t.shape() != [b] {
+                return Err(bad(format!("`{name}` must be [{b}], got {}", t.describe())));
+            }
+        }
+        let factors = self.options.attributes.len();
+        match attributes {
+            Some(t) if factors > 0 && t.shape() == [b, factors as i64] && t.dtype() == DType::Uint8 => {}
+            None if factors == 0 => {}
+            // A set without attribute names does not keep attributes.
+            Some(_) if factors == 0 => {}
+            got => {
+                let got = got.map_or("nothing".into(), Tensor::describe);
+                return Err(bad(format!("`attributes` must be [{b}, {factors}] u8, got {got}")));
+            }
+        }
+        let finite = |name: &str, v: Vec<f32>| if v.iter().all(|x| x.is_finite()) { Ok(v) } else { Err(bad(format!("`{name}` has values that are not finite"))) };
+        let (mean, std) = (finite("mean", mean.to_vec_f32()?)?, finite("std", std.to_vec_f32()?)?);
+        let (labels, index) = (labels.to_vec_i64()?, index.to_vec_i64()?);
+        let attributes = attributes.filter(|_| factors > 0).map(Tensor::to_bytes).transpose()?.unwrap_or_default();
+        let one = self.options.shape.iter().product::<usize>();
+        for i in 0..labels.len() {
+            let rows = &mut self.rows;
+            rows.mean.extend(mean[i * one..(i + 1) * one].iter().flat_map(|x| x.to_le_bytes()));
+            rows.std.extend(std[i * one..(i + 1) * one].iter().flat_map(|x| x.to_le_bytes()));
+            rows.labels.extend(labels[i].to_le_bytes());
+            rows.index.extend(index[i].to_le_bytes());
+            rows.attributes.extend_from_slice(&attributes[i * factors..(i + 1) * factors]);
+            rows.count += 1;
+            if rows.count == self.options.shard_size {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the rows as the next shard and notes it.
+    fn flush(&mut self) -> Result<()> {
+        let rows = &self.rows;
+        let [c, h, w] = self.options.shape;
+        let data: [&[u8]; 5] = [&rows.mean, &rows.std, &rows.labels, &rows.index, &rows.attributes];
+        let columns: Vec<Column> = fields([c, h, w], self.options.attributes.len())
+            .into_iter()
+            .zip(data)
+            .map(|(f, data)| Column { name: f.name, dtype: f.dtype, shape: [vec![rows.count], f.shape].concat(), data })
+            .collect();
+        let file = format!("latents-{:05}.safetensors", self.done.len());
+        let written = write_shard(&self.folder.join(&file), &columns)?;
+        let info = ShardInfo { file, count: rows.count, bytes: written.bytes, sha256: written.sha256 };
+        let sums = sums(c, h * w, &rows.mean, &rows.std);
+        self.done.push(Done { info, sums });
+        self.rows = Rows::default();
+        write_json(&self.folder.join(PARTIAL), &Partial { options: self.options.clone(), shards: self.done.clone() })?;
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if self.complete.is_some() {
+            return Ok(());
+        }
+        if self.rows.count > 0 {
+            self.flush()?;
+        }
+        let count = self.written();
+        if count == 0 {
+            return Err(Error::value("latent_writer.finish", "nothing was pushed"));
+        }
+        let o = &self.options;
+        let latents = Latents {
+            version: FORMAT_VERSION,
+            name: o.name.clone(),
+            vae: o.vae.clone(),
+            shape: o.shape,
+            count,
+            classes: o.classes.clone(),
+            attributes: o.attributes.clone(),
+            shard_size: o.shard_size,
+            shards: self.done.iter().map(|d| d.info.clone()).collect(),
+            stats: statistics(o.shape, count, &self.done),
+        };
+        write_json(&self.folder.join("latents.json"), &latents)?;
+        let partial = self.folder.join(PARTIAL);
+        std::fs::remove_file(&partial).map_err(|e| Error::io("remove", &partial, e))?;
+        self.complete = Some(count);
+        Ok(())
+    }
+}
+
+fn sums(channels: usize, area: usize, mean: &[u8], std: &[u8]) -> Sums {
+    let mut s = Sums { mean: vec![0.0; channels], mean_squared: vec![0.0; channels], variance: vec![0.0; channels] };
+    let float = |b: &[u8]| f64::from(f32::from_le_bytes(b.try_into().expect("four bytes")));
+    for (i, (m, d)) in mean.chunks_exact(area * 4).zip(std.chunks_exact(area * 4)).enumerate() {
+        let c = i % channels;
+        for (m, d) in m.chunks_exact(4).zip(d.chunks_exact(4)) {
+            let (m, d) = (float(m), float(d));
+            s.mean[c] += m;
+            s.mean_squared[c] += m * m;
+            s.variance[c] += d * d;
+        }
+    }
+    s
+}
+
+/// The law of total variance: `z = mean + std * eps` has variance `var(mean) + E[std^2]`, without drawing any `eps`.
+fn statistics([c, h, w]: [usize; 3], count: usize, done: &[Done]) -> LatentStats {
+    let n = (count * h * w) as f64;
+    let total = |pick: fn(&Sums) -> &Vec<f64>| -> Vec<f64> { (0..c).map(|i| done.iter().map(|d| pick(&d.sums)[i]).sum::<f64>() / n).collect() };
+    let (mean, squared, variance) = (total(|s| &s.mean), total(|s| &s.mean_squared), total(|s| &s.variance));
+    let of_mean: Vec<f64> = (0..c).map(|i| (squared[i] - mean[i] * mean[i]).max(0.0)).collect();
+    LatentStats {
+        count,
+        std: of_mean.iter().zip(&variance).map(|(m, v)| (m + v).sqrt()).collect(),
+        std_of_mean: of_mean.iter().map(|v| v.sqrt()).collect(),
+        mean,
+    }
+}

@@ -1,0 +1,111 @@
+//! `dataset.json` and `latents.json`: what a data set folder holds.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The version of both files; a newer one is refused.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// One attribute: a column of `attributes.csv`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// The column's name.
+    pub name: String,
+    /// The distinct values, sorted; the shards hold positions in this list.
+    pub values: Vec<String>,
+}
+
+/// One shard file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardInfo {
+    /// Its name in the folder.
+    pub file: String,
+    /// How many samples it holds.
+    pub count: usize,
+    /// Its size.
+    pub bytes: u64,
+    /// The SHA-256 of its content.
+    pub sha256: String,
+}
+
+/// A picture that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Relative to the source folder.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The content of `dataset.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// [`FORMAT_VERSION`].
+    pub version: u32,
+    /// `images-*.safetensors` hold u8 `[N, 3, R, R]`; this is R.
+    pub resolution: usize,
+    /// Pictures in all shards.
+    pub count: usize,
+    /// The class of each label.
+    pub classes: Vec<String>,
+    /// Pictures of each class.
+    pub class_counts: Vec<usize>,
+    /// What the columns of `attributes` mean; empty without attributes.
+    pub attributes: Vec<Attribute>,
+    /// The shards in order.
+    pub shards: Vec<ShardInfo>,
+    /// SHA-256 over the list of source pictures: path, label, size.
+    pub source: String,
+    /// Pictures of the source, before skipping.
+    pub source_count: usize,
+    /// Source pictures in each shard, before skipping.
+    pub shard_size: usize,
+    /// Broken pictures, which are not in the shards.
+    pub skipped: Vec<Skipped>,
+}
+
+/// The per-channel statistics of latents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LatentStats {
+    /// How many samples they come from.
+    pub count: usize,
+    /// The mean of each channel.
+    pub mean: Vec<f64>,
+    /// The standard deviation of each channel of sampled latents `mean + std * eps`: `sqrt(var(mean) + E[std^2])`.
+    pub std: Vec<f64>,
+    /// The standard deviation of each channel of the posterior means alone.
+    pub std_of_mean: Vec<f64>,
+}
+
+/// The content of `latents.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Latents {
+    /// [`FORMAT_VERSION`].
+    pub version: u32,
+    /// A name for people: which VAE, which data.
+    pub name: String,
+    /// The hash of the VAE's weights that made them.
+    pub vae: String,
+    /// `[C, h, w]` of one latent.
+    pub shape: [usize; 3],
+    /// Latents in all shards.
+    pub count: usize,
+    /// The class of each label; empty when unknown.
+    pub classes: Vec<String>,
+    /// What the columns of `attributes` mean; empty without attributes.
+    pub attributes: Vec<Attribute>,
+    /// Latents in each shard but the last.
+    pub shard_size: usize,
+    /// The shards in order.
+    pub shards: Vec<ShardInfo>,
+    /// Per-channel statistics over all of them.
+    pub stats: LatentStats,
+}
+
+/// Refuses a folder of a later format.
+pub(crate) fn check_version(path: &std::path::Path, version: u32) -> Result<()> {
+    if version == FORMAT_VERSION {
+        return Ok(());
+    }
+    Err(Error::data(path, format!("its format has version {version}, this program reads version {FORMAT_VERSION}")))
+}

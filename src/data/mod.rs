@@ -1,0 +1,32 @@
+//! Data: decoding, the centre crop, shards, loaders, latent caches.
+//!
+//! A data set folder holds `images-00000.safetensors` ... (`images` u8 `[N, 3, R, R]`, `labels` i64 `[N]`, `attributes`
+//! u8 `[N, A]` where the source has them) and `dataset.json` ([`manifest::Dataset`]). A folder of latents holds
+//! `latents-00000.safetensors` ... (`mean`, `std` f32 `[N, C, h, w]`, `labels`, `index` i64 `[N]`, `attributes`) and
+//! `latents.json` ([`manifest::Latents`]). Both appear whole: the JSON file is written last.
+
+mod batch;
+pub mod crop;
+pub mod decode;
+mod files;
+mod images;
+mod latent_writer;
+mod latents;
+mod loader;
+pub mod manifest;
+mod order;
+mod preprocess;
+pub mod resize;
+mod shards;
+mod source;
+
+pub use batch::{Batch, Samples};
+pub use crop::center_crop;
+pub use decode::{MAX_PIXELS, Picture, decode_picture, read_picture};
+pub use images::ImageSet;
+pub use latent_writer::{LatentOptions, LatentWriter};
+pub use latents::LatentSet;
+pub use loader::{Loader, LoaderOptions, LoaderState};
+pub use manifest::{Attribute, Dataset, LatentStats, Latents, ShardInfo, Skipped};
+pub use order::epoch_order;
+pub use preprocess::{PreprocessOptions, PreprocessReport, preprocess};

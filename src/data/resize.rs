@@ -1,0 +1,181 @@
+//! Pillow's `Image.resize` for 8-bit RGB, byte for byte: BOX and BICUBIC (a = -0.5, antialiased).
+//!
+//! Two passes, rows first, each in fixed point with 22 fractional bits and rounded to 8 bits (Pillow's `Resample.c`).
+//! Only the asked-for window of the result is computed.
+
+use super::decode::Picture;
+use multiversion::multiversion;
+
+/// A resampling filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// The mean of what a pixel covers.
+    Box,
+    /// Cubic convolution with a = -0.5.
+    Bicubic,
+}
+
+/// A part of a picture, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The first column.
+    pub x: usize,
+    /// The first row.
+    pub y: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+const PRECISION_BITS: u32 = 32 - 8 - 2;
+const HALF: i32 = 1 << (PRECISION_BITS - 1);
+
+impl Filter {
+    fn support(self) -> f64 {
+        match self {
+            Filter::Box => 0.5,
+            Filter::Bicubic => 2.0,
+        }
+    }
+
+    fn weight(self, x: f64) -> f64 {
+        const A: f64 = -0.5;
+        let d = x.abs();
+        match self {
+            Filter::Box => f64::from(u8::from(x > -0.5 && x <= 0.5)),
+            Filter::Bicubic if d < 1.0 => ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0,
+            Filter::Bicubic if d < 2.0 => (((d - 5.0) * d + 8.0) * d - 4.0) * A,
+            Filter::Bicubic => 0.0,
+        }
+    }
+}
+
+/// For each output position, where its taps begin and their fixed-point weights.
+struct Taps {
+    starts: Vec<usize>,
+    /// `counts[i]` weights at `i * stride`.
+    counts: Vec<usize>,
+    weights: Vec<i32>,
+    stride: usize,
+}
+
+impl Taps {
+    /// The taps of outputs `first..first + len` of a line of `input` samples scaled to `output`.
+    fn new(filter: Filter, input: usize, output: usize, first: usize, len: usize) -> Taps {
+        let scale = input as f64 / output as f64;
+        let filter_scale = scale.max(1.0);
+        let support = filter.support() * filter_scale;
+        let stride = support.ceil() as usize * 2 + 1;
+        let inverse = 1.0 / filter_scale;
+        let mut taps = Taps { starts: Vec::with_capacity(len), counts: Vec::with_capacity(len), weights: vec![0; len * stride], stride };
+        let mut exact = Vec::with_capacity(stride);
+        for i in 0..len {
+            let center = ((first + i) as f64 + 0.5) * scale;
+            // A float-to-int cast truncates towards zero and saturates at zero, as the C code's clamp does.
+            let start = (center - support + 0.5) as usize;
+            let end = ((center + support + 0.5) as usize).min(input);
+            exact.clear();
+            exact.extend((start..end).map(|x| filter.weight((x as f64 - center + 0.5) * inverse)));
+            let sum: f64 = exact.iter().sum();
+            for (w, out) in exact.iter().zip(&mut taps.weights[i * stride..]) {
+                let w = if sum == 0.0 { *w } else { w / sum } * f64::from(1 << PRECISION_BITS);
+                *out = if w < 0.0 { w - 0.5 } else { w + 0.5 } as i32;
+            }
+            taps.starts.push(start);
+            taps.counts.push(exact.len());
+        }
+        taps
+    }
+
+    fn weights(&self, i: usize) -> &[i32] {
+        &self.weights[i * self.stride..][..self.counts[i]]
+    }
+
+    /// The first sample that any output needs, and one past the last.
+    fn range(&self) -> (usize, usize) {
+        let first = self.starts.first().copied().unwrap_or(0);
+        let last = self.starts.len().checked_sub(1).map_or(first, |i| self.starts[i] + self.counts[i]);
+        (first, last)
+    }
+}
+
+/// The window of `source` scaled to `width` x `height`, as Pillow computes it.
+///
+/// The window must lie within the scaled picture.
+pub fn resize(source: &Picture, width: usize, height: usize, filter: Filter, window: Window) -> Picture {
+    assert!(window.x + window.width <= width && window.y + window.height <= height, "the window lies within the picture");
+    let vertical = (height != source.height).then(|| Taps::new(filter, source.height, height, window.y, window.height));
+    let (first, last) = vertical.as_ref().map_or((window.y, window.y + window.height), Taps::range);
+    let row = source.width * 3;
+    let rows = &source.rgb[first * row..last * row];
+    let narrow = if width == source.width {
+        let (a, b) = (window.x * 3, (window.x + window.width) * 3);
+        rows.chunks_exact(row).flat_map(|r| &r[a..b]).copied().collect()
+    } else {
+        let taps = Taps::new(filter, source.width, width, window.x, window.width);
+        let mut out = vec![0; (last - first) * window.width * 3];
+        horizontal(rows, row, &mut vec![0; row + 1], &taps, &mut out, window.width * 3);
+        out
+    };
+    let Some(mut taps) = vertical else {
+        return Picture { width: window.width, height: window.height, rgb: narrow };
+    };
+    taps.starts.iter_mut().for_each(|s| *s -= first);
+    let mut rgb = vec![0; window.width * window.height * 3];
+    for (i, out) in rgb.chunks_exact_mut(window.width * 3).enumerate() {
+        let rows = &narrow[taps.starts[i] * window.width * 3..];
+        line(rows, window.width * 3, taps.weights(i), out);
+    }
+    Picture { width: window.width, height: window.height, rgb }
+}
+
+/// The first pass over whole rows; `padded` has room for one row and one byte more.
+#[multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+fn horizontal(rows: &[u8], row_len: usize, padded: &mut [u8], taps: &Taps, out: &mut [u8], out_len: usize) {
+    for (row, out) in rows.chunks_exact(row_len).zip(out.chunks_exact_mut(out_len)) {
+        padded[..row_len].copy_from_slice(row);
+        for (i, pixel) in out.chunks_exact_mut(3).enumerate() {
+            let weights = taps.weights(i);
+            let samples = &padded[taps.starts[i] * 3..][..weights.len() * 3 + 1];
+            // A pixel is loaded with the byte behind it: four equal lanes are one vector operation, three are not.
+            let mut sum = [HALF; 4];
+            for (w, p) in weights.iter().zip(samples.windows(4).step_by(3)) {
+                for (s, p) in sum.iter_mut().zip(p) {
+                    *s += w * i32::from(*p);
+                }
+            }
+            for (o, s) in pixel.iter_mut().zip(sum) {
+                *o = clip(s);
+            }
+        }
+    }
+}
+
+/// One output row as the weighted sum of input rows of `len` samples.
+#[multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+fn line(rows: &[u8], len: usize, weights: &[i32], out: &mut [u8]) {
+    const LANES: usize = 64;
+    let whole = len / LANES * LANES;
+    for (block, out) in out[..whole].chunks_exact_mut(LANES).enumerate() {
+        let mut sum = [HALF; LANES];
+        for (w, row) in weights.iter().zip(rows.chunks_exact(len)) {
+            let samples: &[u8; LANES] = row[block * LANES..][..LANES].try_into().expect("a block of LANES samples");
+            for (s, p) in sum.iter_mut().zip(samples) {
+                *s += w * i32::from(*p);
+            }
+        }
+        for (o, s) in out.iter_mut().zip(sum) {
+            *o = clip(s);
+        }
+    }
+    for x in whole..len {
+        let sum = weights.iter().zip(rows.chunks_exact(len)).fold(HALF, |s, (w, row)| s + w * i32::from(row[x]));
+        out[x] = clip(sum);
+    }
+}
+
+#[inline(always)]
+fn clip(sum: i32) -> u8 {
+    (sum >> PRECISION_BITS).clamp(0, 255) as u8
+}
