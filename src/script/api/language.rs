@@ -22,6 +22,7 @@ pub fn configure(engine: &mut Engine) {
     engine.register_custom_operator("@", 180).expect("`@` is a reserved symbol without a meaning of its own");
     words(engine);
     calls(engine);
+    super::data::configure(engine);
     let mut iteration = rhai::Module::new();
     iteration.set_iter_result(TypeId::of::<Tensor>(), |x| match x.cast::<Tensor>().unbind(0) {
         Ok(rows) => Box::new(rows.into_iter().map(|row| Ok(Dynamic::from(row)))),

@@ -1,5 +1,6 @@
 //! What scripts can call: one file for each namespace. Thin: convert, call down, convert back.
 
+pub mod data;
 pub mod f;
 pub mod f_loss;
 pub mod f_vision;
@@ -38,6 +39,11 @@ use super::ApiFn;
 pub fn all() -> Vec<ApiFn> {
     #[rustfmt::skip]
     let lists = [
+        data::functions(),
+        data::image_functions(),
+        data::latent_functions(),
+        data::loader_functions(),
+        data::writer_functions(),
         f::functions(),
         f_loss::functions(),
         f_vision::functions(),
