@@ -1,12 +1,13 @@
 //! Files that appear whole or not at all, and safetensors shards that are written and read without a second copy.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::torch::DType;
+use crate::torch::files::write_atomic;
 use memmap2::Mmap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -40,38 +41,22 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Writes a file under a temporary name in the same folder, flushes it to the disk and renames it.
+/// Writes a file that appears whole or not at all, and hashes it on the way.
 pub(crate) fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<Written> {
-    let fail = |e| {
-        let e = Error::io("write", path, e);
-        if matches!(e.kind(), crate::error::ErrorKind::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull) {
+    let mut written = None;
+    let done = write_atomic(path, |out| {
+        let mut out = Hashing { inner: out, hash: Sha256::new(), bytes: 0 };
+        fill(&mut out).map_err(|e| Error::io("write", path, e))?;
+        written = Some(Written { bytes: out.bytes, sha256: hex(&out.hash.finalize()) });
+        Ok(())
+    });
+    done.map_err(|e| {
+        if matches!(e.kind(), ErrorKind::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull) {
             return e.help("the disk is full; what was written before is whole, and the same command continues there");
         }
         e
-    };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let file = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".tmp").tempfile_in(folder).map_err(fail)?;
-    let mut out = Hashing { inner: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new(), bytes: 0 };
-    fill(&mut out).map_err(fail)?;
-    let file = out.inner.into_inner().map_err(|e| fail(e.into_error()))?;
-    file.as_file().sync_all().map_err(fail)?;
-    set_readable(file.as_file()).map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
-    // The rename itself is on the disk once the folder is; not every file system can do that.
-    let _ = File::open(folder).and_then(|d| d.sync_all());
-    Ok(Written { bytes: out.bytes, sha256: hex(&out.hash.finalize()) })
-}
-
-/// Temporary files are made for their owner alone; results get the usual mode.
-#[cfg(unix)]
-fn set_readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-#[cfg(not(unix))]
-fn set_readable(_: &File) -> std::io::Result<()> {
-    Ok(())
+    })?;
+    Ok(written.expect("set when the file was filled"))
 }
 
 /// Removes what a killed run left half written in `folder`.
@@ -79,7 +64,7 @@ pub(crate) fn remove_leftovers(folder: &Path, stem: &str) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))? {
         let path = entry.map_err(|e| Error::io("list", folder, e))?.path();
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with(&format!(".{stem}")) && name.ends_with(".tmp") {
+        if name.starts_with(&format!(".{stem}")) && name.ends_with(".part") {
             std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
         }
     }
@@ -185,10 +170,6 @@ impl Shard {
             return Err(bad(format!("`{name}` is {got} {s:?}, expected {want_type} [{}]", want.join(", "))));
         }
         Ok(range.clone())
-    }
-
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.columns.iter().any(|c| c.0 == name)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

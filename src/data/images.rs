@@ -47,10 +47,8 @@ impl ImageSet {
             read_json(&manifest).map_err(|e| e.help("a data set folder is made by `data::preprocess`; is this the folder with the pictures?"))?;
         check_version(&manifest, dataset.version)?;
         let r = dataset.resolution;
-        let mut fields = vec![
-            Field { name: "images", dtype: DType::Uint8, shape: vec![3, r, r] },
-            Field { name: "labels", dtype: DType::Int64, shape: vec![] },
-        ];
+        let mut fields =
+            vec![Field { name: "images", dtype: DType::Uint8, shape: vec![3, r, r] }, Field { name: "labels", dtype: DType::Int64, shape: vec![] }];
         if !dataset.attributes.is_empty() {
             fields.push(Field { name: "attributes", dtype: DType::Uint8, shape: vec![dataset.attributes.len()] });
         }

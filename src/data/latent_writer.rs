@@ -73,6 +73,12 @@ struct Rows {
 
 const PARTIAL: &str = "latents.partial.json";
 
+impl std::fmt::Debug for LatentWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "writer of latents in {}, {} there", self.0.borrow().folder.display(), self.len())
+    }
+}
+
 impl LatentWriter {
     /// Begins a folder, or continues the one that an interrupted run with the same options left behind: then
     /// [`LatentWriter::len`] says how many samples are there already and need not be pushed again.
@@ -201,7 +207,9 @@ impl Writer {
                 return Err(bad(format!("`attributes` must be [{b}, {factors}] u8, got {got}")));
             }
         }
-        let finite = |name: &str, v: Vec<f32>| if v.iter().all(|x| x.is_finite()) { Ok(v) } else { Err(bad(format!("`{name}` has values that are not finite"))) };
+        let finite = |name: &str, v: Vec<f32>| {
+            if v.iter().all(|x| x.is_finite()) { Ok(v) } else { Err(bad(format!("`{name}` has values that are not finite"))) }
+        };
         let (mean, std) = (finite("mean", mean.to_vec_f32()?)?, finite("std", std.to_vec_f32()?)?);
         let (labels, index) = (labels.to_vec_i64()?, index.to_vec_i64()?);
         let attributes = attributes.filter(|_| factors > 0).map(Tensor::to_bytes).transpose()?.unwrap_or_default();

@@ -11,8 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// Names that end like this are taken for pictures; the content then decides.
 const EXTENSIONS: &[&str] = &[
-    "apng", "bmp", "dds", "dib", "gif", "heic", "heif", "avif", "icns", "ico", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "mpo", "pbm", "pcx", "pgm",
-    "png", "pnm", "ppm", "psd", "qoi", "sgi", "tga", "tif", "tiff", "webp", "xbm", "xpm",
+    "apng", "bmp", "dds", "dib", "gif", "heic", "heif", "avif", "icns", "ico", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "mpo", "pbm", "pcx",
+    "pgm", "png", "pnm", "ppm", "psd", "qoi", "sgi", "tga", "tif", "tiff", "webp", "xbm", "xpm",
 ];
 
 /// More categories than this do not fit into the byte that an attribute has in a shard.
@@ -125,7 +125,9 @@ impl Source {
         }
         if let Some(first) = missing.first() {
             let more = if missing.len() > 1 { format!(" and {} more pictures", missing.len() - 1) } else { String::new() };
-            return Err(bad(format!("it has no row for `{first}`{more}")).help("give every picture a row, by its path below the folder or its file name"));
+            return Err(
+                bad(format!("it has no row for `{first}`{more}")).help("give every picture a row, by its path below the folder or its file name")
+            );
         }
         let mut values = vec![0; found.len() * columns.len()];
         for (a, column) in columns.iter().enumerate() {
