@@ -35,9 +35,9 @@ pub fn configure(engine: &mut Engine) {
     engine.register_global_module(iteration.into());
 }
 
-/// Lets `var`, `eval` and `call` be methods. rhai reserves the first without a use for it; it refuses `x.eval()` and keeps
-/// `x.call(..)` for function pointers, so these two get other names inside, under which modules have them, and function
-/// pointers the second. The function `eval` stays what it is.
+/// Lets `var`, `eval` and `call` be methods and `module` a property. rhai reserves `var` and `module` without a use for them; it refuses `x.eval()` and keeps
+/// `x.call(..)` for function pointers, so `eval` and `call` get other names inside, under which modules have them, and function
+/// pointers the latter. The function `eval` stays what it is.
 fn words(engine: &mut Engine) {
     let after_dot = Cell::new(false);
     #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
@@ -45,6 +45,7 @@ fn words(engine: &mut Engine) {
         let method = after_dot.replace(matches!(token, Token::Period | Token::Elvis));
         match token {
             Token::Reserved(word) if *word == "var" => Token::Identifier(word),
+            Token::Reserved(word) if method && *word == "module" => Token::Identifier(word),
             Token::Reserved(word) if method && *word == "call" => Token::Identifier(Box::new(CALL.into())),
             Token::LexError(e) if method && matches!(&*e, LexError::ImproperSymbol(word, _) if word == "eval") => {
                 Token::Identifier(Box::new(EVAL.into()))

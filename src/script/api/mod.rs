@@ -6,6 +6,8 @@ pub mod f;
 pub mod f_loss;
 pub mod f_vision;
 pub mod global;
+pub mod io;
+mod io_convert;
 pub mod io_temp;
 mod language;
 pub mod models;
@@ -16,6 +18,7 @@ pub mod module;
 mod module_parts;
 pub mod nn;
 pub mod nn_digest;
+pub mod optim;
 pub mod tensor;
 pub mod tensor_binary;
 pub mod tensor_convert;
@@ -27,6 +30,7 @@ pub mod tensor_math;
 pub mod tensor_operators;
 pub mod tensor_reduce;
 pub mod tensor_shape;
+pub mod torch_ns;
 pub mod train;
 mod train_steps;
 
@@ -53,6 +57,8 @@ pub fn all() -> Vec<ApiFn> {
         f_loss::functions(),
         f_vision::functions(),
         global::functions(),
+        io::functions(),
+        io::writer_methods(),
         io_temp::functions(),
         models::functions(),
         models_sit::functions(),
@@ -63,6 +69,10 @@ pub fn all() -> Vec<ApiFn> {
         module::functions(),
         nn::functions(),
         nn_digest::functions(),
+        optim::adamw_methods(),
+        optim::ema_methods(),
+        optim::functions(),
+        optim::scaler_methods(),
         tensor::functions(),
         tensor_binary::functions(),
         tensor_convert::functions(),
@@ -74,6 +84,7 @@ pub fn all() -> Vec<ApiFn> {
         tensor_operators::functions(),
         tensor_reduce::functions(),
         tensor_shape::functions(),
+        torch_ns::functions(),
         train::checkpoint_methods(),
         train::functions(),
         train::run_methods(),

@@ -1,18 +1,12 @@
 //! Values against PyTorch, and what a language with operators must not get wrong.
 
 use super::*;
-use crate::script::{Engine, EngineOptions, Receiver};
+use crate::script::{Engine, EngineOptions};
 
-mod shim;
+mod spaces;
 
 fn engine() -> Engine {
-    let mut engine = Engine::new(EngineOptions::default());
-    if !all().iter().any(|f| matches!(f.receiver, Receiver::Namespace("torch"))) {
-        let mut torch = shim::torch();
-        torch.extend(shim::no_grad());
-        engine.register(torch);
-    }
-    engine
+    Engine::new(EngineOptions::default())
 }
 
 fn run(code: &str) {

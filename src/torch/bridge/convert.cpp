@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <cstdlib>
+#include <sstream>
+#include <stdexcept>
 #include <unordered_map>
 
 namespace lathe {
@@ -150,6 +152,17 @@ void put_text(const std::string& s, int64_t tag, LatheValue& out) {
   out.u.p = p;
 }
 
+// Whether the Rust side can ask such a tensor for its strides, address and dtype.
+void check_plain(const at::Tensor& t) {
+  auto dtype = static_cast<int>(t.scalar_type());
+  bool known = dtype <= 11 || dtype == 15 || (dtype >= 23 && dtype <= 26);
+  bool plain = t.layout() == at::kStrided && !t.is_nested() && (t.is_cpu() || t.is_cuda());
+  if (known && plain) return;
+  std::ostringstream why;
+  why << "the result is a tensor of type " << t.toString() << ", which is not supported here: only plain CPU and CUDA tensors are";
+  throw std::runtime_error(why.str());
+}
+
 // An array of nones, which is valid to free at any moment while it is being filled.
 LatheValue* put_array(size_t len, size_t count, int64_t tag, LatheValue& out) {
   auto* p = static_cast<LatheValue*>(calloc(count + 1, sizeof(LatheValue)));
@@ -197,7 +210,9 @@ int to_ivalue(const LatheValue& v, const c10::Type& t, const std::optional<int32
     case TypeKind::DeviceObjType:
       if (v.tag != LATHE_STR) return kNoFit;
       try {
-        out = IValue(c10::Device(text(v)));
+        c10::Device device(text(v));
+        if (!device.is_cpu() && !device.is_cuda()) return kNoFit;
+        out = IValue(device);
       } catch (const c10::Error&) {
         return kNoFit;
       }
@@ -213,6 +228,7 @@ void from_ivalue(const IValue& v, LatheValue& out) {
   if (v.isTensor()) {
     auto t = v.toTensor();
     if (!t.defined()) return;
+    check_plain(t);
     out.u.p = new at::Tensor(std::move(t));
     out.tag = LATHE_TENSOR;
   } else if (v.isInt()) {

@@ -90,6 +90,16 @@ fn scripts_do_not_reach_internals() {
 }
 
 #[test]
+fn results_are_plain_tensors() {
+    let x = arange(4, &[2, 2]);
+    for (name, args) in [("to_sparse", vec![Value::from(&x)]), ("quantize_per_tensor", vec![(&x).into(), 0.1.into(), 0i64.into(), "quint8".into()])] {
+        assert!(script_call(name, &args, &[]).is_err(), "{name}");
+    }
+    assert!(script_call("zeros", &[[2].into()], &[("device", "meta".into())]).is_err());
+    assert!(script_call("zeros", &[[2].into()], &[("dtype", "uint16".into())]).is_err());
+}
+
+#[test]
 fn lists_schemas() {
     assert!(schemas("add").iter().any(|s| s.starts_with("aten::add.Tensor(")));
     assert!(schemas("no_such_operator").is_empty());

@@ -117,6 +117,11 @@ impl AdamW {
         Ok(AdamW(Rc::new(Inner { options, lr: Cell::new(options.lr), slots: RefCell::new(slots) })))
     }
 
+    /// Whether both handles are the same optimizer.
+    pub fn is_same(&self, other: &AdamW) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The settings it was made with; the learning rate may have changed since.
     pub fn options(&self) -> AdamWOptions {
         self.0.options

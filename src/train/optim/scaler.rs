@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::nn::State;
 use crate::torch::bridge::{Value, call};
 use crate::torch::{DType, Device, Tensor, default_device, no_grad};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// The settings of [`GradScaler`], with PyTorch's names and defaults.
@@ -41,9 +41,8 @@ struct Inner {
     /// f32 scalar and i32 scalar on the device of the losses.
     scale: RefCell<Tensor>,
     tracker: RefCell<Tensor>,
-    /// What this step found, and whether the gradients are unscaled already.
-    found_inf: RefCell<Option<Tensor>>,
-    unscaled: Cell<bool>,
+    /// What this step found in the gradients of each optimizer that was unscaled.
+    found: RefCell<Vec<(AdamW, Tensor)>>,
 }
 
 impl GradScaler {
@@ -60,7 +59,7 @@ impl GradScaler {
         let device = default_device();
         let scale = Tensor::full(&[], o.init_scale, DType::Float, device)?;
         let tracker = Tensor::zeros(&[], DType::Int, device)?;
-        let inner = Inner { options, scale: scale.into(), tracker: tracker.into(), found_inf: RefCell::default(), unscaled: Cell::new(false) };
+        let inner = Inner { options, scale: scale.into(), tracker: tracker.into(), found: RefCell::default() };
         Ok(GradScaler(Rc::new(inner)))
     }
 
@@ -85,7 +84,11 @@ impl GradScaler {
         loss.mul(&scale)
     }
 
-    /// Divides the gradients by the factor, so that they can be clipped or looked at. At most once a step.
+    fn found_in(&self, opt: &AdamW) -> Option<Tensor> {
+        self.0.found.borrow().iter().find(|(o, _)| o.is_same(opt)).map(|(_, t)| t.clone())
+    }
+
+    /// Divides the gradients of an optimizer's parameters by the factor, so that they can be clipped or looked at. At most once a step.
     ///
     /// # Errors
     /// `E0601` when it was done already in this step.
@@ -93,7 +96,7 @@ impl GradScaler {
         if !self.0.options.enabled {
             return Ok(());
         }
-        if self.0.unscaled.get() {
+        if self.found_in(opt).is_some() {
             return Err(
                 Error::run("grad_scaler: the gradients are unscaled already").help("call `unscale` once, before `step`, and `update` after it")
             );
@@ -114,8 +117,7 @@ impl GradScaler {
                 call("_amp_foreach_non_finite_check_and_unscale_", &[list, (&found).into(), inverse.to_device(device)?.into()], &[])?;
                 total = total.add(&found.to_device(scale.device())?)?.clamp(None, Some(1.0))?;
             }
-            *self.0.found_inf.borrow_mut() = Some(total);
-            self.0.unscaled.set(true);
+            self.0.found.borrow_mut().push((opt.clone(), total));
             Ok(())
         })
     }
@@ -128,14 +130,13 @@ impl GradScaler {
         if !self.0.options.enabled {
             return opt.step();
         }
-        if !self.0.unscaled.get() {
+        if self.found_in(opt).is_none() {
             self.unscale(opt)?;
         }
-        let found = self.0.found_inf.borrow().clone();
-        opt.step_unless(found.as_ref())
+        opt.step_unless(self.found_in(opt).as_ref())
     }
 
-    /// Adjusts the factor to what the step found.
+    /// Adjusts the factor to what the steps of all optimizers found.
     ///
     /// # Errors
     /// `E0601` when there was no step since the last time.
@@ -144,9 +145,11 @@ impl GradScaler {
         if !o.enabled {
             return Ok(());
         }
-        let found = self.0.found_inf.borrow_mut().take();
-        let found = found.ok_or_else(|| Error::run("grad_scaler: `update` before any `step`"))?;
-        self.0.unscaled.set(false);
+        let mut all = std::mem::take(&mut *self.0.found.borrow_mut()).into_iter().map(|(_, t)| t);
+        let mut found = all.next().ok_or_else(|| Error::run("grad_scaler: `update` before any `step`"))?;
+        for t in all {
+            found = found.add(&t)?;
+        }
         let (scale, tracker) = (self.0.scale.borrow().clone(), self.0.tracker.borrow().clone());
         let args = [scale.into(), tracker.into(), found.into(), o.growth_factor.into(), o.backoff_factor.into(), o.growth_interval.into()];
         no_grad(|| call("_amp_update_scale_", &args, &[])).map(|_| ())

@@ -281,7 +281,7 @@ fn the_scaler_skips_overflows_and_grows() {
         let loss = |p: &Tensor| p.square().unwrap().mul(factor).unwrap().sum(&[], false).unwrap();
         scaler.scale(&loss(&p)).unwrap().backward().unwrap();
         scaler.unscale(&opt).unwrap();
-        assert!(scaler.unscale(&opt).is_err());
+        assert!(scaler.unscale(&opt).is_err(), "twice");
         let norm = clip_grad_norm(std::slice::from_ref(&p), 1e9).unwrap().item().unwrap();
         assert_eq!(norm.is_finite(), step != 1);
         scaler.step(&opt).unwrap();
@@ -298,9 +298,22 @@ fn the_scaler_skips_overflows_and_grows() {
     assert_eq!(opt.state().unwrap()["p.step"].item().unwrap(), 4.0, "the skipped step does not count");
     assert!(scaler.update().is_err());
 
+    // Two optimizers, one scaler: an overflow of either lowers the factor, the other still steps.
+    let q = tensor(&[1.0]).requires_grad_(true).unwrap();
+    let q_opt = AdamW::new(vec![("q".into(), q.clone())], AdamWOptions::default()).unwrap();
+    for (t, factor) in [(&p, f64::INFINITY), (&q, 1.0)] {
+        t.clear_grad().unwrap();
+        scaler.scale(&t.mul(factor).unwrap().sum(&[], false).unwrap()).unwrap().backward().unwrap();
+    }
+    scaler.step(&opt).unwrap();
+    scaler.step(&q_opt).unwrap();
+    scaler.update().unwrap();
+    assert_eq!((opt.state().unwrap()["p.step"].item().unwrap(), q_opt.state().unwrap()["q.step"].item().unwrap()), (4.0, 1.0));
+    assert_eq!((scaler.get_scale().unwrap(), scaler.state()["growth_tracker"].item().unwrap()), (512.0, 0.0));
+
     let other = GradScaler::new(o).unwrap();
     other.load_state(&scaler.state()).unwrap();
-    assert_eq!((other.get_scale().unwrap(), other.state()["growth_tracker"].item().unwrap()), (1024.0, 1.0));
+    assert_eq!((other.get_scale().unwrap(), other.state()["growth_tracker"].item().unwrap()), (512.0, 0.0));
     assert!(other.load_state(&State::new()).is_err());
     let off = GradScaler::new(GradScalerOptions { enabled: false, ..o }).unwrap();
     assert_eq!(off.scale(&plain).unwrap().to_vec_f64().unwrap(), plain.to_vec_f64().unwrap());
