@@ -83,3 +83,82 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
     }
     Ok(flags)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Engine, EngineOptions};
+
+    fn flags(args: &[&str]) -> Result<Flags> {
+        let engine = Engine::new(EngineOptions::default());
+        let script = "fn params() { #{steps: 10, lr: 0.1, on: true, list: [1, 2], name: \"a\", group: #{deep: 1}} } fn main(cfg) {}";
+        engine.load_text("s.rhai", script)?;
+        let params = Params::of(&engine)?;
+        parse(&args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>(), &params)
+    }
+
+    #[test]
+    fn each_setting_takes_what_its_default_needs() {
+        let f = flags(&[
+            "--steps",
+            "3",
+            "--lr=-1",
+            "--lr",
+            "-2",
+            "--on",
+            "--list",
+            "1",
+            "2",
+            "3",
+            "--no-on",
+            "--on",
+            "false",
+            "--on=true",
+            "--name",
+            "x y",
+            "--group.deep=4",
+            "--config",
+            "a.toml",
+            "--config=b.toml",
+            "--threads",
+            "2",
+            "--unknown",
+            "7",
+            "--print-config",
+            "-h",
+        ]);
+        let f = f.unwrap();
+        let want = [
+            ("steps", "3"),
+            ("lr", "-1"),
+            ("lr", "-2"),
+            ("on", "true"),
+            ("list", "1,2,3"),
+            ("on", "false"),
+            ("on", "false"),
+            ("on", "true"),
+            ("name", "x y"),
+            ("group.deep", "4"),
+            ("unknown", "7"),
+        ];
+        assert_eq!(f.values.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(), want);
+        assert_eq!((f.config.len(), f.threads, f.print_config, f.help), (2, Some(2), true, true));
+    }
+
+    #[test]
+    fn what_is_no_flag_is_a_usage_error() {
+        for (args, want) in [
+            (&["stray"][..], "unexpected argument `stray`"),
+            (&["--steps"], "`--steps` needs a value"),
+            (&["--steps", "--on"], "`--steps` needs a value"),
+            (&["--list"], "`--list` needs a value"),
+            (&["--threads", "0"], "`--threads` must be a number from 1"),
+            (&["--threads", "x"], "`--threads` must be a number from 1"),
+            (&["--"], "unexpected argument `--`"),
+            (&["-x"], "unexpected argument `-x`"),
+        ] {
+            let e = flags(args).unwrap_err();
+            assert!(e.to_string().contains(want) && e.exit_code() == 2, "{args:?}: {e}");
+        }
+    }
+}

@@ -108,7 +108,7 @@ fn rows_of(rows: &[(String, String)], indent: &str, widest: usize) -> String {
         }
         format!("{indent}{a:width$}  {b}\n")
     };
-    rows.iter().map(line).collect()
+    rows.iter().map(|row| format!("{}\n", line(row).trim_end())).collect()
 }
 
 fn plain(d: &Dynamic) -> String {

@@ -102,7 +102,7 @@ impl Cx<'_> {
     /// Whatever the function threw, with its own position and call chain.
     pub fn call(&self, f: &FnPtr, args: Vec<Dynamic>) -> Result<Dynamic> {
         let _crossing = Crossing::enter()?;
-        f.call_raw(self.ctx, None, args).map_err(|e| self.from_script(e))
+        f.call_raw(self.ctx, None, args).map_err(|e| self.rust_error(e))
     }
 
     /// Calls the function `name` of the calling script, as it is in the newest version of that script.
@@ -118,7 +118,7 @@ impl Cx<'_> {
     /// # Errors
     /// `E0503` when the unit has no such function; whatever the function threw.
     pub fn call_in(&self, unit: &str, name: &str, args: Vec<Dynamic>) -> Result<Dynamic> {
-        self.program()?.call(self.ctx.engine(), Some(self.ctx), unit, name, args).map_err(|e| self.from_script(e))
+        self.program()?.call(self.ctx.engine(), Some(self.ctx), unit, name, args).map_err(|e| self.rust_error(e))
     }
 
     /// Makes sure that the calling script has a function `name` with `arity` parameters, now and after every reload.
@@ -136,7 +136,7 @@ impl Cx<'_> {
     pub fn hot(&self, name: &str) -> Result<FnPtr> {
         let (program, unit) = (self.program()?, self.caller()?);
         program.require_any(&unit, name)?;
-        callback::hot(&program, self.host, unit, name).map_err(|e| self.from_script(e))
+        callback::hot(&program, self.host, unit, name).map_err(|e| self.rust_error(e))
     }
 
     /// Loads every script anew from disk; nothing changes unless all of them are sound and have the required functions.
@@ -159,7 +159,7 @@ impl Cx<'_> {
     }
 
     /// A script's exception as our error; [`into_script`] turns it back into the very same exception.
-    pub(crate) fn from_script(&self, e: Box<EvalAltResult>) -> Error {
+    pub(crate) fn rust_error(&self, e: Box<EvalAltResult>) -> Error {
         match self.host.get::<Program>() {
             Some(program) => from_script(&program, self.ctx.call_source().unwrap_or_default(), e),
             None => Error::script(crate::error::Diagnostic::plain(diagnose::RUNTIME, e.to_string())),
@@ -204,21 +204,27 @@ impl std::fmt::Display for ErrorValue {
 /// its exception behind, so only the last few are kept; without it the diagnostic alone comes back, which has the places too.
 const IN_FLIGHT: usize = 32;
 
+#[derive(Default)]
+struct InFlight {
+    last: u64,
+    list: VecDeque<(u64, Box<EvalAltResult>)>,
+}
+
 thread_local! {
-    static EXCEPTIONS: RefCell<(u64, VecDeque<(u64, Box<EvalAltResult>)>)> = const { RefCell::new((0, VecDeque::new())) };
+    static EXCEPTIONS: RefCell<InFlight> = RefCell::default();
 }
 
 /// A script's exception as our error, with its ticket.
 pub(crate) fn from_script(program: &Program, top: &str, e: Box<EvalAltResult>) -> Error {
     let error = program.explain(top, &e);
     let ErrorKind::Script(d) = error.kind() else { return error };
-    let ticket = EXCEPTIONS.with_borrow_mut(|(next, list)| {
-        *next += 1;
-        if list.len() == IN_FLIGHT {
-            list.pop_front();
+    let ticket = EXCEPTIONS.with_borrow_mut(|flight| {
+        flight.last += 1;
+        if flight.list.len() == IN_FLIGHT {
+            flight.list.pop_front();
         }
-        list.push_back((*next, e));
-        *next
+        flight.list.push_back((flight.last, e));
+        flight.last
     });
     Error::script(crate::error::Diagnostic { ticket: Some(ticket), ..(**d).clone() })
 }
@@ -239,9 +245,9 @@ pub(crate) fn into_script(e: Error, tag: Option<&str>, position: Position) -> Bo
 }
 
 fn redeem(ticket: u64) -> Option<Box<EvalAltResult>> {
-    EXCEPTIONS.with_borrow_mut(|(_, list)| {
-        let at = list.iter().position(|(t, _)| *t == ticket)?;
-        list.remove(at).map(|(_, e)| e)
+    EXCEPTIONS.with_borrow_mut(|flight| {
+        let at = flight.list.iter().position(|(t, _)| *t == ticket)?;
+        flight.list.remove(at).map(|(_, e)| e)
     })
 }
 
@@ -285,6 +291,8 @@ impl ApiFn {
                 }
             }
             let (call, host, name) = (self.call.clone(), host.clone(), self.name);
+            // rhai asks an indexer for properties that have no getter: an indexer that takes no names fails then.
+            let is_unnamed = name.starts_with("index$") && self.params.get(1).is_some_and(|p| p.kind != <String as super::value::FromArg>::NAME);
             let is_method = matches!(self.receiver, Receiver::Method(..));
             let fun = move |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| -> ScriptResult {
                 let ctx = ctx.expect("registered with has_context");
@@ -294,10 +302,16 @@ impl ApiFn {
                 let take = |(i, a): (usize, &mut &mut Dynamic)| if share(i) { a.flatten_clone() } else { std::mem::take(*a).flatten() };
                 let mut args: VecDeque<Dynamic> = args.iter_mut().enumerate().map(take).collect();
                 args.iter_mut().for_each(|a| callback::bind(a, &ctx, &host));
+                let property = args.get(1).filter(|_| is_unnamed).and_then(|a| a.clone().into_string().ok());
+                let ty = property.as_ref().and(args.front()).map(super::value::type_name);
                 let cx = Cx { name, host: &host, ctx: &ctx };
                 // A panic must not unwind through rhai: here it still has a place in the script.
-                let result =
+let result =
                     catch_unwind(AssertUnwindSafe(|| CALLER.set(&cx, || call(&cx, args)))).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
+                let result = result.map_err(|e| match (property, ty, host.get::<Program>()) {
+                    (Some(property), Some(ty), Some(program)) => diagnose::no_property(&program.known(), &ty, &property),
+                    _ => e,
+                });
                 result.map_err(|e| into_script(e, ctx.call_source(), ctx.call_position()))
             };
             FuncRegistration::new(self.name).with_namespace(FnNamespace::Global).set_into_module_raw(
@@ -333,6 +347,11 @@ pub fn install(engine: &mut Engine, host: &Host, functions: &[ApiFn]) {
     for (ns, module) in spaces {
         engine.register_static_module(ns, module.into());
     }
+}
+
+/// Runs a body in which `?` and `return` end the body alone.
+pub(crate) fn attempt<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    body()
 }
 
 /// Rejects arguments that no parameter took: the ones an optional parameter did not recognise.
@@ -394,7 +413,7 @@ macro_rules! api {
                             $(#[allow(unused_mut)] let mut $arg = <$ty as $crate::script::value::FromArg>::take(cx, stringify!($arg), &mut args)?;)*
                             $crate::script::bind::no_more(cx, &args, &params)?;
                             $(let $cx = cx;)?
-                            let value: $ret = (|| -> $crate::error::Result<$ret> { $body })()?;
+                            let value: $ret = $crate::script::bind::attempt(|| $body)?;
                             Ok($crate::script::value::IntoScript::into_script(value))
                         })
                     },

@@ -74,7 +74,7 @@ impl Explain<'_> {
 
     fn parse_failure(self, tag: &str, kind: &ParseErrorType, at: Position) -> Diagnostic {
         let mut help = None;
-        let mut message = lower(&kind.to_string());
+        let mut message = backticks(&lower(&kind.to_string()));
         if let ParseErrorType::VariableUndefined(name) = kind {
             let text = self.sources.get(tag).map(|s| s.text).unwrap_or_default();
             let names = identifiers(&text);
@@ -90,6 +90,8 @@ impl Explain<'_> {
         } else if let ParseErrorType::Reserved(word) = kind {
             message = format!("`{word}` is a reserved word of the language");
             help = Some("choose another name".into());
+        } else if let ParseErrorType::AssignmentToConstant(name) = kind {
+            message = format!("`{name}` is a constant and cannot be assigned");
         }
         let labels = self.sources.label(tag, at, "").into_iter().collect();
         Diagnostic { help, labels, ..Diagnostic::plain(PARSE, message) }
@@ -208,13 +210,16 @@ impl Explain<'_> {
     fn no_property(self, text: &str) -> String {
         let mut quoted = text.split('\'').skip(1).step_by(2);
         match (quoted.next(), quoted.next()) {
-            (Some(property), Some(ty)) => {
-                let near = did_you_mean(property, self.known.properties.iter().map(String::as_str));
-                format!("a value of type {} has no property `{property}`{near}", types(ty))
-            }
+            (Some(property), Some(ty)) => no_property(self.known, &types(ty), property).to_string(),
             _ => lower(text),
         }
     }
+}
+
+/// The error for a property that a type does not have, with the nearest.
+pub(crate) fn no_property(known: &Known, ty: &str, property: &str) -> Error {
+    let near = did_you_mean(property, known.properties.iter().map(String::as_str));
+    Error::script(Diagnostic::plain(RUNTIME, format!("a value of type {ty} has no property `{property}`{near}")))
 }
 
 /// The names in a text, found without parsing: good enough for "did you mean".
@@ -303,6 +308,12 @@ fn short_type(name: &str) -> String {
         "ImmutableString" | "&str" | "String" => "string".into(),
         other => other.rsplit("::").next().unwrap_or(other).to_owned(),
     }
+}
+
+/// `'x'` as our messages quote it.
+fn backticks(text: &str) -> String {
+    text.replace(" '", " `").replace("' ", "` ").replace("('", "(`").replace("')", "`)").replace("',", "`,").trim_end_matches('\'').to_owned()
+        + if text.ends_with('\'') { "`" } else { "" }
 }
 
 /// With a small first letter, as our messages are written; abbreviations stay.

@@ -21,6 +21,12 @@ use std::rc::Rc;
 const MAX_EXPR_DEPTH: usize = 128;
 /// Strings beyond this are a mistake: 256 MB.
 const MAX_STRING: usize = 256 << 20;
+/// Elements of an array or map, those in inner ones too. More belong in a tensor; and an array in an array in an array ..
+/// without an end would use up the stack when it is freed.
+const MAX_ELEMENTS: usize = 1_000_000;
+
+/// Takes what a script prints.
+pub type Print = Rc<dyn Fn(&str)>;
 
 /// How an engine behaves.
 #[derive(Clone, Default)]
@@ -28,7 +34,7 @@ pub struct EngineOptions {
     /// A folder with the standard library, instead of `LATHE_STDLIB`, a `stdlib/` near the script, or the embedded one.
     pub stdlib: Option<PathBuf>,
     /// Where `print` and `debug` go instead of stdout and stderr.
-    pub print: Option<Rc<dyn Fn(&str)>>,
+    pub print: Option<Print>,
     /// Whether scripts may call `eval`: only a REPL wants it.
     pub allow_eval: bool,
 }
@@ -239,6 +245,9 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
     rhai.set_fail_on_invalid_map_property(true);
     rhai.on_map_missing_property(|map, key, _| Err(no_key(map, key)));
     rhai.set_max_call_levels(MAX_CALL_LEVELS);
+    rhai.set_max_string_size(MAX_STRING);
+    rhai.set_max_array_size(MAX_ELEMENTS);
+    rhai.set_max_map_size(MAX_ELEMENTS);
     if !options.allow_eval {
         rhai.disable_symbol("eval");
     }
@@ -283,6 +292,3 @@ fn no_key(map: &Map, key: &str) -> Box<EvalAltResult> {
     let d = Diagnostic { help: Some(help), ..Diagnostic::plain(RUNTIME, format!("the map has no key `{key}`{near}")) };
     into_script(Error::script(d), None, Position::NONE)
 }
-
-// MAX_STRING is enforced per value by rhai, which then also walks every array and map an operation returns.
-const _: usize = MAX_STRING;

@@ -1,81 +1,81 @@
 //! What can be known to be wrong before a script runs: calls of functions that do not exist.
 
-use super::diagnose::{self, LINT, is_closure};
+use super::diagnose::{self, Explain, LINT, is_closure};
 use super::known::{Arities, Known, counts};
-use super::source::Sources;
-use super::unit::{Parsed, Unit, public_functions};
+use super::unit::{Parsed, exported_constants, public_functions};
 use crate::error::{Diagnostic, did_you_mean};
-use rhai::{ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
+use indexmap::IndexMap;
+use rhai::{AST, ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
-/// Looks at every call in a unit. `aliases` are its imports' names with the units they lead to (empty: it failed to load).
-pub(crate) fn check(
-    parsed: &Parsed,
-    aliases: &BTreeMap<String, String>,
-    units: &BTreeMap<String, Rc<Unit>>,
-    known: &Known,
-    sources: &Sources,
-) -> Vec<Diagnostic> {
-    let mut local: BTreeMap<&str, Arities> = BTreeMap::new();
-    for f in parsed.ast.iter_functions() {
-        local.entry(f.name).or_default().insert(f.params.len());
-    }
-    let names = diagnose::identifiers(&parsed.found.text);
-    let mut lint = Lint { parsed, aliases, units, known, sources, local, variables: names.variables, members: BTreeSet::new(), found: Vec::new() };
-    lint.collect_members();
-    parsed.ast.walk(&mut |path: &[ASTNode]| {
+/// Looks at every call in every unit of a program.
+pub(crate) fn check(units: &IndexMap<String, Parsed>, explain: Explain) -> Vec<Diagnostic> {
+    let members = units.values().flat_map(|p| members(&p.ast)).collect();
+    units.values().flat_map(|parsed| Lint::new(parsed, units, &members, explain).run()).collect()
+}
+
+/// Keys of maps and properties that are assigned: a function stored there is called as a method, perhaps in another unit.
+fn members(ast: &AST) -> BTreeSet<String> {
+    let mut members = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
         match path.last() {
-            Some(ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at))) => lint.call(call, *at),
-            Some(ASTNode::Expr(Expr::MethodCall(call, at))) => lint.method(call, *at),
-            Some(ASTNode::Expr(Expr::Variable(x, _, at))) if !x.2.is_empty() => lint.constant(x.2.root(), &x.1, *at),
+            Some(ASTNode::Expr(Expr::Map(x, _))) => members.extend(x.0.iter().map(|(k, _)| k.name.to_string())),
+            Some(ASTNode::Stmt(Stmt::Assignment(x))) => {
+                let mut target = &x.1.lhs;
+                // `a.b.c = ..`: the last property is what is set.
+                while let Expr::Dot(inner, _, _) | Expr::Index(inner, _, _) = target {
+                    target = &inner.rhs;
+                }
+                if let Expr::Property(p, _) = target {
+                    members.insert(p.2.to_string());
+                }
+            }
             _ => {}
         }
         true
     });
-    lint.found
+    members
 }
 
 struct Lint<'a> {
     parsed: &'a Parsed,
-    aliases: &'a BTreeMap<String, String>,
-    units: &'a BTreeMap<String, Rc<Unit>>,
+    units: &'a IndexMap<String, Parsed>,
+    members: &'a BTreeSet<String>,
     known: &'a Known,
-    sources: &'a Sources,
+    explain: Explain<'a>,
     /// The unit's own functions.
     local: BTreeMap<&'a str, Arities>,
     /// Names of variables and parameters, for better advice.
     variables: Vec<&'a str>,
-    /// Keys of maps and properties that are assigned: calling them as methods is legal.
-    members: BTreeSet<String>,
     found: Vec<Diagnostic>,
 }
 
-impl Lint<'_> {
-    fn report(&mut self, at: Position, message: String, help: Option<String>) {
-        let labels = self.sources.label(&self.parsed.tag, at, "").into_iter().collect();
-        self.found.push(Diagnostic { labels, help, ..Diagnostic::plain(LINT, message) });
+impl<'a> Lint<'a> {
+    fn new(parsed: &'a Parsed, units: &'a IndexMap<String, Parsed>, members: &'a BTreeSet<String>, explain: Explain<'a>) -> Self {
+        let mut local: BTreeMap<&str, Arities> = BTreeMap::new();
+        for f in parsed.ast.iter_functions() {
+            local.entry(f.name).or_default().insert(f.params.len());
+        }
+        let variables = diagnose::identifiers(&parsed.found.text).variables;
+        Lint { parsed, units, members, known: explain.known, explain, local, variables, found: Vec::new() }
     }
 
-    fn collect_members(&mut self) {
-        let members = &mut self.members;
+    fn run(mut self) -> Vec<Diagnostic> {
         self.parsed.ast.walk(&mut |path: &[ASTNode]| {
             match path.last() {
-                Some(ASTNode::Expr(Expr::Map(x, _))) => members.extend(x.0.iter().map(|(k, _)| k.name.to_string())),
-                Some(ASTNode::Stmt(Stmt::Assignment(x))) => {
-                    let mut target = &x.1.lhs;
-                    // `a.b.c = ..`: the last property is what is set.
-                    while let Expr::Dot(inner, _, _) | Expr::Index(inner, _, _) = target {
-                        target = &inner.rhs;
-                    }
-                    if let Expr::Property(p, _) = target {
-                        members.insert(p.2.to_string());
-                    }
-                }
+                Some(ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at))) => self.call(call, *at),
+                Some(ASTNode::Expr(Expr::MethodCall(call, at))) => self.method(call, *at),
+                Some(ASTNode::Expr(Expr::Variable(x, _, at))) if !x.2.is_empty() => self.constant(x.2.root(), &x.1, *at),
                 _ => {}
             }
             true
         });
+        self.found
+    }
+
+    fn report(&mut self, at: Position, message: String, help: Option<String>) {
+        let labels = self.explain.sources.label(&self.parsed.tag, at, "").into_iter().collect();
+        self.found.push(Diagnostic { labels, help, ..Diagnostic::plain(LINT, message) });
     }
 
     fn call(&mut self, call: &FnCallExpr, at: Position) {
@@ -122,9 +122,9 @@ impl Lint<'_> {
 
     fn qualified_call(&mut self, call: &FnCallExpr, n: usize, at: Position) {
         let (root, name) = (call.namespace.root(), call.name.as_str());
-        if let Some(id) = self.aliases.get(root) {
+        if let Some(id) = self.parsed.aliases.get(root) {
             let Some(unit) = self.units.get(id) else { return };
-            let takes: Arities = unit.public_functions().filter(|(f, _)| *f == name).map(|(_, n)| n).collect();
+            let takes: Arities = public_functions(&unit.ast).filter(|(f, _)| *f == name).map(|(_, n)| n).collect();
             if takes.contains(&n) {
                 return;
             }
@@ -134,15 +134,15 @@ impl Lint<'_> {
             let is_private = unit.ast.iter_functions().any(|f| f.name == name);
             let near = did_you_mean(name, public_functions(&unit.ast).map(|(f, _)| f));
             let message = if is_private {
-                format!("`{name}` is private to `{}`", unit.shown)
+                format!("`{name}` is private to `{}`", unit.found.shown)
             } else {
-                format!("`{}` has no function `{name}`{near}", unit.shown)
+                format!("`{}` has no function `{name}`{near}", unit.found.shown)
             };
             return self.report(at, message, None);
         }
         let full = call.namespace.path.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join("::");
         let Some(members) = self.known.namespaces.get(&full) else {
-            let spaces = self.known.namespaces.keys().map(String::as_str).chain(self.aliases.keys().map(String::as_str));
+            let spaces = self.known.namespaces.keys().map(String::as_str).chain(self.parsed.aliases.keys().map(String::as_str));
             let near = did_you_mean(&full, spaces);
             let help = format!("is an `import \"std/{full}\" as {full};` missing?");
             return self.report(at, format!("unknown module or namespace `{full}`{near}"), near.is_empty().then_some(help));
@@ -183,15 +183,16 @@ impl Lint<'_> {
 
     /// `module::NAME` without a call.
     fn constant(&mut self, root: &str, name: &str, at: Position) {
-        let Some(unit) = self.aliases.get(root).and_then(|id| self.units.get(id)) else { return };
-        if unit.facade.contains_var(name) || unit.public_functions().any(|(f, _)| f == name) {
+        let Some(unit) = self.parsed.aliases.get(root).and_then(|id| self.units.get(id)) else { return };
+        let exported = exported_constants(&unit.ast);
+        if exported.contains(&name) || public_functions(&unit.ast).any(|(f, _)| f == name) {
             return;
         }
         let declared =
             unit.ast.statements().iter().any(|s| matches!(s, Stmt::Var(x, flags, _) if x.0.name == name && flags.intersects(ASTFlags::CONSTANT)));
-        let help = declared.then(|| format!("declare it as `export const {name}` in `{}`", unit.shown));
-        let near = did_you_mean(name, unit.facade.iter_var().map(|(k, _)| k));
-        self.report(at, format!("`{}` exports no constant `{name}`{near}", unit.shown), help);
+        let help = declared.then(|| format!("declare it as `export const {name}` in `{}`", unit.found.shown));
+        let near = did_you_mean(name, exported.iter().copied());
+        self.report(at, format!("`{}` exports no constant `{name}`{near}", unit.found.shown), help);
     }
 }
 

@@ -23,7 +23,7 @@ pub mod value;
 
 pub use bind::{ApiFn, Cx, ErrorValue, Param, Receiver};
 pub use context::RunContext;
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, Print};
 pub use host::Host;
 pub use locate::stdlib_folder;
 pub use params::{Arg, Chosen, Config, Origin, Params, Setting};

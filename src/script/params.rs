@@ -214,17 +214,19 @@ impl Params {
 
     /// Makes sure that a value is allowed.
     fn check(&self, name: &str, arg: &Arg, value: &Dynamic) -> Result<()> {
-        if !arg.choices.is_empty() && !arg.choices.iter().any(|c| c.to_string() == value.to_string()) && !(value.is_unit() && arg.default.is_unit()) {
+        let is_left_out = value.is_unit() && arg.default.is_unit();
+        let is_choice = || arg.choices.iter().any(|c| c.to_string() == value.to_string());
+        if !arg.choices.is_empty() && !is_left_out && !is_choice() {
             let choices: Vec<String> = arg.choices.iter().map(Dynamic::to_string).collect();
             let near = did_you_mean(&value.to_string(), choices.iter().map(String::as_str));
             let message = format!("`{name}` cannot be `{value}`{near}");
             return Err(Error::usage(message).help(format!("one of {}", choices.join(", "))));
         }
         if let Some(x) = value.as_float().ok().or_else(|| value.as_int().ok().map(|i| i as f64)) {
-            if let Some(min) = arg.min.filter(|min| !(x >= *min)) {
+            if let Some(min) = arg.min.filter(|min| x.is_nan() || x < *min) {
                 return Err(Error::usage(format!("`{name}` must be at least {min}, got {x}")));
             }
-            if let Some(max) = arg.max.filter(|max| !(x <= *max)) {
+            if let Some(max) = arg.max.filter(|max| x.is_nan() || x > *max) {
                 return Err(Error::usage(format!("`{name}` must be at most {max}, got {x}")));
             }
         }

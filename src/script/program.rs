@@ -14,15 +14,20 @@ use super::locate::{Found, Locator};
 use super::reload::{Reloaded, changes};
 use super::source::Sources;
 use super::stack::Crossing;
-use super::unit::{self, Unit, diagnostics};
+use super::unit::{self, Parsed, Unit};
 use crate::error::{Diagnostic, Error, Result, did_you_mean};
-use rhai::{Dynamic, EvalAltResult, FnPtr, Module, NativeCallContext, Position, Scope, Shared};
+use indexmap::IndexMap;
+use rhai::{Dynamic, EvalAltResult, FnAccess, FnPtr, Module, NativeCallContext, Position, Scope, Shared};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// How many modules may import each other in a row: reading them recurses.
+const MAX_IMPORTS: usize = 64;
 
 /// An immutable snapshot of all units.
 #[derive(Default)]
@@ -35,14 +40,23 @@ pub(crate) struct Generation {
     pub units: BTreeMap<String, Rc<Unit>>,
 }
 
-/// A generation that is being built.
+/// A generation that is being built: all texts are parsed, then all are checked, then each is evaluated.
 #[derive(Default)]
 struct Build {
+    /// Evaluated so far.
     units: BTreeMap<String, Rc<Unit>>,
-    /// Imports of the unit that is being evaluated, which is not in `units` yet.
+    /// Imports by importer and path.
     imports: BTreeMap<(String, String), String>,
+}
+
+/// Every text of a generation, an imported one before its importers.
+#[derive(Default)]
+struct Reading {
+    parsed: IndexMap<String, Parsed>,
+    /// The chain of imports that is being followed.
     stack: Vec<String>,
-    failed: BTreeSet<String>,
+    /// Ids that were met, the broken ones too.
+    met: BTreeSet<String>,
     errors: Vec<Diagnostic>,
 }
 
@@ -186,99 +200,101 @@ impl Program {
             }
         };
         let id = found.id.clone();
-        let nested = self.building.borrow().is_some();
-        if nested {
+        if self.building.borrow().is_some() {
             return Err(Error::run("scripts cannot be reloaded while they are being loaded"));
         }
-        *self.building.borrow_mut() = Some(Build::default());
-        self.load_unit(rhai, found, true);
-        let build = self.building.borrow_mut().take().unwrap_or_default();
-        let mut errors = build.errors.into_iter();
-        if let Some(first) = errors.next() {
-            return Err(Error::script(Diagnostic { also: errors.collect(), ..first }));
-        }
-        Ok(Generation { number: self.current().number + 1, entry: id, units: build.units })
-    }
-
-    fn with_build<T>(&self, f: impl FnOnce(&mut Build) -> T) -> T {
-        let mut build = self.building.borrow_mut();
-        f(build.get_or_insert_with(Build::default))
-    }
-
-    /// Loads a unit and its imports into the generation being built; what is wrong is collected there.
-    fn load_unit(&self, rhai: &rhai::Engine, found: Found, is_entry: bool) {
-        let id = found.id.clone();
-        self.with_build(|b| b.stack.push(id.clone()));
-        let ok = self.try_unit(rhai, found, is_entry).map_err(|errors| self.with_build(|b| b.errors.extend(errors))).is_ok();
-        self.with_build(|b| {
-            b.stack.pop();
-            if !ok {
-                b.failed.insert(id);
-            }
-        });
-    }
-
-    fn try_unit(&self, rhai: &rhai::Engine, found: Found, is_entry: bool) -> Result<(), Vec<Diagnostic>> {
         let known = self.known();
-        let mut parsed = unit::parse(rhai, Explain { sources: &self.sources, known: &known }, found, is_entry)?;
-        let mut wrong = std::mem::take(&mut parsed.wrong);
-        let (mut imports, mut aliases) = (BTreeMap::new(), BTreeMap::new());
-        for import in unit::imports(&parsed.ast) {
-            match self.import(rhai, &parsed, &import) {
-                Ok(id) => {
-                    aliases.insert(import.alias, id.clone());
-                    if let Some(path) = import.path {
-                        imports.insert(path, id);
-                    }
-                }
-                Err(d) => {
-                    let labels = self.sources.label(&parsed.tag, import.position, "").into_iter().collect();
-                    wrong.push(Diagnostic { labels, ..*d });
-                    aliases.insert(import.alias, String::new());
-                }
-            }
-        }
-        let (units, broken) = self.with_build(|b| (b.units.clone(), imports.values().any(|i| b.failed.contains(i))));
-        for d in lint::check(&parsed, &aliases, &units, &known, &self.sources) {
+        let explain = Explain { sources: &self.sources, known: &known };
+        let mut reading = Reading::default();
+        self.read(rhai, explain, &mut reading, found, true);
+        let Reading { parsed, mut errors, .. } = reading;
+        for d in lint::check(&parsed, explain) {
             // The parser may have met an unknown module already.
-            if !wrong.iter().any(|w| w.labels == d.labels && !d.labels.is_empty()) {
-                wrong.push(d);
+            if !errors.iter().any(|w| w.labels == d.labels && !d.labels.is_empty()) {
+                errors.push(d);
             }
         }
-        if !wrong.is_empty() || broken {
-            return Err(wrong);
+        if errors.is_empty() {
+            *self.building.borrow_mut() = Some(Build::default());
+            // Whatever an evaluation does, even a panic in a native, must not leave a half-built generation behind.
+            let evaluated = catch_unwind(AssertUnwindSafe(|| parsed.into_values().try_for_each(|p| self.evaluate(rhai, p))));
+            let build = self.building.borrow_mut().take().unwrap_or_default();
+            evaluated.unwrap_or_else(|panic| Err(super::stack::internal(&*panic)))?;
+            return Ok(Generation { number: self.current().number + 1, entry: id, units: build.units });
         }
-        let id = parsed.found.id.clone();
-        self.with_build(|b| b.imports.extend(imports.iter().map(|(path, to)| ((id.clone(), path.clone()), to.clone()))));
-        let exports = if parsed.is_notebook {
-            Module::new()
-        } else {
-            Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| diagnostics(self.explain(&parsed.tag, &e)))?
-        };
-        let functions: Vec<(String, usize)> = unit::public_functions(&parsed.ast).map(|(n, a)| (n.to_owned(), a)).collect();
-        let facade = facade(&id, &functions, &exports, &self.host);
-        let unit = Rc::new(Unit::new(parsed, imports, exports, facade));
-        self.with_build(|b| b.units.insert(id, unit));
-        Ok(())
+        let first = errors.remove(0);
+        Err(Error::script(Diagnostic { also: errors, ..first }))
     }
 
-    /// The id of the unit that an import leads to, loaded.
-    fn import(&self, rhai: &rhai::Engine, importer: &unit::Parsed, import: &unit::Import) -> Result<String, Box<Diagnostic>> {
+    /// Parses a unit and its imports; what is wrong is collected.
+    fn read(&self, rhai: &rhai::Engine, explain: Explain, reading: &mut Reading, found: Found, is_entry: bool) {
+        let id = found.id.clone();
+        reading.met.insert(id.clone());
+        let mut parsed = match unit::parse(rhai, explain, found, is_entry) {
+            Ok(parsed) => parsed,
+            Err(wrong) => return reading.errors.extend(wrong),
+        };
+        reading.errors.append(&mut parsed.wrong);
+        reading.stack.push(id.clone());
+        for import in unit::imports(&parsed.ast) {
+            let target = self.import(rhai, explain, reading, &parsed, &import).unwrap_or_else(|d| {
+                let labels = self.sources.label(&parsed.tag, import.position, "").into_iter().collect();
+                reading.errors.push(Diagnostic { labels, ..*d });
+                String::new()
+            });
+            parsed.aliases.insert(import.alias, target.clone());
+            parsed.imports.extend(import.path.map(|path| (path, target)));
+        }
+        reading.stack.pop();
+        reading.parsed.insert(id, parsed);
+    }
+
+    /// The id of the unit that an import leads to, read.
+    fn import(
+        &self,
+        rhai: &rhai::Engine,
+        explain: Explain,
+        reading: &mut Reading,
+        importer: &Parsed,
+        import: &unit::Import,
+    ) -> Result<String, Box<Diagnostic>> {
         let Some(text) = &import.path else {
             let help = Some("write the path as a string: `import \"std/flow\" as flow;`".to_owned());
             return Err(Box::new(Diagnostic { help, ..Diagnostic::plain(IMPORT, "the path of an import must be known before the script runs") }));
         };
         let found = self.locator.borrow().find(text, &importer.found.id, importer.found.path.as_deref())?;
         let id = found.id.clone();
-        let (loaded, stack) = self.with_build(|b| (b.units.contains_key(&id) || b.failed.contains(&id), b.stack.clone()));
-        if let Some(at) = stack.iter().position(|s| *s == id) {
-            let circle = stack[at..].iter().chain([&id]).map(String::as_str).collect::<Vec<_>>().join(" -> ");
+        if let Some(at) = reading.stack.iter().position(|s| *s == id) {
+            let circle = reading.stack[at..].iter().chain([&id]).map(String::as_str).collect::<Vec<_>>().join(" -> ");
             return Err(Box::new(Diagnostic::plain(IMPORT, format!("the imports go in a circle: {circle}"))));
         }
-        if !loaded {
-            self.load_unit(rhai, found, false);
+        if reading.stack.len() >= MAX_IMPORTS {
+            return Err(Box::new(Diagnostic::plain(IMPORT, format!("more than {MAX_IMPORTS} modules import each other in a row"))));
+        }
+        if !reading.met.contains(&id) {
+            self.read(rhai, explain, reading, found, false);
         }
         Ok(id)
+    }
+
+    /// Evaluates the declarations of a unit whose imports are evaluated.
+    fn evaluate(&self, rhai: &rhai::Engine, parsed: Parsed) -> Result<()> {
+        let id = parsed.found.id.clone();
+        if let Some(b) = self.building.borrow_mut().as_mut() {
+            b.imports.extend(parsed.imports.iter().map(|(path, to)| ((id.clone(), path.clone()), to.clone())));
+        }
+        let exports = if parsed.is_notebook {
+            Module::new()
+        } else {
+            Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| self.explain(&parsed.tag, &e))?
+        };
+        let functions: Vec<(String, usize)> = unit::public_functions(&parsed.ast).map(|(n, a)| (n.to_owned(), a)).collect();
+        let facade = facade(&id, &functions, &exports, &self.host);
+        let unit = Rc::new(Unit::new(parsed, exports, facade));
+        if let Some(b) = self.building.borrow_mut().as_mut() {
+            b.units.insert(id, unit);
+        }
+        Ok(())
     }
 
     /// The newest version of a unit: while a generation is being built, its own.
@@ -374,7 +390,9 @@ fn missing(unit: Option<&Unit>, id: &str, name: &str, arity: Option<usize>) -> E
     let shown = unit.map_or(id, |u| u.shown.as_str());
     let other: BTreeSet<usize> = unit.into_iter().flat_map(|u| u.ast.iter_functions()).filter(|f| f.name == name).map(|f| f.params.len()).collect();
     let takes = |n: usize| format!("{n} parameter{}", if n == 1 { "" } else { "s" });
+    let is_private = unit.is_some_and(|u| u.ast.iter_functions().any(|f| f.name == name && matches!(f.access, FnAccess::Private)));
     let message = match arity {
+        _ if is_private => format!("`{name}` in `{shown}` is private: take `private` away, since it is called by name"),
         Some(n) if !other.is_empty() => {
             format!("`{name}` in `{shown}` has {} parameters, but is called with {n}", super::known::counts(&other))
         }

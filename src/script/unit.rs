@@ -2,7 +2,7 @@
 
 use super::diagnose::{Explain, PARSE};
 use super::locate::Found;
-use crate::error::{Diagnostic, ErrorKind};
+use crate::error::Diagnostic;
 use rhai::{AST, ASTFlags, ASTNode, Expr, FnAccess, Module, ParseError, ParseErrorType, Position, Scope, Shared, Stmt};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -41,6 +41,10 @@ pub(crate) struct Parsed {
     pub is_notebook: bool,
     /// What is wrong so far; the rest is still looked at.
     pub wrong: Vec<Diagnostic>,
+    /// Import paths as written, with the unit each leads to (empty: it was not found).
+    pub imports: BTreeMap<String, String>,
+    /// The same by the name given to the import.
+    pub aliases: BTreeMap<String, String>,
 }
 
 /// An `import` statement.
@@ -89,7 +93,7 @@ pub(crate) fn parse(rhai: &rhai::Engine, explain: Explain, found: Found, is_entr
             }
         }
     }
-    Ok(Parsed { found, tag, ast, is_notebook, wrong })
+    Ok(Parsed { found, tag, ast, is_notebook, wrong, imports: BTreeMap::new(), aliases: BTreeMap::new() })
 }
 
 /// A parser that lets unknown variables pass. It has no functions: parsing needs none.
@@ -174,8 +178,8 @@ pub(crate) fn imports(ast: &AST) -> Vec<Import> {
 
 impl Unit {
     /// `evaluated` is the module that its top level made; a notebook's is made later.
-    pub(crate) fn new(parsed: Parsed, imports: BTreeMap<String, String>, evaluated: Module, facade: Shared<Module>) -> Self {
-        let Parsed { found: Found { id, shown, path, text }, tag, ast, is_notebook, .. } = parsed;
+    pub(crate) fn new(parsed: Parsed, evaluated: Module, facade: Shared<Module>) -> Self {
+        let Parsed { found: Found { id, shown, path, text }, tag, ast, is_notebook, imports, .. } = parsed;
         let callable = OnceCell::new();
         if !is_notebook {
             callable.get_or_init(|| AST::new_from_module(evaluated));
@@ -183,14 +187,9 @@ impl Unit {
         Unit { id, tag, shown, path, text, ast, imports, is_notebook, facade, callable }
     }
 
-    /// Whether it has a function of that name and number of parameters.
+    /// Whether it has a function of that name and number of parameters that can be called by name.
     pub(crate) fn has(&self, name: &str, arity: usize) -> bool {
-        self.ast.iter_functions().any(|f| f.name == name && f.params.len() == arity)
-    }
-
-    /// Its functions as other units may call them: name and parameters.
-    pub(crate) fn public_functions(&self) -> impl Iterator<Item = (&str, usize)> {
-        public_functions(&self.ast)
+        public_functions(&self.ast).any(|(f, n)| f == name && n == arity)
     }
 
     /// The names of all its functions.
@@ -222,6 +221,18 @@ pub(crate) fn public_functions(ast: &AST) -> impl Iterator<Item = (&str, usize)>
         .map(|f| (f.name, f.params.len()))
 }
 
+/// The constants that other units may read.
+pub(crate) fn exported_constants(ast: &AST) -> Vec<&str> {
+    ast.statements()
+        .iter()
+        .filter_map(|s| match s {
+            Stmt::Var(x, flags, _) if flags.intersects(ASTFlags::EXPORTED) => Some(x.0.name.as_str()),
+            Stmt::Export(x, _) => Some(if x.1.name.is_empty() { x.0.name.as_str() } else { x.1.name.as_str() }),
+            _ => None,
+        })
+        .collect()
+}
+
 /// Whether a statement declares something without reading a variable: rhai addresses variables by their place in the scope,
 /// which is another one when statements in between are left out.
 fn stands_alone(statement: &Stmt) -> bool {
@@ -232,15 +243,4 @@ fn stands_alone(statement: &Stmt) -> bool {
         }
         _ => false,
     }
-}
-
-/// The diagnostics in an error: all of them when it is one of ours.
-pub(crate) fn diagnostics(e: crate::error::Error) -> Vec<Diagnostic> {
-    if let ErrorKind::Script(d) = e.kind() {
-        let mut first = (**d).clone();
-        let also = std::mem::take(&mut first.also);
-        return std::iter::once(first).chain(also).collect();
-    }
-    let help = e.help_text().map(str::to_owned);
-    vec![Diagnostic { help, ..Diagnostic::plain(e.code(), e.to_string()) }]
 }

@@ -109,7 +109,9 @@ api! {
     ///         steps: 1000,
     ///     }
     /// }
-    /// assert_eq(defaults(params()).steps, 1000);
+    /// fn main(cfg) {
+    ///     assert_eq(defaults(params()).steps, 1000);
+    /// }
     /// ```
     fn arg(default: Dynamic, help: Option<String>, opts: Kw) -> Arg {
         if !is_plain(&default) {

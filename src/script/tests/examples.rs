@@ -27,10 +27,11 @@ fn every_function_is_documented() {
 
 #[test]
 fn every_example_runs() {
+    let engine = engine();
     let mut failures = Vec::new();
     for f in api::all() {
         for example in examples(f.doc) {
-            if let Err(e) = engine().eval(&example) {
+            if let Err(e) = engine.eval(&example) {
                 failures.push(format!("{}\n{}", f.signature(), e.render(false)));
             }
         }

@@ -1,7 +1,10 @@
 //! The engine's tests: isolation, reload, diagnostics, safety, and every documented example.
 
+mod diagnostics;
 mod examples;
 mod isolation;
+mod params;
+mod safety;
 
 use super::{Engine, EngineOptions};
 use rhai::{Dynamic, Map};

@@ -1,0 +1,207 @@
+//! The `lathe` command as users meet it: exit codes, stdout and stderr, help.
+
+use assert_cmd::Command;
+use std::path::PathBuf;
+
+/// A folder with scripts, gone when dropped.
+struct Scripts(tempfile::TempDir);
+
+impl Scripts {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Scripts(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Exit code, stdout, stderr.
+    fn lathe(&self, args: &[&str]) -> (i32, String, String) {
+        let out = Command::cargo_bin("lathe").unwrap().args(args).current_dir(self.0.path()).env_remove("LATHE_STDLIB").output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (out.status.code().unwrap_or(-1), text(out.stdout), text(out.stderr))
+    }
+}
+
+const TRAIN: &str = "//! Trains nothing.
+//!
+//! lathe run train.rhai --steps 3
+
+fn params() {
+    #{
+        vae: arg(\"f16d32\", \"the VAE\", #{choices: [\"f8d4\", \"f16d32\"]}),
+        learning_rate: arg(1e-4, \"step size\", #{min: 0.0, live: true}),
+        steps: 1000,
+        shuffle: true,
+        verbose: false,
+        mapper: #{depth: 2},
+        ch_mult: [1, 2, 4],
+        weights: (),
+        seed: 0,
+    }
+}
+fn main(cfg) {
+    print(`${cfg.vae} ${cfg.learning_rate} ${cfg.steps} ${cfg.shuffle} ${cfg.verbose} ${cfg.mapper.depth} ${cfg.ch_mult} ${cfg.device} ${cfg.dtype}`);
+}
+";
+
+#[test]
+fn flags_are_typed_by_their_defaults() {
+    let s = Scripts::new(&[("train.rhai", TRAIN), ("c.toml", "steps = 7\n[mapper]\ndepth = 5\n")]);
+    let run = |flags: &[&str]| s.lathe(&[&["run", "train.rhai", "--device", "cpu"], flags].concat());
+    let (code, out, err) = run(&[]);
+    assert_eq!((code, out.as_str()), (0, "f16d32 0.0001 1000 true false 2 [1, 2, 4] cpu f32\n"), "{err}");
+    let (code, out, err) =
+        run(&["--learning-rate=1", "--steps", "3", "--no-shuffle", "--verbose", "--mapper.depth", "9", "--ch-mult", "1", "2", "--dtype", "bf16"]);
+    assert_eq!((code, out.as_str()), (0, "f16d32 1.0 3 false true 9 [1, 2] cpu bf16\n"), "{err}");
+    // Dash and underscore are the same, the last one counts, flags go before the file.
+    let (code, out, err) = run(&["--learning_rate", "2", "--config", "c.toml", "--steps", "4", "--steps", "5", "--shuffle", "false"]);
+    assert_eq!((code, out.as_str()), (0, "f16d32 2.0 5 false false 5 [1, 2, 4] cpu f32\n"), "{err}");
+}
+
+#[test]
+fn wrong_flags_are_usage_errors() {
+    let s = Scripts::new(&[("train.rhai", TRAIN)]);
+    let (code, out, err) = s.lathe(&["run", "train.rhai", "--learing-rate", "1"]);
+    assert!(code == 2 && out.is_empty() && err.contains("did you mean `--learning-rate`?"), "{code} {err}");
+    let (code, _, err) = s.lathe(&["run", "train.rhai", "--dtype", "f99"]);
+    assert!(code == 2 && err.contains("unknown dtype `f99`"), "{code} {err}");
+    let (code, _, err) = s.lathe(&["run", "train.rhai", "--device", "cuda:99"]);
+    assert!(code == 1 && err.contains("device `cuda:99` is not available"), "{code} {err}");
+    let (code, _, err) = s.lathe(&["walk"]);
+    assert!(code == 2 && err.contains("walk"), "{code} {err}");
+}
+
+#[test]
+fn help_lists_the_scripts_settings() {
+    let s = Scripts::new(&[("train.rhai", TRAIN)]);
+    let (code, out, err) = s.lathe(&["run", "train.rhai", "--help"]);
+    assert_eq!(code, 0, "{err}");
+    let want = "usage: lathe run train.rhai [FLAGS]
+
+Trains nothing.
+
+lathe run train.rhai --steps 3
+
+settings [default]:
+  --vae TEXT         the VAE; one of f8d4, f16d32 [f16d32]
+  --learning-rate X  step size; at least 0; live [1e-4]
+  --steps N          [1000]
+  --no-shuffle       [true]
+  --verbose          [false]
+  --mapper.depth N   [2]
+  --ch-mult A,B,..   [1,2,4]
+  --weights VALUE
+  --seed N           [0]
+  --device TEXT      auto, cpu, cuda or cuda:N [auto]
+  --dtype TEXT       f32, bf16 or f16 [f32]
+
+  --config FILE.toml  values for settings; flags go before the file
+  --print-config      show every value with where it comes from, and stop
+  --threads N         how many CPU threads one operator may use
+  --log-level LEVEL   off, error, warn, info, debug or trace
+  --help              this text
+";
+    assert_eq!(out, want, "\n{out}");
+    for args in [&["--help"][..], &["run", "--help"], &["check", "--help"], &["--version"]] {
+        let (code, out, _) = s.lathe(args);
+        assert!(code == 0 && !out.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn the_config_is_shown_with_its_origins() {
+    let s = Scripts::new(&[("train.rhai", TRAIN), ("c.toml", "\nsteps = 7\n")]);
+    let (code, out, err) = s.lathe(&["run", "train.rhai", "--print-config", "--config", "c.toml", "--mapper.depth", "3", "--device", "cpu"]);
+    assert_eq!(code, 0, "{err}");
+    let want = "vae = \"f16d32\"        # default
+learning_rate = 1e-4  # default
+steps = 7             # c.toml:2
+shuffle = true        # default
+verbose = false       # default
+mapper.depth = 3      # --mapper.depth
+ch_mult = [1, 2, 4]   # default
+# weights = ()        # default
+seed = 0              # default
+device = \"cpu\"        # --device
+dtype = \"f32\"         # default
+";
+    assert_eq!(out, want, "\n{out}");
+    // What is printed can be given back.
+    std::fs::write(s.path("again.toml"), &out).unwrap();
+    let (code, again, err) = s.lathe(&["run", "train.rhai", "--print-config", "--config", "again.toml"]);
+    assert_eq!(code, 0, "{err}");
+    let values = |text: &str| text.lines().map(|l| l.split("  #").next().unwrap().trim().to_owned()).collect::<Vec<_>>();
+    assert_eq!(values(&again)[..10], values(&out)[..10]);
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let s = Scripts::new(&[
+        ("ok.rhai", "print(\"data\"); debug(\"talk\");"),
+        ("throws.rhai", "fn main() {\n    throw \"no\";\n}"),
+        ("broken.rhai", "fn main( {"),
+        ("endless.rhai", "fn main() { try { loop { } } catch (e) { print(\"caught\"); } }"),
+    ]);
+    let (code, out, err) = s.lathe(&["run", "ok.rhai"]);
+    assert_eq!((code, out.as_str()), (0, "data\n"), "{err}");
+    assert!(err.contains("talk"));
+    let (code, out, err) = s.lathe(&["run", "throws.rhai"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (1, "", "error[E0501]: no\n --> throws.rhai:2:5\n  |\n2 |     throw \"no\";\n  |     ^^^^^\n"));
+    assert_eq!(s.lathe(&["run", "broken.rhai"]).0, 1);
+    assert_eq!(s.lathe(&["run", "none.rhai"]).0, 1);
+
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("lathe"))
+        .args(["run", "endless.rhai"])
+        .current_dir(s.0.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let status = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut out = String::new();
+    std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut out).unwrap();
+    assert_eq!(out, "");
+}
+
+#[test]
+fn a_closed_stdout_ends_the_script_quietly() {
+    let s = Scripts::new(&[("loop.rhai", "loop { print(\"line\"); }")]);
+    let script = format!("{} run {} | head -1", assert_cmd::cargo::cargo_bin("lathe").display(), s.path("loop.rhai").display());
+    let out = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "line\n");
+    assert!(!String::from_utf8_lossy(&out.stderr).contains("panic"));
+}
+
+#[test]
+fn check_reports_every_fault_once() {
+    let s = Scripts::new(&[
+        ("a.rhai", "import \"./m\" as m;\nfn main() { m::f(1) }"),
+        ("b.rhai", "import \"./m\" as m;\nfn main() { nope(); }"),
+        ("m.rhai", "fn f(x) { unknown_one(x) + unknown_two(x) }"),
+        ("fine.rhai", "print(1);"),
+        ("set.rhai", "fn params() { #{a: arg(3, \"\", #{choices: [1]})} }\nfn main(cfg) { }"),
+    ]);
+    let (code, out, err) = s.lathe(&["check"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    for (want, n) in [
+        ("unknown function `unknown_one`", 1),
+        ("unknown function `unknown_two`", 1),
+        ("unknown function `nope`", 1),
+        ("the default of `a`", 1),
+        ("checked 5 scripts: 4 errors", 1),
+    ] {
+        assert_eq!(err.matches(want).count(), n, "{want}: {err}");
+    }
+    let (code, _, err) = s.lathe(&["check", "fine.rhai"]);
+    assert!(code == 0 && err.contains("checked 1 script: all well"), "{err}");
+    assert_eq!(s.lathe(&["check", "none"]).0, 1);
+    assert_eq!(Scripts::new(&[]).lathe(&["check"]).0, 2);
+}
