@@ -1,6 +1,7 @@
 //! Lathe: an embedded scripting runtime for latent-diffusion research.
 pub mod cli;
 pub mod error;
+pub mod eval;
 pub mod interrupt;
 pub mod models;
 pub mod nn;

@@ -1,5 +1,6 @@
 //! What scripts can call: one file for each namespace. Thin: convert, call down, convert back.
 
+pub mod eval;
 pub mod f;
 pub mod f_loss;
 pub mod f_vision;
@@ -26,6 +27,7 @@ pub mod tensor_reduce;
 pub mod tensor_shape;
 pub mod train;
 mod train_steps;
+pub mod viz;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ use super::ApiFn;
 pub fn all() -> Vec<ApiFn> {
     #[rustfmt::skip]
     let lists = [
+        eval::functions(),
         f::functions(),
         f_loss::functions(),
         f_vision::functions(),
@@ -65,6 +68,8 @@ pub fn all() -> Vec<ApiFn> {
         train::checkpoint_methods(),
         train::functions(),
         train::run_methods(),
+        viz::functions(),
+        viz::global_functions(),
     ];
     lists.into_iter().flatten().collect()
 }
