@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod data_samples;
+pub mod eval;
 pub mod f;
 pub mod f_loss;
 pub mod f_vision;
@@ -33,6 +34,7 @@ pub mod tensor_shape;
 pub mod torch_ns;
 pub mod train;
 mod train_steps;
+pub mod viz;
 
 #[cfg(test)]
 mod tests;
@@ -53,6 +55,7 @@ pub fn all() -> Vec<ApiFn> {
         data_samples::functions(),
         data_samples::image_functions(),
         data_samples::methods(),
+        eval::functions(),
         f::functions(),
         f_loss::functions(),
         f_vision::functions(),
@@ -88,6 +91,8 @@ pub fn all() -> Vec<ApiFn> {
         train::checkpoint_methods(),
         train::functions(),
         train::run_methods(),
+        viz::functions(),
+        viz::global_functions(),
     ];
     lists.into_iter().flatten().collect()
 }
