@@ -6,6 +6,7 @@
 mod parity {
     pub mod disc;
     pub mod fixture;
+    pub mod lpips;
     pub mod posterior;
     pub mod report;
     pub mod sit;
@@ -31,6 +32,7 @@ fn check_of(kind: &str) -> Option<Check> {
         "sit_full" => parity::sit::full,
         "misc" => parity::sit_misc::tables,
         "init_stats" => parity::sit_misc::init_stats,
+        "lpips" => parity::lpips::check,
         "patchgan" => parity::disc::check,
         _ => return None,
     })
@@ -54,9 +56,14 @@ fn sidecars(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn fixtures() {
     let root = golden();
+    // A part of the file names, to run a few fixtures only: `LATHE_GOLDEN_ONLY=sit/`.
+    let only = std::env::var("LATHE_GOLDEN_ONLY").unwrap_or_default();
     let (mut failed, mut checked, mut waiting) = (Vec::new(), 0, 0);
     for path in sidecars(&root) {
         let name = path.strip_prefix(&root).expect("below the root").display().to_string();
+        if !name.contains(&only) {
+            continue;
+        }
         let Some(fixture) = Fixture::open(&path) else { continue };
         let Some(check) = check_of(&fixture.kind) else {
             println!("  {name}: {} is not checked yet", fixture.kind);

@@ -3,6 +3,7 @@
 use lathe::error::{Error, Result};
 use lathe::nn::{Module, State};
 use lathe::torch::{DType, Tensor, no_grad};
+use rayon::prelude::*;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -123,7 +124,7 @@ pub fn hash_value(seed: u64, name: &str, i: u64, lo: f64, hi: f64) -> f32 {
 pub fn hash_tensor(seed: u64, name: &str, shape: &[i64], lo: f64, hi: f64) -> Result<Tensor> {
     let base = base(seed, name);
     let n: i64 = shape.iter().product();
-    let data: Vec<f32> = (0..n as u64).map(|i| value(base, i, lo, hi)).collect();
+    let data: Vec<f32> = (0..n as u64).into_par_iter().map(|i| value(base, i, lo, hi)).collect();
     Tensor::from_vec(&data, shape)
 }
 
