@@ -86,7 +86,10 @@ impl Place {
     /// The bytes of what a checkpoint holds.
     fn checkpoint(&self, name: &str, step: u64) -> Vec<(String, Vec<u8>)> {
         let dir = self.run_dir(name).join("checkpoints").join(format!("{step:07}"));
-        ["net", "opt", "ema", "_rng", "_window"].iter().map(|f| ((*f).to_owned(), std::fs::read(dir.join(format!("{f}.safetensors"))).unwrap_or_default())).collect()
+        ["net", "opt", "ema", "_rng", "_window"]
+            .iter()
+            .map(|f| ((*f).to_owned(), std::fs::read(dir.join(format!("{f}.safetensors"))).unwrap_or_default()))
+            .collect()
     }
 
     fn steps_saved(&self, name: &str) -> Vec<u64> {
@@ -174,7 +177,8 @@ fn killed_again_and_again_the_numbers_are_those_of_an_uninterrupted_run() {
     assert_eq!(place.log("killed"), want, "after {kills} kills");
     assert_eq!(place.checkpoint("killed", 60), place.checkpoint("whole", 60));
     assert!(!place.checkpoint("whole", 60)[1].1.is_empty(), "the optimizer has a state");
-    let left: Vec<String> = std::fs::read_dir(place.run_dir("killed").join("checkpoints")).unwrap().map(|e| text(e.unwrap().file_name().as_encoded_bytes())).collect();
+    let left: Vec<String> =
+        std::fs::read_dir(place.run_dir("killed").join("checkpoints")).unwrap().map(|e| text(e.unwrap().file_name().as_encoded_bytes())).collect();
     assert!(left.iter().all(|n| !n.starts_with('.')), "nothing half-written is left: {left:?}");
     // A third start finds nothing to do.
     let out = place.run("killed", &[]);
