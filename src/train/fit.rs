@@ -5,6 +5,7 @@ use super::metrics::{Metrics, NonFinite};
 use super::run::{LOADER, Run};
 use super::tracked::{Saved, Tracked};
 use super::{log, rng};
+use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::nn::State;
@@ -54,6 +55,27 @@ impl Batches for NoBatches {
 
     fn tensors((): &()) -> State {
         State::new()
+    }
+}
+
+impl Batches for Loader {
+    type Batch = Batch;
+
+    fn next_batch(&self) -> Result<Batch> {
+        self.next()
+    }
+
+    fn tensors(batch: &Batch) -> State {
+        let b = batch.clone();
+        let fields = [
+            ("images", b.images),
+            ("mean", b.mean),
+            ("std", b.std),
+            ("labels", Some(b.labels)),
+            ("attributes", b.attributes),
+            ("index", Some(b.index)),
+        ];
+        fields.into_iter().filter_map(|(name, t)| Some((name.to_owned(), t?))).collect()
     }
 }
 
