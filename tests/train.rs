@@ -73,7 +73,7 @@ enum What {
 impl Steps<Tensor> for Descent {
     fn step(&mut self, run: &Run, x: &Tensor) -> Result<Metrics> {
         let noise = x.randn_like()?.mul(0.1)?;
-        let mut loss = self.net.forward(&[x.clone()])?.sub(&x.mul(3.0)?.add(&noise)?)?.square()?.mean(&[], false)?;
+        let mut loss = self.net.forward(std::slice::from_ref(x))?.sub(&x.mul(3.0)?.add(&noise)?)?.square()?.mean(&[], false)?;
         if run.step() == self.at {
             match self.what {
                 What::Nothing => {}
@@ -90,7 +90,7 @@ impl Steps<Tensor> for Descent {
         }
         let mut m = Metrics::new();
         m.insert("loss".into(), loss.into());
-        if run.step() % 3 == 0 {
+        if run.step().is_multiple_of(3) {
             m.insert("sometimes".into(), (run.step() as f64).sqrt().into());
         }
         Ok(m)

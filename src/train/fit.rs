@@ -5,6 +5,7 @@ use super::metrics::{Metrics, NonFinite};
 use super::run::{LOADER, Run};
 use super::tracked::{Saved, Tracked};
 use super::{log, rng};
+use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::nn::State;
@@ -54,6 +55,27 @@ impl Batches for NoBatches {
 
     fn tensors((): &()) -> State {
         State::new()
+    }
+}
+
+impl Batches for Loader {
+    type Batch = Batch;
+
+    fn next_batch(&self) -> Result<Batch> {
+        self.next()
+    }
+
+    fn tensors(batch: &Batch) -> State {
+        let b = batch.clone();
+        let fields = [
+            ("images", b.images),
+            ("mean", b.mean),
+            ("std", b.std),
+            ("labels", Some(b.labels)),
+            ("attributes", b.attributes),
+            ("index", Some(b.index)),
+        ];
+        fields.into_iter().filter_map(|(name, t)| Some((name.to_owned(), t?))).collect()
     }
 }
 
@@ -320,5 +342,82 @@ impl<L: Batches> Fit<'_, L> {
     fn sample(&mut self, batch: &L::Batch) -> Result<()> {
         let run = self.run;
         rng::apart(|| self.steps.on_sample(run, batch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torch::{DType, Device, Tensor};
+    use crate::train::run::Options;
+    use std::cell::Cell;
+
+    /// Batches that hold their own number.
+    #[derive(Clone, Default)]
+    struct Numbers(Rc<Cell<u64>>);
+
+    impl Tracked for Numbers {
+        fn kind(&self) -> &'static str {
+            "numbers"
+        }
+        fn save(&self) -> Result<Saved> {
+            Saved::meta(&self.0.get())
+        }
+        fn restore(&self, saved: &Saved) -> Result<()> {
+            self.0.set(saved.read_meta()?);
+            Ok(())
+        }
+    }
+
+    impl Batches for Numbers {
+        type Batch = Tensor;
+        fn next_batch(&self) -> Result<Tensor> {
+            Tensor::full(&[1], self.0.replace(self.0.get() + 1) as f64, DType::Float, Device::Cpu)
+        }
+        fn tensors(batch: &Tensor) -> State {
+            [("x".to_owned(), batch.clone())].into_iter().collect()
+        }
+    }
+
+    /// Runs with values that wait to be read, as on a GPU; the loss is not finite from the 0-based step `bad` on.
+    fn go(bad: u64, options: &FitOptions) -> (tempfile::TempDir, Result<Outcome>) {
+        let dir = tempfile::tempdir().unwrap();
+        let run = Run::open(Options { output_dir: dir.path().to_owned(), name: "try1".into(), ..Options::default() }).unwrap();
+        run.window().borrow_mut().patient = true;
+        let mut step = |run: &Run, x: &Tensor| -> Result<Metrics> {
+            let mut m = Metrics::new();
+            m.insert("loss".into(), x.add(if run.step() >= bad { f64::NAN } else { 1.0 })?.into());
+            Ok(m)
+        };
+        let outcome = fit(&run, &Numbers::default(), &mut step, options);
+        (dir, outcome)
+    }
+
+    #[test]
+    fn a_loss_read_late_stops_the_run_with_the_batch_of_its_own_step() {
+        for (options, at) in [
+            // Seen when the log line is made, when a checkpoint is due, and after 64 steps.
+            (FitOptions { steps: 500, log_every: 30, save_every: 0, sample_every: 0 }, 30),
+            (FitOptions { steps: 500, log_every: 400, save_every: 25, sample_every: 0 }, 25),
+            (FitOptions { steps: 500, log_every: 0, save_every: 0, sample_every: 0 }, 64),
+        ] {
+            let (dir, outcome) = go(17, &options);
+            assert_eq!(outcome.unwrap_err().to_string(), "`loss` is NaN at step 18 of `try1`");
+            let (batch, info) = crate::torch::files::read_safetensors(&dir.path().join("try1/nonfinite-0000018.safetensors")).unwrap();
+            assert_eq!((batch["x"].item().unwrap(), info["metric"].as_str()), (17.0, "loss"));
+            let status = crate::train::status::Status::read(&dir.path().join("try1")).unwrap();
+            assert_eq!(status.step, at, "{options:?}");
+            // No checkpoint may hold what the bad steps made of the weights.
+            assert_eq!(crate::train::checkpoint::list(&dir.path().join("try1/checkpoints")).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn values_read_late_are_logged_as_those_read_at_once() {
+        let (dir, outcome) = go(1000, &FitOptions { steps: 100, log_every: 40, save_every: 50, sample_every: 0 });
+        assert_eq!(outcome.unwrap(), Outcome::Finished);
+        let lines = crate::train::metrics::read(&dir.path().join("try1/metrics.jsonl")).unwrap();
+        let got: Vec<(u64, f64)> = lines.iter().map(|l| (l.step, l.values[0].1)).collect();
+        assert_eq!(got, [(1, 1.0), (40, 21.0), (80, 60.5), (100, 90.5)]);
     }
 }

@@ -1,6 +1,7 @@
 //! What a checkpoint holds: objects that can be written down and put back.
 
 use super::optim::{AdamW, Ema, GradScaler};
+use crate::data::{Loader, LoaderState};
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
 use serde_json::Value;
@@ -110,6 +111,20 @@ impl Tracked for GradScaler {
 
     fn restore(&self, saved: &Saved) -> Result<()> {
         self.load_state(&saved.tensors)
+    }
+}
+
+impl Tracked for Loader {
+    fn kind(&self) -> &'static str {
+        "loader"
+    }
+
+    fn save(&self) -> Result<Saved> {
+        Saved::meta(&self.state())
+    }
+
+    fn restore(&self, saved: &Saved) -> Result<()> {
+        self.set_state(&saved.read_meta::<LoaderState>()?)
     }
 }
 

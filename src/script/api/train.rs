@@ -1,14 +1,15 @@
 //! `train::`, runs, checkpoints and the fit loop.
 
-use super::train_steps::{Callback, NoLoader, ScriptSteps, as_batches, metrics_of, tracked};
+use super::train_steps::{Callback, ScriptSteps, metrics_of, tracked};
 use crate::api;
+use crate::data::Loader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nn::{Module, State};
 use crate::script::RunContext;
 use crate::script::bind::Cx;
 use crate::script::value::{Kw, from_json, to_json, type_name};
 use crate::torch::Tensor;
-use crate::train::{self, FitOptions, Outcome, settings};
+use crate::train::{self, FitOptions, NoBatches, Outcome, settings};
 use rhai::{Array, Dynamic, Map};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -192,10 +193,10 @@ api! {
             on_sample: on_sample.map(|f| Callback::new(cx, "on_sample", &f, &[2, 1])).transpose()?,
             on_log: on_log.map(|f| Callback::new(cx, "on_log", &f, &[2])).transpose()?,
         };
-        let outcome = if loader.is_unit() {
-            train::fit(run.run(), &NoLoader, &mut script, &options)?
-        } else {
-            train::fit(run.run(), &as_batches(&loader)?, &mut script, &options)?
+        let outcome = match loader.read_lock::<Loader>().map(|l| l.clone()) {
+            Some(loader) => train::fit(run.run(), &loader, &mut script, &options)?,
+            None if loader.is_unit() => train::fit(run.run(), &NoBatches, &mut script, &options)?,
+            None => return Err(Error::value("fit", format!("argument `loader` must be a loader or (), got {}", type_name(&loader)))),
         };
         Ok(outcome == Outcome::Finished)
     }

@@ -1,13 +1,15 @@
 //! What `train::fit` calls in a script, and how script objects become tracked ones.
 
+use super::data::batch_map;
 use super::train::Run;
+use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::nn::Module;
 use crate::script::bind::Cx;
 use crate::script::value::type_name;
 use crate::torch::Tensor;
 use crate::train::optim::{AdamW, Ema, GradScaler};
-use crate::train::{Batches, Metric, Metrics, Run as TrainRun, Saved, Steps, Tracked};
+use crate::train::{Metric, Metrics, Run as TrainRun, Steps, Tracked};
 use rhai::{Dynamic, FnPtr, Map};
 use std::rc::Rc;
 
@@ -16,38 +18,12 @@ pub(super) fn tracked(object: &Dynamic) -> Option<Rc<dyn Tracked>> {
     fn of<T: Tracked + Clone + 'static>(object: &Dynamic) -> Option<Rc<dyn Tracked>> {
         object.read_lock::<T>().map(|t| Rc::new(t.clone()) as Rc<dyn Tracked>)
     }
-    of::<Module>(object).or_else(|| of::<AdamW>(object)).or_else(|| of::<Ema>(object)).or_else(|| of::<GradScaler>(object))
+    of::<Module>(object).or_else(|| of::<AdamW>(object)).or_else(|| of::<Ema>(object)).or_else(|| of::<GradScaler>(object)).or_else(|| of::<Loader>(object))
 }
 
 /// A batch on its way from a loader into a script.
 pub(super) trait IntoBatch {
     fn batch(&self) -> Dynamic;
-}
-
-/// For steps without a loader.
-#[derive(Clone)]
-pub(super) struct NoLoader;
-
-impl Tracked for NoLoader {
-    fn kind(&self) -> &'static str {
-        "no loader"
-    }
-    fn save(&self) -> Result<Saved> {
-        crate::train::NoBatches.save()
-    }
-    fn restore(&self, _: &Saved) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Batches for NoLoader {
-    type Batch = ();
-    fn next_batch(&self) -> Result<()> {
-        Ok(())
-    }
-    fn tensors((): &()) -> crate::nn::State {
-        crate::nn::State::new()
-    }
 }
 
 impl IntoBatch for () {
@@ -56,9 +32,10 @@ impl IntoBatch for () {
     }
 }
 
-/// The loader in a script value.
-pub(super) fn as_batches(loader: &Dynamic) -> Result<NoLoader> {
-    Err(Error::value("fit", format!("argument `loader` must be a loader or (), got {}", type_name(loader))))
+impl IntoBatch for Batch {
+    fn batch(&self) -> Dynamic {
+        batch_map(self.clone()).into()
+    }
 }
 
 /// The metrics in a script value: a map of numbers, bools and tensors with one element.
