@@ -42,6 +42,8 @@ pub struct EngineOptions {
 /// A script engine: natives, scripts with their modules, and hot reload. It lives on one thread, which should have a large
 /// stack: see [`on_big_stack`](super::on_big_stack).
 pub struct Engine {
+    /// Whether the check lets the function `eval` pass; `m.eval()` and the namespace `eval::` always do.
+    allow_eval: bool,
     rhai: rhai::Engine,
     host: Host,
     program: Rc<Program>,
@@ -56,9 +58,8 @@ impl Engine {
         let host = Host::new();
         let program = host.put(Program::new(&host, options.stdlib.clone()));
         set_language(&mut rhai, &options);
-        api::configure(&mut rhai);
         rhai.set_module_resolver(Resolver(host.clone()));
-        let mut engine = Engine { rhai, host, program, functions: Vec::new(), known_is_old: Cell::new(true) };
+        let mut engine = Engine { allow_eval: options.allow_eval, rhai, host, program, functions: Vec::new(), known_is_old: Cell::new(true) };
         engine.register(api::all());
         // Only a method that takes the variable itself can empty it.
         engine.rhai.register_fn("drop", |x: &mut Dynamic| *x = Dynamic::UNIT);
@@ -112,7 +113,7 @@ impl Engine {
 
     fn refresh_known(&self) {
         if self.known_is_old.replace(false) {
-            self.program.set_known(Known::new(&self.rhai, &self.functions));
+            self.program.set_known(Known::new(&self.rhai, &self.functions, self.allow_eval));
         }
     }
 
@@ -236,21 +237,16 @@ pub(crate) fn set_syntax(rhai: &mut rhai::Engine) {
     // Folding constants would lose positions.
     rhai.set_optimization_level(OptimizationLevel::None);
     rhai.set_max_expr_depths(MAX_EXPR_DEPTH, MAX_EXPR_DEPTH);
-    // `a @ b` is the matrix product, as in Python; it binds like `*`.
-    rhai.register_custom_operator("@", 180).expect("`@` is reserved, not an operator");
+    api::configure(rhai);
 }
 
 fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
     set_syntax(rhai);
     rhai.set_fail_on_invalid_map_property(true);
-    rhai.on_map_missing_property(|map, key, _| Err(no_key(map, key)));
     rhai.set_max_call_levels(MAX_CALL_LEVELS);
     rhai.set_max_string_size(MAX_STRING);
     rhai.set_max_array_size(MAX_ELEMENTS);
     rhai.set_max_map_size(MAX_ELEMENTS);
-    if !options.allow_eval {
-        rhai.disable_symbol("eval");
-    }
     rhai.on_progress(|_| {
         if crate::interrupt::requested() {
             return Some(INTERRUPTED.into());
@@ -282,13 +278,4 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
     rhai.register_get("help", |e: &mut ErrorValue| e.error.help_text().unwrap_or_default().to_string());
     rhai.register_fn("to_string", |e: &mut ErrorValue| e.error.to_string());
     rhai.register_fn("to_debug", |e: &mut ErrorValue| format!("{}: {}", e.error.code(), e.error));
-}
-
-/// The error for a key that a map does not have, with the nearest one.
-fn no_key(map: &Map, key: &str) -> Box<EvalAltResult> {
-    let keys: Vec<&str> = map.keys().map(|k| k.as_str()).collect();
-    let near = did_you_mean(key, keys.iter().copied());
-    let help = if keys.is_empty() { "the map is empty".to_owned() } else { format!("its keys: {}", keys.join(", ")) };
-    let d = Diagnostic { help: Some(help), ..Diagnostic::plain(RUNTIME, format!("the map has no key `{key}`{near}")) };
-    into_script(Error::script(d), None, Position::NONE)
 }

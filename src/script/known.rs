@@ -36,13 +36,13 @@ const BUILT_IN: &[(&str, &[usize])] = &[
 
 impl Known {
     /// Reads the names out of an engine and our own tables.
-    pub(crate) fn new(rhai: &rhai::Engine, functions: &[ApiFn]) -> Self {
+    pub(crate) fn new(rhai: &rhai::Engine, functions: &[ApiFn], allow_eval: bool) -> Self {
         let mut known = Known::default();
         for (name, arities) in BUILT_IN {
             known.functions.entry((*name).into()).or_default().extend(*arities);
         }
-        // `eval` is disabled but for the REPL.
-        if rhai.is_symbol_disabled("eval") {
+        // `eval` would run text that no check has seen: only the REPL has it.
+        if !allow_eval {
             known.functions.remove("eval");
         }
         let natives = rhai.collect_fn_metadata(None, |f| Some((f.namespace.to_string(), f.metadata.name.to_string(), f.metadata.num_params)), true);
@@ -52,6 +52,10 @@ impl Known {
                     known.properties.insert(property.into());
                 }
                 None if namespace.is_empty() => {
+                    // What the parser calls `call$` is `call` to users.
+                    if let Some(plain) = name.strip_suffix('$') {
+                        known.functions.entry(plain.into()).or_default().insert(n);
+                    }
                     known.functions.entry(name).or_default().insert(n);
                 }
                 None => {

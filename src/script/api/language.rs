@@ -3,7 +3,7 @@
 use crate::nn::Module;
 use crate::script::bind::into_script;
 use crate::torch::Tensor;
-use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, LexError, NativeCallContext, Position, Token};
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Position, Token};
 use std::any::TypeId;
 use std::cell::Cell;
 
@@ -35,7 +35,7 @@ pub fn configure(engine: &mut Engine) {
     engine.register_global_module(iteration.into());
 }
 
-/// Lets `var`, `eval` and `call` be methods and `module` a property. rhai reserves `var` and `module` without a use for them; it refuses `x.eval()` and keeps
+/// Lets `var`, `eval` and `call` be methods and `module` a property. rhai reserves `var` and `module` without a use for them; it refuses `x.eval()` and `eval::psnr`, and keeps
 /// `x.call(..)` for function pointers, so `eval` and `call` get other names inside, under which modules have them, and function
 /// pointers the latter. The function `eval` stays what it is.
 fn words(engine: &mut Engine) {
@@ -47,10 +47,7 @@ fn words(engine: &mut Engine) {
             Token::Reserved(word) if *word == "var" => Token::Identifier(word),
             Token::Reserved(word) if method && *word == "module" => Token::Identifier(word),
             Token::Reserved(word) if method && *word == "call" => Token::Identifier(Box::new(CALL.into())),
-            Token::LexError(e) if method && matches!(&*e, LexError::ImproperSymbol(word, _) if word == "eval") => {
-                Token::Identifier(Box::new(EVAL.into()))
-            }
-            Token::Reserved(word) if method && *word == "eval" => Token::Identifier(Box::new(EVAL.into())),
+            Token::Reserved(word) if *word == "eval" => Token::Identifier(if method { Box::new(EVAL.into()) } else { word }),
             other => other,
         }
     });
