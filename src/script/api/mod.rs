@@ -1,6 +1,7 @@
 //! What scripts can call: one file for each namespace. Thin: convert, call down, convert back.
 
 pub mod data;
+pub mod eval;
 pub mod f;
 pub mod f_loss;
 pub mod f_vision;
@@ -27,6 +28,7 @@ pub mod tensor_reduce;
 pub mod tensor_shape;
 pub mod train;
 mod train_steps;
+pub mod viz;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,7 @@ pub fn all() -> Vec<ApiFn> {
         data::latent_functions(),
         data::loader_functions(),
         data::writer_functions(),
+        eval::functions(),
         f::functions(),
         f_loss::functions(),
         f_vision::functions(),
@@ -71,6 +74,8 @@ pub fn all() -> Vec<ApiFn> {
         train::checkpoint_methods(),
         train::functions(),
         train::run_methods(),
+        viz::functions(),
+        viz::global_functions(),
     ];
     lists.into_iter().flatten().collect()
 }

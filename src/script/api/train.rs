@@ -142,6 +142,7 @@ api! {
             return Err(Error::value("run", format!("`resume` must be \"auto\" or \"force\", got `{resume}`{near}")));
         }
         let run = train::Run::open(options(cx, &cfg, resume == "force")?)?;
+        cx.host().put(super::viz::ShowFolder(run.dir().join("samples")));
         Ok(Run(Rc::new(Inner { run, cfg: RefCell::new(cfg), objects: RefCell::default() })))
     }
 

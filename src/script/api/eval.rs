@@ -1,0 +1,99 @@
+//! `eval::`, measures of pictures and features.
+
+use crate::api;
+use crate::error::{Error, Result};
+use crate::eval::{Range, feature_stats, frechet, psnr, ssim};
+use crate::script::value::{IntoScript, Kw};
+use crate::torch::Tensor;
+use rhai::{Dynamic, Map};
+
+api! {
+    namespace "eval";
+
+    /// Peak signal-to-noise ratio in dB, `10 log10(width^2 / mse)` of each picture; infinite for equal ones. Options: `range`: what black and white
+    /// are in floats (`[-1, 1]`, `[0, 1]`), `reduction`: `mean` over the pictures (default), or `none` for a tensor `[B]`.
+    ///
+    /// # Shapes
+    /// - `a`, `b`: `[B, C, H, W]` or `[C, H, W]`, u8, or float with `range`
+    /// # Errors
+    /// `E0202` for shapes or dtypes that differ, or floats without a range.
+    /// # Example
+    /// ```rhai
+    /// let x = torch::zeros([2, 3, 16, 16]);
+    /// assert_close(eval::psnr(x, x + 0.1, #{range: [0, 1]}), 20.0, #{rtol: 1e-5});
+    /// ```
+    fn psnr(a: Tensor, b: Tensor, opts: Kw) -> Dynamic {
+        let mut opts = opts;
+        let (range, each) = compared("psnr", &mut opts)?;
+        opts.done()?;
+        reduced(psnr(&a, &b, range)?, each)
+    }
+
+    /// Structural similarity (Wang et al. 2004), 1 for equal pictures: Gaussian window of 11 x 11 pixels with deviation 1.5, as scikit-image with
+    /// `gaussian_weights=True, use_sample_covariance=False`. Options: `range`: what black and white are in floats (`[-1, 1]`, `[0, 1]`),
+    /// `reduction`: `mean` over the pictures (default), or `none` for a tensor `[B]`.
+    ///
+    /// # Shapes
+    /// - `a`, `b`: `[B, C, H, W]` or `[C, H, W]`, u8, or float with `range`, at least 11 x 11
+    /// # Errors
+    /// `E0202` for shapes or dtypes that differ, or floats without a range.
+    /// # Example
+    /// ```rhai
+    /// let x = torch::rand([2, 3, 16, 16]);
+    /// assert_close(eval::ssim(x, x, #{range: [0, 1]}), 1.0);
+    /// ```
+    fn ssim(a: Tensor, b: Tensor, opts: Kw) -> Dynamic {
+        let mut opts = opts;
+        let (range, each) = compared("ssim", &mut opts)?;
+        opts.done()?;
+        reduced(ssim(&a, &b, range)?, each)
+    }
+
+    /// Mean and covariance (divisor `n - 1`) of features, in f64 on the CPU: `#{mu, cov, n}`.
+    ///
+    /// # Shapes
+    /// - `[N, D]` -> `mu`: `[D]`, `cov`: `[D, D]`
+    /// # Errors
+    /// `E0202` for fewer than two rows or values that are not finite.
+    /// # Example
+    /// ```rhai
+    /// let s = eval::feature_stats(torch::randn([32, 4]));
+    /// assert_eq([s.mu.shape, s.cov.shape, s.n], [[4], [4, 4], 32]);
+    /// ```
+    fn feature_stats(features: Tensor) -> Map {
+        let s = feature_stats(&features)?;
+        Ok([("mu", s.mu.into_script()), ("cov", s.cov.into_script()), ("n", s.n.into())].into_iter().map(|(k, v)| (k.into(), v)).collect())
+    }
+
+    /// Frechet distance of two normal distributions, `|mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`, in f64: FID with the features of Inception.
+    /// Exact for covariances of fewer samples than dimensions too.
+    ///
+    /// # Shapes
+    /// - `mu1`, `mu2`: `[D]`; `s1`, `s2`: `[D, D]`, symmetric
+    /// # Errors
+    /// `E0202` for other shapes, values that are not finite, or a matrix that is not symmetric.
+    /// # Example
+    /// ```rhai
+    /// let s = torch::eye(3);
+    /// assert_close(eval::frechet(torch::zeros([3]), s, torch::ones([3]), s * 4), 6.0, #{rtol: 1e-6});
+    /// ```
+    fn frechet(mu1: Tensor, s1: Tensor, mu2: Tensor, s2: Tensor) -> f64 { frechet(&mu1, &s1, &mu2, &s2) }
+}
+
+/// The options `range` and `reduction`; whether each picture's value is wanted.
+fn compared(op: &str, opts: &mut Kw) -> Result<(Option<Range>, bool)> {
+    let range = match opts.opt::<Vec<f64>>("range")?.as_deref() {
+        None => None,
+        Some([low, high]) => Some(Range::new(*low, *high)?),
+        Some(_) => return Err(Error::value(op, "`range` must be `[black, white]`")),
+    };
+    match opts.get("reduction", "mean".to_owned())?.as_str() {
+        "mean" => Ok((range, false)),
+        "none" => Ok((range, true)),
+        other => Err(Error::value(op, format!("unknown reduction `{other}`")).help("`mean` or `none`")),
+    }
+}
+
+fn reduced(values: Tensor, each: bool) -> Result<Dynamic> {
+    if each { Ok(values.into_script()) } else { Ok(values.mean(&[], false)?.item()?.into()) }
+}
