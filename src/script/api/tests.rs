@@ -264,3 +264,98 @@ fn groups_hold_modules_parameters_buffers_and_values() {
     fails("nn::sequential([nn::linear(2, 2), 3])", "array of modules");
     fails("let m = nn::sequential([nn::lambda(|x| 5)]); m.forward(torch::ones([1]))", "must return a tensor");
 }
+
+#[test]
+fn functions_agree_with_pytorch() {
+    // Each value is what the PyTorch expression of the same name and options gives (torch 2.11, f32).
+    run(r#"
+        let x = torch::tensor([[[[1.0, 2.0], [3.0, 4.0]]]]);
+        // From the documentation of torch.nn.Upsample.
+        let up = F::interpolate(x, #{scale_factor: 2, mode: "bilinear"});
+        assert_close(up[0][0][0], torch::tensor([1.0, 1.25, 1.75, 2.0]));
+        assert_close(up[0][0][1], torch::tensor([1.5, 1.75, 2.25, 2.5]));
+        let up = F::interpolate(x, #{scale_factor: 2, mode: "bilinear", align_corners: true});
+        assert_close(up[0][0][1], torch::tensor([1.666667, 2.0, 2.333333, 2.666667]));
+        assert_eq(F::interpolate(x, #{size: 3}).shape, [1, 1, 3, 3]);
+        assert_close(F::interpolate(x, #{size: 1, mode: "area"}).item(), 2.5);
+        // An even kernel pads one more below and on the right.
+        let same = F::conv2d(torch::ones([1, 1, 3, 3]), torch::ones([1, 1, 2, 2]), #{padding: "same"});
+        assert_eq(same[0][0].to_array(), [[4.0, 4.0, 2.0], [4.0, 4.0, 2.0], [2.0, 2.0, 1.0]]);
+
+        // logits (1, 2, 3): log-probabilities -2.4076060, -1.4076060, -0.4076060.
+        let logits = torch::tensor([[1.0, 2.0, 3.0]]);
+        let two = torch::tensor([2]);
+        assert_close(F::cross_entropy(logits, two).item(), 0.4076060, #{rtol: 1e-6});
+        assert_close(F::cross_entropy(logits, two, #{label_smoothing: 0.1}).item(), 0.5076060, #{rtol: 1e-6});
+        assert_close(F::nll_loss(logits.log_softmax(1), two).item(), 0.4076060, #{rtol: 1e-6});
+        let pair = torch::cat([logits, logits], 0);
+        let ignored = torch::tensor([2, -100]);
+        assert_close(F::cross_entropy(pair, ignored).item(), 0.4076060, #{rtol: 1e-6});
+        assert_eq(F::cross_entropy(pair, ignored, #{reduction: "none"}).shape, [2]);
+        assert_close(F::bce_with_logits(torch::tensor([2.0]), torch::tensor([1.0]), #{pos_weight: torch::tensor([3.0])}).item(), 0.3807840, #{rtol: 1e-5});
+        assert_close(F::huber_loss(torch::tensor([0.0, 3.0]), torch::zeros([2]), #{delta: 2.0, reduction: "sum"}).item(), 4.0);
+        assert_close(F::smooth_l1_loss(torch::tensor([0.5, 3.0]), torch::zeros([2]), #{beta: 2.0, reduction: "none"}), torch::tensor([0.0625, 2.0]));
+        // sum(p log(p / q)) of (.5, .5) from (.25, .75) is 0.1438410.
+        let p = torch::tensor([[0.5, 0.5]]);
+        let q = torch::tensor([[0.25, 0.75]]);
+        assert_close(F::kl_div(q.log(), p, #{reduction: "batchmean"}).item(), 0.1438410, #{rtol: 1e-5});
+        assert_close(F::kl_div(q.log(), p).item(), 0.0719205, #{rtol: 1e-5});
+
+        assert_close(F::gelu(torch::tensor([1.0])).item(), 0.8413447, #{rtol: 1e-6});
+        assert_close(F::gelu(torch::tensor([1.0]), #{approximate: "tanh"}).item(), 0.8411920, #{rtol: 1e-6});
+        assert_close(F::softplus(torch::tensor([1.0]), #{beta: 2.0}).item(), 1.0634640, #{rtol: 1e-6});
+        assert_eq(F::normalize(torch::zeros([1, 3])).sum().item(), 0.0);
+        assert_eq(F::leaky_relu(torch::tensor([-2.0])).item(), torch::tensor([-0.02]).item());
+
+        let y = torch::tensor([[1.0, 2.0], [3.0, 4.0]]);
+        assert_close(y.var().item(), 1.6666667, #{rtol: 1e-6});
+        assert_close(y.std(0, #{correction: 0}), torch::tensor([1.0, 1.0]));
+        assert_close(y.norm().item(), 5.4772256, #{rtol: 1e-6});
+        assert_eq(y.norm(1, 1).to_array(), [3.0, 7.0]);
+        assert_eq(y.mean([0, 1], true).shape, [1, 1]);
+        assert_eq(y.sum(#{keepdim: true}).shape, [1, 1]);
+        assert_eq(torch::tensor([2.5, 3.5, -0.5]).round().to_array(), [2.0, 4.0, 0.0]);
+        assert_eq(torch::tensor([1.0, 2.0, 3.0, 4.0]).median().item(), 2.0);
+        assert_eq(torch::tensor([1.0, 2.0, 3.0, 4.0]).quantile(0.5).item(), 2.5);
+        assert_eq(torch::tensor([5, 7]).clamp(6, 9).dtype, "i64");
+    "#);
+    fails("F::mse_loss(torch::ones([2, 1]), torch::ones([2]))", "differ in shape");
+    fails("F::mse_loss(torch::ones([2]), torch::ones([2]), #{reduction: \"maen\"})", "did you mean `mean`?");
+    fails("F::interpolate(torch::ones([1, 1, 2, 2]), #{})", "one of `size` and `scale_factor`");
+    fails("F::interpolate(torch::ones([1, 1, 2, 2]), #{size: 0})", "at least 1 x 1");
+    fails("F::interpolate(torch::ones([1, 1, 2, 2]), #{size: 2, mode: \"bicubik\"})", "did you mean `bicubic`?");
+    fails("F::conv2d(torch::ones([1, 1, 3, 3]), torch::ones([1, 1, 2, 2]), #{strid: 2})", "did you mean `stride`?");
+    fails("torch::ones([2]).sum(3)", "Dimension out of range");
+    fails("torch::tensor([1, 2]).mean()", "mean");
+    fails("torch::ones([2]).max(0.5)", "maximum(0.5)");
+}
+
+#[test]
+fn pictures_and_charts_state_what_they_need() {
+    run(r#"
+        let dir = io::temp_dir();
+        let x = torch::rand([5, 3, 8, 8]);
+        assert_eq(viz::grid(x, #{nrow: 3, pad: 1, range: [0, 1]}).shape, [3, 19, 28]);
+        assert_eq(viz::grid([x[0], x[1]], #{range: "auto"}).shape, [3, 12, 22]);
+        assert_eq(viz::grid(torch::zeros([4, 4]).byte(), #{pad: 0}).shape, [3, 4, 4]);
+        viz::save_png(dir + "/a.png", x, #{range: [0, 1]});
+        viz::save_png(dir + "/b.png", viz::grid(x, #{range: [0, 1]}));
+        viz::plot(dir + "/c.svg", #{a: torch::rand([20]), b: [1, 0.5, (), torch::tensor([0.2])], c: #{x: [0, 10], y: [0.1, 0.2]}}, #{title: "t", x: "step", y: "loss", log_y: true, smooth: 0.9});
+        viz::plot(dir + "/d.svg", [1.0, 2.0]);
+        viz::hist(dir + "/e.svg", torch::randn([100]), #{range: [-2, 2], bins: 10});
+        show(x, #{dir: dir});
+        show(x[0][0], #{dir: dir});
+        let u = (x * 255).byte();
+        assert_eq(eval::psnr(u, u, #{reduction: "none"}).shape, [5]);
+        assert(eval::psnr(x, x * 0.9, #{range: [0, 1]}) > 20.0);
+    "#);
+    fails("viz::grid(torch::rand([1, 3, 4, 4]))", "float with a range");
+    fails("viz::grid(torch::rand([1, 2, 4, 4]), #{range: [0, 1]})", "1 or 3 channels");
+    fails("viz::grid(torch::zeros([1, 3, 4, 4]).byte(), #{range: [0, 1]})", "u8 pictures have 0 to 255");
+    fails("viz::plot(\"a.png\", [1.0])", "charts are written as SVG");
+    fails("viz::plot(\"a.svg\", [])", "nothing to draw");
+    fails("viz::plot(\"a.svg\", [\"x\"])", "numbers are needed");
+    fails("viz::plot(\"/nowhere/a.svg\", [1.0])", "cannot create");
+    fails("viz::plot(\"a.svg\", [1.0], #{titel: \"t\"})", "did you mean `title`?");
+    fails("eval::psnr(torch::ones([3, 4, 4]), torch::ones([3, 4, 4]))", "float with a range");
+}
