@@ -306,7 +306,7 @@ impl ApiFn {
                 let ty = property.as_ref().and(args.front()).map(super::value::type_name);
                 let cx = Cx { name, host: &host, ctx: &ctx };
                 // A panic must not unwind through rhai: here it still has a place in the script.
-let result =
+                let result =
                     catch_unwind(AssertUnwindSafe(|| CALLER.set(&cx, || call(&cx, args)))).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
                 let result = result.map_err(|e| match (property, ty, host.get::<Program>()) {
                     (Some(property), Some(ty), Some(program)) => diagnose::no_property(&program.known(), &ty, &property),

@@ -172,6 +172,8 @@ impl Explain<'_> {
     /// `name (type, type)` was called and nothing fits.
     fn no_function(self, source: &str, signature: &str) -> (String, Option<String>) {
         let (name, args) = signature.split_once(" (").unwrap_or((signature, ""));
+        // Words of the language that are methods of ours have a `$` inside.
+        let name = if is_closure(name) { name } else { name.trim_end_matches('$') };
         let list: Vec<String> = args.trim_end_matches(')').split(", ").filter(|a| !a.is_empty()).map(types).collect();
         let plural = |n: usize| if n == 1 { "1 argument".to_owned() } else { format!("{n} arguments") };
         if is_closure(name) {

@@ -56,7 +56,6 @@ impl Engine {
         let host = Host::new();
         let program = host.put(Program::new(&host, options.stdlib.clone()));
         set_language(&mut rhai, &options);
-        api::configure(&mut rhai);
         rhai.set_module_resolver(Resolver(host.clone()));
         let mut engine = Engine { rhai, host, program, functions: Vec::new(), known_is_old: Cell::new(true) };
         engine.register(api::all());
@@ -236,8 +235,7 @@ pub(crate) fn set_syntax(rhai: &mut rhai::Engine) {
     // Folding constants would lose positions.
     rhai.set_optimization_level(OptimizationLevel::None);
     rhai.set_max_expr_depths(MAX_EXPR_DEPTH, MAX_EXPR_DEPTH);
-    // `a @ b` is the matrix product, as in Python; it binds like `*`.
-    rhai.register_custom_operator("@", 180).expect("`@` is reserved, not an operator");
+    api::configure(rhai);
 }
 
 fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {

@@ -52,6 +52,10 @@ impl Known {
                     known.properties.insert(property.into());
                 }
                 None if namespace.is_empty() => {
+                    // What the parser calls `call$` is `call` to users.
+                    if let Some(plain) = name.strip_suffix('$') {
+                        known.functions.entry(plain.into()).or_default().insert(n);
+                    }
                     known.functions.entry(name).or_default().insert(n);
                 }
                 None => {
