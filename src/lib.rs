@@ -8,6 +8,7 @@
 //! is kept for the documentation, and an error shows the line of the script that made the call.
 //!
 //! ```
+//! use lathe::script::rhai::{Dynamic, Map};
 //! use lathe::script::value::Kw;
 //! use lathe::script::{Engine, EngineOptions};
 //! use lathe::torch::Tensor;
@@ -51,13 +52,13 @@
 //!         }
 //!     "#,
 //! )?;
-//! let mut cfg = rhai::Map::new();
+//! let mut cfg = Map::new();
 //! cfg.insert("n".into(), 3_i64.into());
 //! engine.run(cfg)?;
 //!
 //! // Functions by name, always in their newest version: after `engine.reload()` the next call runs the edited text.
 //! let x = Tensor::from_slice(&[0.0_f32, 1.0])?;
-//! let y = engine.call("step", vec![rhai::Dynamic::from(x)])?;
+//! let y = engine.call("step", vec![Dynamic::from(x)])?;
 //! assert!((y.as_float().unwrap_or_default() - 0.8808).abs() < 1e-4);
 //! assert_eq!(engine.host().get::<std::cell::Cell<i64>>().map(|c| c.get()), Some(1));
 //!
@@ -76,7 +77,6 @@
 pub mod cli;
 pub mod data;
 pub mod error;
-pub mod eval;
 pub mod interrupt;
 pub mod models;
 pub mod nn;

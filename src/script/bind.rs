@@ -350,12 +350,14 @@ pub fn install(engine: &mut Engine, host: &Host, functions: &[ApiFn]) {
 }
 
 /// Runs a body in which `?` and `return` end the body alone.
-pub(crate) fn attempt<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+#[doc(hidden)] // Called by what the macro makes, in other crates too.
+pub fn attempt<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     body()
 }
 
 /// Rejects arguments that no parameter took: the ones an optional parameter did not recognise.
-pub(crate) fn no_more(cx: &Cx, args: &VecDeque<Dynamic>, params: &[Param]) -> Result<()> {
+#[doc(hidden)] // Called by what the macro makes, in other crates too.
+pub fn no_more(cx: &Cx, args: &VecDeque<Dynamic>, params: &[Param]) -> Result<()> {
     let Some(d) = args.front() else { return Ok(()) };
     let kinds: Vec<&str> = params.iter().filter(|p| p.optional).map(|p| p.kind).collect();
     Err(Error::value(cx.name(), format!("an argument of type {} does not fit; expected {}", super::value::type_name(d), kinds.join(", "))))
@@ -409,7 +411,7 @@ macro_rules! api {
                             kind: <$ty as $crate::script::value::FromArg>::NAME,
                             optional: <$ty as $crate::script::value::FromArg>::OPTIONAL,
                         }),*];
-                        std::rc::Rc::new(move |cx: &$crate::script::Cx, #[allow(unused_mut)] mut args: std::collections::VecDeque<rhai::Dynamic>| {
+                        std::rc::Rc::new(move |cx: &$crate::script::Cx, #[allow(unused_mut)] mut args: std::collections::VecDeque<$crate::script::rhai::Dynamic>| {
                             $(#[allow(unused_mut)] let mut $arg = <$ty as $crate::script::value::FromArg>::take(cx, stringify!($arg), &mut args)?;)*
                             $crate::script::bind::no_more(cx, &args, &params)?;
                             $(let $cx = cx;)?

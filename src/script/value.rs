@@ -86,14 +86,14 @@ macro_rules! script_handle {
         }
         impl $crate::script::value::FromArg for $ty {
             const NAME: &'static str = $name;
-            fn from_dynamic(d: &rhai::Dynamic) -> Option<Self> {
+            fn from_dynamic(d: &$crate::script::rhai::Dynamic) -> Option<Self> {
                 d.read_lock::<$ty>().map(|h| h.clone())
             }
         }
         impl $crate::script::value::IntoScript for $ty {
             const NAME: &'static str = $name;
-            fn into_script(self) -> rhai::Dynamic {
-                rhai::Dynamic::from(self)
+            fn into_script(self) -> $crate::script::rhai::Dynamic {
+                $crate::script::rhai::Dynamic::from(self)
             }
         }
     };
