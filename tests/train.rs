@@ -281,13 +281,20 @@ fn other_settings_are_shown_or_refused() {
     let e = Run::open(with("seed", 4.0)).err().unwrap();
     assert_eq!(e.exit_code(), 2);
     assert!(e.to_string().contains("seed: 3 -> 4"), "{e}");
-    drop(Run::open(Options { force: true, ..with("seed", 4.0) }).unwrap());
-    drop(Run::open(Options { force: true, ..options(dir.path()) }).unwrap());
-    drop(Run::open(with("learning_rate", 0.1)).unwrap());
     let run = dir.path().join("try1");
+    let resume = |o: Options| {
+        let run = Run::open(o).unwrap();
+        run.track("net", Rc::new(linear(1))).unwrap();
+        run.resume().unwrap()
+    };
+    drop(Run::open(with("learning_rate", 0.1)).unwrap());
     assert!(std::fs::read_to_string(run.join("log.txt")).unwrap().contains("learning_rate: 0.05 -> 0.1"));
+    assert!(!run.join("config.1.toml").exists(), "a run that did not go on keeps its settings");
+    assert_eq!(resume(with("learning_rate", 0.1)), 10);
     assert!(std::fs::read_to_string(run.join("config.toml")).unwrap().contains("learning_rate = 0.1"));
-    assert!(run.join("config.3.toml").exists(), "the settings before are kept");
+    assert!(std::fs::read_to_string(run.join("config.1.toml")).unwrap().contains("learning_rate = 0.05"));
+    assert_eq!(resume(Options { force: true, ..with("seed", 4.0) }), 10);
+    assert!(run.join("config.2.toml").exists());
 }
 
 #[test]

@@ -1,24 +1,30 @@
 //! Training by the `lathe` binary: real processes, real signals, the same numbers as if nothing had happened.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A small network, an optimizer, an average and noise; checkpoints are large enough that a kill often falls into one.
 const SCRIPT: &str = r#"
 fn params() {
-    #{ output_dir: "", exp_name: "try1", seed: 3, max_train_steps: 60, save_every: 3, log_every: 4, sample_every: 10, ballast: 500_000, spin: 2000, keep: 0 }
+    #{
+        output_dir: "", exp_name: "try1", seed: 3, max_train_steps: 60, save_every: 3, log_every: 4, sample_every: 10, keep: 0,
+        pictures: "", ballast: 500_000, spin: 2000,
+    }
 }
 
 fn main(cfg) {
+    let shards = `${cfg.output_dir}/shards`;
+    data::preprocess(cfg.pictures, shards, #{resolution: 16, max_images: 44});
     let run = train::run(cfg);
-    let net = nn::sequential([nn::linear(4, 16), nn::linear(16, 1)]);
+    let net = nn::sequential([nn::linear(768, 16), nn::linear(16, 1)]);
     run.track("net", net);
     run.track("opt", optim::adamw(net, #{lr: 0.01}));
     run.track("ema", optim::ema(net, 0.9));
     run.track("ballast", nn::linear(cfg.ballast, 1));
     run.log(#{parameters: net.count()});
-    train::fit(run, (), "step", #{
+    let loader = data::images(shards).loader(#{batch: 8, shuffle: true, seed: cfg.seed});
+    train::fit(run, loader, "step", #{
         steps: cfg.max_train_steps, log_every: cfg.log_every, save_every: cfg.save_every, sample_every: cfg.sample_every, on_sample: "sample",
         keep: cfg.keep,
     });
@@ -28,9 +34,9 @@ fn main(cfg) {
 fn step(run, batch) {
     let i = 0;
     while i < run.cfg.spin { i += 1; }
-    let x = torch::randn([16, 4]);
-    let y = x.sum(1).unsqueeze(1);
-    let loss = (run.net.forward(x) - y).abs().mean();
+    let x = batch.images.float().flatten(1, -1) / 127.5 - 1.0;
+    let loss = (run.net.forward(x + 0.1 * x.randn_like()) - batch.labels.float().unsqueeze(1)).abs().mean();
+    run.opt.lr = 0.01 / (1 + run.step);
     run.opt.zero_grad();
     loss.backward();
     let norm = optim::clip_grad_norm(run.net, 1.0);
@@ -39,9 +45,9 @@ fn step(run, batch) {
     #{loss: loss, grad_norm: norm}
 }
 
-fn sample(run) {
+fn sample(run, batch) {
     run.image("noise", torch::rand([4, 3, 16, 16]));
-    run.log(#{noise: torch::randn([1])});
+    run.log(#{noise: torch::randn([1]), first: batch.index.select(0, 0)});
 }
 "#;
 
@@ -64,8 +70,12 @@ impl Place {
 
     fn command(&self, name: &str, flags: &[&str]) -> Command {
         let mut c = Command::new(env!("CARGO_BIN_EXE_lathe"));
-        c.arg("run").arg(self.0.path().join("train.rhai")).args(["--device", "cpu", "--threads", "1", "--exp-name", name, "--output-dir"]);
-        c.arg(self.exps()).args(flags).stdout(Stdio::piped()).stderr(Stdio::piped());
+        c.arg("run").arg(self.0.path().join("train.rhai")).args(["--device", "cpu", "--threads", "1", "--exp-name", name]);
+        c.args(["--pictures", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/avatars64"), "--output-dir"])
+            .arg(self.exps())
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         c
     }
 
@@ -262,6 +272,24 @@ fn a_full_disk_harms_nothing() {
 }
 
 #[test]
+fn a_batch_behind_a_loss_that_is_not_finite_can_be_opened() {
+    let place = Place::new();
+    let script = place.0.path().join("train.rhai");
+    std::fs::write(&script, SCRIPT.replace("#{loss: loss, grad_norm", "if run.step == 13 { loss = loss * 0.0 / 0.0; }\n    #{loss: loss, grad_norm"))
+        .unwrap();
+    let out = place.run("nan", &["--ballast", "10"]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("error[E0601]: `loss` is NaN at step 14 of `nan`") && said.contains("the last checkpoint is of step 12"), "{said}");
+    // The command from the message.
+    let from = said.find("`let batch = io::load(").unwrap() + 1;
+    let command = &said[from..from + said[from..].find('`').unwrap()];
+    std::fs::write(&script, format!("{command} print(batch.images.shape); print(batch.index.shape);")).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_lathe")).arg("run").arg(&script).output().unwrap();
+    assert_eq!(text(&out.stdout), "[8, 3, 16, 16]\n[8]\n", "{}", text(&out.stderr));
+}
+
+#[test]
 fn the_folder_tells_how_it_was_made() {
     let place = Place::new();
     ok(&place.run("try1", &["--max-train-steps", "2", "--ballast", "10"]));
@@ -285,5 +313,6 @@ fn the_folder_tells_how_it_was_made() {
     let out = place.run("try1", &["--ballast", "11"]);
     assert_eq!(out.status.code(), Some(1));
     assert!(text(&out.stderr).contains("weight is [1, 11] here and [1, 10] in the file"), "{}", text(&out.stderr));
-    assert!(Path::new(&dir.join("config.1.toml")).exists());
+    assert!(read("config.toml").contains("ballast = 10"), "refused settings are not written down");
+    assert!(dir.join("config.1.toml").exists());
 }

@@ -73,6 +73,8 @@ struct Inner {
     events: RefCell<Option<Events>>,
     /// What was logged before it was known at which step the run goes on.
     early: RefCell<Vec<Vec<(String, f64)>>>,
+    /// The settings of a run that goes on, written down when it is known that it can.
+    new_config: RefCell<Option<NewConfig>>,
     status: RefCell<Status>,
     console: RefCell<Option<Console>>,
     _log: log::Attached,
@@ -98,7 +100,7 @@ impl Run {
         let checkpoints = dir.join("checkpoints");
         checkpoint::recover(&checkpoints)?;
         let log = log::attach(&dir.join("log.txt"))?;
-        accept_settings(&dir, &o)?;
+        let new_config = accept_settings(&dir, &o)?;
         settings::add_command(&dir, &o.command)?;
         settings::write_env(&dir)?;
         settings::write_sources(&dir, &o.sources)?;
@@ -142,6 +144,7 @@ impl Run {
             metrics: RefCell::default(),
             events: RefCell::default(),
             early: RefCell::default(),
+            new_config: RefCell::new(new_config),
             status: RefCell::new(status),
             console: RefCell::default(),
             _log: log,
@@ -331,6 +334,9 @@ impl Run {
         *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()))?);
         *inner.events.borrow_mut() = Some(Events::create(self.dir(), self.step())?);
         inner.since.set(Some(Instant::now()));
+        if let Some(new) = inner.new_config.take() {
+            new.write(self.dir())?;
+        }
         let resumed = found.is_some();
         *inner.restored.borrow_mut() = found;
         // A resumed run has these lines from its first start.
@@ -357,7 +363,7 @@ impl Run {
         if !parts.is_empty() {
             let message = format!("the checkpoint `{}` belongs to another set of objects: {}", c.path().display(), parts.join("; "));
             if !self.0.force {
-                return Err(Error::weights(message).help("choose another --exp-name, or resume with force: what is missing keeps its first values"));
+                return Err(Error::weights(message).help(format!("{FORCE}; what is missing then keeps its first values")));
             }
             self.warn(&message);
         }
@@ -442,8 +448,11 @@ impl Run {
 
     pub(super) fn update_status(&self, change: impl FnOnce(&mut Status)) -> Result<()> {
         let mut status = self.0.status.borrow_mut();
-        status.step = self.step();
-        status.seconds = self.seconds();
+        // Before it goes on, the table shows how far it had come.
+        if self.0.since.get().is_some() {
+            status.step = self.step();
+            status.seconds = self.seconds();
+        }
         status.updated = files::unix_time();
         change(&mut status);
         status.write(self.dir())
@@ -476,25 +485,45 @@ impl Drop for Inner {
     }
 }
 
-/// Compares the settings with those of an existing run, then writes them down.
-fn accept_settings(dir: &Path, o: &Options) -> Result<()> {
-    let path = dir.join("config.toml");
-    let has_checkpoints = !checkpoint::list(&dir.join("checkpoints"))?.is_empty();
-    if path.exists() && has_checkpoints {
-        let old = settings::read_toml(&path)?;
-        let changes = settings::changes(&old, &o.config);
-        let show = |fixed: bool| changes.iter().filter(|c| c.is_fixed() == fixed).map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n");
-        if changes.iter().any(settings::Change::is_fixed) && !o.force {
-            return Err(Error::usage(format!("the run `{}` was started with other settings:\n{}", o.name, show(true)))
-                .help("choose another --exp-name for a new run, or resume with force"));
-        }
-        if !changes.is_empty() {
-            let all = [show(true), show(false)].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("\n");
-            log::say(&format!("warning: `{}` goes on with other settings:\n{all}", o.name));
+/// What to do to go on although something differs.
+const FORCE: &str = "choose another --exp-name, or give `train::run` the option `#{resume: \"force\"}`";
+
+/// Settings that `config.toml` does not hold yet.
+struct NewConfig {
+    text: String,
+    /// Whether they differ from those in `config.toml`, which is then kept under another name.
+    differs: bool,
+}
+
+impl NewConfig {
+    fn write(&self, dir: &Path) -> Result<()> {
+        let path = dir.join("config.toml");
+        if self.differs {
             let kept = (1..).map(|n| dir.join(format!("config.{n}.toml"))).find(|p| !p.exists()).expect("one of all numbers is free");
             std::fs::copy(&path, &kept).map_err(|e| Error::io("write", &kept, e))?;
         }
+        files::write(&path, self.text.as_bytes())
     }
+}
+
+/// Compares the settings with those of an existing run. Those of a new one are written down at once.
+fn accept_settings(dir: &Path, o: &Options) -> Result<Option<NewConfig>> {
+    let path = dir.join("config.toml");
     let text = settings::to_toml(&o.config, &|key| o.origins.get(key).cloned())?;
-    files::write(&path, text.as_bytes())
+    let mut new = NewConfig { text, differs: false };
+    if !path.exists() || checkpoint::list(&dir.join("checkpoints"))?.is_empty() {
+        new.write(dir)?;
+        return Ok(None);
+    }
+    let changes = settings::changes(&settings::read_toml(&path)?, &o.config);
+    let show = |fixed: bool| changes.iter().filter(|c| c.is_fixed() == fixed).map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n");
+    if changes.iter().any(settings::Change::is_fixed) && !o.force {
+        return Err(Error::usage(format!("the run `{}` was started with other settings:\n{}", o.name, show(true))).help(FORCE));
+    }
+    if !changes.is_empty() {
+        let all = [show(true), show(false)].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("\n");
+        log::say(&format!("warning: `{}` goes on with other settings:\n{all}", o.name));
+        new.differs = true;
+    }
+    Ok(Some(new))
 }

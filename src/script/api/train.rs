@@ -333,6 +333,19 @@ api! {
     /// ```
     fn cfg as "get$cfg"(run: Run) -> Map { Ok(run.0.cfg.borrow().clone()) }
 
+    /// Changes settings for the steps that follow, in this process: `config.toml` keeps those the run was opened with.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", lr: 0.1});
+    /// run.cfg.lr = 0.05;
+    /// assert_eq(run.cfg.lr, 0.05);
+    /// ```
+    fn set_cfg as "set$cfg"(run: Run, cfg: Map) -> () {
+        *run.0.cfg.borrow_mut() = cfg;
+        Ok(())
+    }
+
     /// An object that was given to the run with `track` or `set`; `run.vae` is the same as `run["vae"]`.
     ///
     /// # Errors

@@ -18,7 +18,11 @@ pub(super) fn tracked(object: &Dynamic) -> Option<Rc<dyn Tracked>> {
     fn of<T: Tracked + Clone + 'static>(object: &Dynamic) -> Option<Rc<dyn Tracked>> {
         object.read_lock::<T>().map(|t| Rc::new(t.clone()) as Rc<dyn Tracked>)
     }
-    of::<Module>(object).or_else(|| of::<AdamW>(object)).or_else(|| of::<Ema>(object)).or_else(|| of::<GradScaler>(object)).or_else(|| of::<Loader>(object))
+    of::<Module>(object)
+        .or_else(|| of::<AdamW>(object))
+        .or_else(|| of::<Ema>(object))
+        .or_else(|| of::<GradScaler>(object))
+        .or_else(|| of::<Loader>(object))
 }
 
 /// A batch on its way from a loader into a script.
