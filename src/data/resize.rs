@@ -8,7 +8,7 @@ use multiversion::multiversion;
 
 /// A resampling filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filter {
+pub(crate) enum Filter {
     /// The mean of what a pixel covers.
     Box,
     /// Cubic convolution with a = -0.5.
@@ -17,15 +17,15 @@ pub enum Filter {
 
 /// A part of a picture, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// The first column.
-    pub x: usize,
+    pub(crate) x: usize,
     /// The first row.
-    pub y: usize,
+    pub(crate) y: usize,
     /// Columns.
-    pub width: usize,
+    pub(crate) width: usize,
     /// Rows.
-    pub height: usize,
+    pub(crate) height: usize,
 }
 
 const PRECISION_BITS: u32 = 32 - 8 - 2;
@@ -107,7 +107,7 @@ impl Taps {
 /// The window of `source` scaled to `width` x `height`, as Pillow computes it.
 ///
 /// The window must lie within the scaled picture.
-pub fn resize(source: &Picture, width: usize, height: usize, filter: Filter, window: Window) -> Picture {
+pub(crate) fn resize(source: &Picture, width: usize, height: usize, filter: Filter, window: Window) -> Picture {
     assert!(window.x + window.width <= width && window.y + window.height <= height, "the window lies within the picture");
     let vertical = (height != source.height).then(|| Taps::new(filter, source.height, height, window.y, window.height));
     let (first, last) = vertical.as_ref().map_or((window.y, window.y + window.height), Taps::range);
