@@ -16,7 +16,7 @@ mod loader;
 pub mod manifest;
 mod order;
 mod preprocess;
-pub mod resize;
+mod resize;
 mod sample_writer;
 mod shards;
 mod source;

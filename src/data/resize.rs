@@ -8,7 +8,7 @@ use multiversion::multiversion;
 
 /// A resampling filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filter {
+pub(crate) enum Filter {
     /// The mean of what a pixel covers.
     Box,
     /// Cubic convolution with a = -0.5.
@@ -17,19 +17,23 @@ pub enum Filter {
 
 /// A part of a picture, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// The first column.
-    pub x: usize,
+    pub(crate) x: usize,
     /// The first row.
-    pub y: usize,
+    pub(crate) y: usize,
     /// Columns.
-    pub width: usize,
+    pub(crate) width: usize,
     /// Rows.
-    pub height: usize,
+    pub(crate) height: usize,
 }
 
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
+/// Samples that are summed together: eight vectors of AVX2.
+const LANES: usize = 64;
+/// Rows in a tile of the first pass, four bytes a pixel.
+const ROWS: usize = LANES / 4;
 
 impl Filter {
     fn support(self) -> f64 {
@@ -103,7 +107,7 @@ impl Taps {
 /// The window of `source` scaled to `width` x `height`, as Pillow computes it.
 ///
 /// The window must lie within the scaled picture.
-pub fn resize(source: &Picture, width: usize, height: usize, filter: Filter, window: Window) -> Picture {
+pub(crate) fn resize(source: &Picture, width: usize, height: usize, filter: Filter, window: Window) -> Picture {
     assert!(window.x + window.width <= width && window.y + window.height <= height, "the window lies within the picture");
     let vertical = (height != source.height).then(|| Taps::new(filter, source.height, height, window.y, window.height));
     let (first, last) = vertical.as_ref().map_or((window.y, window.y + window.height), Taps::range);
@@ -115,7 +119,7 @@ pub fn resize(source: &Picture, width: usize, height: usize, filter: Filter, win
     } else {
         let taps = Taps::new(filter, source.width, width, window.x, window.width);
         let mut out = vec![0; (last - first) * window.width * 3];
-        horizontal(rows, row, &mut vec![0; row + 1], &taps, &mut out, window.width * 3);
+        horizontal(rows, row, &taps, &mut out, window.width * 3);
         out
     };
     let Some(mut taps) = vertical else {
@@ -130,40 +134,48 @@ pub fn resize(source: &Picture, width: usize, height: usize, filter: Filter, win
     Picture { width: window.width, height: window.height, rgb }
 }
 
-/// The first pass over whole rows; `padded` has room for one row and one byte more.
+/// The first pass over whole rows of `row_len` samples.
+///
+/// A tile of [`ROWS`] rows is turned on its side, four bytes a pixel, so that one step of the weighted sum covers all of its
+/// rows: three samples of one pixel alone would leave the vector unit idle.
 #[multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
-fn horizontal(rows: &[u8], row_len: usize, padded: &mut [u8], taps: &Taps, out: &mut [u8], out_len: usize) {
-    for (row, out) in rows.chunks_exact(row_len).zip(out.chunks_exact_mut(out_len)) {
-        padded[..row_len].copy_from_slice(row);
-        for (i, pixel) in out.chunks_exact_mut(3).enumerate() {
-            let weights = taps.weights(i);
-            let samples = &padded[taps.starts[i] * 3..][..weights.len() * 3 + 1];
-            // A pixel is loaded with the byte behind it: four equal lanes are one vector operation, three are not.
-            let mut sum = [HALF; 4];
-            for (w, p) in weights.iter().zip(samples.windows(4).step_by(3)) {
-                for (s, p) in sum.iter_mut().zip(p) {
-                    *s += w * i32::from(*p);
-                }
-            }
-            for (o, s) in pixel.iter_mut().zip(sum) {
-                *o = clip(s);
+fn horizontal(rows: &[u8], row_len: usize, taps: &Taps, out: &mut [u8], out_len: usize) {
+    let (first, last) = taps.range();
+    let mut tile = vec![[0u8; LANES]; last - first];
+    for (rows, out) in rows.chunks(row_len * ROWS).zip(out.chunks_mut(out_len * ROWS)) {
+        for (r, row) in rows.chunks_exact(row_len).enumerate() {
+            for (column, p) in tile.iter_mut().zip(row[first * 3..last * 3].chunks_exact(3)) {
+                column[r * 4..r * 4 + 3].copy_from_slice(p);
             }
         }
+        for (i, start) in taps.starts.iter().enumerate() {
+            let mut sum = [HALF; LANES];
+            for (w, column) in taps.weights(i).iter().zip(&tile[start - first..]) {
+                add(&mut sum, *w, column);
+            }
+            let pixels = sum.map(clip);
+            for (out, p) in out.chunks_exact_mut(out_len).zip(pixels.chunks_exact(4)) {
+                out[i * 3..i * 3 + 3].copy_from_slice(&p[..3]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add(sum: &mut [i32; LANES], weight: i32, samples: &[u8; LANES]) {
+    for (s, p) in sum.iter_mut().zip(samples) {
+        *s += weight * i32::from(*p);
     }
 }
 
 /// One output row as the weighted sum of input rows of `len` samples.
 #[multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
 fn line(rows: &[u8], len: usize, weights: &[i32], out: &mut [u8]) {
-    const LANES: usize = 64;
     let whole = len / LANES * LANES;
     for (block, out) in out[..whole].chunks_exact_mut(LANES).enumerate() {
         let mut sum = [HALF; LANES];
         for (w, row) in weights.iter().zip(rows.chunks_exact(len)) {
-            let samples: &[u8; LANES] = row[block * LANES..][..LANES].try_into().expect("a block of LANES samples");
-            for (s, p) in sum.iter_mut().zip(samples) {
-                *s += w * i32::from(*p);
-            }
+            add(&mut sum, *w, row[block * LANES..][..LANES].try_into().expect("a block of LANES samples"));
         }
         for (o, s) in out.iter_mut().zip(sum) {
             *o = clip(s);

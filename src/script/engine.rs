@@ -1,16 +1,16 @@
 //! The engine: what an embedding program holds.
 
 use super::api;
-use super::bind::{ApiFn, ErrorValue, install, into_script};
-use super::diagnose::{INTERRUPTED, OUT_OF_STACK, RUNTIME};
+use super::bind::{ApiFn, ErrorValue, install};
+use super::diagnose::{INTERRUPTED, OUT_OF_STACK};
 use super::facade::Resolver;
 use super::host::Host;
 use super::known::Known;
 use super::program::Program;
 use super::reload::Reloaded;
 use super::stack::{self, Crossing, MAX_CALL_LEVELS};
-use crate::error::{Diagnostic, Error, Result, did_you_mean};
-use rhai::{AST, Dynamic, EvalAltResult, Map, OptimizationLevel, Position, Scope};
+use crate::error::{Error, Result};
+use rhai::{AST, Dynamic, Map, OptimizationLevel, Scope};
 use std::cell::Cell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,16 +1,12 @@
-//! BMP, TIFF and WebP through the `image` crate, then Pillow's rules for what comes out.
+//! BMP and WebP through the `image` crate.
 
 use super::{Admit, Picture, Reason, from_grey, take_rgb};
-use image::codecs::{bmp::BmpDecoder, tiff::TiffDecoder, webp::WebPDecoder};
+use image::codecs::{bmp::BmpDecoder, webp::WebPDecoder};
 use image::{DynamicImage, ImageDecoder, ImageError, Limits};
 use std::io::Cursor;
 
 pub(super) fn bmp(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
     pixels(BmpDecoder::new(Cursor::new(bytes)).map_err(plain)?, admit)
-}
-
-pub(super) fn tiff(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
-    pixels(TiffDecoder::new(Cursor::new(bytes)).map_err(plain)?, admit)
 }
 
 pub(super) fn webp(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
@@ -34,23 +30,8 @@ fn pixels(mut decoder: impl ImageDecoder, admit: &Admit) -> Result<Picture, Reas
     let (w, h) = (width as usize, height as usize);
     match picture {
         DynamicImage::ImageLuma8(p) => from_grey(w, h, p.as_raw()),
-        DynamicImage::ImageLumaA8(p) => from_grey(w, h, &p.as_raw().chunks_exact(2).map(|p| p[0]).collect::<Vec<_>>()),
         DynamicImage::ImageRgb8(p) => Ok(Picture { width: w, height: h, rgb: p.into_raw() }),
         DynamicImage::ImageRgba8(p) => take_rgb(w, h, p.as_raw(), 4),
-        DynamicImage::ImageLuma16(p) => from_grey(w, h, &p.as_raw().iter().map(clipped).collect::<Vec<_>>()),
-        DynamicImage::ImageLumaA16(p) => from_grey(w, h, &p.as_raw().chunks_exact(2).map(|p| high(&p[0])).collect::<Vec<_>>()),
-        DynamicImage::ImageRgb16(p) => Ok(Picture { width: w, height: h, rgb: p.as_raw().iter().map(high).collect() }),
-        DynamicImage::ImageRgba16(p) => {
-            Ok(Picture { width: w, height: h, rgb: p.as_raw().chunks_exact(4).flat_map(|p| [high(&p[0]), high(&p[1]), high(&p[2])]).collect() })
-        }
         other => Err(format!("pixels of the kind {:?} are not read here", other.color())),
     }
-}
-
-fn clipped(v: &u16) -> u8 {
-    u8::try_from(*v).unwrap_or(255)
-}
-
-fn high(v: &u16) -> u8 {
-    (v >> 8) as u8
 }

@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 pub(super) fn decode(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
     let plain = |e: gif::DecodingError| match e {
         gif::DecodingError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => "the file is truncated".to_owned(),
+        e if e.to_string().contains("End of File") => "the file is truncated".to_owned(),
         e => e.to_string(),
     };
     let mut options = DecodeOptions::new();

@@ -8,6 +8,7 @@ mod formats;
 mod gif;
 mod jpeg;
 mod png;
+mod tiff;
 
 use crate::error::{Error, Result};
 use std::fs::File;
@@ -112,11 +113,22 @@ fn decoder_for(bytes: &[u8]) -> Result<Decoder, Reason> {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(png::decode),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(gif::decode),
         [b'B', b'M', ..] => Ok(formats::bmp),
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(formats::tiff),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(tiff::decode),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(formats::webp),
-        other if std::str::from_utf8(&other[..other.len().min(512)]).is_ok() => Err("not a picture: its content is text".into()),
+        other if is_text(other) => Err("not a picture: its content is text".into()),
         _ => Err("not in a format that is read here (PNG, JPEG, WebP, GIF, TIFF, BMP)".into()),
     }
+}
+
+/// Whether the beginning reads as text: UTF-8, perhaps cut inside a character, without control characters.
+fn is_text(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(512)];
+    let text = match std::str::from_utf8(start) {
+        Ok(t) => t,
+        Err(e) if e.error_len().is_none() => std::str::from_utf8(&start[..e.valid_up_to()]).unwrap_or_default(),
+        Err(_) => return false,
+    };
+    !text.is_empty() && text.chars().all(|c| !c.is_control() || c.is_whitespace())
 }
 
 /// `len` zero bytes, or the reason why there is no memory for them.

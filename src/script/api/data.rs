@@ -137,7 +137,7 @@ api! {
     /// with other options, `E0901` when interrupted.
     /// # Example
     /// ```rhai
-    /// let report = data::preprocess("tests/data/avatars64", "target/examples/preprocess", #{resolution: 32, max_images: 64, quiet: true});
+    /// let report = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 32, max_images: 64, quiet: true});
     /// assert_eq(report.count, 64);
     /// assert_eq(data::images(report.folder).resolution, 32);
     /// ```
@@ -175,7 +175,7 @@ api! {
     /// `E0301` when a file is missing, `E0302` when one is truncated or does not fit.
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// let set = data::images(made.folder);
     /// assert_eq(set.len, 40);
     /// ```
@@ -187,12 +187,11 @@ api! {
     /// `E0301` when a file is missing, `E0302` when one is truncated or does not fit.
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/latents", #{channels: 4, size: 2, name: "example"});
-    /// if !w.complete {
-    ///     w.push(#{mean: torch::zeros([3, 4, 2, 2]), std: torch::ones([3, 4, 2, 2]), labels: torch::tensor([0, 1, 0])});
-    /// }
+    /// let dir = io::temp_dir();
+    /// let w = data::latent_writer(dir, #{channels: 4, size: 2, name: "example"});
+    /// w.push(#{mean: torch::zeros([3, 4, 2, 2]), std: torch::ones([3, 4, 2, 2]), labels: torch::tensor([0, 1, 0])});
     /// w.finish();
-    /// assert_eq(data::latents("target/examples/latents").len, 3);
+    /// assert_eq(data::latents(dir).len, 3);
     /// ```
     fn latents(dir: String) -> LatentSet { LatentSet::open(&dir) }
 
@@ -206,10 +205,8 @@ api! {
     /// `E0202` for a wrong option, `E0302` when the folder holds other latents.
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/writer", #{channels: 2, size: [2, 2], vae: "none"});
-    /// if !w.complete {
-    ///     w.push(#{mean: torch::randn([5, 2, 2, 2]), std: torch::ones([5, 2, 2, 2]), labels: torch::tensor([0, 0, 1, 1, 2])});
-    /// }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 2, size: [2, 2], vae: "none"});
+    /// w.push(#{mean: torch::randn([5, 2, 2, 2]), std: torch::ones([5, 2, 2, 2]), labels: torch::tensor([0, 0, 1, 1, 2])});
     /// assert_eq(w.finish().len, 5);
     /// ```
     fn latent_writer(dir: String, opts: Kw) -> LatentWriter {
@@ -241,7 +238,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// assert_eq(data::images(made.folder).len, 40);
     /// ```
     fn len as "get$len"(set: ImageSet) -> i64 { Ok(int(set.len())) }
@@ -250,7 +247,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// assert_eq(data::images(made.folder).resolution, 16);
     /// ```
     fn resolution as "get$resolution"(set: ImageSet) -> i64 { Ok(int(set.resolution())) }
@@ -259,7 +256,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/avatars", #{resolution: 16, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// assert_eq(data::images(made.folder).classes, ["bun", "sideComed", "spiky", "undercut"]);
     /// ```
     fn classes as "get$classes"(set: ImageSet) -> Array { Ok(strings(set.classes())) }
@@ -269,7 +266,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// let attributes = data::images(made.folder).attributes;
     /// assert_eq(attributes.len(), 11);
     /// assert_eq(attributes[1].name, "beard");
@@ -284,7 +281,7 @@ api! {
     /// `E0202` when there is no such picture.
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// let sample = data::images(made.folder).get(-1);
     /// assert_eq(sample.image.shape, [3, 16, 16]);
     /// assert_eq(sample.index.item(), 39.0);
@@ -303,7 +300,7 @@ api! {
     /// `E0202` for a wrong option, or when `drop_last` would leave no batch.
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// let loader = data::images(made.folder).loader(#{batch: 16, shuffle: true, seed: 7, drop_last: true});
     /// let n = 0;
     /// for batch in loader {
@@ -320,7 +317,7 @@ api! {
     /// `E0302` naming the first shard that differs.
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// data::images(made.folder).verify();
     /// ```
     fn verify(set: ImageSet) -> () { set.verify() }
@@ -329,7 +326,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// print(data::images(made.folder));
     /// ```
     fn to_string(set: ImageSet) -> String { Ok(format!("{set:?}")) }
@@ -343,8 +340,8 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().len, 2);
     /// ```
     fn len as "get$len"(set: LatentSet) -> i64 { Ok(int(set.len())) }
@@ -353,8 +350,8 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().shape, [1, 2, 2]);
     /// ```
     fn shape as "get$shape"(set: LatentSet) -> Vec<i64> { Ok(set.latents().shape.iter().map(|n| int(*n)).collect()) }
@@ -363,8 +360,8 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().name, "");
     /// ```
     fn name as "get$name"(set: LatentSet) -> String { Ok(set.latents().name.clone()) }
@@ -373,8 +370,8 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().vae, "");
     /// ```
     fn vae as "get$vae"(set: LatentSet) -> String { Ok(set.latents().vae.clone()) }
@@ -383,8 +380,8 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().classes, []);
     /// ```
     fn classes as "get$classes"(set: LatentSet) -> Array { Ok(strings(set.classes())) }
@@ -393,8 +390,8 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().attributes, []);
     /// ```
     fn attributes as "get$attributes"(set: LatentSet) -> Array { Ok(attribute_maps(set.attributes())) }
@@ -407,8 +404,8 @@ api! {
     /// `E0202` when there is no such latent.
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().get(0).mean.shape, [1, 1, 2, 2]);
     /// ```
     fn get(set: LatentSet, i: i64) -> Map { sample(&set, set.classes(), i) }
@@ -421,8 +418,8 @@ api! {
     /// `E0202` for a wrong option, or when `drop_last` would leave no batch.
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().loader(#{batch: 2}).next().mean.shape, [2, 1, 2, 2]);
     /// ```
     fn loader(set: LatentSet, opts: Kw) -> Loader { loader(set, opts) }
@@ -438,8 +435,8 @@ api! {
     /// `E0302` when a channel does not vary.
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/stats", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]) * 0.5, labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]) * 0.5, labels: torch::tensor([0, 0])});
     /// let stats = w.finish().stats();
     /// assert_eq(stats.bias.item(), 1.0);
     /// assert_eq(stats.scale.item(), 2.0);
@@ -461,8 +458,8 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// print(w.finish());
     /// ```
     fn to_string(set: LatentSet) -> String { Ok(format!("{set:?}")) }
@@ -478,7 +475,7 @@ api! {
     /// `E0203` without memory for a batch.
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// let loader = data::images(made.folder).loader(#{batch: 8});
     /// assert_eq(loader.next().labels.shape, [8]);
     /// ```
@@ -488,7 +485,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// assert_eq(data::images(made.folder).loader(#{batch: 8}).epoch, 0);
     /// ```
     fn epoch as "get$epoch"(loader: Loader) -> i64 { Ok(i64::try_from(loader.epoch()).unwrap_or(i64::MAX)) }
@@ -497,7 +494,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// assert_eq(data::images(made.folder).loader(#{batch: 16}).batches, 3);
     /// ```
     fn batches as "get$batches"(loader: Loader) -> i64 { Ok(int(loader.batches())) }
@@ -506,7 +503,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// let loader = data::images(made.folder).loader(#{batch: 16});
     /// loader.next();
     /// assert_eq(loader.state().batch_in_epoch, 1);
@@ -521,7 +518,7 @@ api! {
     /// `E0601` when it belongs to another set or to other options.
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// let loader = data::images(made.folder).loader(#{batch: 16, shuffle: true});
     /// let state = loader.state();
     /// let first = loader.next();
@@ -538,7 +535,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// print(data::images(made.folder).loader(#{batch: 16}));
     /// ```
     fn to_string(loader: Loader) -> String { Ok(format!("{loader:?}")) }
@@ -558,8 +555,8 @@ api! {
     /// written.
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.len, 2);
     /// w.finish();
     /// ```
@@ -581,7 +578,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// assert_eq(data::latent_writer("target/examples/empty", #{channels: 1, size: 2}).len, 0);
+    /// assert_eq(data::latent_writer(io::temp_dir(), #{channels: 1, size: 2}).len, 0);
     /// ```
     fn len as "get$len"(writer: LatentWriter) -> i64 { Ok(int(writer.len())) }
 
@@ -589,7 +586,7 @@ api! {
     ///
     /// # Example
     /// ```rhai
-    /// assert(!data::latent_writer("target/examples/empty", #{channels: 1, size: 2}).complete, "nothing was written");
+    /// assert(!data::latent_writer(io::temp_dir(), #{channels: 1, size: 2}).complete, "nothing was written");
     /// ```
     fn complete as "get$complete"(writer: LatentWriter) -> bool { Ok(writer.is_complete()) }
 
@@ -599,8 +596,8 @@ api! {
     /// `E0202` when nothing was pushed, `E0301` when a file cannot be written.
     /// # Example
     /// ```rhai
-    /// let w = data::latent_writer("target/examples/set", #{channels: 1, size: 2});
-    /// if !w.complete { w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])}); }
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().len, 2);
     /// ```
     fn finish(writer: LatentWriter) -> LatentSet { writer.finish() }
