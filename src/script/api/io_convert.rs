@@ -1,5 +1,6 @@
 //! Values of files to and from script values.
 
+use crate::data::read_picture;
 use crate::error::{Error, Result};
 use crate::script::value::type_name;
 use crate::torch::files::{Named, PtValue, PtView};
@@ -129,16 +130,7 @@ fn nested(flat: &mut impl Iterator<Item = serde_json::Value>, shape: &[i64]) -> 
 
 /// A picture as u8 `[3, H, W]`.
 pub(super) fn load_image(path: &Path) -> Result<Tensor> {
-    let bad = |e: image::ImageError| match e {
-        image::ImageError::IoError(e) => Error::io("read", path, e),
-        e => Error::data(path, e.to_string()),
-    };
-    let mut reader = image::ImageReader::open(path).and_then(image::ImageReader::with_guessed_format).map_err(|e| Error::io("open", path, e))?;
-    let mut limits = image::Limits::default();
-    limits.max_image_width = Some(1 << 15);
-    limits.max_image_height = Some(1 << 15);
-    reader.limits(limits);
-    let picture = reader.decode().map_err(bad)?.into_rgb8();
-    let (w, h) = (i64::from(picture.width()), i64::from(picture.height()));
-    Tensor::from_vec(picture.as_raw(), &[h, w, 3])?.permute(&[2, 0, 1])?.contiguous()
+    let picture = read_picture(path)?;
+    let size = |n: usize| i64::try_from(n).map_err(|_| Error::data(path, "the picture is too large"));
+    Tensor::from_vec(&picture.rgb, &[size(picture.height)?, size(picture.width)?, 3])?.permute(&[2, 0, 1])?.contiguous()
 }

@@ -144,6 +144,9 @@ fn files_by_extension() {
         data("evil.pt"),
         data("arrays.npz"),
     ));
+    let picture = format!("{}/tests/data/avatars64", env!("CARGO_MANIFEST_DIR"));
+    let first = walkdir::WalkDir::new(picture).into_iter().filter_map(Result::ok).find(|e| e.path().extension().is_some_and(|x| x == "png"));
+    run(&format!(r#"let x = io::load("{}"); assert_eq([x.dtype, x.shape], ["u8", [3, 64, 64]]);"#, first.unwrap().path().display()));
     fails(&format!(r#"io::load("{}", #{{ key: "emaa" }})"#, data("checkpoint.pt")), "did you mean `ema`");
     fails(r#"io::load("x.safetensor")"#, "did you mean `safetensors`");
     fails(r#"io::load("/no/such.npy")"#, "cannot open");
