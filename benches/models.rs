@@ -63,7 +63,10 @@ fn sit_step(dtype: Option<DType>) -> lathe::error::Result<Run> {
             Some(d) => bridge::autocast(Device::Cpu, d, forward)??,
             None => forward()?,
         };
-        let projected = out.projected.iter().try_fold(Tensor::zeros(&[], DType::Float, Device::Cpu)?, |s, p| s.add(&p.to_dtype(DType::Float)?.square()?.mean(&[], false)?))?;
+        let projected = out
+            .projected
+            .iter()
+            .try_fold(Tensor::zeros(&[], DType::Float, Device::Cpu)?, |s, p| s.add(&p.to_dtype(DType::Float)?.square()?.mean(&[], false)?))?;
         out.velocity.to_dtype(DType::Float)?.sub(&target)?.square()?.mean(&[], false)?.add(&projected)?.backward()?;
         clip_grad_norm(&module.trainable(), 1.0)?;
         opt.step()

@@ -46,10 +46,8 @@ pub fn run(args: &Args) -> Result<()> {
     findings.push(stdlib());
     findings.push(weights());
     if args.json {
-        let rows: Vec<_> = findings
-            .iter()
-            .map(|f| serde_json::json!({ "what": f.what, "state": state(f.mark), "text": f.text, "remedy": f.remedy }))
-            .collect();
+        let rows: Vec<_> =
+            findings.iter().map(|f| serde_json::json!({ "what": f.what, "state": state(f.mark), "text": f.text, "remedy": f.remedy })).collect();
         println!("{}", serde_json::Value::Array(rows));
     } else {
         println!("lathe {}", env!("CARGO_PKG_VERSION"));

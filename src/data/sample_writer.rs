@@ -148,11 +148,8 @@ fn difference(old: &serde_json::Value, new: &serde_json::Value) -> Option<String
     let (a, b) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
     let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
     let shown = |v: Option<&serde_json::Value>| v.map_or("nothing".into(), ToString::to_string);
-    let changed: Vec<String> = names
-        .into_iter()
-        .filter(|k| a.get(*k) != b.get(*k))
-        .map(|k| format!("`{k}` was {} and is {}", shown(a.get(k)), shown(b.get(k))))
-        .collect();
+    let changed: Vec<String> =
+        names.into_iter().filter(|k| a.get(*k) != b.get(*k)).map(|k| format!("`{k}` was {} and is {}", shown(a.get(k)), shown(b.get(k)))).collect();
     (!changed.is_empty()).then(|| changed.join(", "))
 }
 

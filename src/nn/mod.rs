@@ -4,8 +4,8 @@
 //! parameters, so checkpoints, optimizers and the EMA need not know which one they hold. Loading, freezing and moving
 //! work in place on the tensors, so that every handle to them (an optimizer's, an EMA's) stays valid.
 
-mod files;
 mod digest;
+mod files;
 mod init;
 pub mod layers;
 mod load;
@@ -14,8 +14,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use files::read_state;
 pub use digest::digest;
+pub use files::read_state;
 pub use init::Init;
 pub use load::LoadReport;
 pub use module::{Built, Forward, GroupForward, Import, Module, State};

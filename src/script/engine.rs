@@ -9,7 +9,7 @@ use super::known::Known;
 use super::program::Program;
 use super::reload::Reloaded;
 use super::stack::{self, Crossing, MAX_CALL_LEVELS};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use rhai::{AST, Dynamic, Map, OptimizationLevel, Scope};
 use std::cell::Cell;
 use std::io::Write;
