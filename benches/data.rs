@@ -17,7 +17,8 @@ fn main() -> lathe::error::Result<()> {
     let report = preprocess(&source, &shards, &options)?;
     println!("preprocess 500x375 JPEG -> 256, {FILES} files, 2 threads: {:.0} pictures/s", report.rate);
 
-    let loader = Loader::new(ImageSet::open(&shards)?, LoaderOptions { batch: 64, shuffle: true, drop_last: true, workers: 2, ..Default::default() })?;
+    let loader =
+        Loader::new(ImageSet::open(&shards)?, LoaderOptions { batch: 64, shuffle: true, drop_last: true, workers: 2, ..Default::default() })?;
     let (warm, measured) = (20, 400);
     for _ in 0..warm {
         loader.next()?;
