@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 
 /// Parts by level; a part may use its own level's own part and everything below.
 const LEVELS: &[(&str, u32)] = &[
-    ("cli", 6),
-    ("repl", 6),
-    ("script", 5),
-    ("train", 4),
-    ("eval", 4),
-    ("models", 3),
-    ("data", 3),
-    ("nn", 2),
-    ("torch", 1),
+    ("cli", 7),
+    ("repl", 7),
+    ("script", 6),
+    ("train", 5),
+    ("eval", 5),
+    ("models", 4),
+    ("data", 4),
+    ("nn", 3),
+    ("torch", 2),
     ("error", 0),
-    ("interrupt", 0),
-    ("progress", 0),
+    ("interrupt", 1),
+    ("progress", 1),
 ];
 
 fn level(part: &str) -> Option<u32> {
@@ -90,6 +90,10 @@ fn tch_and_rhai_have_one_home_each() {
     let mut wrong = Vec::new();
     for file in &files {
         let own = part(file);
+        // A unit test may compare with tch's own operators.
+        if file.ends_with("tests.rs") {
+            continue;
+        }
         let text = std::fs::read_to_string(file).expect("readable");
         for (i, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::script::params::{dashed, kind};
+use crate::script::rhai::{Array, Dynamic, Map};
 use crate::script::{Config, Engine, Params};
-use rhai::{Array, Dynamic, Map};
 use std::io::Write;
 use std::path::Path;
 

@@ -3,9 +3,9 @@
 use super::flags::{self, Flags};
 use super::help;
 use crate::error::{Error, Result};
+use crate::script::rhai::Dynamic;
 use crate::script::{Arg, Config, Engine, EngineOptions, Origin, Params, RunContext, on_big_stack};
 use crate::torch;
-use rhai::Dynamic;
 use std::path::PathBuf;
 
 /// Run a script. Its own flags come after its name; `lathe run SCRIPT --help` lists them.

@@ -122,8 +122,8 @@ mod tests {
         let rows = [row("try1", status(Phase::Running, Some(0.041), Some(0.14))), row("a/longer", status(Phase::Killed, None, None))];
         let want = "\
 name      script                 step    loss      rate  state    trained  age    size
-try1      train_ldm.rhai  1240/100091  0.0410  7.1 s/it  running   1h 07m   3m  3.1 MB
-a/longer  train_ldm.rhai  1240/100091       -         -  killed    1h 07m   3m  3.1 MB
+try1      train_ldm.rhai  1240/100091  0.0410  7.1 s/it  running   1h 06m   3m  3.1 MB
+a/longer  train_ldm.rhai  1240/100091       -         -  killed    1h 06m   3m  3.1 MB
 ";
         assert_eq!(table(&rows, 300.0), want);
         assert_eq!(table(&[], 0.0), "");

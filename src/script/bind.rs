@@ -309,7 +309,8 @@ impl ApiFn {
                 let result =
                     catch_unwind(AssertUnwindSafe(|| CALLER.set(&cx, || call(&cx, args)))).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
                 let result = result.map_err(|e| match (property, ty, host.get::<Program>()) {
-                    (Some(property), Some(ty), Some(program)) => diagnose::no_property(&program.known(), &ty, &property),
+                    // Modules and runs look their parts up themselves and know what was meant.
+                    (Some(property), Some(ty), Some(program)) if ty == "tensor" => diagnose::no_property(&program.known(), &ty, &property),
                     _ => e,
                 });
                 result.map_err(|e| into_script(e, ctx.call_source(), ctx.call_position()))

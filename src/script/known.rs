@@ -41,10 +41,6 @@ impl Known {
         for (name, arities) in BUILT_IN {
             known.functions.entry((*name).into()).or_default().extend(*arities);
         }
-        // `eval` would run text that no check has seen: only the REPL has it.
-        if !allow_eval {
-            known.functions.remove("eval");
-        }
         let natives = rhai.collect_fn_metadata(None, |f| Some((f.namespace.to_string(), f.metadata.name.to_string(), f.metadata.num_params)), true);
         for (namespace, name, n) in natives {
             match name.strip_prefix("get$").or_else(|| name.strip_prefix("set$")) {
@@ -69,6 +65,10 @@ impl Known {
                 _ => f.name.to_owned(),
             };
             known.signatures.entry(key).or_default().push(f.signature());
+        }
+        // `eval` would run text that no check has seen: only the REPL has it.
+        if !allow_eval {
+            known.functions.remove("eval");
         }
         known
     }

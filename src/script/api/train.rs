@@ -487,7 +487,8 @@ api! {
     /// # Example
     /// ```rhai
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1"});
-    /// assert_eq(train::checkpoint(run.dir, #{step: 0}).path, run.save());
+    /// let path = run.save();
+    /// assert_eq(train::checkpoint(run.dir, #{step: 0}).path, path);
     /// ```
     fn path as "get$path"(checkpoint: Checkpoint) -> String { Ok(checkpoint.0.path().display().to_string()) }
 
