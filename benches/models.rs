@@ -53,7 +53,7 @@ fn sit_step(dtype: Option<DType>) -> lathe::error::Result<Run> {
     let config = SitConfig { input_size: 16, in_channels: 32, ..SitConfig::named("SiT-B/1")? };
     let module = Sit::module("SiT-B/1", config)?;
     let sit = module.model::<Sit>().expect("built as a SiT");
-    let mut opt = AdamW::new(module.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect(), AdamWOptions::default())?;
+    let opt = AdamW::new(module.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect(), AdamWOptions::default())?;
     let (x, t) = (Tensor::randn(&[8, 32, 16, 16], DType::Float, Device::Cpu)?, Tensor::rand(&[8], DType::Float, Device::Cpu)?);
     let (y, target) = (Tensor::randint(0, 1000, &[8], Device::Cpu)?, x.randn_like()?);
     Ok(Box::new(move || {

@@ -102,7 +102,7 @@ impl Chart {
     /// `E0202` when there are no bins.
     pub fn histogram(&self, counts: &[(String, Vec<u64>)], low: f64, high: f64) -> Result<String> {
         let bins = counts.iter().map(|(_, c)| c.len()).max().unwrap_or(0);
-        if bins == 0 || !(low < high) {
+        if bins == 0 || low.partial_cmp(&high) != Some(std::cmp::Ordering::Less) {
             return Err(Error::value("hist", "there is nothing to draw"));
         }
         let top = counts.iter().flat_map(|(_, c)| c).max().copied().unwrap_or(0).max(1) as f64;

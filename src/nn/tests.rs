@@ -43,8 +43,8 @@ fn a_deep_copy_is_equal_and_independent() -> Result<()> {
     g.set_training(false);
     let copy = g.deep_copy()?;
     let x = randn(&[2, 3]);
-    let before = copy.forward(&[x.clone()])?.to_vec_f32()?;
-    assert_eq!(before, g.forward(&[x.clone()])?.to_vec_f32()?);
+    let before = copy.forward(std::slice::from_ref(&x))?.to_vec_f32()?;
+    assert_eq!(before, g.forward(std::slice::from_ref(&x))?.to_vec_f32()?);
     assert_eq!(copy.trainable().len(), 1, "requires_grad is kept");
     assert!(!copy.is_training() && !copy.child("body").unwrap().is_training());
     assert!(copy.child("again").unwrap().is_same(&copy.child("body").unwrap()), "a part used twice stays one part");

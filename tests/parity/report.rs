@@ -22,7 +22,7 @@ impl Report {
             self.worst = (ratio, name.to_owned());
         }
         // Not `error > tolerance`: a NaN must fail.
-        if !(error <= tolerance) {
+        if error > tolerance || error.is_nan() {
             self.fail(format!("{name}: error {error:.3e}, allowed {tolerance:.3e}"));
         }
     }

@@ -46,9 +46,8 @@ fn weights(module: &Module, given: Option<Dynamic>) -> Result<()> {
 
 fn state(given: &Dynamic) -> Result<State> {
     if let Some(map) = Map::from_dynamic(given) {
-        let entry = |(k, v): (_, &Dynamic)| {
-            Tensor::from_dynamic(v).map(|t| (String::from(k), t)).ok_or_else(|| Error::value("weights", "the map must hold tensors only"))
-        };
+        let entry =
+            |(k, v): (_, &Dynamic)| Tensor::from_dynamic(v).map(|t| (k, t)).ok_or_else(|| Error::value("weights", "the map must hold tensors only"));
         return map.iter().map(|(k, v)| entry((k.to_string(), v))).collect();
     }
     let mut state = State::new();

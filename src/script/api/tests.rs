@@ -1,6 +1,5 @@
 //! Values against PyTorch, and what a language with operators must not get wrong.
 
-use super::*;
 use crate::script::{Engine, EngineOptions};
 
 mod spaces;
