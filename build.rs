@@ -8,6 +8,8 @@ const HEADERS: [&str; 3] = ["bridge.h", "convert.h", "guard.h"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    // Embedded in the binary.
+    println!("cargo:rerun-if-changed=stdlib");
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     // torch-sys says where libtorch lies, to its direct dependents only.
     let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys is a direct dependency and reports its libtorch"));

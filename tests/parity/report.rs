@@ -21,7 +21,7 @@ impl Report {
         if ratio > self.worst.0 {
             self.worst = (ratio, name.to_owned());
         }
-        // Not `error > tolerance`: a NaN must fail.
+        // A NaN compares false with everything and must fail.
         if error > tolerance || error.is_nan() {
             self.fail(format!("{name}: error {error:.3e}, allowed {tolerance:.3e}"));
         }
