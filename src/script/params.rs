@@ -153,7 +153,7 @@ impl Params {
                 let value = value.ok_or_else(|| Error::usage(format!("`{name}` is a group of settings: `{text}` is not a map")))?;
                 return self.set(config, name, &value, origin);
             }
-            return Err(self.unknown(name));
+            return self.set_inside(config, &key, untyped(text), origin).ok_or_else(|| self.unknown(name));
         };
         let value =
             typed(&arg.default, text).ok_or_else(|| Error::usage(format!("`--{}` must be {}, got `{text}`", dashed(&key), kind(&arg.default))))?;
@@ -174,7 +174,7 @@ impl Params {
             {
                 return map.iter().try_for_each(|(k, v)| self.set(config, &format!("{key}.{k}"), v, origin.clone()));
             }
-            return Err(self.unknown(name));
+            return self.set_inside(config, &key, value.clone(), origin).ok_or_else(|| self.unknown(name));
         };
         let fitted = fit(&arg.default, value)
             .ok_or_else(|| Error::usage(format!("`{key}` must be {}, got {} `{value}`", kind(&arg.default), type_name(value))))?;
@@ -200,6 +200,18 @@ impl Params {
             self.set(config, &name, &value, Origin::File(path.to_owned(), line)).map_err(|e| e.context(place()))?;
         }
         Ok(())
+    }
+
+    /// Sets an entry of a setting whose default is the empty map, which takes any: `--enc-config.resolution 128`.
+    fn set_inside(&self, config: &mut Config, key: &str, value: Dynamic, origin: Origin) -> Option<()> {
+        let (parent, rest) = key.match_indices('.').map(|(at, _)| (&key[..at], &key[at + 1..])).find(|(parent, _)| {
+            let map = self.0.get(*parent).and_then(|arg| arg.default.read_lock::<Map>().map(|m| m.is_empty()));
+            map == Some(true)
+        })?;
+        let mut map = config.get(parent).and_then(|v| v.read_lock::<Map>().map(|m| m.clone())).unwrap_or_default();
+        insert(&mut map, rest, value);
+        config.values.insert(parent.to_owned(), (map.into(), origin));
+        Some(())
     }
 
     fn unknown(&self, name: &str) -> Error {
@@ -449,6 +461,15 @@ fn structured(text: &str) -> Option<Dynamic> {
     rhai::Engine::new_raw().parse_json(text, true).ok().map(Dynamic::from)
 }
 
+/// A text without a default to go by: an int, a float, a bool, an array, a map, or else a string.
+fn untyped(text: &str) -> Dynamic {
+    structured(text)
+        .or_else(|| text.parse::<i64>().ok().map(Dynamic::from))
+        .or_else(|| text.parse::<f64>().ok().map(Dynamic::from))
+        .or_else(|| text.parse::<bool>().ok().map(Dynamic::from))
+        .unwrap_or_else(|| text.to_owned().into())
+}
+
 /// A value in the place of the default's type: an int serves as a float.
 fn fit(default: &Dynamic, value: &Dynamic) -> Option<Dynamic> {
     if default.is_unit() {
@@ -489,5 +510,29 @@ fn from_toml(value: &toml::de::DeValue) -> Dynamic {
         V::Datetime(d) => d.to_string().into(),
         V::Array(a) => a.iter().map(|v| from_toml(v.get_ref())).collect::<Array>().into(),
         V::Table(t) => t.iter().map(|(k, v)| (k.get_ref().as_ref().into(), from_toml(v.get_ref()))).collect::<Map>().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_map_takes_any_entry_and_a_filled_one_does_not() {
+        let mut params = Params::default();
+        params.declare("enc_config", Arg::plain(Map::new().into()));
+        params.declare("steps", Arg::plain(3_i64.into()));
+        let mut config = params.defaults();
+        let flag = || Origin::Flag("--x".into());
+        params.set_text(&mut config, "enc-config.resolution", "128", flag()).unwrap();
+        params.set_text(&mut config, "enc-config.a.b", "0.5", flag()).unwrap();
+        params.set_text(&mut config, "enc-config.name", "x1", flag()).unwrap();
+        let map = config.map();
+        let inner = map["enc_config"].read_lock::<Map>().unwrap().clone();
+        assert_eq!(inner["resolution"].as_int(), Ok(128));
+        assert_eq!(inner["a"].read_lock::<Map>().unwrap()["b"].as_float(), Ok(0.5));
+        assert_eq!(inner["name"].to_string(), "x1");
+        assert!(params.set_text(&mut config, "steps.more", "1", flag()).is_err());
+        assert!(params.set_text(&mut config, "enc-confg.resolution", "1", flag()).is_err());
     }
 }
