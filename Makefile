@@ -11,7 +11,7 @@ ARGS ?=
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
 
-demo: build weights ## pictures -> VAE -> Send-VAE -> latents -> SiT -> samples, about 20 minutes on 2 cores
+demo: build weights ## pictures -> VAE -> Send-VAE -> latents -> SiT -> samples
 	$(LATHE) run scripts/demo.rhai $(ARGS)
 
 test: libtorch weights ## all tests
