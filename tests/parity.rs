@@ -12,6 +12,7 @@ mod parity {
     pub mod sit;
     pub mod sit_misc;
     pub mod vae;
+    pub mod vfm;
 }
 
 use parity::fixture::Fixture;
@@ -34,6 +35,8 @@ fn check_of(kind: &str) -> Option<Check> {
         "init_stats" => parity::sit_misc::init_stats,
         "lpips" => parity::lpips::check,
         "patchgan" => parity::disc::check,
+        "vfm" => parity::vfm::check,
+        "vfm_preprocess" => parity::vfm::preprocess,
         _ => return None,
     })
 }
