@@ -249,7 +249,9 @@ fn missing_weights_say_where_to_get_them_and_where_to_put_them() {
     };
     let (code, text) = run(r#"models::encoder("dinov2-vit-b");"#);
     assert_eq!(code, Some(1), "{text}");
-    for part in ["E0301", "dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth", "huggingface.co/facebook/dinov2-base", "cache/weights"] {
+    for part in
+        ["E0301", "dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth", "huggingface.co/facebook/dinov2-base", "cache/weights"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
     // Put there, under the official name or as a folder of Hugging Face, they are found.

@@ -18,8 +18,7 @@ pub fn strip_prefix(state: &State, anchor: &str) -> Result<State> {
 /// As [`strip_prefix`].
 pub fn strip_prefixes(state: &State, anchors: &[&str], preferred: &[&str]) -> Result<State> {
     let prefix = |k: &'_ str| anchors.iter().find_map(|a| k.strip_suffix(a).map(str::len));
-    let mut prefixes: Vec<&str> =
-        state.keys().filter_map(|k| prefix(k).map(|n| &k[..n])).filter(|p| p.is_empty() || p.ends_with('.')).collect();
+    let mut prefixes: Vec<&str> = state.keys().filter_map(|k| prefix(k).map(|n| &k[..n])).filter(|p| p.is_empty() || p.ends_with('.')).collect();
     if let Some(choice) = preferred.iter().find(|p| prefixes.contains(p)) {
         prefixes = vec![choice];
     }

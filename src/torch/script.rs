@@ -48,7 +48,8 @@ impl TorchScript {
         let what = kind(&value);
         let no = |message: String| Error::value("torchscript", message);
         let at = |n: usize| {
-            let index = output.map_or(Ok(0), str::parse::<usize>).map_err(|_| no(format!("output `{}` is no index of {what}", output.unwrap_or_default())));
+            let index =
+                output.map_or(Ok(0), str::parse::<usize>).map_err(|_| no(format!("output `{}` is no index of {what}", output.unwrap_or_default())));
             index.and_then(|i| if i < n { Ok(i) } else { Err(no(format!("it returns {what} of {n}, there is no element {i}"))) })
         };
         match value {
@@ -59,13 +60,16 @@ impl TorchScript {
             }
             IValue::Tuple(list) | IValue::GenericList(list) => {
                 let i = at(list.len())?;
-                tensor(list.into_iter().nth(i)).ok_or_else(|| no(format!("element {i} of what it returns is no tensor")).help("`#{output: \"1\"}` takes another element"))
+                tensor(list.into_iter().nth(i))
+                    .ok_or_else(|| no(format!("element {i} of what it returns is no tensor")).help("`#{output: \"1\"}` takes another element"))
             }
             IValue::GenericDict(pairs) => {
                 let keys: Vec<String> = pairs.iter().filter_map(|(k, _)| key(k)).collect();
-                let wanted = output.ok_or_else(|| no(format!("it returns a dict of {}", keys.join(", "))).help("`#{output: KEY}` names the tokens"))?;
+                let wanted =
+                    output.ok_or_else(|| no(format!("it returns a dict of {}", keys.join(", "))).help("`#{output: KEY}` names the tokens"))?;
                 let found = pairs.into_iter().find(|(k, _)| key(k).as_deref() == Some(wanted)).map(|(_, v)| v);
-                tensor(found).ok_or_else(|| no(format!("the dict that it returns has no tensor `{wanted}`")).help(format!("it has {}", keys.join(", "))))
+                tensor(found)
+                    .ok_or_else(|| no(format!("the dict that it returns has no tensor `{wanted}`")).help(format!("it has {}", keys.join(", "))))
             }
             _ => Err(no(format!("it returns {what}, not a tensor"))),
         }

@@ -195,7 +195,13 @@ fn hugging_face(arch: &str, state: &State) -> Result<State> {
         }
         let dinov2 = arch.starts_with("dinov2");
         let names: &[(&str, &str)] = if clip {
-            &[("ln_1", "layer_norm1"), ("ln_2", "layer_norm2"), ("attn.out_proj", "self_attn.out_proj"), ("mlp.c_fc", "mlp.fc1"), ("mlp.c_proj", "mlp.fc2")]
+            &[
+                ("ln_1", "layer_norm1"),
+                ("ln_2", "layer_norm2"),
+                ("attn.out_proj", "self_attn.out_proj"),
+                ("mlp.c_fc", "mlp.fc1"),
+                ("mlp.c_proj", "mlp.fc2"),
+            ]
         } else if dinov2 {
             &[
                 ("attn.proj", "attention.output.dense"),
@@ -224,7 +230,10 @@ fn official(arch: &str, state: &State) -> Result<State> {
     let (prefix, beside): (&str, &[&str]) = match arch {
         "clip" => ("visual.", &["transformer.resblocks.0.ln_1.weight", "token_embedding.weight", "ln_final.weight", "logit_scale"]),
         "ijepa" | "jepa" => ("module.", &[]),
-        "mocov3" => ("module.base_encoder.", &["module.momentum_encoder.patch_embed.proj.weight", "module.base_encoder.head.0.weight", "module.predictor.0.weight"]),
+        "mocov3" => (
+            "module.base_encoder.",
+            &["module.momentum_encoder.patch_embed.proj.weight", "module.base_encoder.head.0.weight", "module.predictor.0.weight"],
+        ),
         "mae" => ("", &["decoder_embed.weight", "decoder_blocks.0.norm1.weight", "mask_token"]),
         _ => ("backbone.", &["dino_head.mlp.0.weight"]),
     };
@@ -305,7 +314,8 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
             let table = grid.reshape(&[1, c, g * g])?.transpose(1, 2)?;
             let antialias = how.ends_with("_aa");
             // `scale_offset01`: 0.1 is added to the size before the scale is taken.
-            let offset = how.strip_prefix("scale_offset").map_or(Some(0.0), |digits| digits.trim_end_matches("_aa").parse::<f64>().ok().map(|n| n / 10.0));
+            let offset =
+                how.strip_prefix("scale_offset").map_or(Some(0.0), |digits| digits.trim_end_matches("_aa").parse::<f64>().ok().map(|n| n / 10.0));
             let offset = offset.ok_or_else(|| Error::data(&f.path, format!("cannot read the offset in `{key}`")))?;
             let got = interpolate_positions(&table, side, 0, Interpolation { offset, antialias })?;
             r.close(key, &got.transpose(1, 2)?.reshape(&want.shape())?, want, TABLE)?;

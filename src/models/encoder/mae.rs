@@ -10,8 +10,7 @@ use super::vit::{Positions, VitConfig};
 /// `mae-vit-b|l|h`.
 pub fn known() -> Vec<Known> {
     let one = |(letter, dim, depth, heads, patch, word): (&str, i64, i64, i64, i64, &str)| {
-        let config =
-            VitConfig { final_norm: false, positions: Positions::SinCos, ..VitConfig::new(dim, depth, heads, patch, 224 / patch) };
+        let config = VitConfig { final_norm: false, positions: Positions::SinCos, ..VitConfig::new(dim, depth, heads, patch, 224 / patch) };
         let published = Published {
             files: vec![format!("mae_pretrain_vit_{word}.pth"), format!("mae_vit{letter}.pth")],
             url: format!("https://dl.fbaipublicfiles.com/mae/pretrain/mae_pretrain_vit_{word}.pth"),

@@ -78,8 +78,7 @@ pub const REGISTERS: &str = "register_tokens";
 const HUGGING_FACE_PATCH: [&str; 2] = ["embeddings.patch_embeddings.projection.weight", "embeddings.patch_embedding.weight"];
 
 /// Heads, poolers and decoders that published files hold beside the network, by the beginning of their names.
-const BESIDE: [&str; 9] =
-    ["head.", "fc.", "pooler.", "classifier.", "decoder_", "decoder.", "predictor.", "embeddings.position_ids", "rope_embed."];
+const BESIDE: [&str; 9] = ["head.", "fc.", "pooler.", "classifier.", "decoder_", "decoder.", "predictor.", "embeddings.position_ids", "rope_embed."];
 
 /// A published state dict with the network's own names: takes off a wrapper's prefix (`module.base_encoder.`, `visual.`, `vit.`, ..), and
 /// with it what lies outside, drops heads, translates the names of Hugging Face, and resamples the position table. What is not

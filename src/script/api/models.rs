@@ -143,7 +143,8 @@ fn one_file(files: Vec<PathBuf>) -> Result<PathBuf> {
 fn encoder_options(kw: &mut Kw) -> Result<EncoderOptions> {
     let three = |v: Option<Vec<f64>>, what: &str| {
         let three = |v: Vec<f64>| {
-            v.try_into().map_err(|v: Vec<f64>| Error::value("encoder", format!("option `{what}` has one number for each of 3 channels, got {}", v.len())))
+            v.try_into()
+                .map_err(|v: Vec<f64>| Error::value("encoder", format!("option `{what}` has one number for each of 3 channels, got {}", v.len())))
         };
         v.map(three).transpose()
     };
