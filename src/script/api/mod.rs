@@ -1,6 +1,7 @@
 //! What scripts can call: one file for each namespace. Thin: convert, call down, convert back.
 
 pub mod data;
+pub mod data_pictures;
 pub mod data_samples;
 pub mod eval;
 pub mod eval_features;
@@ -55,6 +56,8 @@ pub fn all() -> Vec<ApiFn> {
         data::latent_functions(),
         data::loader_functions(),
         data::writer_functions(),
+        data_pictures::functions(),
+        data_pictures::methods(),
         data_samples::functions(),
         data_samples::image_functions(),
         data_samples::methods(),

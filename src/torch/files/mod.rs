@@ -2,6 +2,7 @@
 
 mod atomic;
 mod npy;
+mod npz;
 mod pickle;
 mod program;
 mod pt;
@@ -12,6 +13,7 @@ mod tests;
 
 pub use atomic::write_atomic;
 pub use npy::{NpzWriter, read_npy, read_npz, write_npy};
+pub use npz::{NpyRows, Npz};
 pub use program::{is_torchscript, read_torchscript_state};
 pub use pt::{PtValue, PtView, read_pt};
 pub use safetensors::{SafeTensorsInfo, read_safetensors, safetensors_info, write_safetensors};
