@@ -6,6 +6,7 @@ mod frechet;
 mod manifold;
 mod moments;
 mod picture;
+pub mod probe;
 mod quality;
 mod score;
 

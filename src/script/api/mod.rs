@@ -22,6 +22,7 @@ mod module_parts;
 pub mod nn;
 pub mod nn_digest;
 pub mod optim;
+pub mod probe;
 pub mod progress;
 pub mod tensor;
 pub mod tensor_binary;
@@ -84,6 +85,7 @@ pub fn all() -> Vec<ApiFn> {
         optim::ema_methods(),
         optim::functions(),
         optim::scaler_methods(),
+        probe::functions(),
         progress::functions(),
         progress::methods(),
         tensor::functions(),
