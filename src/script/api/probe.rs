@@ -2,7 +2,7 @@
 
 use crate::api;
 use crate::error::{Error, Result};
-use crate::eval::probe::{Factor, ProbeOptions, Probed, Summary, pca, pca_pictures, probe, radial_spectrum};
+use crate::eval::probe::{Factor, ProbeOptions, Probed, Summary, mixture, pca, pca_pictures, probe, radial_spectrum, tsne, uniformity};
 use crate::script::value::{FromArg, Kw};
 use crate::torch::Tensor;
 use rhai::{Array, Dynamic, Map};
@@ -169,4 +169,67 @@ api! {
     /// assert_close(s[1], 0.0, #{atol: 1e-9});
     /// ```
     fn spectrum(z: Tensor) -> Array { Ok(radial_spectrum(&z)?.into_iter().map(Dynamic::from).collect()) }
+
+    /// t-SNE in the plane (Barnes and Hut's approximation), begun at the first two principal components, so that it depends on the points alone.
+    /// Options: `perplexity` (30), `epochs` (1000).
+    ///
+    /// # Shapes
+    /// - `[N, ..]` (flattened) -> f64 `[N, 2]`
+    /// # Errors
+    /// `E0202` for values that are not finite, or fewer than `3 * perplexity + 1` points.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(probe::tsne(torch::randn([40, 5]), #{perplexity: 5, epochs: 50}).shape, [40, 2]);
+    /// ```
+    fn tsne(z: Tensor, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let (perplexity, epochs) = (opts.get("perplexity", 30.0)?, opts.get::<i64>("epochs", 1000)?);
+        opts.done()?;
+        tsne(&z, perplexity, epochs.clamp(0, 1_000_000) as usize)
+    }
+
+    /// How evenly points are spread, `#{cv, gini, entropy}`, by a Gaussian kernel density (scipy's `gaussian_kde`) at the points themselves: its
+    /// deviation over its mean, its Gini coefficient, and its entropy over the largest possible. For latents see `std/probe`, which embeds them first.
+    ///
+    /// # Shapes
+    /// - `[N, D]`
+    /// # Errors
+    /// `E0202` for values that are not finite, too few points, or points on a line.
+    /// # Example
+    /// ```rhai
+    /// let even = probe::evenness(torch::rand([200, 2]));
+    /// let uneven = probe::evenness(torch::randn([200, 2]).pow(3));
+    /// assert(even.gini < uneven.gini && even.entropy > uneven.entropy, "a square is more even");
+    /// ```
+    fn evenness(points: Tensor) -> Map {
+        let u = uniformity(&points)?;
+        Ok(Map::from_iter([("cv".into(), u.cv.into()), ("gini".into(), u.gini.into()), ("entropy".into(), u.entropy.into())]))
+    }
+
+    /// Fits `k` Gaussians with full covariances to points, `#{log_likelihood, weights, means, iterations, converged}`: the mean log-likelihood of a
+    /// point, in nats. Options: `seed` (0) of the starting means, `tolerance` (1e-3) and `iterations` (200).
+    ///
+    /// # Shapes
+    /// - `[N, D]` -> `weights`: `[K]`, `means`: `[K, D]`
+    /// # Errors
+    /// `E0202` for values that are not finite, or too few points.
+    /// # Example
+    /// ```rhai
+    /// let z = torch::cat([torch::randn([50, 2]), torch::randn([50, 2]) + 8.0]);
+    /// assert(probe::mixture(z, 2).log_likelihood > probe::mixture(z, 1).log_likelihood, "there are two");
+    /// ```
+    fn mixture(points: Tensor, k: i64, opts: Kw) -> Map {
+        let mut opts = opts;
+        let (seed, tolerance, most) = (opts.get::<i64>("seed", 0)?, opts.get("tolerance", 1e-3)?, opts.get::<i64>("iterations", 200)?);
+        opts.done()?;
+        let m = mixture(&points, k, None, seed as u64, tolerance, most.clamp(1, 1_000_000) as usize)?;
+        let fields = [
+            ("log_likelihood", Dynamic::from(m.log_likelihood)),
+            ("weights", Dynamic::from(m.weights)),
+            ("means", Dynamic::from(m.means)),
+            ("iterations", Dynamic::from(m.iterations as i64)),
+            ("converged", m.converged.into()),
+        ];
+        Ok(Map::from_iter(fields.map(|(k, v)| (k.into(), v))))
+    }
 }
