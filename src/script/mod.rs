@@ -12,7 +12,10 @@ mod known;
 mod lint;
 mod locate;
 pub mod params;
+pub mod permissions;
+mod principal;
 mod program;
+pub mod recipes;
 mod reload;
 mod source;
 mod stack;
@@ -26,6 +29,7 @@ pub use context::RunContext;
 pub use engine::{Engine, EngineOptions, Print};
 pub use host::Host;
 pub use locate::stdlib_folder;
+pub use permissions::Permissions;
 pub use params::{Arg, Chosen, Config, Origin, Params, Setting};
 pub use reload::{Reloaded, UnitChange};
 /// The language's own crate, for the value types of an embedding program.

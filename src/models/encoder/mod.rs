@@ -7,6 +7,7 @@ mod locate;
 
 pub use lite0::EfficientNetLite0;
 pub use locate::weights as encoder_weights;
+pub use locate::{cache as cache_folder, folders as weight_folders};
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::{Built, Module, Path, State, read_state};
