@@ -4,7 +4,7 @@ use super::flags::{self, Flags};
 use super::help;
 use crate::error::{Error, Result};
 use crate::script::rhai::Dynamic;
-use crate::script::{Arg, Config, Engine, EngineOptions, Origin, Params, RunContext, on_big_stack};
+use crate::script::{Arg, Config, Engine, EngineOptions, Origin, Params, Permissions, RunContext, on_big_stack};
 use crate::torch;
 use std::path::PathBuf;
 
@@ -17,6 +17,8 @@ use std::path::PathBuf;
   --config FILE.toml              values for settings; flags go before the file
   --print-config                  show every value with where it comes from, and stop
   --threads N                     how many CPU threads one operator may use
+  --allow-read PATH               a file or folder that the script may read besides its project
+  --allow-write PATH              a file or folder that it may write besides its run folder and outputs
   --help                          the script's settings")]
 pub struct Args {
     /// The script, a .rhai file, and its own flags: `--learning-rate 1e-4 --mapper.depth 2 --no-shuffle`.
@@ -46,8 +48,9 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn start(args: &Args) -> Result<()> {
-    let engine = Engine::new(EngineOptions::default());
     let script = args.script();
+    let mut permissions = Permissions::for_script(&script);
+    let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     engine.load(&script)?;
     let mut params = Params::of(&engine)?;
     declare_common(&mut params);
@@ -60,6 +63,10 @@ fn start(args: &Args) -> Result<()> {
         return help::print_config(&config);
     }
     prepare(&config, device, flags.threads)?;
+    flags.allow_read.iter().for_each(|path| permissions.allow_read(path));
+    flags.allow_write.iter().for_each(|path| permissions.allow_write(path));
+    permissions.allow_settings(&config);
+    engine.set_permissions(permissions);
     let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };
     engine.host().put(context);
     let result = engine.run(config.map());

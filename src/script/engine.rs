@@ -204,6 +204,11 @@ impl Engine {
         self.program.entry_unit().is_some_and(|u| u.has(name, arity))
     }
 
+    /// The tests of the loaded script: its functions `test_*` without parameters, each with its line.
+    pub fn tests(&self) -> Vec<(String, usize)> {
+        self.program.entry_unit().map(|u| u.tests()).unwrap_or_default()
+    }
+
     /// Calls a function of the loaded script, in its newest version.
     ///
     /// # Errors

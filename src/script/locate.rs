@@ -236,6 +236,12 @@ pub fn stdlib_folder() -> Option<PathBuf> {
     disk_stdlib(None).and_then(|p| p.canonicalize().ok())
 }
 
+/// Name and text of the standard library's tests, as they are in the binary.
+pub fn embedded_tests() -> Vec<(String, &'static str)> {
+    let files = EMBEDDED.get_dir("tests").into_iter().flat_map(|d| d.files());
+    files.filter_map(|f| Some((format!("std/{}.{EXTENSION}", module_name(f.path())?), f.contents_utf8()?))).collect()
+}
+
 /// `stdlib/` on disk: `LATHE_STDLIB`, or beside or above the script or the working directory.
 fn disk_stdlib(script: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("LATHE_STDLIB").filter(|v| !v.is_empty()) {

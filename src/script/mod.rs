@@ -28,7 +28,7 @@ pub use bind::{ApiFn, Cx, ErrorValue, Param, Receiver};
 pub use context::RunContext;
 pub use engine::{Engine, EngineOptions, Print};
 pub use host::Host;
-pub use locate::stdlib_folder;
+pub use locate::{embedded_tests, stdlib_folder};
 pub use permissions::Permissions;
 pub use params::{Arg, Chosen, Config, Origin, Params, Setting};
 pub use reload::{Reloaded, UnitChange};

@@ -90,6 +90,14 @@ impl Permissions {
         p
     }
 
+    /// The same without anything to write, for what happens before a script runs.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read.append(&mut self.write);
+        self.read.append(&mut self.outputs);
+        self
+    }
+
     /// Allows reading a file, or a folder with all that is in it.
     pub fn allow_read(&mut self, path: &Path) {
         self.read.push(resolve(path));
