@@ -17,10 +17,14 @@ use std::path::PathBuf;
   --config FILE.toml              values for settings; flags go before the file
   --print-config                  show every value with where it comes from, and stop
   --threads N                     how many CPU threads one operator may use
-  --allow-read PATH               a file or folder that the script may read besides its project
-  --allow-write PATH              a file or folder that it may write besides its run folder and outputs
   --help                          the script's settings")]
 pub struct Args {
+    /// A file or folder that the script may read besides its project.
+    #[arg(long, value_name = "PATH")]
+    allow_read: Vec<PathBuf>,
+    /// A file or folder that the script may write besides its run folder and outputs.
+    #[arg(long, value_name = "PATH")]
+    allow_write: Vec<PathBuf>,
     /// The script, a .rhai file, and its own flags: `--learning-rate 1e-4 --mapper.depth 2 --no-shuffle`.
     // One list: everything after the script's name is the script's, `--help` too.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "SCRIPT [FLAGS]")]
@@ -63,8 +67,8 @@ fn start(args: &Args) -> Result<()> {
         return help::print_config(&config);
     }
     prepare(&config, device, flags.threads)?;
-    flags.allow_read.iter().for_each(|path| permissions.allow_read(path));
-    flags.allow_write.iter().for_each(|path| permissions.allow_write(path));
+    flags.allow_read.iter().chain(&args.allow_read).for_each(|path| permissions.allow_read(path));
+    flags.allow_write.iter().chain(&args.allow_write).for_each(|path| permissions.allow_write(path));
     permissions.allow_settings(&config);
     engine.set_permissions(permissions);
     let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };

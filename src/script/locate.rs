@@ -128,6 +128,10 @@ impl Locator {
         if importer.starts_with("std/") {
             return Err(refuse(format!("`{text}`: the standard library uses no recipe library"), None));
         }
+        if let Some(user) = self.library_of(importer).filter(|user| user.name != name && !user.uses.contains(name)) {
+            let help = format!("add `{name}` to the `[recipes]` of `{}`", user.root.join(super::recipes::RECIPE_TOML).display());
+            return Err(refuse(format!("the library `{}` does not say that it uses `{name}`", user.name), help));
+        }
         let Some(library) = known() else {
             let add = format!("`lathe add {name} --path FOLDER` (or `--git URL --rev REV`) names it");
             if !is_project {
@@ -137,10 +141,6 @@ impl Locator {
             let near = did_you_mean(name, names.iter().map(String::as_str).chain(["std"]));
             return Err(refuse(format!("lathe.toml names no recipe library `{name}`{near}"), add));
         };
-        if let Some(user) = self.library_of(importer).filter(|user| user.name != name && !user.uses.contains(name)) {
-            let help = format!("add `{name}` to the `[recipes]` of `{}`", user.root.join(super::recipes::RECIPE_TOML).display());
-            return Err(refuse(format!("the library `{}` does not say that it uses `{name}`", user.name), help));
-        }
         module_of(text, &library, module)
     }
 

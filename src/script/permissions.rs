@@ -152,7 +152,7 @@ impl Permissions {
     }
 
     /// Whether the program may do it; `target` is resolved.
-    fn allows(&self, access: Access, target: &Path) -> bool {
+    pub(crate) fn allows(&self, access: Access, target: &Path) -> bool {
         let below = |roots: &[PathBuf]| roots.iter().any(|root| target.starts_with(root));
         let output = || self.outputs.iter().any(|name| is_part_of(target, name));
         match access {
@@ -328,7 +328,3 @@ fn refused_to(library: &str, access: Access, path: &Path, target: &Path, [asked,
     let message = format!("the library `{library}` needs {what} access to {}: {}", shown(path, target), remedies.join(" and "));
     Error::new(ErrorKind::Permission { message })
 }
-
-#[cfg(test)]
-#[path = "tests/permissions.rs"]
-mod tests;
