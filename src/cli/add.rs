@@ -22,8 +22,8 @@ pub struct Args {
     #[arg(long, requires = "git")]
     folder: Option<PathBuf>,
     /// The versions that will do, such as `^1.2`.
-    #[arg(long, value_name = "RANGE")]
-    version: Option<semver::VersionReq>,
+    #[arg(long, value_name = "VERSIONS")]
+    range: Option<semver::VersionReq>,
     /// A file or folder of the project that the library may read, if it asks for it; `*` for all that the script may read.
     #[arg(long, value_name = "PATH")]
     allow_read: Vec<String>,
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
         git: args.git.as_ref().map(local),
         rev: args.rev.clone(),
         folder: args.folder.clone(),
-        version: args.version.clone(),
+        version: args.range.clone(),
         read: args.allow_read.clone(),
         write: args.allow_write.clone(),
     };
