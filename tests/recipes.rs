@@ -209,11 +209,17 @@ fn tests_run_with_a_line_each() {
     let p = Place::new(&[
         ("project/lathe.toml", "[recipes]\nlab = { path = \"../lab\" }\n"),
         ("project/a.rhai", "fn main() { 1 }\nfn test_one() { assert_eq(1 + 1, 2); }\nfn test_with(x) { throw \"not a test\"; }\nfn helper() { 1 }"),
-        ("project/sub/b.rhai", "fn test_good() { print(\"quiet\"); }\nfn test_bad() {\n    print(\"said before\");\n    assert_eq(1 + 1, 3);\n}\nfn test_last() { assert(io::exists(io::temp_dir())); }"),
+        (
+            "project/sub/b.rhai",
+            "fn test_good() { print(\"quiet\"); }\nfn test_bad() {\n    print(\"said before\");\n    assert_eq(1 + 1, 3);\n}\nfn test_last() { assert(io::exists(io::temp_dir())); }",
+        ),
         ("project/c.rhai", "fn no_test() { 1 }"),
         ("lab/recipe.toml", &recipe("lab", "1.0.0")),
         ("lab/augment.rhai", "fn twice(x) { 2 * x }"),
-        ("lab/tests/augment.rhai", "import \"lab/augment\" as augment;\nfn test_twice() { assert_eq(augment::twice(2), 4); }\nfn test_stays_inside() {\n    let code = \"\";\n    try { io::save(\"x.txt\", \"1\"); } catch (e) { code = e.code; }\n    assert_eq(code, \"E0701\");\n}"),
+        (
+            "lab/tests/augment.rhai",
+            "import \"lab/augment\" as augment;\nfn test_twice() { assert_eq(augment::twice(2), 4); }\nfn test_stays_inside() {\n    let code = \"\";\n    try { io::save(\"x.txt\", \"1\"); } catch (e) { code = e.code; }\n    assert_eq(code, \"E0701\");\n}",
+        ),
     ]);
     assert_eq!(p.lathe("project", &["update"]).0, 0);
     let strip = |text: &str| text.lines().map(|l| l.rsplit_once("  ").map_or(l, |(l, _)| l).to_owned() + "\n").collect::<String>();
@@ -261,7 +267,10 @@ error[E0505]: 3 passed, 1 failed
 
 #[test]
 fn the_same_random_numbers_for_each_test() {
-    let p = Place::new(&[("t.rhai", "fn test_a() { print(torch::rand([1]).item()); throw 1; }\nfn test_b() { print(torch::rand([1]).item()); throw 1; }")]);
+    let p = Place::new(&[(
+        "t.rhai",
+        "fn test_a() { print(torch::rand([1]).item()); throw 1; }\nfn test_b() { print(torch::rand([1]).item()); throw 1; }",
+    )]);
     let (_, out, _) = p.lathe(".", &["test", "--json"]);
     let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(rows[0]["output"], rows[1]["output"]);
@@ -282,7 +291,12 @@ fn main(cfg) {
 
 #[test]
 fn flags_say_what_a_script_may_read_and_write() {
-    let p = Place::new(&[("project/s.rhai", READER), ("outside/a.txt", "one"), ("project/in/b.txt", "two"), ("project/link.rhai", "io::save(\"link/x.txt\", \"1\");")]);
+    let p = Place::new(&[
+        ("project/s.rhai", READER),
+        ("outside/a.txt", "one"),
+        ("project/in/b.txt", "two"),
+        ("project/link.rhai", "io::save(\"link/x.txt\", \"1\");"),
+    ]);
     let outside = p.text("outside/a.txt");
     let run = |args: &[&str]| p.lathe("project", &[&["run", "s.rhai", "--device", "cpu"], args].concat());
     // Below the project without flags.
@@ -324,7 +338,11 @@ fn flags_say_what_a_script_may_read_and_write() {
 
 #[test]
 fn variables_allow_for_every_run() {
-    let p = Place::new(&[("project/s.rhai", "io::save(\"../shared/x.txt\", io::load(\"../data/a.txt\"));"), ("data/a.txt", "one"), ("shared/keep.txt", "")]);
+    let p = Place::new(&[
+        ("project/s.rhai", "io::save(\"../shared/x.txt\", io::load(\"../data/a.txt\"));"),
+        ("data/a.txt", "one"),
+        ("shared/keep.txt", ""),
+    ]);
     let run = |read: &str, write: &str| {
         let mut c = Command::new(env!("CARGO_BIN_EXE_lathe"));
         c.args(["run", "s.rhai"]).current_dir(p.path("project")).env("LATHE_ALLOW_READ", read).env("LATHE_ALLOW_WRITE", write);

@@ -47,7 +47,9 @@ fn table(libraries: &[Library], wrong: &[(String, Error)]) -> String {
     let dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let mut rows: Vec<[String; 6]> = libraries
         .iter()
-        .map(|l| [l.name.clone(), l.version.to_string(), l.source.clone(), dash(l.rights.asked()), dash(l.rights.given()), dash(l.description.clone())])
+        .map(|l| {
+            [l.name.clone(), l.version.to_string(), l.source.clone(), dash(l.rights.asked()), dash(l.rights.given()), dash(l.description.clone())]
+        })
         .collect();
     rows.extend(wrong.iter().map(|(name, _)| [name.as_str(), "?", "?", "?", "?", "something is wrong with it"].map(str::to_owned)));
     if rows.is_empty() {

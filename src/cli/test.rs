@@ -64,7 +64,8 @@ pub fn run(args: &Args) -> Result<()> {
         let message = if skipped > 0 { format!("none of the {skipped} tests is called so") } else { "there is no test here".to_owned() };
         return Err(Error::usage(message).help("a test is a function `fn test_..()` without parameters in a .rhai file"));
     }
-    let counts = format!("{} passed, {failed} failed{}", outcomes.len() - failed, if skipped > 0 { format!(", {skipped} left out") } else { String::new() });
+    let counts =
+        format!("{} passed, {failed} failed{}", outcomes.len() - failed, if skipped > 0 { format!(", {skipped} left out") } else { String::new() });
     if failed > 0 {
         return Err(Error::script(Diagnostic::plain("E0505", counts)));
     }

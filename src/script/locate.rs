@@ -15,6 +15,9 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
 /// The names of a module's files end so.
 const EXTENSION: &str = "rhai";
 
+/// What stands before the id of a module of the script's own that would else look like a library's.
+const LOCAL: &str = "@/";
+
 /// A script that an import names.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
@@ -104,8 +107,9 @@ impl Locator {
         if !is_name(name) || name == "std" {
             return None;
         }
-        if self.libraries.borrow().is_none() {
-            self.look().ok()?;
+        if self.libraries.borrow().is_none() && self.look().is_err() {
+            // An import of a library says what is wrong.
+            *self.libraries.borrow_mut() = Some(Rc::default());
         }
         self.libraries()?.get(name).cloned()
     }
@@ -204,8 +208,8 @@ impl Locator {
         let relative_text = relative.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
         let shown = if written == Path::new(".") { relative_text.clone() } else { written.join(relative).display().to_string() };
         // A folder that happens to be called `std`, or like a library, must not pass for it.
-        let is_taken = relative_text.starts_with("std/") || self.library_of(&relative_text).is_some();
-        let id = if is_taken { format!("./{relative_text}") } else { relative_text };
+        let is_taken = relative_text.starts_with("std/") || relative_text.starts_with(LOCAL) || self.library_of(&relative_text).is_some();
+        let id = if is_taken { format!("{LOCAL}{relative_text}") } else { relative_text };
         read(text, id, shown, &real, root)
     }
 }

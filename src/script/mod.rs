@@ -29,8 +29,8 @@ pub use context::RunContext;
 pub use engine::{Engine, EngineOptions, Print};
 pub use host::Host;
 pub use locate::{embedded_tests, stdlib_folder};
-pub use permissions::Permissions;
 pub use params::{Arg, Chosen, Config, Origin, Params, Setting};
+pub use permissions::Permissions;
 pub use reload::{Reloaded, UnitChange};
 /// The language's own crate, for the value types of an embedding program.
 pub use rhai;

@@ -1,8 +1,8 @@
 //! What scripts may read and write.
 //!
 //! Every function through which a script reaches a file asks first, with [`Cx::readable`] or [`Cx::writable`]. A path is
-//! resolved before the test: `..` and links count as the place that they lead to, also for a file that is not there yet. What
-//! lies *within* a folder is read as it is, since a script cannot make links and a recipe library may not hold any.
+//! resolved before the test: `..` and links count as the place that they lead to, also for a file that is not there yet. Where
+//! a whole folder is read or written, the links in it are held to the same. A script itself cannot make links.
 //!
 //! An engine without [`Permissions`] asks nobody: that is the host program's choice. `lathe` always sets them.
 
@@ -14,7 +14,7 @@ use super::program::Program;
 use crate::error::{Error, ErrorKind, Result};
 use rhai::{Array, Dynamic, Map};
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
@@ -262,6 +262,22 @@ impl Cx<'_> {
         ask(self, Access::Write, path.as_ref())
     }
 
+    /// Makes sure that the calling script may read a folder and everything that its links lead to.
+    ///
+    /// # Errors
+    /// `E0701` naming the path and what would allow it.
+    pub fn readable_within(&self, folder: impl AsRef<Path>) -> Result<()> {
+        ask_within(self, Access::Read, folder.as_ref())
+    }
+
+    /// Makes sure that the calling script may write a folder and everything that its links lead to.
+    ///
+    /// # Errors
+    /// `E0701` naming the path and what would allow it.
+    pub fn writable_within(&self, folder: impl AsRef<Path>) -> Result<()> {
+        ask_within(self, Access::Write, folder.as_ref())
+    }
+
     /// Gives scripts a folder that the runtime made for them.
     pub fn give(&self, folder: &Path) {
         self.host().get_or_default::<Made>().0.borrow_mut().push(resolve(folder));
@@ -294,6 +310,27 @@ fn ask(cx: &Cx, access: Access, path: &Path) -> Result<()> {
             if allowed && asked && granted { Ok(()) } else { Err(refused_to(&name, access, path, &target, [asked, granted, allowed])) }
         }
     }
+}
+
+fn ask_within(cx: &Cx, access: Access, folder: &Path) -> Result<()> {
+    ask(cx, access, folder)?;
+    if cx.host().get::<Permissions>().is_none() {
+        return Ok(());
+    }
+    let mut todo = vec![folder.to_owned()];
+    let mut seen = BTreeSet::from([resolve(folder)]);
+    while let Some(next) = todo.pop() {
+        // The folder itself may be a link, which was asked for.
+        for entry in walkdir::WalkDir::new(resolve(&next)).min_depth(1).into_iter().flatten().filter(|e| e.path_is_symlink()) {
+            crate::interrupt::check()?;
+            ask(cx, access, entry.path())?;
+            let target = resolve(entry.path());
+            if target.is_dir() && seen.insert(target) {
+                todo.push(entry.into_path());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The path as it was given, and where it leads when that is not plain to see.

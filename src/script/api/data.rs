@@ -142,8 +142,8 @@ api! {
     /// assert_eq(data::images(report.folder).resolution, 32);
     /// ```
     fn preprocess[cx](src: String, dst: String, opts: Kw) -> Map {
-        cx.readable(&src)?;
-        cx.writable(&dst)?;
+        cx.readable_within(&src)?;
+        cx.writable_within(&dst)?;
         let d = PreprocessOptions::default();
         let options = PreprocessOptions {
             resolution: count("preprocess", "resolution", opts.get("resolution", d.resolution as i64)?)?,
@@ -182,7 +182,7 @@ api! {
     /// assert_eq(set.len, 40);
     /// ```
     fn images[cx](dir: String) -> ImageSet {
-        cx.readable(&dir)?;
+        cx.readable_within(&dir)?;
         ImageSet::open(&dir)
     }
 
@@ -199,7 +199,7 @@ api! {
     /// assert_eq(data::latents(dir).len, 3);
     /// ```
     fn latents[cx](dir: String) -> LatentSet {
-        cx.readable(&dir)?;
+        cx.readable_within(&dir)?;
         LatentSet::open(&dir)
     }
 
@@ -218,7 +218,7 @@ api! {
     /// assert_eq(w.finish().len, 5);
     /// ```
     fn latent_writer[cx](dir: String, opts: Kw) -> LatentWriter {
-        cx.writable(&dir)?;
+        cx.writable_within(&dir)?;
         let channels = count("latent_writer", "channels", opts.required("channels")?)?;
         let size: Dims = opts.required("size")?;
         let (h, w) = match *size.0 {

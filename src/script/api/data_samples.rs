@@ -37,7 +37,7 @@ api! {
     /// ```
     fn sample_writer[cx](dir: String, opts: Kw) -> Samples {
         // The .npz lies beside the folder.
-        cx.writable(&dir)?;
+        cx.writable_within(&dir)?;
         cx.writable(format!("{}.npz", dir.trim_end_matches('/')))?;
         let total: i64 = opts.required("total")?;
         let png = opts.get("png", true)?;

@@ -99,7 +99,7 @@ fn state_map(state: State) -> Map {
 }
 
 fn find(cx: &Cx, path: &str, kw: Kw) -> Result<train::Checkpoint> {
-    cx.readable(path)?;
+    cx.readable_within(path)?;
     let mut kw = kw;
     let step: Option<i64> = kw.opt("step")?;
     kw.done()?;
@@ -144,7 +144,7 @@ api! {
             return Err(Error::value("run", format!("`resume` must be \"auto\" or \"force\", got `{resume}`{near}")));
         }
         let options = options(cx, &cfg, resume == "force")?;
-        cx.writable(options.output_dir.join(&options.name))?;
+        cx.writable_within(options.output_dir.join(&options.name))?;
         let run = train::Run::open(options)?;
         cx.host().put(super::viz::ShowFolder(run.dir().join("samples")));
         Ok(Run(Rc::new(Inner { run, cfg: RefCell::new(cfg), objects: RefCell::default() })))
@@ -261,9 +261,9 @@ api! {
     /// assert_eq(train::metrics(run.dir)[0].psnr, 21.5);
     /// ```
     fn metrics[cx](path: String) -> Array {
-        cx.readable(&path)?;
         let path = Path::new(&path);
         let file = if path.is_dir() { path.join("metrics.jsonl") } else { path.to_owned() };
+        cx.readable(&file)?;
         let row = |l: train::metrics::Line| {
             let mut m: Map = l.values.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
             m.insert("step".into(), i64::try_from(l.step).unwrap_or(i64::MAX).into());

@@ -35,7 +35,10 @@ impl Project {
         let old = if self.file.exists() { std::fs::read_to_string(&self.file).map_err(|e| Error::io("read", &self.file, e))? } else { String::new() };
         let line = line_of(name, entry);
         let text = with_line(&old, name, &line);
-        let by_hand = || Error::data(&self.file, "its layout cannot be changed safely").help(format!("write this below `[recipes]`, then `lathe update {name}`: {line}"));
+        let by_hand = || {
+            Error::data(&self.file, "its layout cannot be changed safely")
+                .help(format!("write this below `[recipes]`, then `lathe update {name}`: {line}"))
+        };
         let entries = self.entries_in(&text).map_err(|_| by_hand())?;
         let mut wanted = self.entries.clone();
         wanted.insert(name.to_owned(), entry.clone());

@@ -38,7 +38,8 @@ pub(super) fn fetch(url: &str, rev: &str) -> Result<String> {
     std::fs::create_dir_all(&home).map_err(|e| Error::io("create", &home, e))?;
     let temp = tempfile::Builder::new().prefix(".fetch-").tempdir_in(&home).map_err(|e| Error::io("create", &home, e))?;
     let work = temp.path().join("files");
-    let failed = |e: Error| e.context(format!("fetching `{url}`")).help("is the address right, and can it be reached? what was fetched before is not lost");
+    let failed =
+        |e: Error| e.context(format!("fetching `{url}`")).help("is the address right, and can it be reached? what was fetched before is not lost");
     git(temp.path(), [OsStr::new("clone"), "--quiet".as_ref(), "--no-checkout".as_ref(), "--".as_ref(), url.as_ref(), work.as_os_str()])
         .map_err(failed)?;
     let commit = commit_of(&work, rev).ok_or_else(|| {

@@ -76,7 +76,8 @@ impl Entry {
     /// `E0302` with the file and the name.
     pub(super) fn check(&self, file: &Path, name: &str) -> Result<()> {
         let wrong = |what: &str| {
-            Err(Error::data(file, format!("`{name}` {what}")).help(format!("write `{name} = {{ path = \"..\" }}` or `{name} = {{ git = \"..\", rev = \"..\" }}`")))
+            Err(Error::data(file, format!("`{name}` {what}"))
+                .help(format!("write `{name} = {{ path = \"..\" }}` or `{name} = {{ git = \"..\", rev = \"..\" }}`")))
         };
         match (&self.path, &self.git, &self.rev) {
             (None, None, _) => wrong("has neither `path` nor `git`"),

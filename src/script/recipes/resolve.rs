@@ -212,7 +212,8 @@ impl Project {
         let (library, file) = self.read(wanted, &source, pin)?;
         fits(wanted, &library)?;
         let recipe = library.root.join(RECIPE_TOML);
-        let more = file.recipes.into_iter().map(|(n, entry)| Wanted { name: n, entry, file: recipe.clone(), by: Some((name.clone(), source.clone())) });
+        let more =
+            file.recipes.into_iter().map(|(n, entry)| Wanted { name: n, entry, file: recipe.clone(), by: Some((name.clone(), source.clone())) });
         let more = more.collect();
         found.libraries.insert(name.clone(), library);
         Ok(more)
@@ -232,7 +233,8 @@ impl Project {
             Some((_, Source::Path(base))) => Ok(Source::Path(tidy(&base.join(path)))),
             Some((by, Source::Git { url, rev, folder })) => {
                 let within = inside(&folder.join(path)).ok_or_else(|| {
-                    Error::data(&wanted.file, format!("`{by}` takes `{}` from outside of its repository", wanted.name)).help("name it with `git` and `rev`")
+                    Error::data(&wanted.file, format!("`{by}` takes `{}` from outside of its repository", wanted.name))
+                        .help("name it with `git` and `rev`")
                 })?;
                 Ok(Source::Git { url: url.clone(), rev: rev.clone(), folder: within })
             }
@@ -260,7 +262,11 @@ impl Project {
         let file = manifest::read_recipe(&root.join(RECIPE_TOML))?;
         if file.name != name {
             let message = format!("`{name}` is called `{}` in its own recipe.toml", file.name);
-            return Err(Error::data(&wanted.file, message).help(format!("write `{} = ..` here, or change the name in `{}`", file.name, root.join(RECIPE_TOML).display())));
+            return Err(Error::data(&wanted.file, message).help(format!(
+                "write `{} = ..` here, or change the name in `{}`",
+                file.name,
+                root.join(RECIPE_TOML).display()
+            )));
         }
         if let (Pin::Locked(_), Some(l)) = (pin, locked)
             && l.hash != hash
@@ -273,7 +279,8 @@ impl Project {
             return Err(Error::data(self.lock(), message).help(help));
         }
         // Only the project's own file grants anything.
-        let grants = if wanted.by.is_none() { Wants { read: wanted.entry.read.clone(), write: wanted.entry.write.clone() } } else { Wants::default() };
+        let grants =
+            if wanted.by.is_none() { Wants { read: wanted.entry.read.clone(), write: wanted.entry.write.clone() } } else { Wants::default() };
         let library = Library {
             name: name.to_owned(),
             version: file.version.clone(),
@@ -304,7 +311,8 @@ impl Project {
         let (root, commit) = match source {
             Source::Path(path) => (self.root.join(path), None),
             Source::Git { url, rev, folder } => {
-                let commit = git::fetch(url, locked.and_then(|l| l.commit.as_deref()).unwrap_or(rev)).map_err(|e| e.context(format!("the library `{name}`")))?;
+                let commit = git::fetch(url, locked.and_then(|l| l.commit.as_deref()).unwrap_or(rev))
+                    .map_err(|e| e.context(format!("the library `{name}`")))?;
                 (git::folder(url, &commit)?.join(folder), Some(commit))
             }
         };
@@ -379,7 +387,9 @@ mod tests {
 
     #[test]
     fn paths_are_tidied_by_their_text() {
-        for (path, want) in [("../lab/../noise", "../noise"), ("./a/./b/..", "a"), ("..", ".."), ("a/..", "."), ("../../x", "../../x"), ("/a/../b", "/b")] {
+        for (path, want) in
+            [("../lab/../noise", "../noise"), ("./a/./b/..", "a"), ("..", ".."), ("a/..", "."), ("../../x", "../../x"), ("/a/../b", "/b")]
+        {
             assert_eq!(tidy(Path::new(path)), Path::new(want), "{path}");
         }
         assert_eq!(inside(Path::new("a/../b")), Some("b".into()));

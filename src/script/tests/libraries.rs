@@ -17,7 +17,10 @@ fn place() -> Scripts {
         ("project/lathe.toml", "[recipes]\nlab = { path = \"../lab\" }\n"),
         ("project/data/a.txt", "data"),
         ("project/main.rhai", "import \"lab/augment\" as augment;\nfn main(cfg) { augment::twice(4) }"),
-        ("lab/augment.rhai", "import \"./deep/helper\" as h;\nimport \"noise/gauss\" as gauss;\nimport \"std/flow\" as flow;\nfn twice(x) { h::twice(x) + gauss::zero() }"),
+        (
+            "lab/augment.rhai",
+            "import \"./deep/helper\" as h;\nimport \"noise/gauss\" as gauss;\nimport \"std/flow\" as flow;\nfn twice(x) { h::twice(x) + gauss::zero() }",
+        ),
         ("lab/deep/helper.rhai", "import \"./other\" as o;\nfn twice(x) { o::id(x) * 2 }"),
         ("lab/deep/other.rhai", "fn id(x) { x }"),
         ("lab/own.txt", "own"),
@@ -82,7 +85,10 @@ fn the_lock_is_the_same_for_the_same_libraries() {
     let read = || std::fs::read_to_string(s.path("project/lathe.lock")).unwrap();
     let first = read();
     assert!(first.find("name = \"lab\"").unwrap() < first.find("name = \"noise\"").unwrap(), "{first}");
-    assert!(first.contains("source = \"path+../lab\"") && first.contains("source = \"path+../noise\"") && first.contains("version = \"1.2.3\""), "{first}");
+    assert!(
+        first.contains("source = \"path+../lab\"") && first.contains("source = \"path+../noise\"") && first.contains("version = \"1.2.3\""),
+        "{first}"
+    );
     assert!(!first.contains(&s.folder().display().to_string()), "no path of this machine: {first}");
     update(&s).unwrap();
     assert_eq!(read(), first);
@@ -109,7 +115,11 @@ fn what_is_wrong_with_a_library_is_said_with_file_and_remedy() {
         }
     };
     let lathe = "project/lathe.toml";
-    change(lathe, "[recipes]\nlab = { path = \"../none\" }\n", &["lathe.toml`: the library `lab` is missing: there is no folder", "../none", "correct its entry"]);
+    change(
+        lathe,
+        "[recipes]\nlab = { path = \"../none\" }\n",
+        &["lathe.toml`: the library `lab` is missing: there is no folder", "../none", "correct its entry"],
+    );
     change(lathe, "[recipes]\nlab = { path = \"data\" }\n", &["is no recipe library, it has no recipe.toml"]);
     change(lathe, "[recipes]\nlab = { path = \"../noise\" }\n", &["`lab` is called `noise` in its own recipe.toml", "write `noise = ..`"]);
     change(lathe, "[recipes]\nstd = { path = \"../lab\" }\n", &["cannot be called `std`"]);
@@ -121,7 +131,11 @@ fn what_is_wrong_with_a_library_is_said_with_file_and_remedy() {
     change(lathe, "[recipes]\nlab = { path = \"../lab\" }\nlab = { path = \"../noise\" }\n", &["line 3:", "duplicate key"]);
     change(lathe, "[recipe]\n", &["line 1:", "unknown field `recipe`"]);
     let lab = |more: &str| recipe("lab", more);
-    change("lab/recipe.toml", &lab("[recipes]\nnoise = { path = \"../noise\", version = \"^2\" }\n"), &["`lab` needs `noise` `^2`", "is 1.2.3", "recipe.toml`"]);
+    change(
+        "lab/recipe.toml",
+        &lab("[recipes]\nnoise = { path = \"../noise\", version = \"^2\" }\n"),
+        &["`lab` needs `noise` `^2`", "is 1.2.3", "recipe.toml`"],
+    );
     change("lab/recipe.toml", &lab("[recipes]\nnoise = { path = \"../noise\", read = [\"data\"] }\n"), &["a library cannot grant permissions"]);
     change("lab/recipe.toml", "name = \"lab\"\nversion = \"1.2.3\"\nlathe = \">=7\"\n", &["`lab` 1.2.3 needs lathe `>=7`", "this is lathe 0."]);
     change("lab/recipe.toml", "name = \"lab\"\nversion = \"1.2\"\nlathe = \"*\"\n", &["recipe.toml`: line 2:"]);
@@ -129,8 +143,16 @@ fn what_is_wrong_with_a_library_is_said_with_file_and_remedy() {
     change("lab/recipe.toml", &lab(""), &["the library `lab` does not say that it uses `noise`", "add `noise` to the `[recipes]`"]);
     change("noise/recipe.toml", &recipe("noise", "[recipes]\nlab = { path = \"../lab\" }\n"), &["use each other in a circle: lab -> noise -> lab"]);
     change("lab/augment.rhai", "fn once(x) { x }", &["`lab/augment` has no function `twice`"]);
-    change("project/main.rhai", "import \"lab/augmnt\" as a;\nfn main() {}", &["the library `lab` has no module `augmnt`, did you mean `augment`?", "it has lab/augment"]);
-    change("project/main.rhai", "import \"lob/x\" as a;\nfn main() {}", &["lathe.toml names no recipe library `lob`, did you mean `lab`?", "lathe add lob"]);
+    change(
+        "project/main.rhai",
+        "import \"lab/augmnt\" as a;\nfn main() {}",
+        &["the library `lab` has no module `augmnt`, did you mean `augment`?", "it has lab/augment"],
+    );
+    change(
+        "project/main.rhai",
+        "import \"lob/x\" as a;\nfn main() {}",
+        &["lathe.toml names no recipe library `lob`, did you mean `lab`?", "lathe add lob"],
+    );
     change("project/main.rhai", "import \"lab/../main\" as a;\nfn main() {}", &["may not leave its folder"]);
     change("project/main.rhai", "import \"lab/.hidden\" as a;\nfn main() {}", &["hidden files of a library cannot be imported"]);
     let s = place();
@@ -163,7 +185,10 @@ fn one_library_wanted_from_two_places_is_a_conflict_until_the_project_decides() 
 fn a_folder_called_like_a_library_is_not_the_library() {
     let s = place();
     s.write("project/lab/augment.rhai", "fn twice(x) { -x }");
-    s.write("project/main.rhai", "import \"./lab/augment\" as mine;\nimport \"lab/augment\" as theirs;\nfn main(cfg) { [mine::twice(4), theirs::twice(4)] }");
+    s.write(
+        "project/main.rhai",
+        "import \"./lab/augment\" as mine;\nimport \"lab/augment\" as theirs;\nfn main(cfg) { [mine::twice(4), theirs::twice(4)] }",
+    );
     assert_eq!(run(&s).unwrap().to_string(), "[-4, 8]");
     // Nor does it have less rights than the script.
     s.write("project/lab/augment.rhai", "fn twice(x) { io::load(x) }");
@@ -259,7 +284,10 @@ fn a_library_has_its_own_folder_and_what_is_asked_and_granted() {
         assert_eq!(library_does(&s, code).unwrap(), want, "{code}");
     }
     // A constant of a library is computed while it is loaded, and is held to the same.
-    s.write("lab/augment.rhai", "import \"std/weights\" as weights;\nconst X = weights::load(nn::linear(1, 1), \"/etc\", \"x\");\nfn f(p, lab) { 1 }");
+    s.write(
+        "lab/augment.rhai",
+        "import \"std/weights\" as weights;\nconst X = weights::load(nn::linear(1, 1), \"/etc\", \"x\");\nfn f(p, lab) { 1 }",
+    );
     update(&s).unwrap();
     let text = run_with(&s, Some(rights(&s))).unwrap_err().render(false);
     assert!(text.contains("the library `lab` needs read access to `/etc`"), "{text}");
@@ -283,8 +311,18 @@ fn a_grant_needs_to_be_asked_for_and_a_request_to_be_granted() {
         ("read = [\"*\"]", ", read = [\"*\"]", save, Err("needs write access")),
         ("write = [\"out\"]", ", write = [\"*\"]", save, Ok("1")),
         // No library gets more than the script has.
-        ("write = [\"*\"]", ", write = [\"*\"]", "fn f(p, lab) { io::save(p + \"/data/x.txt\", \"1\") }", Err("the script itself may not (run again with `--allow-write")),
-        ("read = [\"/\"]", ", read = [\"/\"]", "fn f(p, lab) { io::load(\"/etc/passwd\") }", Err("the script itself may not (run again with `--allow-read /etc/passwd`)")),
+        (
+            "write = [\"*\"]",
+            ", write = [\"*\"]",
+            "fn f(p, lab) { io::save(p + \"/data/x.txt\", \"1\") }",
+            Err("the script itself may not (run again with `--allow-write"),
+        ),
+        (
+            "read = [\"/\"]",
+            ", read = [\"/\"]",
+            "fn f(p, lab) { io::load(\"/etc/passwd\") }",
+            Err("the script itself may not (run again with `--allow-read /etc/passwd`)"),
+        ),
     ];
     for (asks, grants, code, want) in table {
         s.write("lab/recipe.toml", &recipe("lab", &format!("[permissions]\n{asks}\n")));
@@ -302,7 +340,10 @@ fn a_closure_keeps_the_rights_of_whoever_made_it() {
     let s = place();
     let run_main = |lab: &str, main: &str| {
         s.write("lab/augment.rhai", lab);
-        s.write("project/main.rhai", &format!("import \"lab/augment\" as lab;\nimport \"std/weights\" as weights;\nfn main(cfg) {{ {main} }}\nfn read(x) {{ io::load(x) }}"));
+        s.write(
+            "project/main.rhai",
+            &format!("import \"lab/augment\" as lab;\nimport \"std/weights\" as weights;\nfn main(cfg) {{ {main} }}\nfn read(x) {{ io::load(x) }}"),
+        );
         update(&s).unwrap();
         run_with(&s, Some(rights(&s))).map(|v| v.to_string())
     };
@@ -318,7 +359,10 @@ fn a_closure_keeps_the_rights_of_whoever_made_it() {
         ("fn make() { #{ f: [|x| io::load(x)] } }", "let m = lab::make(); m.f[0].call(cfg.p + \"/data/a.txt\")"),
         ("fn make() { Fn(\"inner\") }\nfn inner(x) { io::load(x) }", "lab::make().call(cfg.p + \"/data/a.txt\")"),
         ("fn make() { |x| [|y| io::load(y)][0].call(x) }", "lab::make().call(cfg.p + \"/data/a.txt\")"),
-        ("fn group(x) { let g = nn::group(); g.features = |m, y| io::load(x); g }", "lab::group(cfg.p + \"/data/a.txt\").features(torch::zeros([1]))"),
+        (
+            "fn group(x) { let g = nn::group(); g.features = |m, y| io::load(x); g }",
+            "lab::group(cfg.p + \"/data/a.txt\").features(torch::zeros([1]))",
+        ),
     ] {
         let e = run_main(lab, main).expect_err(lab);
         assert!(e.code() == "E0701" && e.to_string().contains("the library `lab`"), "{lab}: {e}");
