@@ -2,7 +2,7 @@
 
 use super::wants_color;
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
-use crate::script::{Engine, EngineOptions, Params, on_big_stack};
+use crate::script::{Engine, EngineOptions, Params, Permissions, on_big_stack};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,8 @@ fn check_all(files: &[PathBuf]) -> Result<Vec<String>> {
     let (mut seen, mut list) = (BTreeSet::new(), Vec::new());
     for file in files {
         crate::interrupt::check()?;
+        // `params()` and constants do run.
+        engine.set_permissions(Permissions::for_script(file).read_only());
         let Err(e) = engine.check(file).and_then(|()| Params::of(&engine).map(|_| ())) else { continue };
         let each: Vec<String> = match e.kind() {
             ErrorKind::Script(d) => {
@@ -60,7 +62,7 @@ fn check_all(files: &[PathBuf]) -> Result<Vec<String>> {
     Ok(list)
 }
 
-fn scripts(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(super) fn scripts(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = BTreeSet::new();
     for path in paths {
         if path.is_file() {

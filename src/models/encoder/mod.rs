@@ -23,6 +23,7 @@ pub use locate::weights as encoder_weights;
 pub use positions::{Interpolation, interpolate_positions, resample_positions};
 pub use preprocess::Preprocess;
 pub use vit::{Ffn, Vit, VitConfig, VitOptions};
+pub use locate::{cache as cache_folder, folders as weight_folders};
 
 use crate::error::{Error, Result};
 use crate::nn::{Built, Module, State};
