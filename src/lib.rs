@@ -83,5 +83,6 @@ pub mod models;
 pub mod nn;
 pub mod progress;
 pub mod script;
+pub mod space;
 pub mod torch;
 pub mod train;

@@ -97,7 +97,7 @@ pub(crate) fn parse(rhai: &rhai::Engine, explain: Explain, found: Found, is_entr
 }
 
 /// A parser that lets unknown variables pass. It has no functions: parsing needs none.
-fn lenient() -> rhai::Engine {
+pub(crate) fn lenient() -> rhai::Engine {
     let mut rhai = rhai::Engine::new_raw();
     super::engine::set_syntax(&mut rhai);
     rhai.set_strict_variables(false);
