@@ -12,8 +12,8 @@ use super::program::Program;
 use super::reload::Reloaded;
 use super::roots::Roots;
 use super::stack::{self, Crossing, MAX_CALL_LEVELS};
-use crate::error::{Error, Result, did_you_mean};
-use rhai::{AST, Dynamic, FnPtr, Map, OptimizationLevel, Scope};
+use crate::error::{Error, Label, Result, did_you_mean};
+use rhai::{AST, Dynamic, FnPtr, Map, OptimizationLevel, Position, Scope};
 use std::cell::Cell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -172,6 +172,11 @@ impl Engine {
             Some(name) => self.load_text("check", &format!("import \"std/{name}\" as m;")),
             None => self.load(path),
         }
+    }
+
+    /// A place in the loaded script, for a message.
+    pub(crate) fn place(&self, at: Position) -> Option<Label> {
+        self.program.sources.label(&self.program.entry_unit()?.tag, at, "")
     }
 
     /// Loads every script anew from disk. Nothing changes unless all of them are sound and still have the functions in use.

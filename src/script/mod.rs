@@ -18,6 +18,7 @@ mod program;
 mod reload;
 mod roots;
 pub mod runtime;
+mod settings_use;
 mod source;
 mod stack;
 #[cfg(test)]

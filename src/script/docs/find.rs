@@ -32,12 +32,14 @@ impl Reference {
         }
     }
 
-    /// `torch.op` is what people type as well as `torch::op`.
+    /// `torch.op` is what people type as well as `torch::op`, and `Tensor::sum` as well as `tensor.sum`.
     fn normal(&self, name: &str) -> String {
         let name = name.trim().trim_end_matches("()");
         let is_namespace = |ns: &str| self.pages().iter().any(|p| p.kind == PageKind::Namespace && p.name == ns);
-        match name.split_once('.') {
-            Some((ns, rest)) if is_namespace(ns) => format!("{ns}::{rest}"),
+        let is_type = |ty: &str| self.pages().iter().any(|p| p.kind == PageKind::Type && p.name == ty.to_lowercase());
+        match (name.split_once('.'), name.split_once("::")) {
+            (Some((ns, rest)), _) if is_namespace(ns) => format!("{ns}::{rest}"),
+            (_, Some((ty, rest))) if is_type(ty) && !rest.is_empty() => format!("{}.{rest}", ty.to_lowercase()),
             _ => name.to_owned(),
         }
     }

@@ -131,7 +131,7 @@ impl Item {
     pub fn types(&self) -> String {
         let line = |p: &Parameter| format!("- `{}`: {}{}", p.name, p.kind, if p.optional { ", optional" } else { "" });
         let mut lines: Vec<String> = self.params.iter().filter(|p| !p.kind.is_empty()).map(line).collect();
-        if !self.returns.is_empty() && self.returns != "()" {
+        if !matches!(self.returns.as_str(), "" | "()" | "a value") {
             lines.push(format!("- returns {}", self.returns));
         }
         lines.join("\n")

@@ -4,6 +4,8 @@ mod diagnostics;
 mod examples;
 mod isolation;
 mod params;
+mod reference;
+mod runtime;
 mod safety;
 
 use super::{Engine, EngineOptions};
