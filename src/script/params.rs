@@ -352,7 +352,7 @@ pub(crate) fn is_plain(d: &Dynamic) -> bool {
 fn written_order(engine: &Engine) -> Vec<(String, Position)> {
     let mut order = Vec::new();
     let Some(entry) = engine.program().entry_unit() else { return order };
-    let params = entry.ast.clone_functions_only_filtered(|_, _, _, name, arity| name == "params" && arity == 0);
+    let params = super::unit::alone(&entry.ast, "params", 0);
     params.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Expr(Expr::Map(x, _))) = path.last() {
             keys("", x, &mut order);

@@ -5,7 +5,7 @@
 
 use super::diagnose::LINT;
 use super::params::{Params, normal};
-use super::unit::Unit;
+use super::unit::{Unit, alone};
 use crate::error::{Diagnostic, did_you_mean};
 use rhai::{AST, ASTNode, Expr, Position, Stmt};
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ pub(super) fn check(unit: &Unit, params: &Params, place: impl Fn(Position) -> Op
         let (name, arity, index) = next;
         let function = unit.ast.iter_functions().find(|f| f.name == name && f.params.len() == arity);
         let Some(variable) = function.and_then(|f| f.params.get(index).map(|p| (*p).to_owned())) else { continue };
-        let body = unit.ast.clone_functions_only_filtered(|_, _, _, f, n| f == name && n == arity);
+        let body = alone(&unit.ast, &name, arity);
         let Some(uses) = Uses::of(&body, &variable) else { continue };
         open.extend(uses.handed_to);
         for read in uses.reads.iter().filter(|r| !uses.named.contains(&r.path[0])) {

@@ -214,6 +214,13 @@ impl Unit {
     }
 }
 
+/// One function of a unit, for looking at its body. (rhai's `clone_functions_only_filtered` does not filter.)
+pub(crate) fn alone(ast: &AST, name: &str, arity: usize) -> AST {
+    let mut one = ast.clone_functions_only();
+    one.retain_functions(|_, _, f, n| f == name && n == arity);
+    one
+}
+
 /// The functions that other units may call.
 pub(crate) fn public_functions(ast: &AST) -> impl Iterator<Item = (&str, usize)> {
     ast.iter_functions()

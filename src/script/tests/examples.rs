@@ -42,7 +42,8 @@ fn lacks(f: &ApiFn) -> Vec<String> {
             missing.push(what.to_owned());
         }
     };
-    need(doc.summary.len() >= 5 && doc.summary.ends_with(['.', ':']), "a first sentence that ends with a full stop");
+    let ends = doc.summary.ends_with(['.', ':']) || doc.summary.ends_with(".)");
+    need(doc.summary.len() >= 5 && ends, "a first sentence that ends with a full stop");
     need(doc.summary.to_lowercase().trim_end_matches('.') != item.name, "a first sentence that says more than the name");
     need(!has_tensors(f) || doc.section("Shapes").is_some_and(|s| !s.is_empty()), "`# Shapes`");
     need(cannot_fail(&item) || doc.section("Errors").is_some_and(|s| !s.is_empty()), "`# Errors`");

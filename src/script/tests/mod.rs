@@ -7,6 +7,7 @@ mod params;
 mod reference;
 mod runtime;
 mod safety;
+mod settings_use;
 
 use super::{Engine, EngineOptions};
 use rhai::{Dynamic, Map};
