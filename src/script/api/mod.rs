@@ -20,6 +20,7 @@ mod module_parts;
 pub mod nn;
 pub mod nn_digest;
 pub mod optim;
+pub mod progress;
 pub mod tensor;
 pub mod tensor_binary;
 pub mod tensor_convert;
@@ -76,6 +77,8 @@ pub fn all() -> Vec<ApiFn> {
         optim::ema_methods(),
         optim::functions(),
         optim::scaler_methods(),
+        progress::functions(),
+        progress::methods(),
         tensor::functions(),
         tensor_binary::functions(),
         tensor_convert::functions(),
