@@ -10,7 +10,8 @@ use std::time::Duration;
 
 /// Check scripts without running them: syntax, unknown functions, imports, settings.
 #[derive(clap::Args)]
-#[command(after_help = "With --json: an array with one object for each fault. The fields are stable; `file` is always there, what is not known is null.
+#[command(
+    after_help = "With --json: an array with one object for each fault. The fields are stable; `file` is always there, what is not known is null.
   file      the script as it was given, or `std/flow` for a module built in
   line      from 1
   column    from 1, in characters
@@ -18,7 +19,8 @@ use std::time::Duration;
   severity  `error`
   code      such as `E0503`: the same as in the text
   message   what is wrong
-  help      what to type instead")]
+  help      what to type instead"
+)]
 pub struct Args {
     /// Scripts, or folders that hold them. Default: scripts and stdlib, or the working directory where there are none.
     paths: Vec<PathBuf>,
@@ -106,10 +108,7 @@ fn check_all(files: &[PathBuf]) -> Result<Vec<Fault>> {
                 let first = Diagnostic { also: Vec::new(), message: e.to_string(), ..(**d).clone() };
                 std::iter::once(first).chain(d.also.iter().cloned()).collect()
             }
-            _ => vec![Diagnostic {
-                help: e.help_text().map(str::to_owned),
-                ..Diagnostic::plain(e.code(), format!("{}: {e}", file.display()))
-            }],
+            _ => vec![Diagnostic { help: e.help_text().map(str::to_owned), ..Diagnostic::plain(e.code(), format!("{}: {e}", file.display())) }],
         };
         let new = each.into_iter().filter(|d| seen.insert(d.render(false)));
         list.extend(new.map(|diagnostic| Fault { diagnostic, met_in: file.clone() }));

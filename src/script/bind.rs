@@ -278,6 +278,9 @@ impl ApiFn {
                 match (self.name.strip_prefix("get$"), self.name.strip_prefix("set$")) {
                     (Some(p), _) => format!("{ty}.{p}"),
                     (_, Some(p)) => format!("{ty}.{p} = {rest}"),
+                    _ if self.name == "index$set$" => {
+                        format!("{ty}[{}] = {}", names(&self.params[1..2]), names(self.params.get(2..).unwrap_or_default()))
+                    }
                     _ if self.name.starts_with("index$") => format!("{ty}[{rest}]"),
                     _ if !self.name.starts_with(|c: char| c.is_alphabetic()) => format!("{ty} {} {rest}", self.name),
                     _ => format!("{ty}.{}({rest})", self.name.trim_end_matches('$')),

@@ -3,9 +3,9 @@
 use super::api;
 use super::bind::{ApiFn, ErrorValue, install};
 use super::diagnose::{INTERRUPTED, OUT_OF_STACK};
+use super::docs::Reference;
 use super::facade::Resolver;
 use super::host::Host;
-use super::docs::Reference;
 use super::known::Known;
 use super::limits::{Limits, Meter};
 use super::program::Program;

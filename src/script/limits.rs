@@ -44,13 +44,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(limits: Limits) -> Self {
-        Meter {
-            limits,
-            stop: Arc::default(),
-            depth: Cell::new(0),
-            operations: Cell::new(0),
-            deadline: Cell::new(None),
-        }
+        Meter { limits, stop: Arc::default(), depth: Cell::new(0), operations: Cell::new(0), deadline: Cell::new(None) }
     }
 
     /// What the program sets to stop its script from another thread.

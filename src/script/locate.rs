@@ -132,7 +132,12 @@ impl Locator {
     /// A diagnostic for a file that cannot be read.
     pub(crate) fn std_modules(&self) -> Result<Vec<(String, Arc<str>)>, Refusal> {
         let names = self.std_names();
-        names.iter().filter(|n| !n.starts_with("tests/")).map(|name| self.find_std(&format!("std/{name}"), name)).map(|found| found.map(|f| (f.shown, f.text))).collect()
+        names
+            .iter()
+            .filter(|n| !n.starts_with("tests/"))
+            .map(|name| self.find_std(&format!("std/{name}"), name))
+            .map(|found| found.map(|f| (f.shown, f.text)))
+            .collect()
     }
 
     fn find_beside(&self, text: &str, name: &str, importer: Option<&Path>) -> Result<Found, Refusal> {

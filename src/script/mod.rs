@@ -34,7 +34,7 @@ pub use limits::Limits;
 pub use locate::stdlib_folder;
 pub use params::{Arg, Chosen, Config, Origin, Params, Setting};
 pub use reload::{Reloaded, UnitChange};
-pub use runtime::{Builder, Held, Runtime, Stop};
 /// The language's own crate, for the value types of an embedding program.
 pub use rhai;
+pub use runtime::{Builder, Held, Runtime, Stop};
 pub use stack::on_big_stack;

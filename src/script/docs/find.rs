@@ -60,7 +60,8 @@ impl Reference {
         let near = nearest(wanted, pages.chain(full.iter().map(String::as_str)));
         let near = near.map_or(String::new(), |n| format!(", did you mean `{}`?", self.shown(n)));
         let word = wanted.rsplit([':', '.', '/']).next().unwrap_or(wanted);
-        Error::usage(format!("nothing is called `{given}`{near}")).help(format!("`lathe doc --search {word}` looks in all texts, `lathe doc` lists the pages"))
+        Error::usage(format!("nothing is called `{given}`{near}"))
+            .help(format!("`lathe doc --search {word}` looks in all texts, `lathe doc` lists the pages"))
     }
 
     /// The full name behind a bare one, if it is the only one.

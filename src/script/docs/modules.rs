@@ -2,8 +2,8 @@
 
 use super::comment::Comment;
 use super::item::{Item, Kind, Page, PageKind, Parameter};
-use crate::script::unit::{exported_constants, lenient};
 use crate::error::{Error, Result};
+use crate::script::unit::{exported_constants, lenient};
 use rhai::FnAccess;
 use std::path::{Path, PathBuf};
 

@@ -42,22 +42,26 @@ fn script_file(s: &ScriptPage) -> String {
 }
 
 fn index(reference: &Reference, scripts: &[ScriptPage]) -> String {
-    let mut out = format!("{MARK}\n# Reference\n\nWhat a script can call. `lathe doc NAME` shows the same in a terminal, `lathe doc --search WORD` looks in all of it.\n");
+    let mut out = format!(
+        "{MARK}\n# Reference\n\nWhat a script can call. `lathe doc NAME` shows the same in a terminal, `lathe doc --search WORD` looks in all of it.\n"
+    );
     let kinds = [
         (PageKind::Namespace, "Namespaces", "Called as `torch::zeros(..)`."),
         (PageKind::Global, "Without a namespace", ""),
         (PageKind::Type, "Types", "What values can do: `x.shape`, `x.sum()`, `x + y`."),
-        (PageKind::Module, "Standard library", "Modules in Rhai: `import \"std/flow\" as flow;`, then `flow::score(..)`. Copy one beside a script to change it."),
+        (
+            PageKind::Module,
+            "Standard library",
+            "Modules in Rhai: `import \"std/flow\" as flow;`, then `flow::score(..)`. Copy one beside a script to change it.",
+        ),
     ];
     for (kind, title, text) in kinds {
         let rows: Vec<(String, String)> =
             reference.pages().iter().filter(|p| p.kind == kind).map(|p| (format!("[{}]({})", p.title(), file(&p.name)), p.summary())).collect();
         section(&mut out, title, text, &rows);
     }
-    let rows: Vec<(String, String)> = scripts
-        .iter()
-        .map(|s| (format!("[{}]({})", s.path, script_file(s)), super::Comment::parse(&super::head(s.text)).summary))
-        .collect();
+    let rows: Vec<(String, String)> =
+        scripts.iter().map(|s| (format!("[{}]({})", s.path, script_file(s)), super::Comment::parse(&super::head(s.text)).summary)).collect();
     section(&mut out, "Scripts", "The experiments and their settings.", &rows);
     out
 }
@@ -127,6 +131,8 @@ fn script(s: &ScriptPage) -> String {
         let default = if default.is_empty() { String::new() } else { format!("`{}`", cell(&default)) };
         let _ = writeln!(out, "| `{}` | {default} | {} |", cell(&flag), cell(&notes));
     }
-    out.push_str("\nEvery script also has `--device`, `--dtype`, `--config FILE.toml`, `--print-config`, `--threads N`, `--log-level LEVEL` and `--help`.\n");
+    out.push_str(
+        "\nEvery script also has `--device`, `--dtype`, `--config FILE.toml`, `--print-config`, `--threads N`, `--log-level LEVEL` and `--help`.\n",
+    );
     out
 }

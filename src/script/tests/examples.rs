@@ -49,7 +49,11 @@ fn lacks(f: &ApiFn) -> Vec<String> {
     need(cannot_fail(&item) || doc.section("Errors").is_some_and(|s| !s.is_empty()), "`# Errors`");
     let example = doc.section("Example").map(|text| Comment { body: text.to_owned(), ..Comment::default() }.examples()).unwrap_or_default();
     need(!example.is_empty(), "`# Example` with a ```rhai block");
-    need(example.is_empty() || example.iter().any(|e| e.contains(&written(&item)) || (item.name == "to_string" && (e.contains("print(") || e.contains("${")))), "an example that uses it");
+    need(
+        example.is_empty()
+            || example.iter().any(|e| e.contains(&written(&item)) || (item.name == "to_string" && (e.contains("print(") || e.contains("${")))),
+        "an example that uses it",
+    );
     // An error message says how a function refuses, not what it is for.
     need(example.is_empty() || !example[0].contains("message.contains("), "a first example that shows what it is for, not an error");
     need(

@@ -29,9 +29,8 @@ fn the_pages_in_the_repository_are_up_to_date() {
     let wanted: BTreeMap<String, String> = pages(&reference, &scripts).into_iter().collect();
     let folder = repository().join("docs/reference");
     let files = walkdir::WalkDir::new(&folder).into_iter().flatten().filter(|e| e.file_type().is_file());
-    let found: BTreeMap<String, String> = files
-        .map(|e| (e.path().strip_prefix(&folder).unwrap().display().to_string(), std::fs::read_to_string(e.path()).unwrap()))
-        .collect();
+    let found: BTreeMap<String, String> =
+        files.map(|e| (e.path().strip_prefix(&folder).unwrap().display().to_string(), std::fs::read_to_string(e.path()).unwrap())).collect();
     let wrong: Vec<&String> = wanted.keys().chain(found.keys()).filter(|name| wanted.get(*name) != found.get(*name)).collect();
     assert!(wrong.is_empty(), "docs/reference is out of date: run `lathe doc --write docs/reference`. These pages differ: {wrong:?}");
 }

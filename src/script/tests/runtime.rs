@@ -41,7 +41,8 @@ fn lab() -> crate::script::Builder {
 
 #[test]
 fn a_program_adds_functions_types_values_and_modules() {
-    let folder = Scripts::new(&[("blur.rhai", "import \"./deep/more\" as more;\nfn twice(x) { more::two() * x }"), ("deep/more.rhai", "fn two() { 2 }")]);
+    let folder =
+        Scripts::new(&[("blur.rhai", "import \"./deep/more\" as more;\nfn twice(x) { more::two() * x }"), ("deep/more.rhai", "fn two() { 2 }")]);
     let runtime = lab()
         .function("thrice", |x: i64| 3 * x)
         .value(Cell::new(10_i64))
@@ -124,7 +125,10 @@ fn limits_end_a_script_and_no_catch_holds_them_up() {
     assert_eq!(e.code(), "E0505", "{e}");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 
-    let runtime = Runtime::builder().limits(Limits { call_depth: Some(20), string_bytes: Some(1000), elements: Some(100), ..Limits::default() }).build().unwrap();
+    let runtime = Runtime::builder()
+        .limits(Limits { call_depth: Some(20), string_bytes: Some(1000), elements: Some(100), ..Limits::default() })
+        .build()
+        .unwrap();
     for (code, want) in [
         ("fn f(n) { if n == 0 { 0 } else { f(n - 1) } } f(50)", "nested too deeply"),
         ("let s = \"ab\"; for i in 0..20 { s += s; }", "over the limit"),
@@ -196,7 +200,9 @@ fn runtimes_on_one_thread_do_not_disturb_each_other() {
     let a = lab().print(sink("a")).build().unwrap();
     let b = lab().function("only_b", || 1_i64).print(sink("b")).build().unwrap();
     for (runtime, k) in [(&a, 1), (&b, 2)] {
-        runtime.load_text("same.rhai", &format!("const K = {k};\nfn helper() {{ global::K }}\nfn main() {{ print(helper()); lab::count() }}")).unwrap();
+        runtime
+            .load_text("same.rhai", &format!("const K = {k};\nfn helper() {{ global::K }}\nfn main() {{ print(helper()); lab::count() }}"))
+            .unwrap();
     }
     let n = |r: &Runtime| r.run(&[]).unwrap().as_int().unwrap();
     assert_eq!((n(&a), n(&b), n(&a), n(&b), n(&a)), (1, 1, 2, 2, 3));
@@ -207,7 +213,10 @@ fn runtimes_on_one_thread_do_not_disturb_each_other() {
     // Each run's prints are in its own log, whichever was opened last.
     let dirs = tempfile::tempdir().unwrap();
     let open = |r: &Runtime, name: &str| {
-        let code = format!("let run = train::run(#{{output_dir: \"{}\", exp_name: \"{name}\"}}); lab::keep(|x| print(`${{run.name}} ${{x}}`));", dirs.path().display());
+        let code = format!(
+            "let run = train::run(#{{output_dir: \"{}\", exp_name: \"{name}\"}}); lab::keep(|x| print(`${{run.name}} ${{x}}`));",
+            dirs.path().display()
+        );
         let _ = r.eval(&code).unwrap();
     };
     open(&a, "one");

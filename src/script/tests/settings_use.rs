@@ -3,7 +3,8 @@
 use super::engine;
 use crate::script::Params;
 
-const PARAMS: &str = "fn params() { #{learning_rate: 0.1, mapper: #{depth: 1, inner: #{wide: 2}}, extra: #{}, sizes: [1, 2], fixed: arg(#{a: 1}, \"\")} }\n";
+const PARAMS: &str =
+    "fn params() { #{learning_rate: 0.1, mapper: #{depth: 1, inner: #{wide: 2}}, extra: #{}, sizes: [1, 2], fixed: arg(#{a: 1}, \"\")} }\n";
 
 fn faults(body: &str) -> Vec<String> {
     let engine = engine();
