@@ -2,6 +2,7 @@
 
 mod add;
 mod check;
+mod doc;
 mod doctor;
 mod flags;
 mod help;
@@ -32,6 +33,7 @@ struct Cli {
 enum Verb {
     Add(add::Args),
     Check(check::Args),
+    Doc(doc::Args),
     Doctor(doctor::Args),
     Recipes(recipes::Args),
     Run(run::Args),
@@ -69,6 +71,7 @@ fn dispatch(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Add(args) => add::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Doc(args) => doc::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Recipes(args) => recipes::run(&args),
         Verb::Run(args) => run::run(&args),

@@ -11,6 +11,7 @@ use super::principal::Principal;
 use super::program::Program;
 use super::source::id_of;
 use super::stack::Crossing;
+use crate::error::Error;
 use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 use std::fmt::Write;
 use std::rc::Rc;
@@ -69,6 +70,7 @@ fn bound(f: FnPtr, ctx: &NativeCallContext, host: &Host) -> FnPtr {
     let who = behind(environment.source.as_deref().map(id_of), &host);
     let call = move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
         let at = cx.call_position();
+        at_home(&cx, host.id())?;
         let _crossing = Crossing::enter().map_err(|e| into_script(e, cx.call_source(), at))?;
         let program = host.get::<Program>();
         let _behalf = program.as_ref().map(|p| p.acting.enter(who.clone()));
@@ -98,12 +100,23 @@ fn behind(unit: Option<&str>, host: &Host) -> Principal {
     }
 }
 
+/// A function runs in the engine it comes from: another one has other functions and other scripts.
+fn at_home(cx: &NativeCallContext, home: i64) -> Result<(), Box<rhai::EvalAltResult>> {
+    if cx.engine().default_tag().as_int().ok() == Some(home) {
+        return Ok(());
+    }
+    let e = Error::value("callback", "this function belongs to another runtime").help("hand values from one runtime to another, not functions");
+    Err(into_script(e, cx.call_source(), cx.call_position()))
+}
+
 /// Binds the callbacks in a value that a unit returns to that unit; `who` acts in them.
 pub(crate) fn bind_to(value: &mut Dynamic, environment: &rhai::AST, host: &Host, who: &Principal) {
+    let home = host.id();
     each(value, DEPTH, &mut |f| {
         let (inner, environment, host, who) = (f.clone(), environment.clone(), host.clone(), who.clone());
         #[allow(deprecated)]
         let native = FnPtr::from_fn("callback", move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
+            at_home(&cx, home)?;
             let _crossing = Crossing::enter().map_err(|e| into_script(e, cx.call_source(), cx.call_position()))?;
             let program = host.get::<Program>();
             let _behalf = program.as_ref().map(|p| p.acting.enter(who.clone()));
@@ -127,6 +140,7 @@ pub(crate) fn hot(program: &Program, host: &Host, unit: String, name: &str) -> R
     let (host, target) = (host.clone(), name.to_owned());
     #[allow(deprecated)]
     FnPtr::from_fn(name, move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
+        at_home(&cx, host.id())?;
         let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
         let program = host.get::<Program>().expect("the program is put into the host before any script is loaded");
         program.call(cx.engine(), Some(&cx), &unit, &target, args)

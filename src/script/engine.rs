@@ -3,15 +3,18 @@
 use super::api;
 use super::bind::{ApiFn, ErrorValue, install};
 use super::diagnose::{INTERRUPTED, OUT_OF_STACK};
+use super::docs::Reference;
 use super::facade::Resolver;
 use super::host::Host;
 use super::known::Known;
 use super::permissions::Permissions;
+use super::limits::{Limits, Meter};
 use super::program::Program;
 use super::reload::Reloaded;
+use super::roots::Roots;
 use super::stack::{self, Crossing, MAX_CALL_LEVELS};
-use crate::error::{Error, Result, did_you_mean};
-use rhai::{AST, Dynamic, Map, OptimizationLevel, Scope};
+use crate::error::{Error, Label, Result, did_you_mean};
+use rhai::{AST, Dynamic, FnPtr, Map, OptimizationLevel, Position, Scope};
 use std::cell::Cell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,6 +43,8 @@ pub struct EngineOptions {
     pub allow_eval: bool,
     /// What scripts may read and write; `None` lets them do what the process may.
     pub permissions: Option<Permissions>,
+    /// What a script may use up in one call from Rust.
+    pub limits: Limits,
 }
 
 /// A script engine: natives, scripts with their modules, and hot reload. It lives on one thread, which should have a large
@@ -51,21 +56,30 @@ pub struct Engine {
     host: Host,
     program: Rc<Program>,
     functions: Vec<ApiFn>,
+    meter: Rc<Meter>,
     known_is_old: Cell<bool>,
 }
 
 impl Engine {
     /// An engine with everything in [`api::all`](super::api::all).
     pub fn new(options: EngineOptions) -> Self {
+        Self::with_roots(options, Roots::default())
+    }
+
+    /// The same with modules of the embedding program.
+    pub(crate) fn with_roots(options: EngineOptions, roots: Roots) -> Self {
         let mut rhai = rhai::Engine::new();
         let host = Host::new();
-        let program = host.put(Program::new(&host, options.stdlib.clone()));
-        set_language(&mut rhai, &options);
+        let program = host.put(Program::new(&host, options.stdlib.clone(), roots));
+        let meter = Rc::new(Meter::new(options.limits));
+        // By this, callbacks know whether it is their own engine that calls them.
+        rhai.set_default_tag(host.id());
+        set_language(&mut rhai, &options, &meter);
         rhai.set_module_resolver(Resolver(host.clone()));
         if let Some(permissions) = options.permissions {
             host.put(permissions);
         }
-        let mut engine = Engine { allow_eval: options.allow_eval, rhai, host, program, functions: Vec::new(), known_is_old: Cell::new(true) };
+        let mut engine = Engine { allow_eval: options.allow_eval, rhai, host, program, functions: Vec::new(), meter, known_is_old: Cell::new(true) };
         engine.register(api::all());
         // Only a method that takes the variable itself can empty it.
         engine.rhai.register_fn("drop", |x: &mut Dynamic| *x = Dynamic::UNIT);
@@ -103,6 +117,20 @@ impl Engine {
     ) {
         self.rhai.register_fn(name, function);
         self.known_is_old.set(true);
+    }
+
+    /// The documentation of every registered function and of the standard library.
+    ///
+    /// # Errors
+    /// `E0302` or `E0504` for a module of the standard library that cannot be read.
+    pub fn reference(&self) -> Result<Reference> {
+        let modules = self.program.std_modules()?;
+        Reference::new(&self.functions, modules.iter().map(|(name, text)| (name.as_str(), &**text)))
+    }
+
+    /// What ends a script that runs in this engine, from any thread.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// The rhai engine, for what this type does not offer.
@@ -155,6 +183,11 @@ impl Engine {
             Some(name) => self.load_text("check", &format!("import \"std/{name}\" as m;")),
             None => self.load(path),
         }
+    }
+
+    /// A place in the loaded script, for a message.
+    pub(crate) fn place(&self, at: Position) -> Option<Label> {
+        self.program.sources.label(&self.program.entry_unit()?.tag, at, "")
     }
 
     /// Loads every script anew from disk. Nothing changes unless all of them are sound and still have the functions in use.
@@ -228,6 +261,15 @@ impl Engine {
         self.guarded(|| program.call(&self.rhai, None, unit, name, args).map_err(|e| program.explain(&tag, &e)))
     }
 
+    /// Calls a function that a script handed to Rust.
+    ///
+    /// # Errors
+    /// What it threw.
+    pub fn call_fn(&self, f: &FnPtr, args: Vec<Dynamic>) -> Result<Dynamic> {
+        let _crossing = Crossing::enter()?;
+        self.guarded(|| f.call(&self.rhai, &AST::empty(), args).map_err(|e| self.program.explain("", &e)))
+    }
+
     /// The ids and texts of the loaded scripts: the script itself first, then its modules.
     pub fn sources(&self) -> Vec<(String, String)> {
         let current = self.program.current();
@@ -243,7 +285,8 @@ impl Engine {
 
     /// A panic below is our fault, but no reason to end the host program.
     fn guarded<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(stack::internal(&*panic)))
+        let caught = || catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
+        self.meter.run(caught)
     }
 }
 
@@ -256,18 +299,23 @@ pub(crate) fn set_syntax(rhai: &mut rhai::Engine) {
     api::configure(rhai);
 }
 
-fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
+fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Meter>) {
+    let limits = options.limits;
     set_syntax(rhai);
     rhai.set_fail_on_invalid_map_property(true);
-    rhai.set_max_call_levels(MAX_CALL_LEVELS);
-    rhai.set_max_string_size(MAX_STRING);
-    rhai.set_max_array_size(MAX_ELEMENTS);
-    rhai.set_max_map_size(MAX_ELEMENTS);
-    rhai.on_progress(|_| {
+    rhai.set_max_call_levels(limits.call_depth.unwrap_or(MAX_CALL_LEVELS).clamp(1, MAX_CALL_LEVELS));
+    rhai.set_max_string_size(limits.string_bytes.unwrap_or(MAX_STRING).max(1));
+    rhai.set_max_array_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
+    rhai.set_max_map_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
+    let meter = meter.clone();
+    rhai.on_progress(move |_| {
         if crate::interrupt::requested() {
             return Some(INTERRUPTED.into());
         }
-        stack::is_short().then(|| OUT_OF_STACK.into())
+        if stack::is_short() {
+            return Some(OUT_OF_STACK.into());
+        }
+        meter.tick()
     });
     let print = options.print.clone();
     let say = move |text: &str| match &print {
@@ -286,7 +334,7 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
     });
     rhai.on_debug(|text, source, at| {
         let source = source.map(super::source::id_of).unwrap_or("script");
-        eprintln!("{source}:{at:?}: {text}");
+        crate::space::say(&format!("{source}:{at:?}: {text}"));
     });
     rhai.register_type_with_name::<ErrorValue>("error");
     rhai.register_get("message", |e: &mut ErrorValue| e.error.to_string());

@@ -2,6 +2,7 @@
 
 use super::diagnose::IMPORT;
 use super::recipes::{Libraries, Library, Project, is_name};
+use super::roots::Roots;
 use crate::error::{Diagnostic, did_you_mean};
 use include_dir::{Dir, include_dir};
 use std::cell::RefCell;
@@ -42,11 +43,13 @@ pub(crate) struct Locator {
     starts: Vec<PathBuf>,
     /// The project's libraries, once an import asked for one.
     libraries: RefCell<Option<Rc<Libraries>>>,
+    /// The embedding program's own modules.
+    roots: Roots,
 }
 
 type Refusal = Box<Diagnostic>;
 
-fn refuse(message: String, help: impl Into<Option<String>>) -> Refusal {
+pub(super) fn refuse(message: String, help: impl Into<Option<String>>) -> Refusal {
     Box::new(Diagnostic { help: help.into(), ..Diagnostic::plain(IMPORT, message) })
 }
 
@@ -60,7 +63,12 @@ impl Locator {
         let local = written.and_then(|w| w.canonicalize().ok().map(|c| (c, w)));
         let stdlib = stdlib.map(Path::to_owned).or_else(|| disk_stdlib(local.as_ref().map(|(c, _)| c.as_path())));
         let starts = local.iter().map(|(c, _)| c.clone()).chain(std::env::current_dir()).collect();
-        Locator { local, stdlib: stdlib.and_then(|s| s.canonicalize().ok()), starts, libraries: RefCell::default() }
+        Locator { local, stdlib: stdlib.and_then(|s| s.canonicalize().ok()), starts, libraries: RefCell::default(), roots: Roots::default() }
+    }
+
+    /// The same with modules of the embedding program.
+    pub(crate) fn with_roots(self, roots: &Roots) -> Self {
+        Locator { roots: roots.clone(), ..self }
     }
 
     /// The standard library on disk, if there is one.
@@ -75,6 +83,9 @@ impl Locator {
     pub(crate) fn find(&self, text: &str, importer: &str, importer_path: Option<&Path>) -> Result<Found, Refusal> {
         if let Some(name) = text.strip_prefix("std/") {
             return self.find_std(text, name);
+        }
+        if let Some(found) = self.roots.find(text, importer) {
+            return found;
         }
         let Some(name) = text.strip_prefix("./") else {
             if let Some((library, name)) = text.split_once('/').filter(|(l, _)| is_name(l)) {
@@ -183,6 +194,20 @@ impl Locator {
         names
     }
 
+    /// The modules of the standard library: `std/flow` and its text.
+    ///
+    /// # Errors
+    /// A diagnostic for a file that cannot be read.
+    pub(crate) fn std_modules(&self) -> Result<Vec<(String, Arc<str>)>, Refusal> {
+        let names = self.std_names();
+        names
+            .iter()
+            .filter(|n| !n.starts_with("tests/"))
+            .map(|name| self.find_std(&format!("std/{name}"), name))
+            .map(|found| found.map(|f| (f.shown, f.text)))
+            .collect()
+    }
+
     fn find_beside(&self, text: &str, name: &str, importer: Option<&Path>) -> Result<Found, Refusal> {
         plain(text, name)?;
         let Some(((root, written), importer)) = self.local.as_ref().zip(importer) else {
@@ -209,7 +234,7 @@ impl Locator {
         let shown = if written == Path::new(".") { relative_text.clone() } else { written.join(relative).display().to_string() };
         // A folder that happens to be called `std`, or like a library, must not pass for it.
         let is_taken = relative_text.starts_with("std/") || relative_text.starts_with(LOCAL) || self.library_of(&relative_text).is_some();
-        let id = if is_taken { format!("{LOCAL}{relative_text}") } else { relative_text };
+        let id = if is_taken || self.roots.own(&relative_text) { format!("{LOCAL}{relative_text}") } else { relative_text };
         read(text, id, shown, &real, root)
     }
 }
@@ -257,7 +282,7 @@ fn disk_stdlib(script: Option<&Path>) -> Option<PathBuf> {
 }
 
 /// Only plain names: what could climb out of the root is refused before any file is looked at.
-fn plain(text: &str, name: &str) -> Result<(), Refusal> {
+pub(super) fn plain(text: &str, name: &str) -> Result<(), Refusal> {
     if Path::new(name).extension().is_some_and(|e| e == EXTENSION) {
         return Err(refuse(format!("`{text}`: an import goes without `.{EXTENSION}`"), None));
     }
@@ -269,7 +294,7 @@ fn plain(text: &str, name: &str) -> Result<(), Refusal> {
     Err(refuse(format!("`{text}`: an import may not leave its folder"), "keep shared modules below the script's folder".to_owned()))
 }
 
-fn read(import: &str, id: String, shown: String, path: &Path, root: &Path) -> Result<Found, Refusal> {
+pub(super) fn read(import: &str, id: String, shown: String, path: &Path, root: &Path) -> Result<Found, Refusal> {
     let failed = |e: std::io::Error| refuse(format!("cannot read `{}`: {e}", path.display()), None);
     let real = path.canonicalize().map_err(failed)?;
     if !real.starts_with(root) {
@@ -279,7 +304,7 @@ fn read(import: &str, id: String, shown: String, path: &Path, root: &Path) -> Re
     Ok(Found { id, shown, path: Some(real), text: text.into() })
 }
 
-fn module_name(path: &Path) -> Option<String> {
+pub(super) fn module_name(path: &Path) -> Option<String> {
     let is_module = path.extension().is_some_and(|e| e == EXTENSION);
     is_module.then(|| path.with_extension("").components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/"))
 }

@@ -1,10 +1,11 @@
 //! A script's settings: what `fn params()` declares, and the values a run uses, each with where it came from.
 
 use super::engine::Engine;
+use super::settings_use;
 use super::value::{from_json, to_json, type_name};
-use crate::error::{Error, ErrorKind, Result, did_you_mean};
+use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
 use indexmap::IndexMap;
-use rhai::{ASTNode, Array, Dynamic, Expr, Map};
+use rhai::{ASTNode, Array, Dynamic, Expr, Map, Position};
 use std::path::{Path, PathBuf};
 
 /// What `arg(default, help, options)` makes: a default with its description.
@@ -106,13 +107,22 @@ impl Params {
         let mut flat = IndexMap::new();
         flatten("", &map, &mut flat)?;
         let order = written_order(engine);
-        let rank = |name: &str| order.iter().position(|o| o == name).unwrap_or(usize::MAX);
+        let rank = |name: &str| order.iter().position(|(o, _)| o == name).unwrap_or(usize::MAX);
         flat.sort_by(|a, _, b, _| rank(a).cmp(&rank(b)));
         let params = Params(flat);
         for (name, arg) in &params.0 {
-            params.check(name, arg, &arg.default).map_err(|e| e.context(format!("the default of `{name}`")))?;
+            params.check(name, arg, &arg.default).map_err(|e| {
+                let labels = order.iter().find(|(n, _)| n == name).and_then(|(_, at)| engine.place(*at)).into_iter().collect();
+                let help = e.help_text().map(str::to_owned);
+                Error::script(Diagnostic { labels, help, ..Diagnostic::plain(super::diagnose::LINT, format!("the default of `{name}`: {e}")) })
+            })?;
         }
-        Ok(params)
+        let mut wrong = engine.program().entry_unit().map(|unit| settings_use::check(&unit, &params, |at| engine.place(at))).unwrap_or_default();
+        if wrong.is_empty() {
+            return Ok(params);
+        }
+        let first = wrong.remove(0);
+        Err(Error::script(Diagnostic { also: wrong, ..first }))
     }
 
     /// The settings, in the script's order.
@@ -338,11 +348,11 @@ pub(crate) fn is_plain(d: &Dynamic) -> bool {
     d.is_unit() || d.is_bool() || d.is_int() || d.is_float() || d.is_string()
 }
 
-/// The names of the map literals in `params`, as the script lists them: rhai's own maps are sorted.
-fn written_order(engine: &Engine) -> Vec<String> {
+/// The names of the map literals in `params`, as the script lists them (rhai's own maps are sorted), and where each is.
+fn written_order(engine: &Engine) -> Vec<(String, Position)> {
     let mut order = Vec::new();
     let Some(entry) = engine.program().entry_unit() else { return order };
-    let params = entry.ast.clone_functions_only_filtered(|_, _, _, name, arity| name == "params" && arity == 0);
+    let params = super::unit::alone(&entry.ast, "params", 0);
     params.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Expr(Expr::Map(x, _))) = path.last() {
             keys("", x, &mut order);
@@ -354,13 +364,13 @@ fn written_order(engine: &Engine) -> Vec<String> {
 
 type MapLiteral = (rhai::StaticVec<(rhai::Ident, Expr)>, std::collections::BTreeMap<rhai::Identifier, Dynamic>);
 
-fn keys(prefix: &str, literal: &MapLiteral, order: &mut Vec<String>) {
+fn keys(prefix: &str, literal: &MapLiteral, order: &mut Vec<(String, Position)>) {
     for (key, value) in &literal.0 {
         let name = format!("{prefix}{}", normal(&key.name));
         if let Expr::Map(inner, _) = value {
             keys(&format!("{name}."), inner, order);
         }
-        order.push(name);
+        order.push((name, key.pos));
     }
 }
 

@@ -14,6 +14,7 @@ use super::locate::{Found, Locator};
 use super::principal::{Acting, Principal};
 use super::recipes::Library;
 use super::reload::{Reloaded, changes};
+use super::roots::Roots;
 use super::source::Sources;
 use super::stack::Crossing;
 use super::unit::{self, Parsed, Unit};
@@ -73,11 +74,14 @@ enum Entry {
 pub(crate) struct Program {
     host: Host,
     stdlib: Option<PathBuf>,
+    roots: Roots,
     pub sources: Sources,
     known: RefCell<Rc<Known>>,
     entry: RefCell<Option<Entry>>,
     locator: RefCell<Locator>,
     current: RefCell<Rc<Generation>>,
+    /// Older generations that a host program calls into, the innermost call last.
+    held: RefCell<Vec<Rc<Generation>>>,
     building: RefCell<Option<Build>>,
     required: RefCell<BTreeSet<(String, String, usize)>>,
     /// On whose behalf the code runs that runs now.
@@ -85,15 +89,17 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(host: &Host, stdlib: Option<PathBuf>) -> Self {
+    pub(crate) fn new(host: &Host, stdlib: Option<PathBuf>, roots: Roots) -> Self {
         Program {
             host: host.clone(),
             stdlib,
+            roots,
             sources: Sources::default(),
             known: RefCell::default(),
             entry: RefCell::default(),
             locator: RefCell::default(),
             current: RefCell::default(),
+            held: RefCell::default(),
             building: RefCell::default(),
             required: RefCell::default(),
             acting: Acting::default(),
@@ -154,7 +160,7 @@ impl Program {
     /// # Errors
     /// Everything that is wrong with them.
     pub(crate) fn load_file(&self, rhai: &rhai::Engine, path: &Path) -> Result<()> {
-        *self.locator.borrow_mut() = Locator::new(Some(path), self.stdlib.as_deref());
+        *self.locator.borrow_mut() = Locator::new(Some(path), self.stdlib.as_deref()).with_roots(&self.roots);
         *self.entry.borrow_mut() = Some(Entry::File(path.to_owned()));
         self.load(rhai)
     }
@@ -164,7 +170,7 @@ impl Program {
     /// # Errors
     /// Everything that is wrong with it.
     pub(crate) fn load_text(&self, rhai: &rhai::Engine, shown: &str, text: &str) -> Result<()> {
-        *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref());
+        *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref()).with_roots(&self.roots);
         let found = Found { id: shown.to_owned(), shown: shown.to_owned(), path: None, text: text.into() };
         *self.entry.borrow_mut() = Some(Entry::Text(found));
         self.load(rhai)
@@ -321,7 +327,9 @@ impl Program {
     /// The newest version of a unit: while a generation is being built, its own.
     fn unit(&self, id: &str) -> Option<Rc<Unit>> {
         let building = self.building.borrow().as_ref().and_then(|b| b.units.get(id).cloned());
-        building.or_else(|| self.current.borrow().units.get(id).cloned())
+        // A module that only a newer generation has is that one's: better than none.
+        let held = || self.held.borrow().last().and_then(|g| g.units.get(id).cloned());
+        building.or_else(held).or_else(|| self.current.borrow().units.get(id).cloned())
     }
 
     /// The facade that the unit `importer` gets for the import `path`.
@@ -330,6 +338,27 @@ impl Program {
         let target = self.building.borrow().as_ref().and_then(|b| b.imports.get(&key).cloned());
         let target = target.or_else(|| self.unit(importer)?.imports.get(path).cloned())?;
         Some(self.unit(&target)?.facade.clone())
+    }
+
+    /// Runs `f` so that calls by name find the functions of `generation`, an older one, in all its units.
+    pub(crate) fn within<T>(&self, generation: &Rc<Generation>, f: impl FnOnce() -> T) -> T {
+        struct Leave<'a>(&'a RefCell<Vec<Rc<Generation>>>);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.borrow_mut().pop();
+            }
+        }
+        self.held.borrow_mut().push(generation.clone());
+        let _leave = Leave(&self.held);
+        f()
+    }
+
+    /// The modules of the standard library: `std/flow` and its text.
+    ///
+    /// # Errors
+    /// `E0504` for a file that cannot be read.
+    pub(crate) fn std_modules(&self) -> Result<Vec<(String, Arc<str>)>> {
+        Locator::new(None, self.stdlib.as_deref()).std_modules().map_err(|d| Error::script(*d))
     }
 
     /// Whether the newest version of a unit is another one than that of the tag.

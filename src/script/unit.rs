@@ -97,7 +97,7 @@ pub(crate) fn parse(rhai: &rhai::Engine, explain: Explain, found: Found, is_entr
 }
 
 /// A parser that lets unknown variables pass. It has no functions: parsing needs none.
-fn lenient() -> rhai::Engine {
+pub(crate) fn lenient() -> rhai::Engine {
     let mut rhai = rhai::Engine::new_raw();
     super::engine::set_syntax(&mut rhai);
     rhai.set_strict_variables(false);
@@ -221,6 +221,13 @@ impl Unit {
         let ast = AST::new_from_module(Module::eval_ast_as_new(Scope::new(), &ast, rhai)?);
         Ok(self.callable.get_or_init(|| ast).clone())
     }
+}
+
+/// One function of a unit, for looking at its body. (rhai's `clone_functions_only_filtered` does not filter.)
+pub(crate) fn alone(ast: &AST, name: &str, arity: usize) -> AST {
+    let mut one = ast.clone_functions_only();
+    one.retain_functions(|_, _, f, n| f == name && n == arity);
+    one
 }
 
 /// The functions that other units may call.

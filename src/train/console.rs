@@ -25,7 +25,8 @@ pub struct Report<'a> {
 impl Console {
     /// Starts at step `first` of `steps`.
     pub fn new(name: &str, first: u64, steps: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| Progress::new(name, "steps", first, steps));
+        let is_terminal = !crate::space::has_sink() && std::io::stderr().is_terminal();
+        let bar = is_terminal.then(|| Progress::new(name, "steps", first, steps));
         Console { name: name.to_owned(), steps, bar }
     }
 
@@ -49,7 +50,7 @@ impl Console {
         );
         match &mut self.bar {
             Some(bar) => bar.set(r.step, &values(r.values)),
-            None => eprintln!("{line}"),
+            None => crate::space::say(&line),
         }
         line
     }
@@ -58,7 +59,7 @@ impl Console {
     pub fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => crate::space::say(line),
         }
     }
 

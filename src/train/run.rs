@@ -239,7 +239,7 @@ impl Run {
     pub fn say(&self, line: &str) {
         match &*self.0.console.borrow() {
             Some(console) => console.say(line),
-            None => eprintln!("{line}"),
+            None => crate::space::say(line),
         }
         log::write(&format!("{line}\n"));
     }
@@ -279,6 +279,7 @@ impl Run {
         if let Some(events) = &mut *self.0.events.borrow_mut() {
             events.scalars(step, values)?;
         }
+        crate::space::metrics(step, values);
         Ok(())
     }
 

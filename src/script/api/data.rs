@@ -510,6 +510,8 @@ api! {
 
     /// The position, to be stored and given to `set_state` of a loader with the same set and options.
     ///
+    /// # Errors
+    /// None: any loader has a position.
     /// # Example
     /// ```rhai
     /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});

@@ -70,6 +70,8 @@ api! {
     /// Frees a variable's value at once, without waiting for the end of its block: for big activations. The variable is
     /// `()` afterwards. A variable that a closure captured is shared and stays.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// let x = torch::zeros([1024, 1024]);
@@ -132,6 +134,8 @@ api! {
     /// The defaults in a map of settings: each `arg(..)` becomes its default. For scripts that call another script's
     /// `main` with its settings.
     ///
+    /// # Errors
+    /// None: what is no `arg(..)` stays as it is.
     /// # Example
     /// ```rhai
     /// let cfg = defaults(#{steps: arg(1000, "how many"), seed: 0}) + #{steps: 3};
@@ -153,6 +157,8 @@ api! {
 
     /// Whether the value is an int or a float.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_number(3) && is_number(0.5) && !is_number("3"));
@@ -161,6 +167,8 @@ api! {
 
     /// Whether the value is a tensor.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_tensor(torch::zeros([2])) && !is_tensor([0, 0]));
@@ -169,6 +177,8 @@ api! {
 
     /// Whether the value is an array.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_array([1]) && !is_array(1));
@@ -177,6 +187,8 @@ api! {
 
     /// Whether the value is a map.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_map(#{a: 1}) && !is_map([1]));
@@ -185,6 +197,8 @@ api! {
 
     /// Whether the value is a string.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_string("a") && !is_string(1));
@@ -193,6 +207,8 @@ api! {
 
     /// Whether the value is a function or closure.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_function(|x| x + 1) && !is_function(1));

@@ -269,9 +269,19 @@ api! {
     /// `E0202` without weights, naming the files; `E0401` for weights of another network.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::lpips() } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("weights"), message);
+    /// // Random weights of the right shapes; of use are only the published ones: `#{weights: ["vgg16-397923af.pth", "vgg.pth"]}`.
+    /// let weights = #{};
+    /// let index = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
+    /// let width = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512];
+    /// for (n, i) in index {
+    ///     weights[`features.${n}.weight`] = torch::randn([width[i + 1], width[i], 3, 3]) * 0.05;
+    ///     weights[`features.${n}.bias`] = torch::zeros([width[i + 1]]);
+    /// }
+    /// for (c, i) in [64, 128, 256, 512, 512] { weights[`lin${i}.model.1.weight`] = torch::rand([1, c, 1, 1]); }
+    /// let lpips = models::lpips(#{weights: weights});
+    /// let x = torch::rand([1, 3, 32, 32]);
+    /// assert_eq(lpips.forward(x, x).item(), 0.0);
+    /// assert(lpips.forward(x, 1.0 - x).item() > 0.0);
     /// ```
     fn lpips[cx](opts: Kw) -> Module {
         let mut kw = opts;

@@ -237,6 +237,8 @@ api! {
 
     /// Whether a path is a run folder or a checkpoint in one.
     ///
+    /// # Errors
+    /// None: a path where nothing is, is no run.
     /// # Example
     /// ```rhai
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", seed: 0});
@@ -340,6 +342,8 @@ api! {
 
     /// Changes settings for the steps that follow, in this process: `config.toml` keeps those the run was opened with.
     ///
+    /// # Errors
+    /// `E0202` for anything but a map.
     /// # Example
     /// ```rhai
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", lr: 0.1});

@@ -135,7 +135,7 @@ api! {
         }
         let path = free_path(cx, folder)?;
         save_png(&path, &one_picture("show", &image, given, options)?)?;
-        crate::progress::beside(|| eprintln!("{}", path.display()));
+        crate::progress::beside(|| crate::space::say(&path.display().to_string()));
         Ok(())
     }
 }

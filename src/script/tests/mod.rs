@@ -6,7 +6,10 @@ mod isolation;
 mod libraries;
 mod params;
 mod permissions;
+mod reference;
+mod runtime;
 mod safety;
+mod settings_use;
 
 use super::{Engine, EngineOptions};
 use rhai::{Dynamic, Map};
