@@ -16,6 +16,7 @@ use super::source::Sources;
 use super::stack::Crossing;
 use super::unit::{self, Parsed, Unit};
 use crate::error::{Diagnostic, Error, Result, did_you_mean};
+use crate::train::{Source, Sources as Recorded};
 use indexmap::IndexMap;
 use rhai::{Dynamic, EvalAltResult, FnAccess, FnPtr, Module, NativeCallContext, Position, Scope, Shared};
 use std::cell::RefCell;
@@ -38,6 +39,16 @@ pub(crate) struct Generation {
     pub entry: String,
     /// By id.
     pub units: BTreeMap<String, Rc<Unit>>,
+}
+
+impl Generation {
+    /// Its scripts as a run folder keeps them, the started one first.
+    pub(crate) fn recorded(&self) -> Recorded {
+        let mut units: Vec<&Rc<Unit>> = self.units.values().collect();
+        units.sort_by_key(|u| (u.id != self.entry, &u.id));
+        let source = |u: &&Rc<Unit>| Source { id: u.id.clone(), shown: u.shown.clone(), text: u.text.clone(), imports: u.imports.clone() };
+        Recorded { entry: self.entry.clone(), units: units.iter().map(source).collect() }
+    }
 }
 
 /// A generation that is being built: all texts are parsed, then all are checked, then each is evaluated.

@@ -82,10 +82,14 @@ fn options(cx: &Cx, cfg: &Map, force: bool) -> Result<train::Options> {
                 }
             }
             o.command = context.args.clone();
-            o.sources = context.sources.clone();
+            let Value::Object(settings) = to_json(&Dynamic::from(context.config.map())) else { unreachable!("a map becomes an object") };
+            o.settings = Some(settings);
         }
         None => o.command = std::env::args().collect(),
     }
+    let current = cx.program()?.current();
+    o.sources = current.recorded();
+    o.reloads = current.number.saturating_sub(1);
     Ok(o)
 }
 

@@ -131,9 +131,4 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         let values: Map = values.iter().map(|(k, v)| (k.as_str().into(), (*v).into())).collect();
         f.call(self.cx, vec![Dynamic::from(self.run.clone()), values.into()]).map(|_| ())
     }
-
-    fn between(&mut self, run: &TrainRun) -> Result<()> {
-        run.set_generation(self.cx.program()?.current().number);
-        Ok(())
-    }
 }
