@@ -12,6 +12,7 @@ const OWN: &[(&str, &str)] = &[
     ("--config FILE.toml", "values for settings; flags go before the file"),
     ("--print-config", "show every value with where it comes from, and stop"),
     ("--threads N", "how many CPU threads one operator may use"),
+    ("--watch", "take saved edits of the scripts in between two steps; --watch=poll looks at the files instead"),
     ("--log-level LEVEL", "off, error, warn, info, debug or trace"),
     ("--help", "this text"),
 ];

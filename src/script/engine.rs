@@ -133,6 +133,14 @@ impl Engine {
         self.guarded(|| self.program().load_text(&self.rhai, name, text))
     }
 
+    /// Loads scripts from the record of a run, whatever is on disk.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load_recorded(&self, recorded: crate::train::Sources) -> Result<()> {
+        self.guarded(|| self.program().load_recorded(&self.rhai, recorded))
+    }
+
     /// Loads a script as `lathe check` does: a file of the standard library counts as a module, not as a script to run.
     ///
     /// # Errors
@@ -218,6 +226,11 @@ impl Engine {
         let mut units: Vec<_> = current.units.values().collect();
         units.sort_by_key(|u| (u.id != current.entry, u.id.clone()));
         units.into_iter().map(|u| (u.id.clone(), u.text.to_string())).collect()
+    }
+
+    /// The loaded scripts as a run folder keeps them.
+    pub fn recorded(&self) -> crate::train::Sources {
+        self.program.current().recorded()
     }
 
     /// The nearest function of the loaded script: ``, did you mean `x`?`` or nothing.

@@ -217,7 +217,8 @@ fn start<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn St
     *run.console().borrow_mut() = Some(Console::new(run.name(), run.step(), options.steps));
     // A step that began is done to its end; then the loop looks.
     let _hold = interrupt::hold();
-    let mut fit = Fit { run, loader, steps, options: options.clone(), history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default() };
+    let mut fit =
+        Fit { run, loader, steps, options: options.clone(), history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default() };
     if let Some(before) = owed {
         loader.restore(&before)?;
         let batch = loader.next_batch()?;

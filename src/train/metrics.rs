@@ -210,8 +210,7 @@ impl Log {
             let old = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
             let text = String::from_utf8_lossy(&old);
             let undone = |l: &Line| l.values.iter().any(|(name, x)| name == EDIT && *x > edits as f64);
-            let keep =
-                |line: &&str| parse(line.trim_end()).is_some_and(|l| step.is_some_and(|s| l.step <= s) && !undone(&l)) && line.ends_with('\n');
+            let keep = |line: &&str| parse(line.trim_end()).is_some_and(|l| step.is_some_and(|s| l.step <= s) && !undone(&l)) && line.ends_with('\n');
             let kept: String = text.split_inclusive('\n').filter(keep).collect();
             if kept.as_bytes() != old {
                 files::write(path, kept.as_bytes())?;

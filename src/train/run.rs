@@ -290,6 +290,15 @@ impl Run {
         log::write(&format!("{line}\n"));
     }
 
+    /// Shows an error to the user, and in `log.txt`, although the run goes on.
+    pub fn show(&self, error: &Error, color: bool) {
+        match &*self.0.console.borrow() {
+            Some(console) => console.say(&error.render(color)),
+            None => eprintln!("{}", error.render(color)),
+        }
+        log::write(&format!("{}\n", error.render(false)));
+    }
+
     /// Warns the user, also in `log.txt`.
     pub fn warn(&self, line: &str) {
         self.say(&format!("warning: {line}"));
@@ -369,6 +378,11 @@ impl Run {
         visit
     }
 
+    /// How often it was at this boundary before, with as many steps done: see [`Run::arrive`].
+    pub fn visit(&self) -> u64 {
+        self.0.arrived.get().map_or(0, |(step, visit)| if step == self.step() { visit } else { 0 })
+    }
+
     /// Records an edit that takes effect now, between two steps: a folder in `edits/`, whole or not at all, and a line in
     /// `metrics.jsonl`. `None` when nothing differs from what is recorded already, or when the run has not begun: what it begins with
     /// is no edit.
@@ -397,7 +411,7 @@ impl Run {
             number: 0,
             kind: new.kind,
             step: self.step(),
-            visit: self.0.arrived.get().map_or(0, |(step, visit)| if step == self.step() { visit } else { 0 }),
+            visit: self.visit(),
             time: self.seconds(),
             at: files::iso_time(files::unix_time()),
             hash: String::new(),
