@@ -101,7 +101,7 @@ fn table(rows: &[(String, String)]) -> String {
 }
 
 /// Two columns; a long first one gets a line of its own.
-fn rows_of(rows: &[(String, String)], indent: &str, widest: usize) -> String {
+pub(super) fn rows_of(rows: &[(String, String)], indent: &str, widest: usize) -> String {
     let width = rows.iter().map(|(a, _)| a.chars().count()).filter(|n| *n <= widest).max().unwrap_or(0);
     let line = |(a, b): &(String, String)| {
         if a.chars().count() > width {

@@ -1,9 +1,11 @@
 //! The command line: one file for each verb. stdout is data, stderr is talk.
 
 mod check;
+mod diff;
 mod doctor;
 mod flags;
 mod help;
+mod replay;
 mod run;
 mod runs;
 
@@ -27,7 +29,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Check(check::Args),
+    Diff(diff::Args),
     Doctor(doctor::Args),
+    Replay(replay::Args),
     Run(run::Args),
     Runs(runs::Args),
 }
@@ -54,13 +58,15 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<()> {
     let level = match &cli.verb {
         Verb::Run(args) => args.log_level(),
-        Verb::Check(_) | Verb::Doctor(_) | Verb::Runs(_) => None,
+        Verb::Check(_) | Verb::Diff(_) | Verb::Doctor(_) | Verb::Replay(_) | Verb::Runs(_) => None,
     };
     start_log(level.unwrap_or(&cli.log_level))?;
     crate::interrupt::install()?;
     match cli.verb {
         Verb::Check(args) => check::run(&args),
+        Verb::Diff(args) => diff::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Replay(args) => replay::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Runs(args) => runs::run(&args),
     }

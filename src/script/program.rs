@@ -15,7 +15,7 @@ use super::reload::{Reloaded, UnitChange, changes};
 use super::source::Sources;
 use super::stack::Crossing;
 use super::unit::{self, Parsed, Unit};
-use crate::error::{Diagnostic, Error, Result, did_you_mean};
+use crate::error::{Diagnostic, Error, ErrorKind, Label, Result, did_you_mean, nearest};
 use crate::train::{Source, Sources as Recorded};
 use indexmap::IndexMap;
 use rhai::{Dynamic, EvalAltResult, FnAccess, FnPtr, Module, NativeCallContext, Position, Scope, Shared};
@@ -227,12 +227,24 @@ impl Program {
         for (unit, name, arity) in self.required.borrow().keys() {
             let found = next.units.get(unit);
             if !found.is_some_and(|u| u.has(name, *arity)) {
-                let e = missing(found.map(|u| &**u), unit, name, Some(*arity)).context("the running loop needs it");
-                return Err(e);
+                let e = missing(found.map(|u| &**u), unit, name, Some(*arity));
+                let e = match (found, e.kind()) {
+                    (Some(u), ErrorKind::Script(d)) => Error::script(Diagnostic { labels: self.instead(u, name), ..(**d).clone() }),
+                    _ => e,
+                };
+                return Err(e.context("the running loop needs it"));
             }
         }
         let next = Rc::new(next);
         Ok(Prepared { changed: changes(&old, &next), next, start })
+    }
+
+    /// Where a unit has what may have been meant by `name`: another version of the function, or the one with the nearest name.
+    fn instead(&self, unit: &Unit, name: &str) -> Vec<Label> {
+        let near = nearest(name, unit.function_names());
+        let meant = |f: &&Shared<rhai::ScriptFuncDef>| f.name == name || Some(f.name.as_str()) == near;
+        let line = unit.ast.iter_fn_def().find(meant).and_then(|f| f.body.start_position().line()).unwrap_or(1);
+        self.sources.label(&unit.tag, Position::new(u16::try_from(line).unwrap_or(u16::MAX), 1), "").into_iter().collect()
     }
 
     /// The same from recorded scripts.

@@ -1,6 +1,7 @@
 //! Training: the run folder, the fit loop, checkpoints, and where metrics and pictures go.
 
 pub mod checkpoint;
+pub mod compare;
 mod console;
 pub mod edits;
 mod events;

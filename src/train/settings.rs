@@ -203,6 +203,11 @@ pub fn set(config: &mut Map<String, Value>, name: &str, value: Value) {
     }
 }
 
+/// How many settings there are, those in groups one by one.
+pub fn count(config: &Map<String, Value>) -> usize {
+    flat(config).len()
+}
+
 /// Every setting that differs, those too that may change freely; names and folders of runs are none of them.
 pub fn differences(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<SettingChange> {
     let (old, new) = (flat(old), flat(new));

@@ -4,6 +4,7 @@ mod diagnostics;
 mod examples;
 mod isolation;
 mod params;
+mod reload;
 mod safety;
 
 use super::{Engine, EngineOptions};
