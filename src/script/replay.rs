@@ -19,7 +19,7 @@ pub enum ReplayEnd {
     Recorded,
 }
 
-/// Repeats what was typed at the prompt of a running job: the run and the text.
+/// Repeats what was typed at the prompt of a running job: the run and the text. What it draws at random must change nothing.
 pub type Typed = Box<dyn Fn(&super::api::train::Run, &str) -> Result<()>>;
 
 /// The edits of a recorded run that are still to come.
@@ -149,7 +149,7 @@ impl Replay {
         let (Some(run), Some(typed)) = (at.run, &*typed) else {
             return Err(Error::run(format!("`{text}` was typed at the prompt, which this program has not")));
         };
-        run.run().record_edit(NewEdit::typed(text))?;
+        run.run().record_edit(NewEdit::typed(text, edit.effects.clone()))?;
         typed(run, text)
     }
 

@@ -91,6 +91,8 @@ pub struct NewEdit {
     pub settings: Vec<SettingChange>,
     /// What was typed.
     pub text: Option<String>,
+    /// What that changed, for people.
+    pub effects: Vec<String>,
     /// For [`Kind::Resume`].
     pub start: Option<Start>,
 }
@@ -98,12 +100,12 @@ pub struct NewEdit {
 impl NewEdit {
     /// An edit of nothing, to be filled.
     pub fn new(kind: Kind) -> Self {
-        NewEdit { kind, sources: None, functions: BTreeMap::new(), settings: Vec::new(), text: None, start: None }
+        NewEdit { kind, sources: None, functions: BTreeMap::new(), settings: Vec::new(), text: None, effects: Vec::new(), start: None }
     }
 
-    /// A line typed at the prompt, which was or will be evaluated between two steps.
-    pub fn typed(text: impl Into<String>) -> Self {
-        NewEdit { text: Some(text.into()), ..Self::new(Kind::Typed) }
+    /// A line typed at the prompt, which was evaluated between two steps, and what it changed.
+    pub fn typed(text: impl Into<String>, effects: Vec<String>) -> Self {
+        NewEdit { text: Some(text.into()), effects, ..Self::new(Kind::Typed) }
     }
 }
 
@@ -140,6 +142,9 @@ pub struct Edit {
     /// What was typed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// What that changed, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<String>,
     /// How the process began that went on with other scripts or settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
@@ -350,6 +355,7 @@ mod tests {
             changed: vec![],
             settings: vec![],
             text: None,
+            effects: vec![],
             start: None,
         }
     }

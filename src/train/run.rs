@@ -418,6 +418,7 @@ impl Run {
             changed: Vec::new(),
             settings: new.settings,
             text: new.text,
+            effects: new.effects,
             start: new.start,
         };
         let edit = line.record(self.dir(), edit, sources, &new.functions)?;
