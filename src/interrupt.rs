@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: one flag that every long call polls.
+//! Ctrl-C and SIGTERM: one flag that every long call polls. SIGHUP: another, which asks for a reload.
 
 use crate::error::{Error, Result};
 use std::cell::{Cell, RefCell};
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 static STOP: AtomicBool = AtomicBool::new(false);
+static RELOAD: AtomicBool = AtomicBool::new(false);
 static HOLDS: AtomicUsize = AtomicUsize::new(0);
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 
@@ -73,6 +74,33 @@ pub fn install() -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// Catches SIGHUP from now on: it asks for a reload at the next boundary between two steps. When it comes because the terminal was
+/// closed, the process ends as it would without this.
+///
+/// # Errors
+/// `E0301` when the system refuses the handler.
+pub fn install_reload() -> Result<()> {
+    use signal_hook::consts::SIGHUP;
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP]).map_err(|e| Error::io("open", "signals", e))?;
+    let has_terminal = || std::fs::File::open("/dev/tty").is_ok();
+    let had_terminal = has_terminal();
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            if had_terminal && !has_terminal() {
+                // Nobody can read what would be said, and writing it would fail.
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+            RELOAD.store(true, Ordering::SeqCst);
+        }
+    });
+    Ok(())
+}
+
+/// Whether SIGHUP asked for a reload since the last time.
+pub fn take_reload() -> bool {
+    RELOAD.load(Ordering::Relaxed) && RELOAD.swap(false, Ordering::SeqCst)
 }
 
 /// Whether something asked to stop, and nothing holds it up.

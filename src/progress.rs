@@ -64,6 +64,12 @@ impl Progress {
         }
     }
 
+    /// Changes how many things there are.
+    pub fn set_total(&mut self, total: u64) {
+        self.total = total;
+        self.bar.set_length(total);
+    }
+
     /// Things a second since the start.
     pub fn rate(&self) -> f64 {
         (self.done - self.first) as f64 / self.start.elapsed().as_secs_f64().max(1e-9)

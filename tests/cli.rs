@@ -105,6 +105,7 @@ settings [default]:
   --threads N         how many CPU threads one operator may use
   --allow-read PATH   a file or folder that the script may read besides its project
   --allow-write PATH  a file or folder that it may write besides its run folder and outputs
+  --watch             take saved edits of the scripts in between two steps; --watch=poll looks at the files instead
   --log-level LEVEL   off, error, warn, info, debug or trace
   --help              this text
 ";

@@ -13,6 +13,7 @@ const OWN: &[(&str, &str)] = &[
     ("--threads N", "how many CPU threads one operator may use"),
     ("--allow-read PATH", "a file or folder that the script may read besides its project"),
     ("--allow-write PATH", "a file or folder that it may write besides its run folder and outputs"),
+    ("--watch", "take saved edits of the scripts in between two steps; --watch=poll looks at the files instead"),
     ("--log-level LEVEL", "off, error, warn, info, debug or trace"),
     ("--help", "this text"),
 ];
@@ -65,7 +66,7 @@ fn table(rows: &[(String, String)]) -> String {
 }
 
 /// Two columns; a long first one gets a line of its own.
-fn rows_of(rows: &[(String, String)], indent: &str, widest: usize) -> String {
+pub(super) fn rows_of(rows: &[(String, String)], indent: &str, widest: usize) -> String {
     let width = rows.iter().map(|(a, _)| a.chars().count()).filter(|n| *n <= widest).max().unwrap_or(0);
     let line = |(a, b): &(String, String)| {
         if a.chars().count() > width {

@@ -2,11 +2,13 @@
 
 mod add;
 mod check;
+mod diff;
 mod doc;
 mod doctor;
 mod flags;
 mod help;
 mod recipes;
+mod replay;
 mod run;
 mod runs;
 mod test;
@@ -36,6 +38,8 @@ enum Verb {
     Doc(doc::Args),
     Doctor(doctor::Args),
     Recipes(recipes::Args),
+    Diff(diff::Args),
+    Replay(replay::Args),
     Run(run::Args),
     Runs(runs::Args),
     Test(test::Args),
@@ -74,6 +78,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Doc(args) => doc::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Recipes(args) => recipes::run(&args),
+        Verb::Diff(args) => diff::run(&args),
+        Verb::Replay(args) => replay::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Runs(args) => runs::run(&args),
         Verb::Test(args) => test::run(&args),

@@ -7,6 +7,7 @@
 use super::bind::into_script;
 use super::diagnose::is_closure;
 use super::host::Host;
+use super::hot::Hot;
 use super::principal::Principal;
 use super::program::Program;
 use super::source::id_of;
@@ -15,6 +16,9 @@ use crate::error::Error;
 use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 use std::fmt::Write;
 use std::rc::Rc;
+
+/// The name of pointers that stay with the version of the script they were made in.
+pub(crate) const CLOSURE: &str = "closure";
 
 /// How deep in arrays and maps callbacks are looked for.
 const DEPTH: usize = 8;
@@ -88,7 +92,7 @@ fn bound(f: FnPtr, ctx: &NativeCallContext, host: &Host) -> FnPtr {
         f.call_raw(&NativeCallContext::new_with_all_fields(cx.engine(), f.fn_name(), None, &environment, at), None, args)
     };
     // The curried arguments are passed on by `f` itself.
-    FnPtr::from_fn("callback", call).unwrap_or(original)
+    FnPtr::from_fn(if is_closure(original.fn_name()) { CLOSURE } else { "callback" }, call).unwrap_or(original)
 }
 
 /// Who acts when a callback of a unit is called: whoever made it.
@@ -143,6 +147,10 @@ pub(crate) fn hot(program: &Program, host: &Host, unit: String, name: &str) -> R
         at_home(&cx, host.id())?;
         let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
         let program = host.get::<Program>().expect("the program is put into the host before any script is loaded");
-        program.call(cx.engine(), Some(&cx), &unit, &target, args)
+        let call = |args| program.call(cx.engine(), Some(&cx), &unit, &target, args);
+        match host.get::<Hot>() {
+            Some(hot) => hot.call(&program, cx.engine(), &unit, args, &call),
+            None => call(args),
+        }
     })
 }

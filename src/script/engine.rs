@@ -7,8 +7,8 @@ use super::docs::Reference;
 use super::facade::Resolver;
 use super::host::Host;
 use super::known::Known;
-use super::permissions::Permissions;
 use super::limits::{Limits, Meter};
+use super::permissions::Permissions;
 use super::program::Program;
 use super::reload::Reloaded;
 use super::roots::Roots;
@@ -172,6 +172,14 @@ impl Engine {
         self.guarded(|| self.program().load_text(&self.rhai, name, text))
     }
 
+    /// Loads scripts from the record of a run, whatever is on disk.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load_recorded(&self, recorded: crate::train::Sources) -> Result<()> {
+        self.guarded(|| self.program().load_recorded(&self.rhai, recorded))
+    }
+
     /// Loads a script as `lathe check` does: a file of the standard library counts as a module, not as a script to run.
     ///
     /// # Errors
@@ -183,11 +191,6 @@ impl Engine {
             Some(name) => self.load_text("check", &format!("import \"std/{name}\" as m;")),
             None => self.load(path),
         }
-    }
-
-    /// A place in the loaded script, for a message.
-    pub(crate) fn place(&self, at: Position) -> Option<Label> {
-        self.program.sources.label(&self.program.entry_unit()?.tag, at, "")
     }
 
     /// Loads every script anew from disk. Nothing changes unless all of them are sound and still have the functions in use.
@@ -278,13 +281,18 @@ impl Engine {
         units.into_iter().map(|u| (u.id.clone(), u.text.to_string())).collect()
     }
 
+    /// The loaded scripts as a run folder keeps them.
+    pub fn recorded(&self) -> crate::train::Sources {
+        self.program.current().recorded()
+    }
+
     /// The nearest function of the loaded script: ``, did you mean `x`?`` or nothing.
     pub fn nearest_fn(&self, name: &str) -> String {
         self.program.entry_unit().map_or(String::new(), |u| did_you_mean(name, u.function_names()))
     }
 
     /// A panic below is our fault, but no reason to end the host program.
-    fn guarded<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn guarded<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
         let caught = || catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
         self.meter.run(caught)
     }

@@ -1,11 +1,14 @@
 //! A script's settings: what `fn params()` declares, and the values a run uses, each with where it came from.
 
 use super::engine::Engine;
+use super::program::Program;
 use super::settings_use;
+use super::unit::Unit;
 use super::value::{from_json, to_json, type_name};
 use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
 use indexmap::IndexMap;
 use rhai::{ASTNode, Array, Dynamic, Expr, Map, Position};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// What `arg(default, help, options)` makes: a default with its description.
@@ -97,27 +100,36 @@ impl Params {
     /// # Errors
     /// What `params` threw; `E0503` when it does not return a map of plain values and `arg(..)`.
     pub fn of(engine: &Engine) -> Result<Params> {
-        if !engine.has_fn("params", 0) {
-            return Ok(Params::default());
-        }
-        let value = engine.call("params", vec![])?;
+        engine.guarded(|| Self::read(engine.program(), engine.rhai()))
+    }
+
+    /// The same of the generation in effect.
+    ///
+    /// # Errors
+    /// As [`Params::of`].
+    pub(crate) fn read(program: &Program, rhai: &rhai::Engine) -> Result<Params> {
+        let Some(entry) = program.entry_unit().filter(|u| u.has("params", 0)) else { return Ok(Params::default()) };
+        let place = |at: Position| program.sources.label(&entry.tag, at, "");
+        // A panic below is our fault, but no reason to end the host program.
+        let call = || program.call(rhai, None, &entry.id, "params", vec![]).map_err(|e| program.explain(&entry.tag, &e));
+        let value = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(super::stack::internal(&*panic)))?;
         let Some(map) = value.read_lock::<Map>().map(|m| m.clone()) else {
             return Err(wrong(format!("`params` must return a map, not {}", type_name(&value))));
         };
         let mut flat = IndexMap::new();
         flatten("", &map, &mut flat)?;
-        let order = written_order(engine);
+        let order = written_order(&entry);
         let rank = |name: &str| order.iter().position(|(o, _)| o == name).unwrap_or(usize::MAX);
         flat.sort_by(|a, _, b, _| rank(a).cmp(&rank(b)));
         let params = Params(flat);
         for (name, arg) in &params.0 {
             params.check(name, arg, &arg.default).map_err(|e| {
-                let labels = order.iter().find(|(n, _)| n == name).and_then(|(_, at)| engine.place(*at)).into_iter().collect();
+                let labels = order.iter().find(|(n, _)| n == name).and_then(|(_, at)| place(*at)).into_iter().collect();
                 let help = e.help_text().map(str::to_owned);
                 Error::script(Diagnostic { labels, help, ..Diagnostic::plain(super::diagnose::LINT, format!("the default of `{name}`: {e}")) })
             })?;
         }
-        let mut wrong = engine.program().entry_unit().map(|unit| settings_use::check(&unit, &params, |at| engine.place(at))).unwrap_or_default();
+        let mut wrong = settings_use::check(&entry, &params, place);
         if wrong.is_empty() {
             return Ok(params);
         }
@@ -257,7 +269,7 @@ impl Params {
 }
 
 /// The flags that `lathe run` has for every script.
-pub const COMMON: &[&str] = &["allow-read", "allow-write", "config", "device", "dtype", "help", "print-config", "threads"];
+pub const COMMON: &[&str] = &["allow-read", "allow-write", "config", "device", "dtype", "help", "print-config", "threads", "watch"];
 
 impl Config {
     /// Sets a value that the script need not have declared.
@@ -268,6 +280,11 @@ impl Config {
     /// The value of a setting.
     pub fn get(&self, name: &str) -> Option<&Dynamic> {
         self.values.get(&normal(name)).map(|(v, _)| v)
+    }
+
+    /// Where the value of a setting comes from.
+    pub fn origin(&self, name: &str) -> Option<&Origin> {
+        self.values.get(&normal(name)).map(|(_, o)| o)
     }
 
     /// Every value with where it comes from, in the script's order.
@@ -349,9 +366,8 @@ pub(crate) fn is_plain(d: &Dynamic) -> bool {
 }
 
 /// The names of the map literals in `params`, as the script lists them (rhai's own maps are sorted), and where each is.
-fn written_order(engine: &Engine) -> Vec<(String, Position)> {
+fn written_order(entry: &Unit) -> Vec<(String, Position)> {
     let mut order = Vec::new();
-    let Some(entry) = engine.program().entry_unit() else { return order };
     let params = super::unit::alone(&entry.ast, "params", 0);
     params.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Expr(Expr::Map(x, _))) = path.last() {

@@ -3,7 +3,7 @@
 use super::diagnose::{Explain, PARSE};
 use super::locate::Found;
 use crate::error::Diagnostic;
-use rhai::{AST, ASTFlags, ASTNode, Expr, FnAccess, Module, ParseError, ParseErrorType, Position, Scope, Shared, Stmt};
+use rhai::{AST, ASTFlags, ASTNode, Expr, FnAccess, ImmutableString, Module, ParseError, ParseErrorType, Position, Scope, Shared, Stmt};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub(crate) struct Unit {
     /// Unique in the program: `train.rhai`, `std/flow.rhai`.
     pub id: String,
-    /// The id with the version of the text.
-    pub tag: String,
+    /// The id with the version of the text. The handle itself keeps the text known, see [`super::source::Sources::sweep`].
+    pub tag: ImmutableString,
     /// As messages show it.
     pub shown: String,
     /// Its file, when it is on disk.
@@ -36,7 +36,7 @@ pub(crate) struct Unit {
 /// A parsed text, before its imports are known.
 pub(crate) struct Parsed {
     pub found: Found,
-    pub tag: String,
+    pub tag: ImmutableString,
     pub ast: AST,
     pub is_notebook: bool,
     /// What is wrong so far; the rest is still looked at.
@@ -79,7 +79,7 @@ pub(crate) fn parse(rhai: &rhai::Engine, explain: Explain, found: Found, is_entr
             }
         }
     };
-    ast.set_source(tag.as_str());
+    ast.set_source(tag.clone());
     let is_notebook = is_entry && !ast.iter_functions().any(|f| f.name == "main");
     if is_entry {
         wrong.extend(wrong_entry(&ast).map(|message| Diagnostic::plain(PARSE, format!("`{}`: {message}", found.shown))));
@@ -217,7 +217,7 @@ impl Unit {
         // Of a script that runs top to bottom, only the imports and the constants that stand for themselves.
         let declarations = self.ast.statements().iter().filter(|s| stands_alone(s)).cloned();
         let mut ast = AST::new(declarations, self.ast.shared_lib().clone());
-        ast.set_source(self.tag.as_str());
+        ast.set_source(self.tag.clone());
         let ast = AST::new_from_module(Module::eval_ast_as_new(Scope::new(), &ast, rhai)?);
         Ok(self.callable.get_or_init(|| ast).clone())
     }

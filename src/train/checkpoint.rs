@@ -27,7 +27,7 @@ pub struct Head {
     pub step: u64,
     /// Seconds of training up to it, over all restarts, without the time in between.
     pub seconds: f64,
-    /// How many times the script had been reloaded.
+    /// The number of the last edit in effect; 0 when scripts and settings were as the run began with them.
     pub generation: u64,
     /// Callbacks of this step that an interrupt cut off and that the resumed run owes.
     #[serde(default)]

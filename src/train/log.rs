@@ -1,5 +1,6 @@
 //! `log.txt`: everything that was said while a run was open.
 
+pub use super::console::grouped;
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -58,6 +59,12 @@ pub fn write(text: &str) {
 pub fn say(line: &str) {
     crate::space::say(line);
     write(&format!("{line}\n"));
+}
+
+/// Shows an error on standard error, and in the log without colors.
+pub fn show(error: &Error, color: bool) {
+    eprintln!("{}", error.render(color));
+    write(&format!("{}\n", error.render(false)));
 }
 
 /// A writer into the newest open log, for a `tracing_subscriber::fmt` layer: `.with_writer(|| train::log::Writer)`.

@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::error::{Error, Result};
+use crate::script::Hot;
 use crate::script::params::{Arg, is_plain, plain_defaults};
 use crate::script::value::{Kw, type_name};
 use crate::torch::Tensor;
@@ -85,7 +86,7 @@ api! {
     }
 
     /// The function `name` of this script, always in its newest version: a loop written in a script that calls it takes
-    /// part in hot reload.
+    /// part in hot reload. Edited scripts take effect just before such a call, or where the script calls `reload_point()`.
     ///
     /// # Errors
     /// `E0503` when the script has no function of that name.
@@ -96,6 +97,30 @@ api! {
     /// assert_eq(f.call(4), 8);
     /// ```
     fn hot[cx](name: String) -> FnPtr { cx.hot(&name) }
+
+    /// Marks the moment between two steps in a loop of one's own: edited scripts and settings take effect here and nowhere else. Without
+    /// it they take effect before each call of a function made with `hot`; `train::fit` needs neither.
+    ///
+    /// # Example
+    /// ```rhai
+    /// fn half(x) { x / 2.0 }
+    /// fn twice(x) { x * 2.0 }
+    /// let x = 1.0;
+    /// let down = hot("half");
+    /// let up = hot("twice");
+    /// for i in 0..3 {
+    ///     reload_point();
+    ///     // Both calls run the same version of the script.
+    ///     x = up.call(down.call(x));
+    /// }
+    /// assert_eq(x, 1.0);
+    /// ```
+    fn reload_point[cx]() -> () {
+        match cx.host().get::<Hot>() {
+            Some(hot) => hot.mark(&*cx.program()?, cx.native().engine()),
+            None => Ok(()),
+        }
+    }
 
     /// A setting for `fn params()`: its default and a line of help. Options: `choices` (the values it may have), `min`, `max`,
     /// and `live` (an edit of the default applies to a running job).

@@ -5,17 +5,18 @@ use crate::api;
 use crate::data::Loader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nn::{Module, State};
-use crate::script::RunContext;
 use crate::script::bind::Cx;
 use crate::script::value::{Kw, from_json, to_json, type_name};
+use crate::script::{Hot, RunContext};
 use crate::torch::Tensor;
+use crate::train::edits::SettingChange;
 use crate::train::{self, FitOptions, NoBatches, Outcome, settings};
 use rhai::{Array, Dynamic, Map};
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// An open run as scripts hold it: with the objects that they gave it.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ crate::script_handle!(Run, "a run");
 
 struct Inner {
     run: train::Run,
+    /// The generation of scripts that the run has recorded.
+    seen: Cell<u64>,
     cfg: RefCell<Map>,
     objects: RefCell<BTreeMap<String, Dynamic>>,
 }
@@ -37,12 +40,53 @@ impl Run {
         &self.0.run
     }
 
+    /// The run without keeping it open.
+    pub(crate) fn downgrade(&self) -> WeakRun {
+        WeakRun(Rc::downgrade(&self.0))
+    }
+
+    /// The generation of scripts that the run has recorded.
+    pub(crate) fn seen(&self) -> u64 {
+        self.0.seen.get()
+    }
+
+    pub(crate) fn set_seen(&self, generation: u64) {
+        self.0.seen.set(generation);
+    }
+
+    /// Takes a changed setting over into `cfg`; false where the script has given it another value itself.
+    pub(crate) fn change_setting(&self, change: &SettingChange) -> bool {
+        fn set(map: &mut Map, name: &str, change: &SettingChange) -> bool {
+            if let Some((group, rest)) = name.split_once('.') {
+                let inner = map.entry(group.into()).or_insert_with(|| Map::new().into());
+                return inner.write_lock::<Map>().is_some_and(|mut inner| set(&mut inner, rest, change));
+            }
+            if to_json(map.get(name).unwrap_or(&Dynamic::UNIT)) != change.old {
+                return false;
+            }
+            map.insert(name.into(), from_json(&change.new));
+            true
+        }
+        set(&mut self.0.cfg.borrow_mut(), &change.name, change)
+    }
+
     fn put(&self, name: &str, object: Dynamic) -> Result<()> {
         if OWN.contains(&name) {
             return Err(Error::value("run", format!("`run.{name}` means something else already")).help("choose another name"));
         }
         self.0.objects.borrow_mut().insert(name.to_owned(), object);
         Ok(())
+    }
+}
+
+/// A run that something else keeps open.
+#[derive(Clone)]
+pub(crate) struct WeakRun(Weak<Inner>);
+
+impl WeakRun {
+    /// The run, while it is open.
+    pub(crate) fn upgrade(&self) -> Option<Run> {
+        self.0.upgrade().map(Run)
     }
 }
 
@@ -82,10 +126,22 @@ fn options(cx: &Cx, cfg: &Map, force: bool) -> Result<train::Options> {
                 }
             }
             o.command = context.args.clone();
-            o.sources = context.sources.clone();
+            let Value::Object(settings) = to_json(&Dynamic::from(context.config.map())) else { unreachable!("a map becomes an object") };
+            o.settings = Some(settings);
         }
         None => o.command = std::env::args().collect(),
     }
+    let current = cx.program()?.current();
+    o.sources = current.recorded();
+    if let Some(hot) = cx.host().get::<Hot>()
+        && let Some(replay) = hot.replay()
+    {
+        (o.name, o.output_dir) = (replay.name_of(&o.name), replay.output_dir().to_owned());
+        if o.config.contains_key("exp_name") {
+            o.config.insert("exp_name".into(), o.name.clone().into());
+        }
+    }
+    o.reloads = current.number.saturating_sub(1);
     Ok(o)
 }
 
@@ -147,13 +203,18 @@ api! {
         cx.writable_within(options.output_dir.join(&options.name))?;
         let run = train::Run::open(options)?;
         cx.host().put(super::viz::ShowFolder(run.dir().join("samples")));
-        Ok(Run(Rc::new(Inner { run, cfg: RefCell::new(cfg), objects: RefCell::default() })))
+        let seen = Cell::new(cx.program()?.current().number);
+        let run = Run(Rc::new(Inner { run, seen, cfg: RefCell::new(cfg), objects: RefCell::default() }));
+        if let Some(hot) = cx.host().get::<Hot>() {
+            hot.opened(&run);
+        }
+        Ok(run)
     }
 
     /// Trains: calls the function named `step` of the calling script with `(run, batch)` until `steps` are done.
     ///
-    /// The function is looked up at every step, so that an edited script takes effect; a function pointer stays what it is. It returns a
-    /// map of metrics, numbers or tensors with one element, which are read back only when they are logged, as the mean since the last line.
+    /// The function is looked up at every step, so that an edited script takes effect (`lathe run --watch`); a closure stays what it is. It
+    /// returns a map of metrics, numbers or tensors with one element, which are read back only when they are logged, as the mean since the last line.
     /// A metric named `loss` or `.._loss` that is not finite stops the run, and its batch is saved. `loader` may be `()` for steps that make
     /// their own data. A run with checkpoints goes on from the newest whole one, as if it had never stopped; one that is finished
     /// gets its objects back and does nothing else. Ctrl-C and SIGTERM end the step, save and stop.
@@ -189,9 +250,13 @@ api! {
             run.run().set_keep((keep > 0).then_some(keep));
         }
         let options = FitOptions { steps, log_every, save_every, sample_every: if on_sample.is_some() { sample_every } else { 0 } };
+        let hot = cx.host().get::<Hot>();
         let mut script = ScriptSteps {
             cx,
             run: run.clone(),
+            _busy: hot.as_ref().map(|hot| hot.busy(true)),
+            hot,
+            is_pinned_said: false,
             step: Callback::new(cx, "step", &step, &[2, 1])?,
             on_sample: on_sample.map(|f| Callback::new(cx, "on_sample", &f, &[2, 1])).transpose()?,
             on_log: on_log.map(|f| Callback::new(cx, "on_log", &f, &[2])).transpose()?,
@@ -481,6 +546,15 @@ api! {
 api! {
     fn checkpoint_methods;
     methods Checkpoint;
+
+    /// The number of the last edit in effect when it was written; 0 when scripts and settings were as the run began with them.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1"});
+    /// assert_eq(train::checkpoint(run.save()).edit, 0);
+    /// ```
+    fn edit as "get$edit"(checkpoint: Checkpoint) -> i64 { Ok(i64::try_from(checkpoint.0.head().generation).unwrap_or(i64::MAX)) }
 
     /// How many steps were done.
     ///

@@ -7,6 +7,7 @@ mod libraries;
 mod params;
 mod permissions;
 mod reference;
+mod reload;
 mod runtime;
 mod safety;
 mod settings_use;
