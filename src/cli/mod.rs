@@ -1,6 +1,7 @@
 //! The command line: one file for each verb. stdout is data, stderr is talk.
 
 mod check;
+mod convert;
 mod doctor;
 mod flags;
 mod help;
@@ -27,6 +28,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Check(check::Args),
+    Convert(convert::Args),
     Doctor(doctor::Args),
     Run(run::Args),
     Runs(runs::Args),
@@ -54,12 +56,13 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<()> {
     let level = match &cli.verb {
         Verb::Run(args) => args.log_level(),
-        Verb::Check(_) | Verb::Doctor(_) | Verb::Runs(_) => None,
+        Verb::Check(_) | Verb::Convert(_) | Verb::Doctor(_) | Verb::Runs(_) => None,
     };
     start_log(level.unwrap_or(&cli.log_level))?;
     crate::interrupt::install()?;
     match cli.verb {
         Verb::Check(args) => check::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Runs(args) => runs::run(&args),

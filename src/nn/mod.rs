@@ -5,18 +5,18 @@
 //! work in place on the tensors, so that every handle to them (an optimizer's, an EMA's) stays valid.
 
 mod digest;
-mod files;
 mod init;
 pub mod layers;
 mod load;
 mod module;
 mod store;
+pub mod weights;
 #[cfg(test)]
 mod tests;
 
 pub use digest::digest;
-pub use files::read_state;
 pub use init::Init;
 pub use load::LoadReport;
 pub use module::{Built, Forward, GroupForward, Import, Module, State};
+pub use weights::{Weights, read_state};
 pub use store::{Entry, Mode, Path, Store, Switch};
