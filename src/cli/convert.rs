@@ -137,7 +137,10 @@ fn renamed(args: &Args, read: &State, summary: &mut Vec<String>) -> Result<(Stat
     let module = vae::AutoencoderKl::module("autoencoder of these sizes", config.clone())?;
     module.check_state(&own)?;
     let (levels, channels) = (config.ch_mult.len(), config.z_channels);
-    summary.push(format!("an autoencoder: ch {}, ch_mult {:?}, {levels} levels, {channels} latent channels, {groups} norm groups", config.ch, config.ch_mult));
+    summary.push(format!(
+        "an autoencoder: ch {}, ch_mult {:?}, {levels} levels, {channels} latent channels, {groups} norm groups",
+        config.ch, config.ch_mult
+    ));
     if to == "ldm" {
         return Ok((own, None));
     }

@@ -75,7 +75,9 @@ impl Module {
         // What DataParallel and torch.compile put before every name.
         const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
         let mut inner: Option<State> = None;
-        while let Some(w) = WRAPPERS.iter().find(|w| !own.keys().any(|k| k.starts_with(**w)) && inner.as_ref().unwrap_or(state).keys().all(|k| k.starts_with(**w))) {
+        while let Some(w) =
+            WRAPPERS.iter().find(|w| !own.keys().any(|k| k.starts_with(**w)) && inner.as_ref().unwrap_or(state).keys().all(|k| k.starts_with(**w)))
+        {
             let from = inner.as_ref().unwrap_or(state);
             if from.is_empty() {
                 break;

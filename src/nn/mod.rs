@@ -10,13 +10,13 @@ pub mod layers;
 mod load;
 mod module;
 mod store;
-pub mod weights;
 #[cfg(test)]
 mod tests;
+pub mod weights;
 
 pub use digest::digest;
 pub use init::Init;
 pub use load::LoadReport;
 pub use module::{Built, Forward, GroupForward, Import, Module, State};
-pub use weights::{Weights, read_state};
 pub use store::{Entry, Mode, Path, Store, Switch};
+pub use weights::{Weights, read_state};

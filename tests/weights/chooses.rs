@@ -30,7 +30,7 @@ fn each_network_finds_its_part_of_a_joint_checkpoint() {
             }
             assert_eq(all.args.model, "SiT-XL/1");
             assert_eq(all.steps, 400000);
-            assert_eq(all.opt.state["0"].exp_avg.shape.len(), all.opt.state["0"].exp_avg_sq.shape.len());
+            assert_eq(all.opt.state["0"].exp_avg.shape, all.opt.state["0"].exp_avg_sq.shape);
             assert_eq(all.opt.param_groups[0].lr, 0.0001);
             // The method: a key, a part that is another network's, a part that is not there.
             let report = vae.load(path, #{key: "vae"});
@@ -45,12 +45,32 @@ fn refusals_show_the_difference() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let joint = "let path = `${data}/joint.pt`;";
-    bad(dir, &format!("{joint} models::vae(vae_config + #{{ch: 6}}, #{{weights: path, key: \"vae\"}})"), &["E0401", "of another shape", "is [6, 3, 3, 3] here and [4, 3, 3, 3] in the file"]);
-    bad(dir, &format!("{joint} models::vae(vae_config + #{{num_res_blocks: 2}}, #{{weights: path}})"), &["E0401", "missing", "encoder.down.0.block.1", "tensors, the weights are"]);
-    bad(dir, &format!("{joint} models::vae(vae_config + #{{attn_resolutions: []}}, #{{weights: path}})"), &["E0401", "unexpected", "encoder.down.1.attn.0.norm"]);
+    bad(
+        dir,
+        &format!("{joint} models::vae(vae_config + #{{ch: 6}}, #{{weights: path, key: \"vae\"}})"),
+        &["E0401", "of another shape", "is [6, 3, 3, 3] here and [4, 3, 3, 3] in the file"],
+    );
+    bad(
+        dir,
+        &format!("{joint} models::vae(vae_config + #{{num_res_blocks: 2}}, #{{weights: path}})"),
+        &["E0401", "missing", "encoder.down.0.block.1", "tensors, the weights are"],
+    );
+    bad(
+        dir,
+        &format!("{joint} models::vae(vae_config + #{{attn_resolutions: []}}, #{{weights: path}})"),
+        &["E0401", "unexpected", "encoder.down.1.attn.0.norm"],
+    );
     bad(dir, &format!("{joint} models::sit(sit_config, #{{weights: path, key: \"vae\"}})"), &["E0401", "missing", "unexpected", "more"]);
-    bad(dir, &format!("{joint} models::sit(sit_config, #{{weights: path, key: \"emma\"}})"), &["E0302", "no weights at `emma`", "did you mean `ema`", "`discriminator` ("]);
-    bad(dir, &format!("{joint} nn::linear(3, 4).load(path)"), &["E0401", "none of its parts", "`model` (", "`ema` (", "`vae` (", "`discriminator` ("]);
+    bad(
+        dir,
+        &format!("{joint} models::sit(sit_config, #{{weights: path, key: \"emma\"}})"),
+        &["E0302", "no weights at `emma`", "did you mean `ema`", "`discriminator` ("],
+    );
+    bad(
+        dir,
+        &format!("{joint} nn::linear(3, 4).load(path)"),
+        &["E0401", "none of its parts", "`model` (", "`ema` (", "`vae` (", "`discriminator` ("],
+    );
     // Nothing changes on refusal, and what fits is taken without `strict`.
     good(
         dir,

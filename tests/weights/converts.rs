@@ -38,7 +38,7 @@ fn names_and_formats_go_both_ways() {
     let (ldm_path, hf_path) = (ldm.to_str().unwrap(), hf.to_str().unwrap());
     // The two fixtures are the same autoencoder in both namings, written by the reference and by diffusers.
     let out = done(dir, &[ldm_path, "hf.safetensors", "--to", "diffusers"]);
-    assert!(out.contains("ch 32, ch_mult [1, 2]") && out.contains("f32"), "{out}");
+    assert!(out.contains("ch 32, ch_mult [1, 2]") && out.contains("154 tensors, 708679 elements, f16"), "{out}");
     same(&state(&dir.join("hf.safetensors")), &state(&hf));
     done(dir, &[hf_path, "ldm.pt", "--to", "ldm"]);
     same(&state(&dir.join("ldm.pt")), &state(&ldm));

@@ -25,9 +25,15 @@ fn the_script_of_the_guide_runs() {
     );
     std::fs::write(dir.path().join("reconstruct.rhai"), script).unwrap();
     let flags = ["--checkpoint", "repae.pt", "--vae", "f8d4", "--picture", "cat.png"];
-    let small = ["--vae-config.ch", "32", "--vae-config.ch-mult", "1", "1", "2", "--vae-config.num-res-blocks", "1", "--vae-config.z-channels", "4"];
+    std::fs::write(dir.path().join("small.toml"), "[vae_config]\nch = 32\nch_mult = [1, 1, 2]\nnum_res_blocks = 1\nz_channels = 4\n").unwrap();
     let mut command = assert_cmd::Command::cargo_bin("lathe").unwrap();
-    let out = command.args(["run", "reconstruct.rhai", "--device", "cpu"]).args(flags).args(small).current_dir(dir.path()).output().unwrap();
+    let out = command
+        .args(["run", "reconstruct.rhai", "--device", "cpu"])
+        .args(flags)
+        .args(["--config", "small.toml"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success(), "{text}");
     assert!(text.contains("PSNR"), "{text}");

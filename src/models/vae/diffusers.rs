@@ -89,7 +89,10 @@ impl VaeConfig {
     /// `E0202` when diffusers has no such autoencoder.
     pub fn to_diffusers(&self) -> Result<Value> {
         if self.embed_dim != self.z_channels {
-            let message = format!("diffusers' autoencoder has one number of latent channels, this one z_channels {} and embed_dim {}", self.z_channels, self.embed_dim);
+            let message = format!(
+                "diffusers' autoencoder has one number of latent channels, this one z_channels {} and embed_dim {}",
+                self.z_channels, self.embed_dim
+            );
             return Err(Error::value("vae", message));
         }
         let attends: Vec<bool> = (0..self.ch_mult.len()).map(|i| self.attn_resolutions.contains(&(self.resolution >> i))).collect();

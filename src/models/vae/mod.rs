@@ -77,8 +77,9 @@ impl VaeConfig {
         match name {
             "f8d4" => Ok(Self::default()),
             "f16d32" => Ok(VaeConfig { ch_mult: vec![1, 1, 2, 2, 4], z_channels: 32, embed_dim: 32, ..Self::default() }),
-            _ => Err(Error::value("vae", format!("unknown architecture `{name}`{}", did_you_mean(name, Self::NAMES)))
-                .help("`f8d4`, `f16d32`, a map such as `#{ch: 64, ch_mult: [1, 2, 4], z_channels: 4}`, or a folder of diffusers with its config.json")),
+            _ => Err(Error::value("vae", format!("unknown architecture `{name}`{}", did_you_mean(name, Self::NAMES))).help(
+                "`f8d4`, `f16d32`, a map such as `#{ch: 64, ch_mult: [1, 2, 4], z_channels: 4}`, or a folder of diffusers with its config.json",
+            )),
         }
     }
 

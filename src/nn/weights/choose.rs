@@ -92,9 +92,10 @@ impl Weights {
         let last = |p: &Part| p.name.rsplit('.').next().unwrap_or_default().to_owned();
         let usual = USUAL.iter().find_map(|k| parts.iter().find(|p| last(p) == *k));
         let top = || parts.iter().find(|p| p.name.is_empty());
-        usual.or_else(top).cloned().ok_or_else(|| {
-            self.bad(format!("holds several dicts of tensors: {}", self.listing())).help("`key` names the one that is meant")
-        })
+        usual
+            .or_else(top)
+            .cloned()
+            .ok_or_else(|| self.bad(format!("holds several dicts of tensors: {}", self.listing())).help("`key` names the one that is meant"))
     }
 
     /// The parts at or below `key`: a place, a dict around places, or a prefix of the names in a flat file.

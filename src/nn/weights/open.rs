@@ -106,9 +106,16 @@ fn file(path: &Path) -> Result<Vec<Part>> {
         return Ok(vec![Part { name: String::new(), shapes, pieces: vec![Piece::Read(state)], below: None }]);
     }
     if name.ends_with(".safetensors") || looks_like_safetensors(path)? {
-        return Ok(vec![Part { name: String::new(), shapes: safetensors_shapes(path)?, pieces: vec![Piece::Safetensors(path.to_owned())], below: None }]);
+        return Ok(vec![Part {
+            name: String::new(),
+            shapes: safetensors_shapes(path)?,
+            pieces: vec![Piece::Safetensors(path.to_owned())],
+            below: None,
+        }]);
     }
-    let part = |(name, value): (String, _)| Ok(Part { name, shapes: crate::torch::files::PtValue::shapes(&value)?, pieces: vec![Piece::Pt(value)], below: None });
+    let part = |(name, value): (String, _)| {
+        Ok(Part { name, shapes: crate::torch::files::PtValue::shapes(&value)?, pieces: vec![Piece::Pt(value)], below: None })
+    };
     pt_parts(&read_pt(path)?).into_iter().map(part).collect()
 }
 
@@ -136,7 +143,10 @@ fn safetensors_shapes(path: &Path) -> Result<Vec<(String, Vec<i64>)>> {
 fn sharded(path: &Path) -> Result<Vec<Part>> {
     let bad = |message: String| Error::data(path, message);
     let index: serde_json::Value = read_json(path)?;
-    let map = index.get("weight_map").and_then(|m| m.as_object()).ok_or_else(|| bad("not the index of a sharded checkpoint: it has no `weight_map`".into()))?;
+    let map = index
+        .get("weight_map")
+        .and_then(|m| m.as_object())
+        .ok_or_else(|| bad("not the index of a sharded checkpoint: it has no `weight_map`".into()))?;
     let mut names = BTreeSet::new();
     for (tensor, file) in map {
         let file = file.as_str().ok_or_else(|| bad(format!("`weight_map` gives no file name for `{tensor}`")))?;

@@ -1,7 +1,7 @@
 //! `io::`, tensors and plain values in files.
 
-use super::io_pt::item_of;
 use super::io_convert::{flatten, from_pt, json_of, load_image, to_map};
+use super::io_pt::item_of;
 use crate::api;
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::Weights;
