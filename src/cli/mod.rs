@@ -2,6 +2,7 @@
 
 mod add;
 mod check;
+mod convert;
 mod diff;
 mod doc;
 mod doctor;
@@ -36,6 +37,7 @@ enum Verb {
     Add(add::Args),
     Check(check::Args),
     Doc(doc::Args),
+    Convert(convert::Args),
     Doctor(doctor::Args),
     Recipes(recipes::Args),
     Diff(diff::Args),
@@ -76,6 +78,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Add(args) => add::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Doc(args) => doc::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Recipes(args) => recipes::run(&args),
         Verb::Diff(args) => diff::run(&args),

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::models::encoder::{Ffn, VitOptions};
 use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
 use crate::nn::layers::Activation;
-use crate::nn::{Module, State, read_state};
+use crate::nn::{LoadReport, Module, State, Weights, read_state};
 use crate::script::Cx;
 use crate::script::value::{FromArg, Kw};
 use crate::torch::Tensor;
@@ -40,10 +40,24 @@ impl Architecture {
     }
 }
 
-/// Weights as scripts give them: a file, several files, or a map of tensors.
-fn weights(cx: &Cx, module: &Module, given: Option<Dynamic>) -> Result<()> {
+/// Weights as scripts give them, with option `key`: a file or folder, in which the module's part is found, or a map of tensors.
+fn weights(cx: &Cx, module: &Module, given: Option<Dynamic>, key: Option<String>) -> Result<()> {
     let Some(given) = given else { return Ok(()) };
-    module.load_state(&state(cx, &given)?, true).map(|_| ())
+    load_weights(cx, module, &given, key.as_deref(), true).map(|_| ())
+}
+
+/// Loads weights into a module: a path, several, or a map of tensors. Of a checkpoint the part that is this module's is taken.
+pub(super) fn load_weights(cx: &Cx, module: &Module, given: &Dynamic, key: Option<&str>, strict: bool) -> Result<LoadReport> {
+    let Some(path) = String::from_dynamic(given) else {
+        if key.is_some() {
+            return Err(Error::value("weights", "option `key` is for files and folders"));
+        }
+        return module.load_state(&state(cx, given)?, strict);
+    };
+    let path = Path::new(&path);
+    cx.readable_within(path)?;
+    let state = Weights::open(path)?.for_module(module, key)?;
+    module.load_state(&state, strict).map_err(|e| e.context(format!("`{}`", path.display())))
 }
 
 fn state(cx: &Cx, given: &Dynamic) -> Result<State> {
@@ -186,8 +200,9 @@ api! {
     ///
     /// Sizes, with f8d4's values: `ch` (128), `ch_mult` ([1, 2, 4, 4], each further level halves the picture), `num_res_blocks` (2), `z_channels` (4),
     /// `embed_dim` (as `z_channels`), `attn_resolutions` ([16]) and `resolution` (256): attention where `resolution / 2^level` is one of them, whatever
-    /// the pictures' size; `in_channels`, `out_ch` (3), `dropout` (0), `norm_groups` (32). `weights`: a file or a map of tensors, with the
-    /// names of latent diffusion, REPA-E or diffusers.
+    /// the pictures' size; `in_channels`, `out_ch` (3), `dropout` (0), `norm_groups` (32). `weights`: a file, a folder or a map of tensors, with the
+    /// names of latent diffusion, REPA-E or diffusers; `key`: the part of a checkpoint, where several fit. A folder of diffusers in place of the
+    /// architecture gives both: the sizes of its config.json and its weights.
     ///
     /// # Shapes
     /// - `encode`: `[B, 3, H, W]` in [-1, 1] -> a posterior of `[B, z_channels, H / f, W / f]`, `f = 2^(levels - 1)`
@@ -202,12 +217,21 @@ api! {
     /// ```
     fn vae[cx](architecture: Architecture, opts: Option<Map>) -> Module {
         let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
-        let base = name.as_deref().map_or_else(|| Ok(VaeConfig::default()), VaeConfig::named)?;
+        let folder = name.clone().filter(|n| !VaeConfig::NAMES.contains(&n.as_str()) && Path::new(n).is_dir());
+        let base = match (&folder, &name) {
+            (Some(folder), _) => {
+                cx.readable_within(folder)?;
+                VaeConfig::from_folder(Path::new(folder))?
+            }
+            (None, Some(name)) => VaeConfig::named(name)?,
+            (None, None) => VaeConfig::default(),
+        };
         let config = vae_config(base, &mut kw)?;
-        let given = kw.opt("weights")?;
+        let (given, key) = (kw.opt("weights")?, kw.opt("key")?);
         kw.done()?;
-        let module = AutoencoderKl::module(&name.map_or("vae".into(), |n| format!("vae {n}")), config)?;
-        weights(cx, &module, given)?;
+        let kind = name.map_or("vae".into(), |n| format!("vae {n}"));
+        let module = AutoencoderKl::module(&kind, config)?;
+        weights(cx, &module, given.or_else(|| folder.map(Dynamic::from)), key)?;
         Ok(module)
     }
 
@@ -215,7 +239,8 @@ api! {
     ///
     /// Sizes: `depth`, `hidden`, `heads` (needed where no name is given), `patch` (2), `input_size` (32), `in_channels` (4), `num_classes` (1000; the null
     /// label is `num_classes`), `z_dims` ([768], widths of the alignment targets), `encoder_depth` (a third of the depth, at most 8), `qk_norm` (false),
-    /// `class_dropout` (0.1), `projector_dim` (2048), `mlp_ratio` (4), `bn_momentum` (0.1). `weights`: a file or a map of tensors.
+    /// `class_dropout` (0.1), `projector_dim` (2048), `mlp_ratio` (4), `bn_momentum` (0.1). `weights`: a file or a map of tensors; `key`: the part of a
+    /// checkpoint, which otherwise is the average (`ema`) where there is one.
     ///
     /// # Shapes
     /// - `forward(x_t, t, y)`: `[B, C, h, w]`, `[B]` in [0, 1], i64 `[B]` -> velocity `[B, C, h, w]`
@@ -231,14 +256,15 @@ api! {
     fn sit[cx](architecture: Architecture, opts: Option<Map>) -> Module {
         let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
         let config = sit_config(name.as_deref(), &mut kw)?;
-        let given = kw.opt("weights")?;
+        let (given, key) = (kw.opt("weights")?, kw.opt("key")?);
         kw.done()?;
         let module = Sit::module(&name.unwrap_or_else(|| "sit".into()), config)?;
-        weights(cx, &module, given)?;
+        weights(cx, &module, given, key)?;
         Ok(module)
     }
 
-    /// PatchGAN discriminator. Options: `ndf` (64), `layers` (3), `in_channels` (3), `weights`.
+    /// PatchGAN discriminator. Options: `ndf` (64), `layers` (3), `in_channels` (3), `weights` (a file or a map of tensors), `key` (the part of a
+    /// checkpoint, found by itself where one fits).
     ///
     /// # Shapes
     /// - `forward`: `[B, 3, H, W]` -> logits `[B, 1, H', W']`, one for each patch
@@ -253,10 +279,10 @@ api! {
         let mut kw = opts;
         let d = PatchGanConfig::default();
         let config = PatchGanConfig { ndf: kw.get("ndf", d.ndf)?, layers: kw.get("layers", d.layers)?, in_channels: kw.get("in_channels", d.in_channels)? };
-        let given = kw.opt("weights")?;
+        let (given, key) = (kw.opt("weights")?, kw.opt("key")?);
         kw.done()?;
         let module = PatchGan::module(config)?;
-        weights(cx, &module, given)?;
+        weights(cx, &module, given, key)?;
         Ok(module)
     }
 
