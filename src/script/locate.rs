@@ -99,7 +99,7 @@ impl Locator {
         Err(refuse(format!("the standard library has no module `{text}`{near}"), (!list.is_empty()).then(|| format!("it has {list}"))))
     }
 
-    /// The names of all modules in the standard library.
+    /// The names of all modules in the standard library, but for its tests.
     pub(crate) fn std_names(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let mut folders = vec![&EMBEDDED];
@@ -111,6 +111,7 @@ impl Locator {
             let files = walkdir::WalkDir::new(root).into_iter().flatten();
             names.extend(files.filter_map(|f| module_name(f.path().strip_prefix(root).ok()?)));
         }
+        names.retain(|n| !n.starts_with("tests/"));
         names
     }
 

@@ -4,6 +4,7 @@
 
 pub mod bridge;
 mod device;
+pub mod draws;
 mod dtype;
 mod elementwise;
 pub mod files;
