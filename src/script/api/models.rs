@@ -41,29 +41,29 @@ impl Architecture {
 }
 
 /// Weights as scripts give them: a file, several files, or a map of tensors.
-fn weights(module: &Module, given: Option<Dynamic>) -> Result<()> {
+fn weights(cx: &Cx, module: &Module, given: Option<Dynamic>) -> Result<()> {
     let Some(given) = given else { return Ok(()) };
-    module.load_state(&state(&given)?, true).map(|_| ())
+    module.load_state(&state(cx, &given)?, true).map(|_| ())
 }
 
-fn state(given: &Dynamic) -> Result<State> {
+fn state(cx: &Cx, given: &Dynamic) -> Result<State> {
     if let Some(map) = Map::from_dynamic(given) {
         let entry =
             |(k, v): (_, &Dynamic)| Tensor::from_dynamic(v).map(|t| (k, t)).ok_or_else(|| Error::value("weights", "the map must hold tensors only"));
         return map.iter().map(|(k, v)| entry((k.to_string(), v))).collect();
     }
     let mut state = State::new();
-    for path in files(given)? {
+    for path in files(cx, given)? {
         state.extend(read_state(&path, None)?);
     }
     Ok(state)
 }
 
-fn files(given: &Dynamic) -> Result<Vec<PathBuf>> {
+fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
     let many = || Array::from_dynamic(given)?.iter().map(String::from_dynamic).collect::<Option<Vec<_>>>();
     let names = String::from_dynamic(given).map(|p| vec![p]).or_else(many);
     let names = names.ok_or_else(|| Error::value("weights", "must be a path, an array of paths, or a map of tensors"))?;
-    Ok(names.iter().map(|n| Path::new(n).to_owned()).collect())
+    names.iter().map(|n| cx.readable(n).map(|()| Path::new(n).to_owned())).collect()
 }
 
 /// Calls a method of the model behind `m`. A group may bring the method itself, as a function that it holds under that name and that
@@ -207,7 +207,7 @@ api! {
         let given = kw.opt("weights")?;
         kw.done()?;
         let module = AutoencoderKl::module(&name.map_or("vae".into(), |n| format!("vae {n}")), config)?;
-        weights(&module, given)?;
+        weights(cx, &module, given)?;
         Ok(module)
     }
 
@@ -234,7 +234,7 @@ api! {
         let given = kw.opt("weights")?;
         kw.done()?;
         let module = Sit::module(&name.unwrap_or_else(|| "sit".into()), config)?;
-        weights(&module, given)?;
+        weights(cx, &module, given)?;
         Ok(module)
     }
 
@@ -249,14 +249,14 @@ api! {
     /// let disc = models::discriminator(#{ndf: 4, layers: 2});
     /// assert(type_of(disc) != "()", "a module");
     /// ```
-    fn discriminator(opts: Kw) -> Module {
+    fn discriminator[cx](opts: Kw) -> Module {
         let mut kw = opts;
         let d = PatchGanConfig::default();
         let config = PatchGanConfig { ndf: kw.get("ndf", d.ndf)?, layers: kw.get("layers", d.layers)?, in_channels: kw.get("in_channels", d.in_channels)? };
         let given = kw.opt("weights")?;
         kw.done()?;
         let module = PatchGan::module(config)?;
-        weights(&module, given)?;
+        weights(cx, &module, given)?;
         Ok(module)
     }
 
@@ -269,17 +269,27 @@ api! {
     /// `E0202` without weights, naming the files; `E0401` for weights of another network.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::lpips() } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("weights"), message);
+    /// // Random weights of the right shapes; of use are only the published ones: `#{weights: ["vgg16-397923af.pth", "vgg.pth"]}`.
+    /// let weights = #{};
+    /// let index = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
+    /// let width = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512];
+    /// for (n, i) in index {
+    ///     weights[`features.${n}.weight`] = torch::randn([width[i + 1], width[i], 3, 3]) * 0.05;
+    ///     weights[`features.${n}.bias`] = torch::zeros([width[i + 1]]);
+    /// }
+    /// for (c, i) in [64, 128, 256, 512, 512] { weights[`lin${i}.model.1.weight`] = torch::rand([1, c, 1, 1]); }
+    /// let lpips = models::lpips(#{weights: weights});
+    /// let x = torch::rand([1, 3, 32, 32]);
+    /// assert_eq(lpips.forward(x, x).item(), 0.0);
+    /// assert(lpips.forward(x, 1.0 - x).item() > 0.0);
     /// ```
-    fn lpips(opts: Kw) -> Module {
+    fn lpips[cx](opts: Kw) -> Module {
         let mut kw = opts;
         let given: Option<Dynamic> = kw.opt("weights")?;
         kw.done()?;
         match given {
-            Some(given) if given.is_map() => Lpips::with_state(&state(&given)?),
-            Some(given) => Lpips::module(&files(&given)?),
+            Some(given) if given.is_map() => Lpips::with_state(&state(cx, &given)?),
+            Some(given) => Lpips::module(&files(cx, &given)?),
             None => Lpips::module(&[]),
         }
     }
@@ -332,6 +342,9 @@ api! {
     fn encoder[cx](architecture: Architecture, opts: Option<Map>) -> Module {
         let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
         let name = name.ok_or_else(|| Error::value("encoder", "which model? the map has no `name`").help("`#{name: \"dinov2-vit-b\", ..}`"))?;
+        if let Some(program) = name.strip_prefix("torchscript:") {
+            cx.readable(program)?;
+        }
         let given: Option<Dynamic> = kw.opt("weights")?;
         let pretrained = kw.get("pretrained", true)?;
         let mut options = encoder_options(&mut kw)?;
@@ -339,9 +352,9 @@ api! {
         match given {
             Some(_) if !pretrained => Err(Error::value("encoder", "`pretrained: false` and `weights` exclude each other")),
             None if !pretrained => Encoder::untrained(&name, options),
-            Some(given) if given.is_map() => Encoder::with_state(&name, options, &state(&given)?),
+            Some(given) if given.is_map() => Encoder::with_state(&name, options, &state(cx, &given)?),
             given => {
-                options.weights = given.map(|g| files(&g)).transpose()?.map(one_file).transpose()?;
+                options.weights = given.map(|g| files(cx, &g)).transpose()?.map(one_file).transpose()?;
                 Encoder::module(&name, options)
             }
         }
