@@ -24,8 +24,9 @@ lint: libtorch ## rustfmt and clippy, warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
 
-parity: libtorch ## compare every module with the numbers of the PyTorch reference
-	$(CARGO) test --release --test parity -- --nocapture
+# LATHE_GOLDEN=/path takes other fixtures, LATHE_DEVICE=cuda a GPU; the page is of the repository's own on the CPU.
+parity: libtorch ## compare every module with the numbers of the PyTorch reference, and write docs/parity.md
+	LATHE_PARITY_MD=$(if $(LATHE_GOLDEN)$(LATHE_DEVICE)$(LATHE_GOLDEN_ONLY),,docs/parity.md) $(CARGO) test --release --test parity -- --nocapture
 
 bench: build weights ## the figures of docs/benchmarks.md
 	$(CARGO) bench $(ARGS)
