@@ -1,7 +1,7 @@
 //! `lathe update [NAME]`.
 
 use crate::error::{Error, Result};
-use crate::script::recipes::{Project, Update};
+use crate::script::recipes::{Project, Update, short};
 use std::path::Path;
 
 /// Look at recipe libraries anew, fetch what has moved, and pin what they are now in lathe.lock.
@@ -34,11 +34,11 @@ pub(super) fn find() -> Result<Project> {
 }
 
 fn line(update: &Update) -> String {
-    let short = |(version, hash): &(String, String)| format!("{version} {}", hash.chars().take("sha256:".len() + 12).collect::<String>());
+    let state = |(version, hash): &(String, String)| format!("{version} {}", short(hash));
     match (&update.before, &update.after) {
-        (Some(a), Some(b)) if a == b => format!("{}: {}, unchanged", update.name, short(b)),
-        (Some(a), Some(b)) => format!("{}: {} -> {}", update.name, short(a), short(b)),
-        (None, Some(b)) => format!("{}: {}, new", update.name, short(b)),
+        (Some(a), Some(b)) if a == b => format!("{}: {}, unchanged", update.name, state(b)),
+        (Some(a), Some(b)) => format!("{}: {} -> {}", update.name, state(a), state(b)),
+        (None, Some(b)) => format!("{}: {}, new", update.name, state(b)),
         (_, None) => format!("{}: no longer used", update.name),
     }
 }

@@ -11,6 +11,7 @@ use super::host::Host;
 use super::params::{Config, Origin};
 use super::principal::Principal;
 use super::program::Program;
+use super::recipes::Library;
 use crate::error::{Error, ErrorKind, Result};
 use rhai::{Array, Dynamic, Map};
 use std::cell::RefCell;
@@ -307,7 +308,7 @@ fn ask(cx: &Cx, access: Access, path: &Path) -> Result<()> {
                 return Ok(());
             }
             let (asked, granted) = (library.asks(access, &target), library.granted(access, &target));
-            if allowed && asked && granted { Ok(()) } else { Err(refused_to(&name, access, path, &target, [asked, granted, allowed])) }
+            if allowed && asked && granted { Ok(()) } else { Err(refused_to(&library, access, path, &target, [asked, granted, allowed])) }
         }
     }
 }
@@ -350,18 +351,18 @@ fn refused(access: Access, path: &Path, target: &Path) -> Error {
     Error::new(ErrorKind::Permission { message })
 }
 
-fn refused_to(library: &str, access: Access, path: &Path, target: &Path, [asked, granted, allowed]: [bool; 3]) -> Error {
-    let (what, at) = (access.word(), target.display());
+fn refused_to(library: &Library, access: Access, path: &Path, target: &Path, [asked, granted, allowed]: [bool; 3]) -> Error {
+    let (what, name, at) = (access.word(), &library.name, library.rights.name_of(target));
     let mut remedies = Vec::new();
     if !asked {
         remedies.push(format!("its recipe.toml does not ask for it (`[permissions] {what} = [\"{at}\"]`)"));
     }
     if !granted {
-        remedies.push(format!("lathe.toml does not grant it (`{what} = [\"{at}\"]` in the entry of `{library}`)"));
+        remedies.push(format!("lathe.toml does not grant it (`{what} = [\"{at}\"]` in the entry of `{name}`)"));
     }
     if !allowed {
-        remedies.push(format!("the script itself may not (run again with `--allow-{what} {at}`)"));
+        remedies.push(format!("the script itself may not (run again with `--allow-{what} {}`)", target.display()));
     }
-    let message = format!("the library `{library}` needs {what} access to {}: {}", shown(path, target), remedies.join(" and "));
+    let message = format!("the library `{name}` needs {what} access to {}: {}", shown(path, target), remedies.join(" and "));
     Error::new(ErrorKind::Permission { message })
 }

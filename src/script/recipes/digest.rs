@@ -37,7 +37,10 @@ fn files(root: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut list = Vec::new();
     let visible = |e: &walkdir::DirEntry| e.depth() == 0 || !is_hidden(e.path());
     for entry in walkdir::WalkDir::new(root).into_iter().filter_entry(visible) {
-        let entry = entry.map_err(|e| Error::io("read", e.path().unwrap_or(root).to_owned(), e.into()))?;
+        let entry = entry.map_err(|e| {
+            let at = e.path().unwrap_or(root).to_owned();
+            Error::io("read", at, e.into())
+        })?;
         let (path, kind) = (entry.path(), entry.file_type());
         if kind.is_dir() {
             continue;

@@ -94,7 +94,7 @@ fn with_line(text: &str, name: &str, line: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     let is_header = |l: &&str| l.trim_start().starts_with('[');
     let is_recipes = |l: &&str| l.split('#').next().unwrap_or_default().replace(' ', "").trim() == "[recipes]";
-    match lines.iter().position(|l| is_recipes(l)) {
+    match lines.iter().position(is_recipes) {
         None => {
             if lines.last().is_some_and(|l| !l.trim().is_empty()) {
                 lines.push("");
@@ -102,7 +102,7 @@ fn with_line(text: &str, name: &str, line: &str) -> String {
             lines.extend(["[recipes]", line]);
         }
         Some(header) => {
-            let end = lines[header + 1..].iter().position(|l| is_header(l)).map_or(lines.len(), |n| header + 1 + n);
+            let end = lines[header + 1..].iter().position(is_header).map_or(lines.len(), |n| header + 1 + n);
             let key = |l: &str| l.split_once('=').map(|(k, _)| k.trim().trim_matches('"').to_owned());
             match (header + 1..end).find(|i| key(lines[*i]).as_deref() == Some(name)) {
                 Some(at) => lines[at] = line,

@@ -50,6 +50,12 @@ impl Rights {
         words(&self.grants)
     }
 
+    /// A resolved path as a line in `lathe.toml` or `recipe.toml` names it.
+    pub(crate) fn name_of(&self, target: &Path) -> String {
+        let below = target.strip_prefix(&self.base).ok().filter(|p| !p.as_os_str().is_empty());
+        below.unwrap_or(target).display().to_string()
+    }
+
     fn covers(&self, list: &[String], target: &Path) -> bool {
         list.iter().any(|entry| entry == "*" || target.starts_with(resolve(&self.base.join(entry))))
     }

@@ -14,4 +14,4 @@ pub use library::{Library, Rights};
 pub use manifest::Entry;
 pub(crate) use manifest::is_name;
 pub use project::{LATHE_TOML, LOCK, Project, RECIPE_TOML};
-pub use resolve::{Libraries, Update};
+pub use resolve::{Libraries, Update, Wrong, short};

@@ -39,6 +39,9 @@ pub struct Update {
     pub after: Option<(String, String)>,
 }
 
+/// What is wrong with libraries, by name.
+pub type Wrong = Vec<(String, Error)>;
+
 /// Where a library comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
@@ -85,7 +88,7 @@ enum Pin<'a> {
 struct Found {
     libraries: BTreeMap<String, Library>,
     sources: BTreeMap<String, (Source, Option<String>)>,
-    wrong: Vec<(String, Error)>,
+    wrong: Wrong,
 }
 
 impl Project {
@@ -107,7 +110,7 @@ impl Project {
     ///
     /// # Errors
     /// `E0302` when the lock cannot be read.
-    pub fn look(&self) -> Result<(Vec<Library>, Vec<(String, Error)>)> {
+    pub fn look(&self) -> Result<(Vec<Library>, Wrong)> {
         let lock = Lock::read(&self.lock())?;
         let found = self.resolve(&Pin::Locked(&lock));
         Ok((found.libraries.into_values().collect(), found.wrong))
@@ -271,7 +274,8 @@ impl Project {
         if let (Pin::Locked(_), Some(l)) = (pin, locked)
             && l.hash != hash
         {
-            let message = format!("the library `{name}` in `{}` has changed: {LOCK} has {}, the folder {hash}", root.display(), l.hash);
+            let message =
+                format!("the library `{name}` in `{}` has changed: {LOCK} has {}, the folder {}", root.display(), short(&l.hash), short(&hash));
             let help = match source {
                 Source::Path(_) => format!("if that is as it should be: `lathe update {name}`"),
                 Source::Git { .. } => format!("what was fetched should never change; `lathe update {name}` fetches it again"),
@@ -326,6 +330,11 @@ impl Project {
         }
         Ok((root.canonicalize().map_err(|e| Error::io("open", &root, e))?, commit))
     }
+}
+
+/// A hash as people compare it: its first twelve digits.
+pub fn short(hash: &str) -> &str {
+    hash.get(.."sha256:".len() + 12).unwrap_or(hash)
 }
 
 /// Makes sure that a library has a version that will do.
