@@ -2,7 +2,7 @@
 
 use super::wants_color;
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
-use crate::script::{Engine, EngineOptions, Limits, Params, on_big_stack};
+use crate::script::{Engine, EngineOptions, Limits, Params, Permissions, on_big_stack};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -99,6 +99,8 @@ fn check_all(files: &[PathBuf]) -> Result<Vec<Fault>> {
     let (mut seen, mut list) = (BTreeSet::new(), Vec::new());
     for file in files {
         crate::interrupt::check()?;
+        // `params()` and constants do run.
+        engine.set_permissions(Permissions::for_script(file).read_only());
         let Err(e) = engine.check(file).and_then(|()| Params::of(&engine).map(|_| ())) else { continue };
         if e.is_interrupt() {
             return Err(e);
@@ -116,7 +118,7 @@ fn check_all(files: &[PathBuf]) -> Result<Vec<Fault>> {
     Ok(list)
 }
 
-fn scripts(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(super) fn scripts(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = BTreeSet::new();
     for path in paths {
         if path.is_file() {

@@ -12,6 +12,8 @@ pub(super) struct Flags {
     pub print_config: bool,
     pub config: Vec<PathBuf>,
     pub threads: Option<usize>,
+    pub allow_read: Vec<PathBuf>,
+    pub allow_write: Vec<PathBuf>,
     /// Settings by name, in the order given: the last one counts.
     pub values: Vec<(String, String)>,
 }
@@ -48,6 +50,8 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             ("log_level", None) => {
                 value(given)?;
             }
+            ("allow_read", None) => flags.allow_read.push(value(given)?.into()),
+            ("allow_write", None) => flags.allow_write.push(value(given)?.into()),
             ("config", None) => flags.config.push(value(given)?.into()),
             ("threads", None) => {
                 let text = value(given)?;

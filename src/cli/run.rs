@@ -4,7 +4,7 @@ use super::flags::{self, Flags};
 use super::help;
 use crate::error::{Error, Result};
 use crate::script::rhai::Dynamic;
-use crate::script::{Arg, Config, Engine, EngineOptions, Origin, Params, RunContext, on_big_stack};
+use crate::script::{Arg, Config, Engine, EngineOptions, Origin, Params, Permissions, RunContext, on_big_stack};
 use crate::torch;
 use std::path::PathBuf;
 
@@ -19,6 +19,12 @@ use std::path::PathBuf;
   --threads N                     how many CPU threads one operator may use
   --help                          the script's settings")]
 pub struct Args {
+    /// A file or folder that the script may read besides its project.
+    #[arg(long, value_name = "PATH")]
+    allow_read: Vec<PathBuf>,
+    /// A file or folder that the script may write besides its run folder and outputs.
+    #[arg(long, value_name = "PATH")]
+    allow_write: Vec<PathBuf>,
     /// The script, a .rhai file, and its own flags: `--learning-rate 1e-4 --mapper.depth 2 --no-shuffle`.
     // One list: everything after the script's name is the script's, `--help` too.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "SCRIPT [FLAGS]")]
@@ -46,8 +52,9 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn start(args: &Args) -> Result<()> {
-    let engine = Engine::new(EngineOptions::default());
     let script = args.script();
+    let mut permissions = Permissions::for_script(&script);
+    let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     engine.load(&script)?;
     let mut params = Params::of(&engine)?;
     declare_common(&mut params);
@@ -60,6 +67,10 @@ fn start(args: &Args) -> Result<()> {
         return help::print_config(&config);
     }
     prepare(&config, device, flags.threads)?;
+    flags.allow_read.iter().chain(&args.allow_read).for_each(|path| permissions.allow_read(path));
+    flags.allow_write.iter().chain(&args.allow_write).for_each(|path| permissions.allow_write(path));
+    permissions.allow_settings(&config);
+    engine.set_permissions(permissions);
     let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };
     engine.host().put(context);
     let result = engine.run(config.map());

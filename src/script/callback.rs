@@ -7,6 +7,7 @@
 use super::bind::into_script;
 use super::diagnose::is_closure;
 use super::host::Host;
+use super::principal::Principal;
 use super::program::Program;
 use super::source::id_of;
 use super::stack::Crossing;
@@ -66,14 +67,17 @@ fn bound(f: FnPtr, ctx: &NativeCallContext, host: &Host) -> FnPtr {
     let environment = Rc::new(ctx.global_runtime_state().clone());
     let host = host.clone();
     let original = f.clone();
+    let who = behind(environment.source.as_deref().map(id_of), &host);
     let call = move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
         let at = cx.call_position();
         at_home(&cx, host.id())?;
         let _crossing = Crossing::enter().map_err(|e| into_script(e, cx.call_source(), at))?;
+        let program = host.get::<Program>();
+        let _behalf = program.as_ref().map(|p| p.acting.enter(who.clone()));
         let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
         // A named function is looked up in the newest version of its script; a closure stays what it was.
         if !is_closure(f.fn_name())
-            && let Some(program) = host.get::<Program>()
+            && let Some(program) = &program
             && let Some(unit) = environment.source.as_deref().map(id_of)
             && program.is_newer(unit, environment.source.as_deref())
             && program.has(unit, f.fn_name(), args.len() + f.curry().len())
@@ -87,6 +91,15 @@ fn bound(f: FnPtr, ctx: &NativeCallContext, host: &Host) -> FnPtr {
     FnPtr::from_fn("callback", call).unwrap_or(original)
 }
 
+/// Who acts when a callback of a unit is called: whoever made it.
+fn behind(unit: Option<&str>, host: &Host) -> Principal {
+    match (host.get::<Program>(), unit) {
+        (Some(program), Some(unit)) => program.acts_for(unit),
+        (Some(program), None) => program.acting.current(),
+        (None, _) => Principal::Program,
+    }
+}
+
 /// A function runs in the engine it comes from: another one has other functions and other scripts.
 fn at_home(cx: &NativeCallContext, home: i64) -> Result<(), Box<rhai::EvalAltResult>> {
     if cx.engine().default_tag().as_int().ok() == Some(home) {
@@ -96,15 +109,17 @@ fn at_home(cx: &NativeCallContext, home: i64) -> Result<(), Box<rhai::EvalAltRes
     Err(into_script(e, cx.call_source(), cx.call_position()))
 }
 
-/// Binds the callbacks in a value that a unit returns to that unit.
-pub(crate) fn bind_to(value: &mut Dynamic, environment: &rhai::AST, host: &Host) {
+/// Binds the callbacks in a value that a unit returns to that unit; `who` acts in them.
+pub(crate) fn bind_to(value: &mut Dynamic, environment: &rhai::AST, host: &Host, who: &Principal) {
     let home = host.id();
     each(value, DEPTH, &mut |f| {
-        let (inner, environment) = (f.clone(), environment.clone());
+        let (inner, environment, host, who) = (f.clone(), environment.clone(), host.clone(), who.clone());
         #[allow(deprecated)]
         let native = FnPtr::from_fn("callback", move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
             at_home(&cx, home)?;
             let _crossing = Crossing::enter().map_err(|e| into_script(e, cx.call_source(), cx.call_position()))?;
+            let program = host.get::<Program>();
+            let _behalf = program.as_ref().map(|p| p.acting.enter(who.clone()));
             let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
             inner.call::<Dynamic>(cx.engine(), &environment, args).map_err(|mut e| {
                 if e.position().is_none() {

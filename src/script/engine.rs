@@ -7,6 +7,7 @@ use super::docs::Reference;
 use super::facade::Resolver;
 use super::host::Host;
 use super::known::Known;
+use super::permissions::Permissions;
 use super::limits::{Limits, Meter};
 use super::program::Program;
 use super::reload::Reloaded;
@@ -40,6 +41,8 @@ pub struct EngineOptions {
     pub print: Option<Print>,
     /// Whether scripts may call `eval`: only a REPL wants it.
     pub allow_eval: bool,
+    /// What scripts may read and write; `None` lets them do what the process may.
+    pub permissions: Option<Permissions>,
     /// What a script may use up in one call from Rust.
     pub limits: Limits,
 }
@@ -73,6 +76,9 @@ impl Engine {
         rhai.set_default_tag(host.id());
         set_language(&mut rhai, &options, &meter);
         rhai.set_module_resolver(Resolver(host.clone()));
+        if let Some(permissions) = options.permissions {
+            host.put(permissions);
+        }
         let mut engine = Engine { allow_eval: options.allow_eval, rhai, host, program, functions: Vec::new(), meter, known_is_old: Cell::new(true) };
         engine.register(api::all());
         // Only a method that takes the variable itself can empty it.
@@ -83,6 +89,11 @@ impl Engine {
     /// The values that functions share with the host program.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// Sets what scripts may read and write from now on.
+    pub fn set_permissions(&self, permissions: Permissions) {
+        self.host.put(permissions);
     }
 
     /// Every registered function, for documentation.
@@ -224,6 +235,11 @@ impl Engine {
     /// Whether the loaded script has a function of that name and number of parameters.
     pub fn has_fn(&self, name: &str, arity: usize) -> bool {
         self.program.entry_unit().is_some_and(|u| u.has(name, arity))
+    }
+
+    /// The tests of the loaded script: its functions `test_*` without parameters, each with its line.
+    pub fn tests(&self) -> Vec<(String, usize)> {
+        self.program.entry_unit().map(|u| u.tests()).unwrap_or_default()
     }
 
     /// Calls a function of the loaded script, in its newest version.

@@ -257,7 +257,7 @@ impl Params {
 }
 
 /// The flags that `lathe run` has for every script.
-pub const COMMON: &[&str] = &["config", "device", "dtype", "help", "print-config", "threads"];
+pub const COMMON: &[&str] = &["allow-read", "allow-write", "config", "device", "dtype", "help", "print-config", "threads"];
 
 impl Config {
     /// Sets a value that the script need not have declared.

@@ -11,6 +11,8 @@ use super::host::Host;
 use super::known::Known;
 use super::lint;
 use super::locate::{Found, Locator};
+use super::principal::{Acting, Principal};
+use super::recipes::Library;
 use super::reload::{Reloaded, changes};
 use super::roots::Roots;
 use super::source::Sources;
@@ -82,6 +84,8 @@ pub(crate) struct Program {
     held: RefCell<Vec<Rc<Generation>>>,
     building: RefCell<Option<Build>>,
     required: RefCell<BTreeSet<(String, String, usize)>>,
+    /// On whose behalf the code runs that runs now.
+    pub acting: Acting,
 }
 
 impl Program {
@@ -98,7 +102,23 @@ impl Program {
             held: RefCell::default(),
             building: RefCell::default(),
             required: RefCell::default(),
+            acting: Acting::default(),
         }
+    }
+
+    /// Whose code a unit is. The standard library acts for whoever calls it.
+    pub(crate) fn principal(&self, unit: &str) -> Principal {
+        self.locator.borrow().library_of(unit).map_or(Principal::Program, |l| Principal::Library(l.name.as_str().into()))
+    }
+
+    /// Who acts while code of a unit runs.
+    pub(crate) fn acts_for(&self, unit: &str) -> Principal {
+        if unit.starts_with("std/") { self.acting.current() } else { self.principal(unit) }
+    }
+
+    /// The recipe libraries of the project, as far as imports asked for them.
+    pub(crate) fn libraries(&self) -> Vec<Rc<Library>> {
+        self.locator.borrow().libraries().iter().flat_map(|l| l.iter().cloned().collect::<Vec<_>>()).collect()
     }
 
     /// Sets the names that natives have.
@@ -289,6 +309,7 @@ impl Program {
         if let Some(b) = self.building.borrow_mut().as_mut() {
             b.imports.extend(parsed.imports.iter().map(|(path, to)| ((id.clone(), path.clone()), to.clone())));
         }
+        let _behalf = self.acting.enter(self.acts_for(&id));
         let exports = if parsed.is_notebook {
             Module::new()
         } else {
@@ -392,6 +413,7 @@ impl Program {
             return Err(here(missing(self.unit(unit).as_deref(), unit, name, Some(args.len()))));
         };
         let f = FnPtr::new(name)?;
+        let _behalf = self.acting.enter(self.acts_for(unit));
         // While a script runs top to bottom, its imports and constants are those of the run itself.
         if let Some(ctx) = ctx.filter(|c| u.is_notebook && c.call_source() == Some(&u.tag)) {
             return f.call_raw(ctx, None, args);
@@ -408,7 +430,7 @@ impl Program {
         if (value.is_fnptr() || value.is_map() || value.is_array())
             && let Some(u) = self.unit(unit)
         {
-            callback::bind_to(&mut value, &u.callable(rhai)?, &self.host);
+            callback::bind_to(&mut value, &u.callable(rhai)?, &self.host, &self.acts_for(unit));
         }
         Ok(value)
     }

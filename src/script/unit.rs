@@ -192,6 +192,15 @@ impl Unit {
         public_functions(&self.ast).any(|(f, n)| f == name && n == arity)
     }
 
+    /// Its functions `test_*` without parameters, in the order of the text, each with its line.
+    pub(crate) fn tests(&self) -> Vec<(String, usize)> {
+        let is_test = |name: &str| name.starts_with("test_") && self.has(name, 0);
+        let found = self.ast.iter_fn_def().filter(|f| f.params.is_empty() && is_test(&f.name));
+        let mut tests: Vec<(String, usize)> = found.map(|f| (f.name.to_string(), f.body.start_position().line().unwrap_or(1))).collect();
+        tests.sort_by_key(|t| t.1);
+        tests
+    }
+
     /// The names of all its functions.
     pub(crate) fn function_names(&self) -> impl Iterator<Item = &str> {
         self.ast.iter_functions().map(|f| f.name).filter(|n| !super::diagnose::is_closure(n))

@@ -215,6 +215,9 @@ impl Checkpoint {
             let message = format!("`{}` has format {}, and this lathe reads up to {FORMAT}", path.display(), record.format);
             return Err(Error::usage(message).help(format!("lathe {} wrote it", record.lathe)));
         }
+        if let Some(name) = record.parts.keys().find(|name| name.contains(['/', '\\'])) {
+            return Err(Error::data(&state, format!("was altered: a part called `{name}` would lie outside of the folder")));
+        }
         for (name, part) in &record.parts {
             let Some(want) = part.tensors else { continue };
             let file = path.join(file_name(name));

@@ -87,7 +87,8 @@ api! {
     /// io::save(path, #{ weight: torch::ones([2, 3]) });
     /// assert_eq(io::load(path).weight.shape, [2, 3]);
     /// ```
-    fn load(path: String, options: Kw) -> Dynamic {
+    fn load[cx](path: String, options: Kw) -> Dynamic {
+        cx.readable(&path)?;
         let mut kw = options;
         let (key, weights): (Option<String>, bool) = (kw.opt("key")?, kw.get("weights", false)?);
         kw.done()?;
@@ -127,7 +128,8 @@ api! {
     /// io::save(dir + "/summary.json", #{ loss: 0.5, steps: [1, 2] });
     /// assert_eq(io::load(dir + "/summary.json").loss, 0.5);
     /// ```
-    fn save(path: String, value: Dynamic, options: Kw) -> () {
+    fn save[cx](path: String, value: Dynamic, options: Kw) -> () {
+        cx.writable(&path)?;
         let mut kw = options;
         let metadata: Option<Map> = kw.opt("metadata")?;
         kw.done()?;
@@ -171,7 +173,10 @@ api! {
     /// io::save_npz(path, #{ mu: torch::zeros([4]) });
     /// assert_eq(io::npz(path).mu.shape, [4]);
     /// ```
-    fn npz(path: String) -> Map { Ok(to_map(files::read_npz(Path::new(&path))?)) }
+    fn npz[cx](path: String) -> Map {
+        cx.readable(&path)?;
+        Ok(to_map(files::read_npz(Path::new(&path))?))
+    }
 
     /// Writes a map of tensors as a `.npz` file.
     ///
@@ -183,7 +188,10 @@ api! {
     /// ```rhai
     /// io::save_npz(io::temp_dir() + "/x.npz", #{ arr_0: torch::zeros([2, 4, 4, 3], #{ dtype: "u8" }) });
     /// ```
-    fn write_npz as "save_npz"(path: String, arrays: Map) -> () { save_npz(Path::new(&path), &named("save_npz", &arrays.into())?) }
+    fn write_npz as "save_npz"[cx](path: String, arrays: Map) -> () {
+        cx.writable(&path)?;
+        save_npz(Path::new(&path), &named("save_npz", &arrays.into())?)
+    }
 
     /// A `.npz` file to be written row by row, for arrays that do not fit into memory. It gets its name at `finish()`.
     ///
@@ -200,7 +208,8 @@ api! {
     /// w.finish();
     /// assert_eq(io::npz(path).arr_0.shape, [4, 8, 8, 3]);
     /// ```
-    fn npz_writer(path: String) -> NpzWriter {
+    fn npz_writer[cx](path: String) -> NpzWriter {
+        cx.writable(&path)?;
         let path = PathBuf::from(path);
         Ok(NpzWriter(Rc::new(RefCell::new(Some(files::NpzWriter::create(&path)?))), path))
     }
@@ -216,7 +225,8 @@ api! {
     /// assert_eq(io::info(path).metadata.made_by, "me");
     /// assert_eq(io::info(path).tensors.w.shape, [2]);
     /// ```
-    fn info(path: String) -> Map {
+    fn info[cx](path: String) -> Map {
+        cx.readable(&path)?;
         let info = safetensors_info(Path::new(&path))?;
         let mut tensors = Map::new();
         for (name, dtype, shape) in info.tensors {
@@ -237,7 +247,10 @@ api! {
     /// ```rhai
     /// assert(io::exists(io::temp_dir()) && !io::exists("/no/such/file"));
     /// ```
-    fn exists(path: String) -> bool { Ok(Path::new(&path).exists()) }
+    fn exists[cx](path: String) -> bool {
+        cx.readable(&path)?;
+        Ok(Path::new(&path).exists())
+    }
 }
 
 api! {

@@ -32,6 +32,7 @@ pub mod tensor_math;
 pub mod tensor_operators;
 pub mod tensor_reduce;
 pub mod tensor_shape;
+pub mod torch_draws;
 pub mod torch_ns;
 pub mod train;
 mod train_steps;
@@ -90,6 +91,7 @@ pub fn all() -> Vec<ApiFn> {
         tensor_operators::functions(),
         tensor_reduce::functions(),
         tensor_shape::functions(),
+        torch_draws::functions(),
         torch_ns::functions(),
         train::checkpoint_methods(),
         train::functions(),

@@ -106,11 +106,11 @@ api! {
     /// assert(a.weight == b.weight);
     /// assert_eq(b.load(#{weight: a.weight}, #{strict: false}).missing, ["bias"]);
     /// ```
-    fn load(m: Module, from: Dynamic, opts: Kw) -> Map {
+    fn load[cx](m: Module, from: Dynamic, opts: Kw) -> Map {
         let mut opts = opts;
         let (strict, key): (bool, Option<String>) = (opts.get("strict", true)?, opts.opt("key")?);
         opts.done()?;
-        let report = m.load_state(&state_from(&from, key.as_deref())?, strict)?;
+        let report = m.load_state(&state_from(cx, &from, key.as_deref())?, strict)?;
         let mismatched: Vec<String> = report.mismatched.into_iter().map(|(name, ..)| name).collect();
         let lists = [("missing", report.missing), ("unexpected", report.unexpected), ("mismatched", mismatched)];
         Ok(lists.into_iter().map(|(name, list)| (name.into(), list.into_script())).collect())
@@ -129,7 +129,10 @@ api! {
     /// m.save(file);
     /// nn::linear(3, 4).load(file);
     /// ```
-    fn save(m: Module, path: String) -> () { write_safetensors(Path::new(&path), &m.state(), &HashMap::new()) }
+    fn save[cx](m: Module, path: String) -> () {
+        cx.writable(&path)?;
+        write_safetensors(Path::new(&path), &m.state(), &HashMap::new())
+    }
 
     /// Switches to training mode: dropout drops, batch norm uses the batch. Returns the module.
     ///

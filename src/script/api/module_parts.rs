@@ -93,7 +93,7 @@ pub(super) fn run<const N: usize>(cx: &Cx, m: &Module, inputs: [Option<Dynamic>;
 }
 
 /// Weights from a map of tensors or a file.
-pub(super) fn state_from(from: &Dynamic, key: Option<&str>) -> Result<State> {
+pub(super) fn state_from(cx: &Cx, from: &Dynamic, key: Option<&str>) -> Result<State> {
     if let Some(map) = Map::from_dynamic(from) {
         let entry = |(name, value): (&_, &Dynamic)| {
             let wrong = || Error::value("load", format!("`{name}` must be a tensor, got {}", type_name(value)));
@@ -104,6 +104,7 @@ pub(super) fn state_from(from: &Dynamic, key: Option<&str>) -> Result<State> {
     let Some(path) = String::from_dynamic(from) else {
         return Err(Error::value("load", format!("a map of tensors or a path is needed, got {}", type_name(from))));
     };
+    cx.readable(&path)?;
     let path = Path::new(&path);
     match path.extension().and_then(|e| e.to_str()) {
         Some("safetensors") => read_safetensors(path).map(|(state, _)| state),

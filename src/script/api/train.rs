@@ -99,6 +99,7 @@ fn state_map(state: State) -> Map {
 }
 
 fn find(cx: &Cx, path: &str, kw: Kw) -> Result<train::Checkpoint> {
+    cx.readable_within(path)?;
     let mut kw = kw;
     let step: Option<i64> = kw.opt("step")?;
     kw.done()?;
@@ -142,7 +143,9 @@ api! {
             let near = crate::error::did_you_mean(&resume, ["auto", "force"]);
             return Err(Error::value("run", format!("`resume` must be \"auto\" or \"force\", got `{resume}`{near}")));
         }
-        let run = train::Run::open(options(cx, &cfg, resume == "force")?)?;
+        let options = options(cx, &cfg, resume == "force")?;
+        cx.writable_within(options.output_dir.join(&options.name))?;
+        let run = train::Run::open(options)?;
         cx.host().put(super::viz::ShowFolder(run.dir().join("samples")));
         Ok(Run(Rc::new(Inner { run, cfg: RefCell::new(cfg), objects: RefCell::default() })))
     }
@@ -242,7 +245,8 @@ api! {
     /// assert(train::is_run(run.dir), "just opened");
     /// assert(!train::is_run("weights.safetensors"), "a file");
     /// ```
-    fn is_run(path: String) -> bool {
+    fn is_run[cx](path: String) -> bool {
+        cx.readable(&path)?;
         let path = Path::new(&path);
         Ok(path.join(train::status::FILE).is_file() || path.join("state.json").is_file())
     }
@@ -258,9 +262,10 @@ api! {
     /// run.log(#{psnr: 21.5});
     /// assert_eq(train::metrics(run.dir)[0].psnr, 21.5);
     /// ```
-    fn metrics(path: String) -> Array {
+    fn metrics[cx](path: String) -> Array {
         let path = Path::new(&path);
         let file = if path.is_dir() { path.join("metrics.jsonl") } else { path.to_owned() };
+        cx.readable(&file)?;
         let row = |l: train::metrics::Line| {
             let mut m: Map = l.values.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
             m.insert("step".into(), i64::try_from(l.step).unwrap_or(i64::MAX).into());
@@ -517,8 +522,10 @@ api! {
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", vae: "f8d4"});
     /// assert_eq(train::checkpoint(run.save()).config.vae, "f8d4");
     /// ```
-    fn config as "get$config"(checkpoint: Checkpoint) -> Map {
-        Ok(map(Value::Object(settings::read_toml(&run_of(checkpoint.0.path()).join("config.toml"))?)))
+    fn config as "get$config"[cx](checkpoint: Checkpoint) -> Map {
+        let file = run_of(checkpoint.0.path()).join("config.toml");
+        cx.readable(&file)?;
+        Ok(map(Value::Object(settings::read_toml(&file)?)))
     }
 
     /// Copies the state of the module or EMA tracked as `name` into `module`. Options: `strict` (true); false loads what fits.

@@ -3,7 +3,9 @@
 mod diagnostics;
 mod examples;
 mod isolation;
+mod libraries;
 mod params;
+mod permissions;
 mod reference;
 mod runtime;
 mod safety;
