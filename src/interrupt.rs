@@ -105,7 +105,12 @@ pub fn take_reload() -> bool {
 
 /// Whether something asked to stop, and nothing holds it up.
 pub fn requested() -> bool {
-    (STOP.load(Ordering::Relaxed) && HOLDS.load(Ordering::Relaxed) == 0) || (OWN_HOLDS.get() == 0 && is_scope_over())
+    process_requested() || (OWN_HOLDS.get() == 0 && is_scope_over())
+}
+
+/// The same for the whole process alone: what is asked at every operation of a script must cost nothing.
+pub fn process_requested() -> bool {
+    STOP.load(Ordering::Relaxed) && HOLDS.load(Ordering::Relaxed) == 0
 }
 
 /// Whether something asked to stop, held up or not: for whoever holds.

@@ -317,7 +317,7 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Met
     rhai.set_max_map_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
     let meter = meter.clone();
     rhai.on_progress(move |_| {
-        if crate::interrupt::requested() {
+        if crate::interrupt::process_requested() {
             return Some(INTERRUPTED.into());
         }
         if stack::is_short() {

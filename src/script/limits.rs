@@ -2,6 +2,7 @@
 //!
 //! rhai counts operations anew in every call that passes through Rust, so they are counted here, over callbacks and modules.
 
+use super::diagnose::INTERRUPTED;
 use crate::error::{Diagnostic, Error};
 use crate::interrupt::{self, Scope};
 use rhai::{Dynamic, ImmutableString};
@@ -29,12 +30,14 @@ pub struct Limits {
 pub(crate) const CODE: &str = "E0505";
 /// How the termination token of an exceeded limit begins.
 const TOKEN: &str = "limit: ";
-/// Operations between two looks at the clock.
-const CLOCK_EVERY: u64 = 256;
+/// Operations between two looks at the clock and at what other threads ask for.
+const LOOK_EVERY: u64 = 64;
 
 /// Counts for one engine.
 pub(crate) struct Meter {
     limits: Limits,
+    /// The limit of operations.
+    most: u64,
     stop: Arc<AtomicBool>,
     /// Calls from the host program that are under way, one inside the other: only the outermost counts anew.
     depth: Cell<usize>,
@@ -44,7 +47,14 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(limits: Limits) -> Self {
-        Meter { limits, stop: Arc::default(), depth: Cell::new(0), operations: Cell::new(0), deadline: Cell::new(None) }
+        Meter {
+            limits,
+            most: limits.operations.unwrap_or(u64::MAX),
+            stop: Arc::default(),
+            depth: Cell::new(0),
+            operations: Cell::new(0),
+            deadline: Cell::new(None),
+        }
     }
 
     /// What the program sets to stop its script from another thread.
@@ -80,13 +90,17 @@ impl Meter {
     pub(crate) fn tick(&self) -> Option<Dynamic> {
         let n = self.operations.get() + 1;
         self.operations.set(n);
-        if self.limits.operations.is_some_and(|limit| n > limit) {
-            return Some(token(format!("the script ran more than {} operations", self.limits.operations.unwrap_or_default())));
+        if n > self.most {
+            return Some(token(format!("the script ran more than {} operations", self.most)));
         }
-        if n.is_multiple_of(CLOCK_EVERY) && self.is_late() {
+        if !n.is_multiple_of(LOOK_EVERY) {
+            return None;
+        }
+        if self.is_late() {
             return Some(token(self.time_text()));
         }
-        None
+        // Also the scopes of runtimes around this one.
+        interrupt::requested().then(|| INTERRUPTED.into())
     }
 
     fn is_late(&self) -> bool {

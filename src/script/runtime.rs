@@ -310,7 +310,7 @@ impl Held<'_> {
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Asks the script to stop, as Ctrl-C does: at its next operation, or after the training step. Later calls stop at once.
+    /// Asks the script to stop, as Ctrl-C does: within 64 operations, or after the training step. Later calls stop at once.
     pub fn stop(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
