@@ -109,7 +109,12 @@ fn all() -> Vec<String> {
     let rows: Vec<Row> = found.sidecars.iter().filter(|(_, name)| name.contains(&only)).map(|(path, name)| run(path, name)).collect();
     let wrong = rows.iter().filter(|r| !r.report.failures().is_empty()).count();
     let compared: usize = rows.iter().map(|r| r.report.compared()).sum();
-    println!("{} fixtures checked on {device}, {} as they should be, {wrong} not; {} other files; {compared} comparisons", rows.len(), rows.len() - wrong, failed.len());
+    println!(
+        "{} fixtures checked on {device}, {} as they should be, {wrong} not; {} other files; {compared} comparisons",
+        rows.len(),
+        rows.len() - wrong,
+        failed.len()
+    );
     if let Some(path) = std::env::var_os("LATHE_PARITY_MD").filter(|p| !p.is_empty() && only.is_empty()) {
         parity::table::write(Path::new(&path), &device, &rows).expect("the table can be written");
     }

@@ -23,8 +23,7 @@ pub enum Law {
 }
 
 impl Law {
-    const NAMES: [(&'static str, Law); 4] =
-        [("randn", Law::Normal), ("rand", Law::Uniform), ("randint", Law::Int), ("randperm", Law::Permutation)];
+    const NAMES: [(&'static str, Law); 4] = [("randn", Law::Normal), ("rand", Law::Uniform), ("randint", Law::Int), ("randperm", Law::Permutation)];
 
     /// The function's name.
     pub fn name(self) -> &'static str {

@@ -163,9 +163,13 @@ pub fn fill(module: &Module, spec: &Value, seed: u64, prefix: &str) -> Result<()
     let state = module.state();
     for (name, s) in spec.as_object().into_iter().flatten() {
         let target = state.get(name).ok_or_else(|| Error::value("parity", format!("the {} has no `{name}`", module.kind())))?;
-        let value = hash_tensor(seed, &format!("{prefix}{name}"), &shape_of(&s["shape"]), s["lo"].as_f64().unwrap_or(0.0), s["hi"].as_f64().unwrap_or(0.0))?;
+        let value =
+            hash_tensor(seed, &format!("{prefix}{name}"), &shape_of(&s["shape"]), s["lo"].as_f64().unwrap_or(0.0), s["hi"].as_f64().unwrap_or(0.0))?;
         if target.shape() != value.shape() {
-            return Err(Error::value("parity", format!("`{name}` is {:?} in the fixture and {:?} in the {}", value.shape(), target.shape(), module.kind())));
+            return Err(Error::value(
+                "parity",
+                format!("`{name}` is {:?} in the fixture and {:?} in the {}", value.shape(), target.shape(), module.kind()),
+            ));
         }
         no_grad(|| target.copy_(&value))?;
     }
