@@ -6,7 +6,7 @@ CARGO ?= cargo
 LATHE = target/release/lathe
 ARGS ?=
 
-.PHONY: help demo test build lint bench doc clean libtorch weights parity
+.PHONY: help reference demo test build lint bench doc clean libtorch weights parity
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -33,6 +33,9 @@ bench: build weights ## the figures of docs/benchmarks.md
 
 doc: libtorch ## the Rust documentation, target/doc
 	$(CARGO) doc --no-deps
+
+reference: build ## docs/reference, from the doc comments
+	$(LATHE) doc --write docs/reference
 
 clean: ## remove what was built; the fetched libtorch stays in the cache
 	$(CARGO) clean

@@ -37,7 +37,7 @@ pub struct Progress {
 impl Progress {
     /// Starts at `first` of `total` things, say `images`.
     pub fn new(label: impl Into<String>, unit: &str, first: u64, total: u64) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = !crate::space::has_sink() && std::io::stderr().is_terminal();
         let label = label.into();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target).with_position(first);
@@ -64,6 +64,12 @@ impl Progress {
         }
     }
 
+    /// Changes how many things there are.
+    pub fn set_total(&mut self, total: u64) {
+        self.total = total;
+        self.bar.set_length(total);
+    }
+
     /// Things a second since the start.
     pub fn rate(&self) -> f64 {
         (self.done - self.first) as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
@@ -80,13 +86,13 @@ impl Progress {
         if self.terminal {
             self.bar.suspend(|| eprintln!("{line}"));
         } else {
-            eprintln!("{line}");
+            crate::space::say(line);
         }
     }
 
     fn line(&self, message: &str) {
         let eta = self.eta().map_or(String::new(), |s| format!("  eta {}", human(s)));
-        eprintln!("  {}  {}/{}  {:.1}/s{eta}  {message}", self.label, self.done, self.total, self.rate());
+        crate::space::say(&format!("  {}  {}/{}  {:.1}/s{eta}  {message}", self.label, self.done, self.total, self.rate()));
     }
 
     /// Takes the bar away; without a terminal, prints the last line.

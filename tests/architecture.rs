@@ -16,6 +16,7 @@ const LEVELS: &[(&str, u32)] = &[
     ("error", 0),
     ("interrupt", 1),
     ("progress", 1),
+    ("space", 0),
 ];
 
 fn level(part: &str) -> Option<u32> {

@@ -23,6 +23,7 @@ mod parity {
     pub mod trajectory;
     pub mod trajectory_end;
     pub mod vae;
+    pub mod vfm;
     pub mod walk;
 }
 
@@ -56,6 +57,8 @@ fn check_of(kind: &str) -> Option<Check> {
         "recon_loss" => parity::recon_loss::check,
         "trajectory" => parity::trajectory::check,
         "center_crop" => parity::crop::check,
+        "vfm" => parity::vfm::check,
+        "vfm_preprocess" => parity::vfm::preprocess,
         _ => return None,
     })
 }

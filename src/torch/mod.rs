@@ -10,6 +10,7 @@ mod elementwise;
 pub mod files;
 mod indexing;
 mod ops;
+mod script;
 mod summary;
 mod tensor;
 
@@ -18,6 +19,7 @@ pub use device::{
     synchronize,
 };
 pub use dtype::{DType, dtype_name, parse_dtype};
+pub use script::TorchScript;
 pub use tensor::{Operand, Tensor, no_grad};
 
 use crate::error::{Error, ErrorKind};

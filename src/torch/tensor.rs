@@ -72,6 +72,14 @@ impl Tensor {
         &self.0
     }
 
+    /// How often its values were changed in place, by whatever handle.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch keeps no count, as for tensors made in inference mode.
+    pub fn version(&self) -> Result<i64> {
+        self.0.f_internal_version().map_err(|e| refused("_version", &[self], e))
+    }
+
     /// `[2, 3] f32`, with the device where it is not the CPU: for messages.
     pub fn describe(&self) -> String {
         if !self.0.defined() {
