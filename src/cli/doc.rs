@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::script::docs::terminal::{Style, dimmed, render, table};
 use crate::script::docs::{self, Found, Item, Page, PageKind, Reference, ScriptPage};
-use crate::script::{Engine, EngineOptions, Params, on_big_stack};
+use crate::script::{Engine, EngineOptions, Params, Permissions, on_big_stack};
 use crate::torch::files::write_atomic;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -129,6 +129,7 @@ fn write_pages(engine: &Engine, reference: &Reference, folder: &Path, scripts: &
     let pages = texts
         .iter()
         .map(|(path, text)| {
+            engine.set_permissions(Permissions::for_script(path).read_only());
             engine.load(path)?;
             Ok(ScriptPage { path: path.display().to_string(), text, params: Params::of(engine)? })
         })

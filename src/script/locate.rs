@@ -115,7 +115,7 @@ impl Locator {
     /// no libraries.
     pub(crate) fn library_of(&self, unit: &str) -> Option<Rc<Library>> {
         let name = unit.split_once('/')?.0;
-        if !is_name(name) || name == "std" {
+        if !is_name(name) || name == "std" || self.roots.own(unit) {
             return None;
         }
         if self.libraries.borrow().is_none() && self.look().is_err() {

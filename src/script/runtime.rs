@@ -8,6 +8,7 @@ use super::engine::{Engine, EngineOptions, Print};
 use super::host::Host;
 use super::limits::Limits;
 use super::params::{Origin, Params, dashed};
+use super::permissions::Permissions;
 use super::program::Generation;
 use super::reload::Reloaded;
 use super::roots::Roots;
@@ -120,6 +121,13 @@ impl Builder {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
+        self
+    }
+
+    /// What scripts may read and write; without it, what the process may. Modules of [`Builder::modules`] are found in any case.
+    #[must_use]
+    pub fn permissions(mut self, permissions: Permissions) -> Self {
+        self.options.permissions = Some(permissions);
         self
     }
 

@@ -59,7 +59,7 @@ fn a_program_adds_functions_types_values_and_modules() {
         ("import \"rig/blurr\" as b;", "there is no module `rig/blurr`, did you mean `rig/blur`?"),
         ("import \"rig/../x\" as b;", "an import may not leave its folder"),
         ("import \"notes/c\" as b;", "there is no module `notes/c`, did you mean `notes/a`?"),
-        ("import \"other/c\" as b;", "is not an import path"),
+        ("import \"other/c\" as b;", "is in a recipe library, but there is no lathe.toml"),
     ] {
         let e = runtime.eval(code).unwrap_err();
         assert!(e.to_string().contains(want), "{code}: {e}");
@@ -138,6 +138,19 @@ fn limits_end_a_script_and_no_catch_holds_them_up() {
         assert!(e.to_string().contains(want), "{code}: {e}");
     }
     let _ = runtime.eval("fn f(n) { if n == 0 { 0 } else { f(n - 1) } } f(5)").unwrap();
+}
+
+#[test]
+fn permissions_are_the_programs() {
+    use crate::script::Permissions;
+    let folder = Scripts::new(&[("in/a.txt", "1"), ("b.txt", "2")]);
+    let mut allowed = Permissions::none();
+    allowed.allow_read(&folder.path("in"));
+    let (strict, open) = (Runtime::builder().permissions(allowed).build().unwrap(), Runtime::builder().build().unwrap());
+    let load = |name: &str| format!("io::load(\"{}\")", folder.path(name).display());
+    assert_eq!(strict.eval(&load("in/a.txt")).unwrap().to_string(), "1");
+    assert_eq!(strict.eval(&load("b.txt")).unwrap_err().code(), "E0701");
+    assert_eq!(open.eval(&load("b.txt")).unwrap().to_string(), "2");
 }
 
 #[test]
