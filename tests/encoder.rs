@@ -63,7 +63,7 @@ fn features_have_the_grid_of_the_stride() {
 
 #[test]
 fn wrong_requests_say_what_exists() {
-    let e = Encoder::module("dinov2-vit-b", EncoderOptions::default()).unwrap_err();
+    let e = Encoder::module("efficientnet-lite1", EncoderOptions::default()).unwrap_err();
     assert!(e.help_text().unwrap_or_default().contains("efficientnet-lite0"), "{e:?}");
     let missing = EncoderOptions { weights: Some("/nowhere/at-all.pth".into()), ..EncoderOptions::default() };
     assert_eq!(Encoder::module("efficientnet-lite0", missing).unwrap_err().code(), "E0301");

@@ -1,28 +1,47 @@
 //! Every part of the reference that is written anew here, checked against numbers that the reference computed.
 //!
-//! The runner walks a folder of fixtures (`LATHE_GOLDEN`, default `tests/golden`; see its README) and picks the check by the `kind` in
-//! each fixture's JSON, so that fixtures of other sizes, seeds and names can be put in its place. One line is printed for each.
+//! The runner walks a folder of fixtures (`LATHE_GOLDEN`, default `tests/golden`, see its README; a folder in it works as well) and picks
+//! the check by the `kind` in each fixture's sidecar, so that fixtures of other sizes, seeds and names can be put in its place. A file that
+//! belongs to no check is a failure. One line is printed for each fixture: the quantity with the worst error, the error and its limit.
+//! - `LATHE_DEVICE=cuda` runs the checks on a GPU, without TF32.
+//! - `LATHE_GOLDEN_ONLY=sit/` takes the fixtures whose path holds that text.
+//! - `LATHE_PARITY_MD=docs/parity.md` writes the lines as a table.
 
 mod parity {
+    pub mod crop;
     pub mod disc;
     pub mod fixture;
     pub mod lpips;
     pub mod posterior;
+    pub mod recon_loss;
     pub mod report;
+    pub mod sampler;
+    pub mod scripts;
     pub mod sit;
     pub mod sit_misc;
+    pub mod table;
+    pub mod trajectory;
+    pub mod trajectory_end;
     pub mod vae;
+    pub mod vfm;
+    pub mod walk;
 }
 
+use lathe::error::Result;
+use lathe::torch;
 use parity::fixture::Fixture;
 use parity::report::Report;
+use parity::table::Row;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-type Check = fn(&Fixture, &mut Report) -> lathe::error::Result<()>;
+type Check = fn(&Fixture, &mut Report) -> Result<()>;
 
-/// The check of a kind of fixture; `None` where there is none yet.
+/// The check of a kind of fixture.
 fn check_of(kind: &str) -> Option<Check> {
     Some(match kind {
+        "hashinit" => parity::fixture::vectors,
         "vae" => parity::vae::small,
         "vae_full" => parity::vae::full,
         "vae_loader" => parity::vae::loader,
@@ -32,8 +51,14 @@ fn check_of(kind: &str) -> Option<Check> {
         "sit_full" => parity::sit::full,
         "misc" => parity::sit_misc::tables,
         "init_stats" => parity::sit_misc::init_stats,
+        "sampler" => parity::sampler::check,
         "lpips" => parity::lpips::check,
         "patchgan" => parity::disc::check,
+        "recon_loss" => parity::recon_loss::check,
+        "trajectory" => parity::trajectory::check,
+        "center_crop" => parity::crop::check,
+        "vfm" => parity::vfm::check,
+        "vfm_preprocess" => parity::vfm::preprocess,
         _ => return None,
     })
 }
@@ -42,58 +67,70 @@ fn golden() -> PathBuf {
     std::env::var_os("LATHE_GOLDEN").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), PathBuf::from)
 }
 
-/// All sidecars below the folder, in the order of their names.
-fn sidecars(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = walkdir::WalkDir::new(folder)
-        .into_iter()
-        .map(|e| e.expect("the fixtures can be listed").into_path())
-        .filter(|p| p.extension().is_some_and(|e| e == "json"))
-        .collect();
-    found.sort();
-    found
+/// The device under test.
+fn set_device() -> String {
+    torch::bridge::load_cuda();
+    let name = std::env::var("LATHE_DEVICE").ok().filter(|v| !v.is_empty()).unwrap_or_else(|| "cpu".into());
+    torch::set_default_device(torch::parse_device(&name).expect("LATHE_DEVICE names a device that is here"));
+    torch::bridge::allow_tf32(false).expect("TF32 can be switched off");
+    name
+}
+
+/// Runs the check of one sidecar. A panic in it is a failure of this fixture alone.
+fn run(path: &Path, name: &str) -> Row {
+    let start = Instant::now();
+    let (mut report, mut kind) = (Report::default(), String::new());
+    let checked = catch_unwind(AssertUnwindSafe(|| {
+        let fixture = Fixture::open(path)?;
+        kind.clone_from(&fixture.kind);
+        match check_of(&fixture.kind) {
+            Some(check) => check(&fixture, &mut report),
+            None => {
+                report.fail(format!("there is no check for fixtures of the kind `{}`", fixture.kind));
+                Ok(())
+            }
+        }
+    }));
+    match checked {
+        Ok(Ok(())) if report.compared() == 0 && report.failures().is_empty() => report.fail("nothing was compared".into()),
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => report.fail(format!("{e:?}")),
+        Err(_) => report.fail("the check panicked".into()),
+    }
+    println!("  {name}: {} ({:.1} s)", report.line(), start.elapsed().as_secs_f64());
+    Row { name: name.to_owned(), kind, report }
+}
+
+fn all() -> Vec<String> {
+    let (root, device) = (golden(), set_device());
+    let only = std::env::var("LATHE_GOLDEN_ONLY").unwrap_or_default();
+    let found = parity::walk::walk(&root);
+    let mut failed: Vec<String> = found.strays.iter().filter(|s| s.contains(&only)).map(|s| format!("{s}: belongs to no fixture")).collect();
+    for stray in &failed {
+        println!("  {stray}");
+    }
+    let rows: Vec<Row> = found.sidecars.iter().filter(|(_, name)| name.contains(&only)).map(|(path, name)| run(path, name)).collect();
+    let wrong = rows.iter().filter(|r| !r.report.failures().is_empty()).count();
+    let compared: usize = rows.iter().map(|r| r.report.compared()).sum();
+    println!(
+        "{} fixtures checked on {device}, {} as they should be, {wrong} not; {} other files; {compared} comparisons",
+        rows.len(),
+        rows.len() - wrong,
+        failed.len()
+    );
+    if let Some(path) = std::env::var_os("LATHE_PARITY_MD").filter(|p| !p.is_empty() && only.is_empty()) {
+        parity::table::write(Path::new(&path), &device, &rows).expect("the table can be written");
+    }
+    failed.extend(rows.iter().flat_map(|r| r.report.failures().iter().map(|f| format!("{}: {f}", r.name))));
+    if rows.is_empty() {
+        failed.push(format!("no fixture below {}", root.display()));
+    }
+    failed
 }
 
 #[test]
 fn fixtures() {
-    let root = golden();
-    // A part of the file names, to run a few fixtures only: `LATHE_GOLDEN_ONLY=sit/`.
-    let only = std::env::var("LATHE_GOLDEN_ONLY").unwrap_or_default();
-    let (mut failed, mut checked, mut waiting) = (Vec::new(), 0, 0);
-    for path in sidecars(&root) {
-        let name = path.strip_prefix(&root).expect("below the root").display().to_string();
-        if !name.contains(&only) {
-            continue;
-        }
-        let Some(fixture) = Fixture::open(&path) else { continue };
-        let Some(check) = check_of(&fixture.kind) else {
-            println!("  {name}: {} is not checked yet", fixture.kind);
-            waiting += 1;
-            continue;
-        };
-        let start = std::time::Instant::now();
-        let mut report = Report::default();
-        if let Err(e) = check(&fixture, &mut report) {
-            report.fail(format!("{e:?}"));
-        }
-        println!("  {name}: {} ({:.1} s)", report.line(), start.elapsed().as_secs_f64());
-        checked += 1;
-        failed.extend(report.failures().iter().map(|f| format!("{name}: {f}")));
-    }
-    println!("{checked} checked, {waiting} not checked yet, {} failures", failed.len());
+    // Scripts run on a large stack, and the default device belongs to a thread.
+    let failed = lathe::script::on_big_stack(all).expect("the runner's thread ends");
     assert!(failed.is_empty(), "\n{}", failed.join("\n"));
-    assert!(checked > 0, "no fixture below {}", root.display());
-}
-
-#[test]
-fn hashinit_matches_its_vectors() {
-    let text = std::fs::read_to_string(golden().join("hashinit.json")).expect("hashinit.json");
-    let json: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");
-    for v in json["vectors"].as_array().expect("a list") {
-        let f = |k: &str| v[k].as_f64().expect("a number");
-        let value = |i| parity::fixture::hash_value(v["seed"].as_u64().expect("a seed"), v["name"].as_str().expect("a name"), i, f("lo"), f("hi"));
-        for (i, want) in v["first"].as_array().expect("a list").iter().enumerate() {
-            assert_eq!(value(i as u64), want.as_f64().expect("a number") as f32);
-        }
-        assert_eq!(value(1_000_003), f("at_1000003") as f32);
-    }
 }

@@ -7,7 +7,7 @@ pub mod patchgan;
 pub mod sit;
 pub mod vae;
 
-pub use encoder::{Encoder, EncoderOptions, VisionModel, encoder_weights};
+pub use encoder::{Encoder, EncoderOptions, VisionModel, VitOptions, encoder_weights};
 pub use encoder::{cache_folder, weight_folders};
 pub use lpips::Lpips;
 pub use patchgan::{PatchGan, PatchGanConfig};

@@ -9,7 +9,19 @@ use crate::nn::State;
 /// # Errors
 /// `E0401` when the checkpoint holds several of them, such as a model and its moving average.
 pub fn strip_prefix(state: &State, anchor: &str) -> Result<State> {
-    let prefixes: Vec<&str> = state.keys().filter_map(|k| k.strip_suffix(anchor)).filter(|p| p.is_empty() || p.ends_with('.')).collect();
+    strip_prefixes(state, &[anchor], &[])
+}
+
+/// The same where a model has one of several `anchors`, and where of several models in the checkpoint the `preferred` prefix is meant.
+///
+/// # Errors
+/// As [`strip_prefix`].
+pub fn strip_prefixes(state: &State, anchors: &[&str], preferred: &[&str]) -> Result<State> {
+    let prefix = |k: &'_ str| anchors.iter().find_map(|a| k.strip_suffix(a).map(str::len));
+    let mut prefixes: Vec<&str> = state.keys().filter_map(|k| prefix(k).map(|n| &k[..n])).filter(|p| p.is_empty() || p.ends_with('.')).collect();
+    if let Some(choice) = preferred.iter().find(|p| prefixes.contains(p)) {
+        prefixes = vec![choice];
+    }
     match *prefixes {
         [] | [""] => Ok(state.clone()),
         [prefix] => Ok(state.iter().filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_owned(), v.clone()))).collect()),

@@ -30,8 +30,9 @@ impl Module {
     /// `E0401` with the difference: missing, unexpected, and mismatched names.
     pub fn load_state(&self, state: &State, strict: bool) -> Result<LoadReport> {
         let own = self.state();
+        let same = own.len() == state.len() && own.iter().zip(state).all(|((a, t), (b, u))| a == b && t.shape() == u.shape());
         let imported = match self.import() {
-            Some(import) if !own.keys().eq(state.keys()) => Some(import(state)?),
+            Some(import) if !same => Some(import(state)?),
             _ => None,
         };
         let state = imported.as_ref().unwrap_or(state);

@@ -53,7 +53,7 @@ impl Built {
     }
 
     /// Says how a state dict is read that other software wrote under other names. [`Module::load_state`] asks for it
-    /// when the names are not the module's own; what `import` does not know it must leave in, to be reported.
+    /// when names or shapes are not the module's own; what `import` does not know it must leave in, to be reported.
     #[must_use]
     pub fn importing(self, import: impl Fn(&State) -> Result<State> + 'static) -> Self {
         Built { import: Some(Rc::new(import)), ..self }

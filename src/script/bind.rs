@@ -308,6 +308,12 @@ impl ApiFn {
                 // A panic must not unwind through rhai: here it still has a place in the script.
                 let result =
                     catch_unwind(AssertUnwindSafe(|| CALLER.set(&cx, || call(&cx, args)))).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
+                // After `x.shape.len()` rhai writes the property back, and asks the indexer where it has no setter: this answer says
+                // that there is nothing to write.
+                if result.is_err() && name == "index$set$" && property.is_some() {
+                    let text = format!("{} [{}]", ty.unwrap_or_default(), property.unwrap_or_default());
+                    return Err(Box::new(EvalAltResult::ErrorIndexingType(text, ctx.call_position())));
+                }
                 let result = result.map_err(|e| match (property, ty, host.get::<Program>()) {
                     // Modules and runs look their parts up themselves and know what was meant.
                     (Some(property), Some(ty), Some(program)) if ty == "tensor" => diagnose::no_property(&program.known(), &ty, &property),

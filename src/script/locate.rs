@@ -167,7 +167,7 @@ impl Locator {
         Err(refuse(format!("the standard library has no module `{text}`{near}"), (!list.is_empty()).then(|| format!("it has {list}"))))
     }
 
-    /// The names of all modules in the standard library.
+    /// The names of all modules in the standard library, but for its tests.
     pub(crate) fn std_names(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let mut folders = vec![&EMBEDDED];

@@ -4,11 +4,13 @@
 
 pub mod bridge;
 mod device;
+pub mod draws;
 mod dtype;
 mod elementwise;
 pub mod files;
 mod indexing;
 mod ops;
+mod script;
 mod summary;
 mod tensor;
 
@@ -17,6 +19,7 @@ pub use device::{
     synchronize,
 };
 pub use dtype::{DType, dtype_name, parse_dtype};
+pub use script::TorchScript;
 pub use tensor::{Operand, Tensor, no_grad};
 
 use crate::error::{Error, ErrorKind};

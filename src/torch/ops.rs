@@ -1,5 +1,6 @@
 //! The hot operators, by libtorch's typed calls. The long tail goes through [`super::bridge::call`].
 
+use super::draws::{Law, Wanted, draw};
 use super::{DType, Device, Operand, Tensor, bridge, refused};
 use crate::error::{Error, Result, did_you_mean};
 
@@ -95,10 +96,6 @@ unary! {
     ones_like => f_ones_like;
     /// Not filled.
     empty_like => f_empty_like;
-    /// Drawn from N(0, 1) with the global generator.
-    randn_like => f_randn_like;
-    /// Drawn from U(0, 1) with the global generator.
-    rand_like => f_rand_like;
 }
 
 binary! {
@@ -169,22 +166,44 @@ impl Tensor {
 
     /// Drawn from N(0, 1) with the device's global generator.
     pub fn randn(shape: &[i64], dtype: DType, device: Device) -> Result<Tensor> {
-        tch::Tensor::f_randn(shape, (dtype, device)).map(Tensor).map_err(|e| refused("randn", &[], e))
+        draw(Wanted { law: Law::Normal, shape, dtype, device }, || {
+            tch::Tensor::f_randn(shape, (dtype, device)).map(Tensor).map_err(|e| refused("randn", &[], e))
+        })
     }
 
     /// Drawn from U(0, 1) with the device's global generator.
     pub fn rand(shape: &[i64], dtype: DType, device: Device) -> Result<Tensor> {
-        tch::Tensor::f_rand(shape, (dtype, device)).map(Tensor).map_err(|e| refused("rand", &[], e))
+        draw(Wanted { law: Law::Uniform, shape, dtype, device }, || {
+            tch::Tensor::f_rand(shape, (dtype, device)).map(Tensor).map_err(|e| refused("rand", &[], e))
+        })
+    }
+
+    /// Drawn from N(0, 1), in the shape, dtype and device of this tensor.
+    pub fn randn_like(&self) -> Result<Tensor> {
+        draw(self.wanted(Law::Normal, &self.shape()), || self.map1("randn_like", self.0.f_randn_like()))
+    }
+
+    /// Drawn from U(0, 1), in the shape, dtype and device of this tensor.
+    pub fn rand_like(&self) -> Result<Tensor> {
+        draw(self.wanted(Law::Uniform, &self.shape()), || self.map1("rand_like", self.0.f_rand_like()))
+    }
+
+    fn wanted<'a>(&self, law: Law, shape: &'a [i64]) -> Wanted<'a> {
+        Wanted { law, shape, dtype: self.dtype(), device: self.device() }
     }
 
     /// Integers in `[low, high)`.
     pub fn randint(low: i64, high: i64, shape: &[i64], device: Device) -> Result<Tensor> {
-        tch::Tensor::f_randint_low(low, high, shape, (DType::Int64, device)).map(Tensor).map_err(|e| refused("randint", &[], e))
+        draw(Wanted { law: Law::Int, shape, dtype: DType::Int64, device }, || {
+            tch::Tensor::f_randint_low(low, high, shape, (DType::Int64, device)).map(Tensor).map_err(|e| refused("randint", &[], e))
+        })
     }
 
     /// A permutation of `0..n`, i64.
     pub fn randperm(n: i64, device: Device) -> Result<Tensor> {
-        tch::Tensor::f_randperm(n, (DType::Int64, device)).map(Tensor).map_err(|e| refused("randperm", &[], e))
+        draw(Wanted { law: Law::Permutation, shape: &[n], dtype: DType::Int64, device }, || {
+            tch::Tensor::f_randperm(n, (DType::Int64, device)).map(Tensor).map_err(|e| refused("randperm", &[], e))
+        })
     }
 
     /// `start, start + step, ...` below `end`.

@@ -1,6 +1,5 @@
-//! Data: decoding against Pillow, preprocessing with every kind of accident, loaders, latent caches.
+//! Data: decoding of odd files, preprocessing with every kind of accident, loaders, latent caches.
 
-mod crop;
 mod latents;
 mod loader;
 mod odd;

@@ -1,7 +1,7 @@
 //! Odd and broken pictures (tests/data/odd, from Pillow's own test suite; expected.py made expected.json with Pillow 13.0.0).
 
-use super::crop::sha256;
 use lathe::data::{PreprocessOptions, decode_picture, preprocess, read_picture};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// What Pillow reads and we refuse, with the reason that is given.
@@ -13,6 +13,10 @@ const REFUSED: [(&str, &str); 6] = [
     ("separate_planar_extra_samples.tiff", "in separate planes, which is not read here"),
     ("tiff_wrong_bits_per_sample_2.tiff", "inconsistent sizes"),
 ];
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/odd")

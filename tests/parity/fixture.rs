@@ -2,7 +2,7 @@
 
 use lathe::error::{Error, Result};
 use lathe::nn::{Module, State};
-use lathe::torch::{DType, Tensor, no_grad};
+use lathe::torch::{DType, Tensor, default_device, no_grad};
 use rayon::prelude::*;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,28 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Opens `X.json` and, where it is there, `X.safetensors`. `None` for a JSON file that is no fixture.
-    pub fn open(path: &Path) -> Option<Fixture> {
-        let meta: Value = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
-        let kind = meta.get("kind")?.as_str()?.to_owned();
+    /// Opens `X.json` and, where it speaks of tensors, `X.safetensors`.
+    ///
+    /// # Errors
+    /// `E0301` or `E0302` for a sidecar that cannot be read or names no kind, and for tensors that are missing or damaged.
+    pub fn open(path: &Path) -> Result<Fixture> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let meta: Value = serde_json::from_str(&text).map_err(|e| Error::data(path, e.to_string()))?;
+        let kind = match meta.get("kind") {
+            Some(kind) => kind.as_str().map(str::to_owned),
+            // The vectors of the hash itself are the one file that came without.
+            None => meta.get("vectors").map(|_| "hashinit".to_owned()),
+        };
+        let kind = kind.ok_or_else(|| Error::data(path, "this sidecar names no `kind`"))?;
         let data = path.with_extension("safetensors");
-        let tensors = if data.exists() { read(&data).expect("a readable safetensors file") } else { State::new() };
-        Some(Fixture { path: path.to_owned(), kind, meta, tensors })
+        let expected = meta["tensors"].as_object().is_some_and(|t| !t.is_empty());
+        let tensors = if expected || data.exists() { read(&data)? } else { State::new() };
+        for name in meta["tensors"].as_object().into_iter().flat_map(|t| t.keys()) {
+            if !tensors.contains_key(name) {
+                return Err(Error::data(&data, format!("lacks the tensor `{name}` of its sidecar")));
+            }
+        }
+        Ok(Fixture { path: path.to_owned(), kind, meta, tensors })
     }
 
     /// A tensor that must be there.
@@ -52,22 +67,16 @@ impl Fixture {
     /// Sets the weights of a module: hashed where `spec` names them, otherwise as they are; without a `spec`, as stored under `w.`. (Beside a
     /// `spec` the stored ones are the same, but for buffers, which were stored after a training pass.) A name that the module lacks is an error.
     pub fn init(&self, module: &Module) -> Result<()> {
+        if self.meta["spec"].is_object() {
+            return fill(module, &self.meta["spec"], self.seed(), "");
+        }
         let state = module.state();
         let own = |name: &str, shape: &[i64]| {
             let t = state.get(name).ok_or_else(|| Error::data(&self.path, format!("the model has no `{name}`")))?;
             let fits = t.shape() == shape;
             if fits { Ok(t) } else { Err(Error::data(&self.path, format!("`{name}` is {shape:?} there and {:?} in the model", t.shape()))) }
         };
-        let Some(spec) = self.meta["spec"].as_object() else {
-            return self.below("w.").try_for_each(|(name, value)| no_grad(|| own(name, &value.shape())?.copy_(value).map(|_| ())));
-        };
-        for (name, spec) in spec {
-            let shape = shape_of(&spec["shape"]);
-            let (lo, hi) = (spec["lo"].as_f64().unwrap_or(0.0), spec["hi"].as_f64().unwrap_or(0.0));
-            let value = hash_tensor(self.seed(), name, &shape, lo, hi)?;
-            no_grad(|| own(name, &shape)?.copy_(&value))?;
-        }
-        Ok(())
+        self.below("w.").try_for_each(|(name, value)| no_grad(|| own(name, &value.shape())?.copy_(value).map(|_| ())))
     }
 }
 
@@ -76,7 +85,7 @@ pub fn shape_of(v: &Value) -> Vec<i64> {
     v.as_array().into_iter().flatten().filter_map(Value::as_i64).collect()
 }
 
-/// All tensors of a safetensors file.
+/// All tensors of a safetensors file, on the device under test.
 pub fn read(path: &Path) -> Result<State> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
     let file = safetensors::SafeTensors::deserialize(&bytes).map_err(|e| Error::data(path, e.to_string()))?;
@@ -91,10 +100,13 @@ pub fn read(path: &Path) -> Result<State> {
             safetensors::Dtype::F32 => DType::Float,
             safetensors::Dtype::F16 => DType::Half,
             safetensors::Dtype::I64 => DType::Int64,
+            safetensors::Dtype::BF16 => DType::BFloat16,
+            safetensors::Dtype::I32 => DType::Int,
+            safetensors::Dtype::BOOL => DType::Bool,
             safetensors::Dtype::U8 => DType::Uint8,
             other => return Err(Error::data(path, format!("`{name}` is {other:?}"))),
         };
-        out.insert(name.to_string(), Tensor::from_bytes(view.data(), &shape, dtype)?);
+        out.insert(name.to_string(), Tensor::from_bytes(view.data(), &shape, dtype)?.to_device(default_device())?);
     }
     Ok(out)
 }
@@ -125,7 +137,43 @@ pub fn hash_tensor(seed: u64, name: &str, shape: &[i64], lo: f64, hi: f64) -> Re
     let base = base(seed, name);
     let n: i64 = shape.iter().product();
     let data: Vec<f32> = (0..n as u64).into_par_iter().map(|i| value(base, i, lo, hi)).collect();
-    Tensor::from_vec(&data, shape)
+    Tensor::from_vec(&data, shape)?.to_device(default_device())
+}
+
+/// The vectors of the hash.
+pub fn vectors(f: &Fixture, r: &mut super::report::Report) -> Result<()> {
+    for v in f.meta["vectors"].as_array().into_iter().flatten() {
+        let number = |k: &str| v[k].as_f64().unwrap_or(f64::NAN);
+        let (seed, name) = (v["seed"].as_u64().unwrap_or(0), v["name"].as_str().unwrap_or_default());
+        let value = |i| hash_value(seed, name, i, number("lo"), number("hi"));
+        for (i, want) in v["first"].as_array().into_iter().flatten().enumerate() {
+            r.same(&format!("{seed}:{name} at {i}"), value(i as u64), want.as_f64().unwrap_or(f64::NAN) as f32);
+        }
+        for (key, want) in v.as_object().into_iter().flatten() {
+            if let Some(i) = key.strip_prefix("at_").and_then(|i| i.parse().ok()) {
+                r.same(&format!("{seed}:{name} at {i}"), value(i), want.as_f64().unwrap_or(f64::NAN) as f32);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies hashed values into parameters: `spec` gives shapes and bounds by name, `prefix` goes before the name in the hash.
+pub fn fill(module: &Module, spec: &Value, seed: u64, prefix: &str) -> Result<()> {
+    let state = module.state();
+    for (name, s) in spec.as_object().into_iter().flatten() {
+        let target = state.get(name).ok_or_else(|| Error::value("parity", format!("the {} has no `{name}`", module.kind())))?;
+        let value =
+            hash_tensor(seed, &format!("{prefix}{name}"), &shape_of(&s["shape"]), s["lo"].as_f64().unwrap_or(0.0), s["hi"].as_f64().unwrap_or(0.0))?;
+        if target.shape() != value.shape() {
+            return Err(Error::value(
+                "parity",
+                format!("`{name}` is {:?} in the fixture and {:?} in the {}", value.shape(), target.shape(), module.kind()),
+            ));
+        }
+        no_grad(|| target.copy_(&value))?;
+    }
+    Ok(())
 }
 
 /// The same with mean 0 and the given standard deviation.

@@ -2,10 +2,12 @@
 
 use super::fixture::{Fixture, hash_normalish};
 use super::report::Report;
+use super::scripts::{Library, entry, list, tensor};
 use lathe::error::{Error, Result};
 use lathe::models::{LabelDrop, Sit, SitConfig, sit::timestep_embedding};
 use lathe::nn::Module;
-use lathe::torch::{DType, Device, Tensor, no_grad};
+use lathe::script::rhai::Dynamic;
+use lathe::torch::{DType, Tensor, default_device, no_grad};
 use serde_json::Value;
 use std::rc::Rc;
 
@@ -15,7 +17,8 @@ const GRADIENT: f64 = 1e-4;
 /// Gradients below this part of the largest one are rounding noise around zero: a bias added to all keys changes no attention weight.
 const ZERO: f64 = 1e-6;
 
-fn config(v: &Value) -> SitConfig {
+/// The sizes in a sidecar.
+pub fn config(v: &Value) -> SitConfig {
     let int = |k: &str| v[k].as_i64().unwrap_or(0);
     let number = |k: &str| v[k].as_f64().unwrap_or(0.0);
     SitConfig {
@@ -46,40 +49,30 @@ struct Pass {
     projected: Vec<Tensor>,
 }
 
-/// `-mean cos` over tokens and samples, summed over targets and divided by their number. Normalised as `F.normalize` (eps 1e-12).
-fn projection_loss(projected: &[Tensor], targets: &[Tensor]) -> Result<Tensor> {
-    let unit = |t: &Tensor| t.div(&t.norm_dims(2.0, &[-1], true)?.clamp(Some(1e-12), None)?);
-    let losses: Vec<Tensor> =
-        projected.iter().zip(targets).map(|(p, z)| unit(p)?.mul(&unit(z)?)?.sum(&[-1], false)?.mean(&[], false)?.neg()).collect::<Result<_>>()?;
-    Tensor::stack(&losses, 0)?.mean(&[], false)
+/// The noised latents and the velocity to learn, by `std/flow`.
+fn interpolate(f: &Fixture, library: &Library, x: &Tensor, noise: &Tensor, t: &Tensor) -> Result<[Tensor; 2]> {
+    let path = f.meta["path_type"].as_str().unwrap_or("linear").to_owned();
+    let args = vec![path.into(), Dynamic::from(x.clone()), Dynamic::from(noise.clone()), Dynamic::from(t.clone())];
+    let out = library.call("flow", "interpolate", args)?;
+    Ok([tensor(&entry(&out, "x_t")?)?, tensor(&entry(&out, "target")?)?])
 }
 
-/// `(alpha, sigma, d_alpha, d_sigma)` at time `t`.
-fn interpolant(path: &str, t: &Tensor) -> Result<[Tensor; 4]> {
-    let quarter = std::f64::consts::FRAC_PI_2;
-    Ok(match path {
-        "linear" => [t.neg()?.add(1.0)?, t.clone(), t.zeros_like()?.sub(1.0)?, t.ones_like()?],
-        "cosine" => {
-            let angle = t.mul(quarter)?;
-            [angle.cos()?, angle.sin()?, angle.sin()?.mul(-quarter)?, angle.cos()?.mul(quarter)?]
-        }
-        other => return Err(Error::value("parity", format!("unknown path `{other}`"))),
-    })
+/// The alignment loss of `std/repa`.
+fn projection_loss(library: &Library, projected: &[Tensor], targets: &[Tensor]) -> Result<Tensor> {
+    library.tensor("repa", "projection_loss", vec![list(projected.to_vec()), list(targets.to_vec())])
 }
 
 fn targets(f: &Fixture) -> Result<Vec<Tensor>> {
     (0..).map(|i| format!("zs.{i}")).take_while(|n| f.has(n)).map(|n| f.get(&n).cloned()).collect()
 }
 
-fn pass(f: &Fixture, sit: &Sit, drop: &LabelDrop) -> Result<Pass> {
-    let (noise, t) = (f.get("noises")?, f.get("time_input")?);
-    let [alpha, sigma, d_alpha, d_sigma] = interpolant(f.meta["path_type"].as_str().unwrap_or_default(), t)?;
-    let x = sit.normalize(f.get("x")?)?;
-    let x_t = alpha.mul(&x)?.add(&sigma.mul(noise)?)?;
-    let target = d_alpha.mul(&x)?.add(&d_sigma.mul(noise)?)?;
+fn pass(f: &Fixture, library: &Library, sit: &Sit, drop: &LabelDrop) -> Result<Pass> {
+    let t = f.get("time_input")?;
+    let [x_t, target] = interpolate(f, library, &sit.normalize(f.get("x")?)?, f.get("noises")?, t)?;
     let out = sit.forward_features(&x_t, t, f.get("y")?, drop)?;
-    let denoising = out.velocity.sub(&target)?.square()?.mean(&[1, 2, 3], false)?;
-    Ok(Pass { denoising, projection: projection_loss(&out.projected, &targets(f)?)?, output: out.velocity, projected: out.projected })
+    let denoising = library.tensor("flow", "velocity_loss", vec![Dynamic::from(out.velocity.clone()), Dynamic::from(target)])?;
+    let projection = projection_loss(library, &out.projected, &targets(f)?)?;
+    Ok(Pass { denoising, projection, output: out.velocity, projected: out.projected })
 }
 
 /// The initial state, in training.
@@ -97,6 +90,7 @@ fn reset(f: &Fixture, module: &Module) -> Result<()> {
 }
 
 pub fn small(f: &Fixture, r: &mut Report) -> Result<()> {
+    let library = &Library::load()?;
     let module = Sit::module("sit", config(&f.meta["config"]))?;
     let order: Vec<String> = f.below("w.").map(|(k, _)| k.to_owned()).collect();
     if !order.is_empty() {
@@ -106,18 +100,18 @@ pub fn small(f: &Fixture, r: &mut Report) -> Result<()> {
     }
     reset(f, &module)?;
     r.close("pos_embed", &module.state()["pos_embed"], f.get("pos_embed")?, FORWARD)?;
-    train(f, &module, r)?;
+    train(f, library, &module, r)?;
 
     reset(f, &module)?;
     let sit = model(&module)?;
     sit.freeze_bn(true);
-    let p = no_grad(|| pass(f, &sit, &LabelDrop::Off))?;
+    let p = no_grad(|| pass(f, library, &sit, &LabelDrop::Off))?;
     outputs(f, "train_bnfrozen.", &p, r)?;
     r.same("a frozen batch norm does not move", module.state()["bn.num_batches_tracked"].item()?, 0.0);
 
-    dropped(f, r)?;
+    dropped(f, library, r)?;
     reset(f, &module)?;
-    align(f, &module, r)?;
+    align(f, library, &module, r)?;
     infer(f, &module, r)
 }
 
@@ -137,8 +131,8 @@ fn outputs(f: &Fixture, prefix: &str, p: &Pass, r: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn train(f: &Fixture, module: &Module, r: &mut Report) -> Result<()> {
-    let p = pass(f, &*model(module)?, &LabelDrop::Off)?;
+fn train(f: &Fixture, library: &Library, module: &Module, r: &mut Report) -> Result<()> {
+    let p = pass(f, library, &*model(module)?, &LabelDrop::Off)?;
     outputs(f, "train.", &p, r)?;
     let loss = p.denoising.mean(&[], false)?.add(&p.projection.mul(0.5)?)?;
     r.close("train.loss", &loss, f.get("train.loss")?, FORWARD)?;
@@ -166,7 +160,7 @@ fn train(f: &Fixture, module: &Module, r: &mut Report) -> Result<()> {
 }
 
 /// Label dropout with the recorded draw; the reference's batch norm was still frozen then.
-fn dropped(f: &Fixture, r: &mut Report) -> Result<()> {
+fn dropped(f: &Fixture, library: &Library, r: &mut Report) -> Result<()> {
     if !f.has("drop.rand") {
         return Ok(());
     }
@@ -174,21 +168,20 @@ fn dropped(f: &Fixture, r: &mut Report) -> Result<()> {
     reset(f, &module)?;
     let sit = model(&module)?;
     sit.freeze_bn(true);
-    let p = no_grad(|| pass(f, &sit, &LabelDrop::Uniform(f.get("drop.rand")?.clone())))?;
+    let p = no_grad(|| pass(f, library, &sit, &LabelDrop::Uniform(f.get("drop.rand")?.clone())))?;
     outputs(f, "drop.", &p, r)
 }
 
-fn align(f: &Fixture, module: &Module, r: &mut Report) -> Result<()> {
+fn align(f: &Fixture, library: &Library, module: &Module, r: &mut Report) -> Result<()> {
     module.set_training(false);
     module.set_requires_grad(false)?;
     let sit = model(module)?;
     let x = f.get("x")?.copy()?.requires_grad_(true)?;
     let t = f.get("time_input")?;
-    let [alpha, sigma, ..] = interpolant(f.meta["path_type"].as_str().unwrap_or_default(), t)?;
-    let x_t = alpha.mul(&sit.normalize(&x)?)?.add(&sigma.mul(f.get("noises")?)?)?;
+    let [x_t, _] = interpolate(f, library, &sit.normalize(&x)?, f.get("noises")?, t)?;
     let tokens = sit.tokens(&x_t, t, f.get("y")?, None, &LabelDrop::Auto)?;
     let projected = sit.project(&tokens)?;
-    let loss = projection_loss(&projected, &targets(f)?)?;
+    let loss = projection_loss(library, &projected, &targets(f)?)?;
     r.close("align.proj_loss", &loss, f.get("align.proj_loss")?, FORWARD)?;
     for (i, got) in projected.iter().enumerate() {
         r.close(&format!("align.zs_tilde.{i}"), got, f.get(&format!("align.zs_tilde.{i}"))?, FORWARD)?;
@@ -206,7 +199,7 @@ fn infer(f: &Fixture, module: &Module, r: &mut Report) -> Result<()> {
     let (sit, x, t, y) = (model(module)?, f.get("x")?, f.get("infer.t")?, f.get("y")?);
     no_grad(|| {
         r.close("infer.out", &sit.forward(x, t, y, &LabelDrop::Auto)?, f.get("infer.out")?, FORWARD)?;
-        let null = Tensor::full(&y.shape(), sit.null_label() as f64, DType::Int64, Device::Cpu)?;
+        let null = Tensor::full(&y.shape(), sit.null_label() as f64, DType::Int64, default_device())?;
         r.close("infer.out_null_label", &sit.forward(x, t, &null, &LabelDrop::Auto)?, f.get("infer.out_null_label")?, FORWARD)?;
         for (depth, want) in f.below("infer.feats_depth") {
             let depth = depth.parse().map_err(|_| Error::value("parity", format!("infer.feats_depth{depth}")))?;
@@ -230,7 +223,9 @@ pub fn full(f: &Fixture, r: &mut Report) -> Result<()> {
         num_classes: int("num_classes", named.num_classes),
         ..named
     };
-    let (tokens, z) = (config.grid() * config.grid(), config.z_dims.first().copied().unwrap_or(0));
+    let library = &Library::load()?;
+    let (tokens, dims) = (config.grid() * config.grid(), config.z_dims.clone());
+    let z = dims.first().copied().unwrap_or(0);
     let shape = [1, config.in_channels, config.input_size, config.input_size];
     let module = Sit::module("sit", config)?;
     f.init(&module)?;
@@ -240,17 +235,16 @@ pub fn full(f: &Fixture, r: &mut Report) -> Result<()> {
     let sit = model(&module)?;
     let input = |name: &str, shape: &[i64]| hash_normalish(f.seed(), name, shape, 1.0);
     let (x, noise) = (input("in.x", &shape)?, input("in.noise", &shape)?);
-    let t = Tensor::full(&[1], f.number("t", 0.0), DType::Float, Device::Cpu)?;
-    let y = Tensor::full(&[1], f.number("y", 0.0), DType::Int64, Device::Cpu)?;
+    let t = Tensor::full(&[1], f.number("t", 0.0), DType::Float, default_device())?;
+    let y = Tensor::full(&[1], f.number("y", 0.0), DType::Int64, default_device())?;
     no_grad(|| {
         r.close("infer.out", &sit.forward(&x, &t, &y, &LabelDrop::Off)?, f.get("infer.out")?, FORWARD_FULL)?;
-        let x = sit.normalize(&x)?;
-        let time = t.item()?;
-        let out = sit.forward_features(&x.mul(1.0 - time)?.add(&noise.mul(time)?)?, &t, &y, &LabelDrop::Off)?;
-        let denoising = out.velocity.sub(&noise.sub(&x)?)?.square()?.mean(&[1, 2, 3], false)?;
+        let [x_t, target] = interpolate(f, library, &sit.normalize(&x)?, &noise, &t)?;
+        let out = sit.forward_features(&x_t, &t, &y, &LabelDrop::Off)?;
+        let denoising = library.tensor("flow", "velocity_loss", vec![Dynamic::from(out.velocity.clone()), Dynamic::from(target)])?;
         r.close("eval.denoising_loss", &denoising, f.get("eval.denoising_loss")?, FORWARD_FULL)?;
-        let target = input("in.zs0", &[1, tokens, z])?;
-        r.close("eval.proj_loss", &projection_loss(&out.projected, &[target])?, f.get("eval.proj_loss")?, FORWARD_FULL)?;
+        let targets: Vec<Tensor> = (0..).zip(&dims).map(|(i, z)| input(&format!("in.zs{i}"), &[1, tokens, *z])).collect::<Result<_>>()?;
+        r.close("eval.proj_loss", &projection_loss(library, &out.projected, &targets)?, f.get("eval.proj_loss")?, FORWARD_FULL)?;
         let want = f.get("eval.zs_tilde0_strided")?;
         let got = out.projected.first().ok_or_else(|| Error::value("parity", "no projector"))?;
         let got = got.slice(1, None, None, tokens / want.size(1)?)?.slice(2, None, None, z / want.size(2)?)?;

@@ -123,7 +123,7 @@ pub fn loader(f: &Fixture, r: &mut Report) -> Result<()> {
     sidecars.sort();
     let mut loaded = 0;
     for path in sidecars.iter().filter(|p| p.extension().is_some_and(|e| e == "json")) {
-        let Some(checkpoint) = Fixture::open(path) else { continue };
+        let checkpoint = Fixture::open(path)?;
         if checkpoint.kind != "checkpoint" || checkpoint.meta["config"] != f.meta["config"] {
             continue;
         }

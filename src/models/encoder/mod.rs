@@ -1,26 +1,42 @@
 //! Frozen vision models: the targets of alignment, and the eyes of distances between pictures.
 //!
-//! One name, one file: a model of another kind implements [`VisionModel`] and gets a line in [`BUILT`].
+//! One line of models, one file, which lists its names in [`Known::all`]; a network of another kind implements [`VisionModel`].
 
+mod clip;
+mod dinov1;
+mod dinov2;
+mod ijepa;
+mod known;
 mod lite0;
 mod locate;
+mod mae;
+mod mocov3;
+mod names;
+mod positions;
+mod preprocess;
+mod torchscript;
+mod vit;
 
+pub use known::{Known, Network, Published};
 pub use lite0::EfficientNetLite0;
 pub use locate::weights as encoder_weights;
 pub use locate::{cache as cache_folder, folders as weight_folders};
+pub use positions::{Interpolation, interpolate_positions, resample_positions};
+pub use preprocess::Preprocess;
+pub use vit::{Ffn, Vit, VitConfig, VitOptions};
 
-use crate::error::{Error, Result, did_you_mean};
-use crate::nn::{Built, Module, Path, State, read_state};
+use crate::error::{Error, Result};
+use crate::nn::{Built, Module, State};
 use crate::torch::{Tensor, default_device};
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 
-/// What a vision model can do with pixels `[B, 3, H, W]` f32 in 0..255, RGB, already at its resolution. Each does its own normalisation.
+/// What a vision model computes from its input, `[B, 3, R, R]` as [`Preprocess`] makes it.
 pub trait VisionModel {
     /// The tokens: `[B, grid * grid, dim]`.
     ///
     /// # Errors
-    /// `E0201` when libtorch refuses.
-    fn features(&self, pixels: &Tensor) -> Result<Tensor>;
+    /// `E0201` when libtorch refuses, `E0202` for an input of another size.
+    fn features(&self, input: &Tensor) -> Result<Tensor>;
 
     /// The width of the tokens.
     fn dim(&self) -> i64;
@@ -32,13 +48,21 @@ pub trait VisionModel {
     ///
     /// # Errors
     /// `E0201` when libtorch refuses.
-    fn pooled(&self, pixels: &Tensor) -> Result<Tensor>;
+    fn pooled(&self, input: &Tensor) -> Result<Tensor>;
+
+    /// All tokens of a transformer's last block, before the last norm: class token, registers, patches.
+    ///
+    /// # Errors
+    /// `E0202` for a model that is no transformer.
+    fn hidden(&self, _input: &Tensor) -> Result<Tensor> {
+        Err(Error::value("encoder", "this vision model has no tokens before a last norm"))
+    }
 
     /// Feature maps from fine to coarse, `[B, C, h, w]` each.
     ///
     /// # Errors
     /// `E0202` for a model that has no maps of several sizes.
-    fn maps(&self, _pixels: &Tensor) -> Result<Vec<Tensor>> {
+    fn maps(&self, _input: &Tensor) -> Result<Vec<Tensor>> {
         Err(Error::value("encoder", "this vision model has no feature maps of several sizes"))
     }
 
@@ -46,73 +70,159 @@ pub trait VisionModel {
     ///
     /// # Errors
     /// `E0202` for a model without a classifier.
-    fn logits(&self, _pixels: &Tensor) -> Result<Tensor> {
+    fn logits(&self, _input: &Tensor) -> Result<Tensor> {
         Err(Error::value("encoder", "this vision model has no classifier"))
     }
 }
 
 /// How an encoder is made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct EncoderOptions {
-    /// The file of the weights; otherwise they are looked for, see [`Encoder::module`].
+    /// The file of the weights, or a folder of Hugging Face; otherwise they are looked for, see [`encoder_weights`].
     pub weights: Option<PathBuf>,
-    /// Pictures are resized to this side before the model; the model's own where not given.
+    /// The place of the weights in a checkpoint; otherwise the model's usual ones are looked at.
+    pub key: Option<String>,
+    /// The side of the network's input, to which pictures are resized; the model's own where not given.
     pub resolution: Option<i64>,
+    /// The side of the pictures that will come, from which the resolution follows as in REPA: the same for patches of 16 pixels, 14/16 of it
+    /// for patches of 14.
+    pub pictures: Option<i64>,
     /// Picture pixels along one side of a token, for models with maps of several sizes.
     pub stride: Option<i64>,
+    /// Mean of the normalisation, in [0, 1], instead of the model's own.
+    pub mean: Option<[f64; 3]>,
+    /// Deviation of the normalisation.
+    pub std: Option<[f64; 3]>,
+    /// Other sizes of a transformer.
+    pub vit: VitOptions,
+    /// Tokens to leave out at the front of a TorchScript program's.
+    pub skip: Option<i64>,
+    /// The key or index of the tokens in what a TorchScript program returns.
+    pub output: Option<String>,
 }
 
-type Constructor = fn(&Path, &EncoderOptions) -> Result<(Box<dyn VisionModel>, i64)>;
+impl EncoderOptions {
+    /// Refuses the named options where they are given: the model has no use for them.
+    fn refuse(&self, name: &str, options: &[&str]) -> Result<()> {
+        let given = |option: &str| match option {
+            "stride" => self.stride.is_some(),
+            "skip" => self.skip.is_some(),
+            "output" => self.output.is_some(),
+            "key" => self.key.is_some(),
+            "weights" => self.weights.is_some(),
+            _ => self.vit != VitOptions::default(),
+        };
+        match options.iter().find(|o| given(o)) {
+            Some(option) => Err(Error::value("encoder", format!("{name} has no option for {option}"))),
+            None => Ok(()),
+        }
+    }
+}
 
-/// Every encoder that exists: its name, and how it is built with its resolution.
-const BUILT: &[(&str, Constructor)] = &[("efficientnet-lite0", lite0::build)];
-
-/// A frozen vision model with its resolution.
+/// A frozen vision model with its preprocessing.
 pub struct Encoder {
     model: Box<dyn VisionModel>,
-    resolution: i64,
+    preprocess: Preprocess,
 }
 
 crate::nn::layers::forward_one!(Encoder, "encoder");
 
 impl Encoder {
-    /// A module with real weights and without gradients of its own. The weights come from `options.weights`; else from the folder
-    /// `LATHE_WEIGHTS`; else from `weights/` in `LATHE_CACHE` or the user's cache folder, where `make weights` puts them.
+    /// A module with real weights and without gradients of its own: one of [`Known::all`], or `torchscript:PATH`. The weights are those of
+    /// [`encoder_weights`].
     ///
     /// # Errors
-    /// `E0202` for an unknown name or option, `E0301` when the weights are not there, with the command that fetches them, `E0401` when
-    /// they belong to another network.
+    /// `E0202` for an unknown name or option, `E0301` when the weights are not there, with where to get them, `E0401` when they belong to
+    /// another network.
     pub fn module(name: &str, options: EncoderOptions) -> Result<Module> {
-        let module = Self::untrained(name, options.clone())?;
-        let path = locate::weights(name, options.weights)?;
-        let state = read_state(&path, None)?;
-        module.load_state(&state, true).map_err(|e| e.context(path.display().to_string()))?;
+        if let Some(path) = name.strip_prefix("torchscript:") {
+            return Self::torchscript(FilePath::new(path), options);
+        }
+        let known = Known::find(name)?;
+        let path = locate::find(&known, options.weights.clone())?;
+        let module = Self::build(&known, &options, false)?;
+        let named = |e: Error| e.context(path.display().to_string());
+        let state = locate::read(&path, options.key.as_deref(), &known.published)?;
+        module.load_state(&state, true).map_err(named)?;
         Ok(module)
     }
 
-    /// The same network with the weights of a state dict.
+    /// The same network with the weights of a state dict, under any of the names in which they are published.
     ///
     /// # Errors
     /// `E0202` for an unknown name or option, `E0401` when the weights belong to another network.
     pub fn with_state(name: &str, options: EncoderOptions, state: &State) -> Result<Module> {
-        let module = Self::untrained(name, options)?;
+        options.refuse(name, &["weights", "key"])?;
+        let module = Self::build(&Known::find(name)?, &options, false)?;
         module.load_state(state, true)?;
         Ok(module)
     }
 
-    fn untrained(name: &str, options: EncoderOptions) -> Result<Module> {
-        let known = BUILT.iter().map(|b| b.0);
-        let &(_, build) = BUILT.iter().find(|b| b.0 == name).ok_or_else(|| {
-            Error::value("encoder", format!("unknown vision model `{name}`{}", did_you_mean(name, known.clone())))
-                .help(format!("this version has: {}", known.collect::<Vec<_>>().join(", ")))
-        })?;
+    /// The same network with random weights: for tests, and as the floor of an ablation.
+    ///
+    /// # Errors
+    /// `E0202` for an unknown name or option.
+    pub fn untrained(name: &str, options: EncoderOptions) -> Result<Module> {
+        options.refuse(name, &["weights", "key"])?;
+        Self::build(&Known::find(name)?, &options, true)
+    }
+
+    fn build(known: &Known, options: &EncoderOptions, draw: bool) -> Result<Module> {
+        options.refuse(&known.name, &["skip", "output"])?;
+        let (name, known, options) = (known.name.clone(), known.clone(), options.clone());
         let module = Module::build(name, default_device(), move |p| {
-            let (model, resolution) = build(p, &options)?;
-            Ok(Built::layer(Encoder { model, resolution }))
+            let preprocess = |patch| options.preprocess(known.preprocess, |pictures| known.resolution_for(pictures, patch));
+            match &known.network {
+                Network::Lite0 => {
+                    options.refuse(&known.name, &["sizes of a transformer"])?;
+                    let preprocess = preprocess(1);
+                    let model = EfficientNetLite0::new(p, preprocess.resolution, options.stride.unwrap_or(lite0::STRIDE))?;
+                    Ok(Built::layer(Encoder { model: Box::new(model), preprocess }))
+                }
+                Network::Vit(config) => {
+                    options.refuse(&known.name, &["stride"])?;
+                    let config = config.with(&options.vit);
+                    let preprocess = preprocess(config.patch);
+                    let import = Vit::importer(&config, preprocess.resolution)?;
+                    let model = Vit::new(p, config, preprocess.resolution, draw)?;
+                    Ok(Built::layer(Encoder { model: Box::new(model), preprocess }).importing(import))
+                }
+            }
         })?;
+        Self::freeze(module)
+    }
+
+    fn torchscript(path: &FilePath, options: EncoderOptions) -> Result<Module> {
+        let name = format!("torchscript:{}", path.display());
+        options.refuse(&name, &["weights", "key", "stride", "sizes of a transformer"])?;
+        let path = path.to_owned();
+        let module = Module::build(name, default_device(), move |p| {
+            let (mean, std) = preprocess::IMAGENET;
+            let usual = Preprocess { unit: 255.0, mean, std, resize_first: false, resolution: torchscript::RESOLUTION };
+            let preprocess = options.preprocess(usual, |_| torchscript::RESOLUTION);
+            let model = torchscript::Program::new(p, &path, &options, preprocess.resolution)?;
+            Ok(Built::layer(Encoder { model: Box::new(model), preprocess }))
+        })?;
+        Self::freeze(module)
+    }
+
+    fn freeze(module: Module) -> Result<Module> {
         module.set_requires_grad(false)?;
         module.set_training(false);
         Ok(module)
+    }
+
+    /// Pictures `[B, 3, H, W]`, u8 or floats in [-1, 1], as the network's input.
+    ///
+    /// # Errors
+    /// `E0202` for another shape or dtype.
+    pub fn preprocess(&self, images: &Tensor) -> Result<Tensor> {
+        self.preprocess.apply(images)
+    }
+
+    /// The network, which takes what [`Encoder::preprocess`] makes.
+    pub fn network(&self) -> &dyn VisionModel {
+        &*self.model
     }
 
     /// Tokens of pictures `[B, 3, H, W]`: u8 pixels, or floats in [-1, 1] through which gradients flow. `[B, grid * grid, dim]`.
@@ -120,7 +230,7 @@ impl Encoder {
     /// # Errors
     /// `E0202` for another shape or dtype.
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
-        self.model.features(&self.pixels(images)?)
+        self.model.features(&self.preprocess(images)?)
     }
 
     /// The same: what a module's `forward` does.
@@ -136,7 +246,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::features`].
     pub fn pooled(&self, images: &Tensor) -> Result<Tensor> {
-        self.model.pooled(&self.pixels(images)?)
+        self.model.pooled(&self.preprocess(images)?)
     }
 
     /// Feature maps from fine to coarse: `[B, C, h, w]` each.
@@ -144,7 +254,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::features`]; `E0202` for a model that has none.
     pub fn maps(&self, images: &Tensor) -> Result<Vec<Tensor>> {
-        self.model.maps(&self.pixels(images)?)
+        self.model.maps(&self.preprocess(images)?)
     }
 
     /// Scores of the ImageNet classes: `[B, 1000]`.
@@ -152,7 +262,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::features`]; `E0202` for a model without a classifier.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        self.model.logits(&self.pixels(images)?)
+        self.model.logits(&self.preprocess(images)?)
     }
 
     /// The width of the tokens.
@@ -167,21 +277,18 @@ impl Encoder {
 
     /// The side to which pictures are resized.
     pub fn resolution(&self) -> i64 {
-        self.resolution
+        self.preprocess.resolution
     }
+}
 
-    /// Pixels 0..255 at the model's resolution. Bicubic without antialiasing, as REPA and REPA-E resize.
-    fn pixels(&self, images: &Tensor) -> Result<Tensor> {
-        let (_, c, h, w) = images.size4()?;
-        if c != 3 {
-            return Err(Error::value("encoder", format!("pictures have 3 channels, got {}", images.describe())));
+impl EncoderOptions {
+    /// A model's usual preprocessing with what was set; `resolution_for` gives the resolution for pictures of a side.
+    fn preprocess(&self, usual: Preprocess, resolution_for: impl Fn(i64) -> i64) -> Preprocess {
+        Preprocess {
+            resolution: self.resolution.or(self.pictures.map(resolution_for)).unwrap_or(usual.resolution),
+            mean: self.mean.map_or(usual.mean, |m| m.map(|v| v * 255.0 / usual.unit)),
+            std: self.std.map_or(usual.std, |s| s.map(|v| v * 255.0 / usual.unit)),
+            ..usual
         }
-        let pixels = match images.dtype() {
-            crate::torch::DType::Uint8 => images.to_dtype(crate::torch::DType::Float)?,
-            _ if images.is_float() => images.add(1.0)?.mul(127.5)?,
-            _ => return Err(Error::value("encoder", format!("pictures are u8, or floats in [-1, 1]; got {}", images.describe()))),
-        };
-        let side = self.resolution;
-        if (h, w) == (side, side) { Ok(pixels) } else { pixels.upsample_bicubic2d([side, side], false) }
     }
 }

@@ -16,6 +16,8 @@ pub enum Activation {
     Gelu,
     /// GELU's tanh approximation.
     GeluTanh,
+    /// `x * sigmoid(1.702 x)`: the GELU of CLIP.
+    QuickGelu,
     /// Hyperbolic tangent.
     Tanh,
     /// `1 / (1 + e^-x)`.
@@ -30,6 +32,7 @@ const NAMES: &[(&str, Activation)] = &[
     ("silu", Activation::Silu),
     ("gelu", Activation::Gelu),
     ("gelu_tanh", Activation::GeluTanh),
+    ("quick_gelu", Activation::QuickGelu),
     ("tanh", Activation::Tanh),
     ("sigmoid", Activation::Sigmoid),
     ("leaky_relu", Activation::LeakyRelu),
@@ -67,6 +70,7 @@ impl Activation {
             Activation::Silu => x.silu(),
             Activation::Gelu => x.gelu(false),
             Activation::GeluTanh => x.gelu(true),
+            Activation::QuickGelu => x.mul(&x.mul(1.702)?.sigmoid()?),
             Activation::Tanh => x.tanh(),
             Activation::Sigmoid => x.sigmoid(),
             Activation::LeakyRelu => x.leaky_relu(0.2),

@@ -54,6 +54,11 @@ impl Attention {
         })
     }
 
+    /// The same over maps that are registered already: `qkv` `[3 D, D]`, `proj` `[D, D]`, with `heads` a divisor of D.
+    pub fn of(qkv: Linear, proj: Linear, heads: i64) -> Self {
+        Attention { qkv, norms: None, proj, heads }
+    }
+
     /// A module of its own.
     ///
     /// # Errors

@@ -48,9 +48,18 @@ impl Linear {
     /// # Errors
     /// `E0201` for sizes that libtorch refuses, `E0203` without memory.
     pub fn new(p: &Path, inputs: i64, outputs: i64, bias: bool, init: LinearInit) -> Result<Self> {
+        Self::named(p, ["weight", if bias { "bias" } else { "" }], inputs, outputs, init)
+    }
+
+    /// The same under other names than `weight` and `bias`, such as `in_proj_weight` of `nn.MultiheadAttention`; an empty name leaves the
+    /// bias out.
+    ///
+    /// # Errors
+    /// As [`Linear::new`].
+    pub fn named(p: &Path, names: [&str; 2], inputs: i64, outputs: i64, init: LinearInit) -> Result<Self> {
         let (w, b) = init.rules(inputs);
-        let weight = p.param("weight", &[outputs, inputs], w)?;
-        let bias = bias.then(|| p.param("bias", &[outputs], b)).transpose()?;
+        let weight = p.param(names[0], &[outputs, inputs], w)?;
+        let bias = (!names[1].is_empty()).then(|| p.param(names[1], &[outputs], b)).transpose()?;
         Ok(Linear { weight, bias })
     }
 

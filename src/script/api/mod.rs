@@ -20,6 +20,7 @@ mod module_parts;
 pub mod nn;
 pub mod nn_digest;
 pub mod optim;
+pub mod progress;
 pub mod tensor;
 pub mod tensor_binary;
 pub mod tensor_convert;
@@ -31,6 +32,7 @@ pub mod tensor_math;
 pub mod tensor_operators;
 pub mod tensor_reduce;
 pub mod tensor_shape;
+pub mod torch_draws;
 pub mod torch_ns;
 pub mod train;
 mod train_steps;
@@ -76,6 +78,8 @@ pub fn all() -> Vec<ApiFn> {
         optim::ema_methods(),
         optim::functions(),
         optim::scaler_methods(),
+        progress::functions(),
+        progress::methods(),
         tensor::functions(),
         tensor_binary::functions(),
         tensor_convert::functions(),
@@ -87,6 +91,7 @@ pub fn all() -> Vec<ApiFn> {
         tensor_operators::functions(),
         tensor_reduce::functions(),
         tensor_shape::functions(),
+        torch_draws::functions(),
         torch_ns::functions(),
         train::checkpoint_methods(),
         train::functions(),

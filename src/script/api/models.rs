@@ -3,7 +3,9 @@
 
 use crate::api;
 use crate::error::{Error, Result};
+use crate::models::encoder::{Ffn, VitOptions};
 use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
+use crate::nn::layers::Activation;
 use crate::nn::{Module, State, read_state};
 use crate::script::Cx;
 use crate::script::value::{FromArg, Kw};
@@ -61,7 +63,7 @@ fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
     let many = || Array::from_dynamic(given)?.iter().map(String::from_dynamic).collect::<Option<Vec<_>>>();
     let names = String::from_dynamic(given).map(|p| vec![p]).or_else(many);
     let names = names.ok_or_else(|| Error::value("weights", "must be a path, an array of paths, or a map of tensors"))?;
-    names.iter().map(|n| cx.readable(n).map(|()| Path::new(n).to_owned())).collect()
+    names.iter().map(|n| cx.readable_within(n).map(|()| Path::new(n).to_owned())).collect()
 }
 
 /// Calls a method of the model behind `m`. A group may bring the method itself, as a function that it holds under that name and that
@@ -129,6 +131,51 @@ fn sit_config(name: Option<&str>, kw: &mut Kw) -> Result<SitConfig> {
         projector_dim: kw.get("projector_dim", base.projector_dim)?,
         mlp_ratio: kw.get("mlp_ratio", base.mlp_ratio)?,
         bn_momentum: kw.get("bn_momentum", base.bn_momentum)?,
+    })
+}
+
+fn one_file(files: Vec<PathBuf>) -> Result<PathBuf> {
+    let n = files.len();
+    let mut files = files.into_iter();
+    files.next().filter(|_| n == 1).ok_or_else(|| Error::value("encoder", format!("the weights of a vision model are in one file, got {n}")))
+}
+
+fn encoder_options(kw: &mut Kw) -> Result<EncoderOptions> {
+    let three = |v: Option<Vec<f64>>, what: &str| {
+        let three = |v: Vec<f64>| {
+            v.try_into()
+                .map_err(|v: Vec<f64>| Error::value("encoder", format!("option `{what}` has one number for each of 3 channels, got {}", v.len())))
+        };
+        v.map(three).transpose()
+    };
+    let ffn = |name: String| if name == "swiglu" { Ok(Ffn::SwiGlu) } else { Activation::parse(&name).map(Ffn::Mlp) };
+    let vit = VitOptions {
+        embed_dim: kw.opt("embed_dim")?,
+        depth: kw.opt("depth")?,
+        heads: kw.opt("heads")?,
+        patch: kw.opt("patch")?,
+        native_grid: kw.opt("native_grid")?,
+        pos_grid: kw.opt("pos_grid")?,
+        registers: kw.opt("registers")?,
+        mlp_ratio: kw.opt("mlp_ratio")?,
+        ffn: kw.opt("ffn")?.map(ffn).transpose()?,
+        layer_scale: kw.opt("layer_scale")?,
+        eps: kw.opt("eps")?,
+        interpolate_offset: kw.opt("interpolate_offset")?,
+        interpolate_antialias: kw.opt("interpolate_antialias")?,
+    };
+    let output: Option<Dynamic> = kw.opt("output")?;
+    Ok(EncoderOptions {
+        weights: None,
+        key: kw.opt("key")?,
+        resolution: kw.opt("resolution")?,
+        pictures: kw.opt("pictures")?,
+        stride: kw.opt("stride")?,
+        mean: three(kw.opt("mean")?, "mean")?,
+        std: three(kw.opt("std")?, "std")?,
+        skip: kw.opt("skip")?,
+        output: output.map(|o| o.to_string()),
+        vit,
     })
 }
 
@@ -237,31 +284,70 @@ api! {
         }
     }
 
-    /// Frozen vision model with its real weights: `efficientnet-lite0`. Options: `weights` (a file or a map of tensors; else `make weights` has put
-    /// them into the cache folder), `resolution` (224; pictures are resized to it), `stride` (16; pixels along a side of a token: 2, 4, 8, 16, 32).
+    /// Frozen vision model: the target of alignment. A name, or a map of sizes with a `name` (`#{name: "dinov2-vit-b", depth: 2, ..}`).
+    ///
+    /// | name | tokens of pictures of 256 | source |
+    /// |---|---|---|
+    /// | `dinov2-vit-s`, `-b`, `-l`, `-g` | 16x16 of 384, 768, 1024, 1536: `x_norm_patchtokens` | facebookresearch/dinov2, arXiv 2304.07193 |
+    /// | `dinov2reg-vit-s`, `-b`, `-l`, `-g` | the same, with 4 registers | arXiv 2309.16588 |
+    /// | `clip-vit-L` | 16x16 of 1024, before `ln_post` and `proj` | openai/CLIP, arXiv 2103.00020 |
+    /// | `jepa-vit-h` | 16x16 of 1280, after the norm | facebookresearch/ijepa, arXiv 2301.08243 |
+    /// | `mae-vit-b`, `-l`, `-h` | 16x16 of 768, 1024, 1280, before the norm | facebookresearch/mae, arXiv 2111.06377 |
+    /// | `mocov3-vit-s`, `-b`, `-l` | 16x16 of 384, 768, 1024, after the norm | facebookresearch/moco-v3, arXiv 2104.02057 |
+    /// | `dinov1-vit-s`, `-b` | 16x16 of 384, 768, after the norm | facebookresearch/dino, arXiv 2104.14294 |
+    /// | `efficientnet-lite0` | 14x14 of 112 | tensorflow/tpu, arXiv 1905.11946 |
+    /// | `torchscript:PATH` | what the program returns: `[B, N, D]`, or a map `[B, C, h, h]` | any |
+    ///
+    /// Each has the preprocessing of its reference, as REPA applies it. Class token and registers are left out.
+    ///
+    /// Options: `weights`: a file (.pth, .safetensors, ..), a folder of Hugging Face, or a map of tensors, with the official names or those of
+    /// Hugging Face; without it the file is looked for in `LATHE_WEIGHTS` and in the cache folder (the error says where to get it). `key`: the place
+    /// of the weights in a checkpoint. `pretrained: false`: random weights. `resolution`: side of the network's input, to which pictures are
+    /// resized; or `pictures`: side of the pictures, from which it follows as in REPA (the same for patches of 16, 14/16 for patches of 14).
+    /// `mean`, `std`: arrays of 3, in [0, 1].
+    ///
+    /// Sizes of a transformer: `embed_dim`, `depth`, `heads`, `patch`, `registers`, `mlp_ratio`, `ffn` ("gelu", "quick_gelu" or "swiglu"),
+    /// `layer_scale`, `eps`; `native_grid`: patches along a side in the published position table, which is resampled to the input's grid on loading
+    /// (bicubic with antialiasing, as timm does), or to `pos_grid`; where that is another grid than the input's, the forward pass
+    /// interpolates as DINO and DINOv2 do, with `interpolate_offset` and `interpolate_antialias`.
+    ///
+    /// Of `efficientnet-lite0`: `stride` (16; pixels along a side of a token: 2, 4, 8, 16, 32).
+    ///
+    /// Of `torchscript:PATH`: `resolution` (224); pictures are divided by 255, normalised by `mean` and `std` (ImageNet's), then resized. `skip`:
+    /// tokens to leave out at the front, such as a class token; `output`: key or index of the tokens where a dict, tuple or list comes back.
+    /// It is a program: load only files that you trust.
     ///
     /// # Shapes
     /// - `features`: u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, grid * grid, dim]`
     /// # Errors
-    /// `E0202` for an unknown name or option, `E0301` when the weights are not there.
+    /// `E0202` for an unknown name or option, `E0301` when the weights are not there, `E0302` for a broken file, `E0401` for weights of another
+    /// network.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::encoder("efficientnet-lite1") } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("efficientnet-lite0"), message);
+    /// let sizes = #{embed_dim: 16, depth: 2, heads: 2, native_grid: 5, resolution: 56, pretrained: false};
+    /// let encoder = models::encoder("dinov2-vit-b", sizes);
+    /// assert_eq([encoder.dim, encoder.grid, encoder.resolution], [16, 4, 56]);
+    /// assert_eq(encoder.features(torch::zeros([2, 3, 64, 64])).shape, [2, 16, 16]);
     /// ```
-    fn encoder[cx](name: String, opts: Kw) -> Module {
-        let mut kw = opts;
+    fn encoder[cx](architecture: Architecture, opts: Option<Map>) -> Module {
+        let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
+        let name = name.ok_or_else(|| Error::value("encoder", "which model? the map has no `name`").help("`#{name: \"dinov2-vit-b\", ..}`"))?;
+        if let Some(path) = name.strip_prefix("torchscript:") {
+            cx.unrestricted("run a TorchScript program")?;
+            cx.readable(path)?;
+        }
         let given: Option<Dynamic> = kw.opt("weights")?;
-        let mut options = EncoderOptions { weights: None, resolution: kw.opt("resolution")?, stride: kw.opt("stride")? };
+        let pretrained = kw.get("pretrained", true)?;
+        let mut options = encoder_options(&mut kw)?;
         kw.done()?;
         match given {
+            Some(_) if !pretrained => Err(Error::value("encoder", "`pretrained: false` and `weights` exclude each other")),
+            None if !pretrained => Encoder::untrained(&name, options),
             Some(given) if given.is_map() => Encoder::with_state(&name, options, &state(cx, &given)?),
-            Some(given) => {
-                options.weights = files(cx, &given)?.into_iter().next();
+            given => {
+                options.weights = given.map(|g| files(cx, &g)).transpose()?.map(one_file).transpose()?;
                 Encoder::module(&name, options)
             }
-            None => Encoder::module(&name, options),
         }
     }
 }

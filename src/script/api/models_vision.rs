@@ -4,14 +4,15 @@ use super::models::{dispatch, own};
 use crate::api;
 use crate::models::{Encoder, Lpips};
 use crate::nn::Module;
-use crate::script::value::IntoScript;
+use crate::script::value::{IntoScript, Kw};
 use crate::torch::Tensor;
-use rhai::Dynamic;
+use rhai::{Dynamic, Map};
 
 api! {
     methods Module;
 
     /// Tokens of pictures by a frozen vision model, which does its own resizing and normalisation. Gradients flow to float pictures.
+    /// `preprocessed: true`: the input is normalised and of the model's resolution already.
     ///
     /// # Shapes
     /// - u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, grid * grid, dim]`
@@ -19,12 +20,18 @@ api! {
     /// `E0202` for a module that is no vision model, or other pictures.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::discriminator().features(torch::zeros([1, 3, 64, 64])) } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("has no `features`"), message);
+    /// let encoder = models::encoder("mae-vit-b", #{embed_dim: 16, depth: 1, heads: 2, resolution: 32, pretrained: false});
+    /// let input = torch::randn([1, 3, 32, 32]);
+    /// assert_eq(encoder.features(input, #{preprocessed: true}).shape, [1, 4, 16]);
     /// ```
-    fn features[cx](encoder: Module, images: Tensor) -> Dynamic {
-        dispatch::<Encoder>(cx, &encoder, &[Dynamic::from(images.clone())], |m| m.features(&images).map(Dynamic::from))
+    fn features[cx](encoder: Module, images: Tensor, opts: Option<Map>) -> Dynamic {
+        let args: Vec<Dynamic> = std::iter::once(Dynamic::from(images.clone())).chain(opts.clone().map(Dynamic::from)).collect();
+        dispatch::<Encoder>(cx, &encoder, &args, |m| {
+            let mut kw = Kw::new("features", opts.unwrap_or_default());
+            let preprocessed = kw.get("preprocessed", false)?;
+            kw.done()?;
+            if preprocessed { m.network().features(&images) } else { m.features(&images) }.map(Dynamic::from)
+        })
     }
 
     /// One vector for each picture, for distances between sets of pictures.

@@ -102,12 +102,17 @@ fn indexing_reads_and_writes_the_first_dimension() {
         for row in x { rows += 1; assert_eq(row.shape, [3]); }
         assert_eq(rows, 4);
         assert_eq(x.shape[1], 3);
+        // A method of a property that cannot be written reads it.
+        assert_eq(x.shape.len(), 2);
+        assert(x.shape.contains(4) && x.shape.map(|n| n + 1) == [5, 4] && x.dtype.len() == 3);
         // Writing through an entry of a leaf that records gradients does not happen behind one's back.
         let w = torch::ones([2, 2]).requires_grad_();
         assert_eq(w[0].sum().item(), 2.0);
     "#);
     fails("torch::ones([2])[2]", "out of range");
     fails("torch::ones([2])[\"a\"]", "has no property `a`");
+    fails("let x = torch::ones([2]); x.shap = [1];", "no property `shap`");
+    fails("let x = torch::ones([2]); x.shape = [1];", "shape");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::api;
 use crate::error::{Error, Result};
 use crate::script::value::{Dims, FromArg, Kw, TensorOrNumber, type_name};
 use crate::torch::bridge::{self, Value, call1};
+use crate::torch::draws::{self, Law, Wanted};
 use crate::torch::{self, DType, Device, Tensor, default_device, device_name, dtype_name, parse_device, parse_dtype};
 use rhai::{Array, Dynamic, FnPtr};
 
@@ -55,6 +56,13 @@ impl Creation {
         kw.done()?;
         let device = device.map_or(Ok(default_device()), |d| parse_device(&d))?;
         Ok(Creation { dtype: dtype.map(|d| parse_dtype(&d)).transpose()?, device, requires_grad })
+    }
+
+    /// The same for one that draws.
+    fn draw(&self, law: Law, shape: &[i64], op: &str, args: &[Value], default: DType) -> Result<Tensor> {
+        let dtype = self.dtype.unwrap_or(default);
+        let wanted = Wanted { law, shape, dtype, device: self.device };
+        self.finish(draws::draw(wanted, || call1(op, args, &[("dtype", dtype.into()), ("device", self.device.into())]))?)
     }
 
     /// Calls an operator that makes a tensor.
@@ -151,13 +159,21 @@ fn filled(kw: Kw, op: &str, shape: &Shape) -> Result<Tensor> {
     Creation::read(kw)?.call(op, &[shape.0.as_slice().into()], DType::Float)
 }
 
-fn like(x: &Tensor, kw: Kw, op: &str) -> Result<Tensor> {
+fn drawn(kw: Kw, law: Law, shape: &Shape) -> Result<Tensor> {
+    Creation::read(kw)?.draw(law, &shape.0, law.name(), &[shape.0.as_slice().into()], DType::Float)
+}
+
+fn like(x: &Tensor, kw: Kw, op: &str, law: Option<Law>) -> Result<Tensor> {
     let mut kw = kw;
     let dtype: Option<String> = kw.opt("dtype")?;
     let dtype = dtype.map(|d| parse_dtype(&d)).transpose()?;
     let requires_grad = kw.get("requires_grad", false)?;
     kw.done()?;
-    let t = call1(op, &[x.into()], &[("dtype", dtype.into())])?;
+    let fresh = || call1(op, &[x.into()], &[("dtype", dtype.into())]);
+    let t = match law {
+        Some(law) => draws::draw(Wanted { law, shape: &x.shape(), dtype: dtype.unwrap_or(x.dtype()), device: x.device() }, fresh)?,
+        None => fresh()?,
+    };
     if requires_grad { t.requires_grad_(true) } else { Ok(t) }
 }
 
@@ -279,7 +295,7 @@ api! {
     /// torch::manual_seed(0);
     /// assert_eq(a, torch::randn([4]));
     /// ```
-    fn randn(shape: Shape, options: Kw) -> Tensor { filled(options, "randn", &shape) }
+    fn randn(shape: Shape, options: Kw) -> Tensor { drawn(options, Law::Normal, &shape) }
 
     /// Drawn evenly from 0 (included) to 1. Options: `dtype` (f32), `device`, `requires_grad`.
     ///
@@ -292,7 +308,7 @@ api! {
     /// let u = torch::rand([100]);
     /// assert(u.min().item() >= 0.0 && u.max().item() < 1.0);
     /// ```
-    fn rand(shape: Shape, options: Kw) -> Tensor { filled(options, "rand", &shape) }
+    fn rand(shape: Shape, options: Kw) -> Tensor { drawn(options, Law::Uniform, &shape) }
 
     /// Ints drawn evenly from `low` (included) to `high`. Options: `dtype` (i64), `device`.
     ///
@@ -306,7 +322,8 @@ api! {
     /// assert(y.min().item() >= 0 && y.max().item() <= 9);
     /// ```
     fn randint(low: i64, high: i64, shape: Shape, options: Kw) -> Tensor {
-        Creation::read(options)?.call("randint.low", &[low.into(), high.into(), shape.0.as_slice().into()], DType::Int64)
+        let args = [low.into(), high.into(), shape.0.as_slice().into()];
+        Creation::read(options)?.draw(Law::Int, &shape.0, "randint.low", &args, DType::Int64)
     }
 
     /// The ints `0..n` in random order. Options: `dtype` (i64), `device`.
@@ -319,7 +336,9 @@ api! {
     /// ```rhai
     /// assert_eq(torch::randperm(5).sort().values.to_array(), [0, 1, 2, 3, 4]);
     /// ```
-    fn randperm(n: i64, options: Kw) -> Tensor { Creation::read(options)?.call("randperm", &[n.into()], DType::Int64) }
+    fn randperm(n: i64, options: Kw) -> Tensor {
+        Creation::read(options)?.draw(Law::Permutation, &[n], "randperm", &[n.into()], DType::Int64)
+    }
 
     /// `0, 1, ..` below `end`, or `start, start + step, ..` below `end`: i64 for ints, f32 otherwise. Options: `dtype`, `device`, `requires_grad`.
     ///
@@ -379,7 +398,7 @@ api! {
     /// ```rhai
     /// assert_eq(torch::zeros_like(torch::ones([2])).to_array(), [0.0, 0.0]);
     /// ```
-    fn zeros_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "zeros_like") }
+    fn zeros_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "zeros_like", None) }
 
     /// Ones in the shape, dtype and device of `x`. Options: `dtype`, `requires_grad`.
     ///
@@ -391,7 +410,7 @@ api! {
     /// ```rhai
     /// assert_eq(torch::ones_like(torch::zeros([2])).to_array(), [1.0, 1.0]);
     /// ```
-    fn ones_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "ones_like") }
+    fn ones_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "ones_like", None) }
 
     /// Drawn from N(0, 1) in the shape, dtype and device of `x`. Options: `dtype`, `requires_grad`.
     ///
@@ -403,7 +422,7 @@ api! {
     /// ```rhai
     /// assert_eq(torch::randn_like(torch::zeros([2, 3])).shape, [2, 3]);
     /// ```
-    fn randn_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "randn_like") }
+    fn randn_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "randn_like", Some(Law::Normal)) }
 
     /// Drawn evenly from 0 to 1 in the shape, dtype and device of `x`. Options: `dtype`, `requires_grad`.
     ///
@@ -415,7 +434,7 @@ api! {
     /// ```rhai
     /// assert_eq(torch::rand_like(torch::zeros([2, 3])).shape, [2, 3]);
     /// ```
-    fn rand_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "rand_like") }
+    fn rand_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "rand_like", Some(Law::Uniform)) }
 
     /// Joins tensors along a dimension that they have.
     ///
@@ -567,6 +586,17 @@ api! {
     /// if torch::cuda_is_available() { print(torch::zeros([1], #{ device: "cuda" })); }
     /// ```
     fn cuda_is_available() -> bool { Ok(torch::cuda_is_available()) }
+
+    /// Lets matrix products and convolutions of f32 on a GPU round their inputs to TF32, 10 bits of mantissa, or forbids it. libtorch begins
+    /// with convolutions allowed and matrix products not; both are set here.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses.
+    /// # Example
+    /// ```rhai
+    /// torch::allow_tf32(false);
+    /// ```
+    fn allow_tf32(on: bool) -> () { bridge::allow_tf32(on) }
 
     /// Sets how many threads one operator may use on the CPU.
     ///

@@ -58,6 +58,7 @@ int lathe_clear_grad(void* tensor, char** err);
 int lathe_rng_get(int device, void** state, char** err);
 int lathe_rng_set(int device, const void* state, char** err);
 int lathe_rng_seed(int device, uint64_t seed, char** err);
+int lathe_allow_tf32(int on, char** err);
 
 // Mixed precision. `cuda` chooses the device type, `dtype` is a c10::ScalarType.
 int lathe_autocast_get(int cuda, int* enabled, int* dtype, char** err);

@@ -62,6 +62,7 @@ unsafe extern "C" {
     pub fn lathe_rng_get(device: c_int, state: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_set(device: c_int, state: *const c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_seed(device: c_int, seed: u64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_allow_tf32(on: c_int, err: *mut *mut c_char) -> c_int;
     pub fn lathe_autocast_get(cuda: c_int, enabled: *mut c_int, dtype: *mut c_int, err: *mut *mut c_char) -> c_int;
     pub fn lathe_autocast_set(cuda: c_int, enabled: c_int, dtype: c_int, err: *mut *mut c_char) -> c_int;
     pub fn lathe_autocast_nest(enter: c_int, err: *mut *mut c_char) -> c_int;

@@ -61,6 +61,15 @@ pub fn library() -> Result<PathBuf> {
     Ok(PathBuf::from(ffi::take_string(out)))
 }
 
+/// Lets f32 matrix products and convolutions on a GPU round their inputs to TF32, or forbids it, for the whole process.
+///
+/// # Errors
+/// `E0201` when libtorch refuses.
+pub fn allow_tf32(on: bool) -> Result<()> {
+    // SAFETY: a plain number.
+    unsafe { ffi::checked(|e| ffi::lathe_allow_tf32(on.into(), e)) }.map_err(|f| from_message("allow_tf32", &[], &f.message))
+}
+
 /// How many kernels are registered for a dispatch key such as `CPU` or `CUDA`.
 pub fn kernels(key: &str) -> i64 {
     let Ok(key) = CString::new(key) else { return 0 };

@@ -15,6 +15,6 @@ pub use autocast::{Autocast, autocast, autocast_is_on};
 pub(crate) use call::clear_grad;
 pub use call::{call, call1, names, schemas};
 pub use filter::{allowed, script_call};
-pub use library::{BuildInfo, CudaKernels, build_info, cuda_kernels, kernels, library, load_cuda};
+pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, kernels, library, load_cuda};
 pub use rng::{manual_seed, manual_seed_on, rng_state, set_rng_state};
 pub use value::Value;

@@ -86,6 +86,13 @@ extern "C" void lathe_autocast_clear(void) {
   lathe_free_str(err);
 }
 
+extern "C" int lathe_allow_tf32(int on, char** err) {
+  return lathe::guard(err, [&] {
+    at::globalContext().setAllowTF32CuBLAS(on != 0);
+    at::globalContext().setAllowTF32CuDNN(on != 0);
+  });
+}
+
 extern "C" int lathe_library(char** path, char** err) {
   return lathe::guard(err, [&] {
     Dl_info info;

@@ -75,10 +75,19 @@ pub fn read_pt(path: &Path) -> Result<PtValue> {
     let mut head = [0u8; 4];
     let got = read_start(&mut file, &mut head).map_err(|e| Error::io("read", path, e))?;
     let (file, id) = match &head[..got] {
-        [b'P', b'K', 3 | 5, _] => read_zip(path, file)?,
+        [b'P', b'K', 3 | 5, _] => read_zip(path, file, false)?,
         [0x80, 2..=5, ..] => read_legacy(path, file)?,
         _ => return Err(Error::data(path, "not a PyTorch file: it is neither a zip archive nor a pickle")),
     };
+    Ok(PtValue { file: Rc::new(file), id })
+}
+
+/// The root object of a TorchScript archive, as data: its code is not looked at.
+///
+/// # Errors
+/// As [`read_pt`].
+pub(super) fn read_program(path: &Path) -> Result<PtValue> {
+    let (file, id) = read_zip(path, open(path)?, true)?;
     Ok(PtValue { file: Rc::new(file), id })
 }
 
@@ -94,7 +103,7 @@ fn read_start(file: &mut File, head: &mut [u8]) -> std::io::Result<usize> {
     Ok(got)
 }
 
-fn read_zip(path: &Path, file: File) -> Result<(PtFile, Id)> {
+fn read_zip(path: &Path, file: File, program: bool) -> Result<(PtFile, Id)> {
     let bad = |message: String| Error::data(path, message);
     let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
     let reader = BufReader::new(file.try_clone().map_err(|e| Error::io("open", path, e))?);
@@ -104,7 +113,7 @@ fn read_zip(path: &Path, file: File) -> Result<(PtFile, Id)> {
     let pickle = names.iter().find(|n| *n == "data.pkl" || n.ends_with("/data.pkl") && n.matches('/').count() == 1);
     let Some(name) = pickle else { return Err(bad("a zip archive without a `data.pkl`: not a PyTorch checkpoint".into())) };
     let prefix = name.trim_end_matches("data.pkl").to_owned();
-    if names.iter().any(|n| *n == format!("{prefix}constants.pkl") || n.starts_with(&format!("{prefix}code/"))) {
+    if !program && names.iter().any(|n| *n == format!("{prefix}constants.pkl") || n.starts_with(&format!("{prefix}code/"))) {
         return Err(bad("a TorchScript archive: it holds a program, not only weights".into())
             .help("`models::encoder(\"torchscript:PATH\")` runs one; `torch.save(model.state_dict(), ..)` writes weights"));
     }

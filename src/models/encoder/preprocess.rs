@@ -1,0 +1,57 @@
+//! From pictures to what a vision model takes.
+
+use crate::error::{Error, Result};
+use crate::torch::{DType, Tensor};
+
+/// Mean and deviation of ImageNet's pictures in [0, 1], RGB.
+pub const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+
+/// The same of CLIP's pictures.
+pub const CLIP: ([f64; 3], [f64; 3]) = ([0.481_454_66, 0.457_827_5, 0.408_210_73], [0.268_629_54, 0.261_302_58, 0.275_777_11]);
+
+/// Divide, normalise, resize: the steps of REPA's `preprocess_raw_image`, in the model's own order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preprocess {
+    /// The pixel value that becomes 1.
+    pub unit: f64,
+    /// Subtracted after the division, RGB.
+    pub mean: [f64; 3],
+    /// Divides then.
+    pub std: [f64; 3],
+    /// Whether pictures are resized before they are normalised (CLIP) or after (the others).
+    pub resize_first: bool,
+    /// The side that pictures get.
+    pub resolution: i64,
+}
+
+impl Preprocess {
+    /// Pictures `[B, 3, H, W]`, u8 or floats in [-1, 1], as the model's input `[B, 3, resolution, resolution]`. Bicubic without antialiasing,
+    /// as the reference resizes; pictures of that size are not resized.
+    ///
+    /// # Errors
+    /// `E0202` for another shape or dtype.
+    pub fn apply(&self, images: &Tensor) -> Result<Tensor> {
+        let (_, c, _, _) = images.size4()?;
+        if c != 3 {
+            return Err(Error::value("encoder", format!("pictures have 3 channels, got {}", images.describe())));
+        }
+        let pixels = match images.dtype() {
+            DType::Uint8 => images.to_dtype(DType::Float)?,
+            _ if images.is_float() => images.add(1.0)?.mul(127.5)?,
+            _ => return Err(Error::value("encoder", format!("pictures are u8, or floats in [-1, 1]; got {}", images.describe()))),
+        };
+        let scaled = if self.unit == 1.0 { pixels } else { pixels.div(self.unit)? };
+        if self.resize_first { self.normalise(&self.resize(&scaled)?) } else { self.resize(&self.normalise(&scaled)?) }
+    }
+
+    fn normalise(&self, x: &Tensor) -> Result<Tensor> {
+        let constant = |v: [f64; 3]| Tensor::from_vec(&v, &[1, 3, 1, 1])?.to_device(x.device())?.to_dtype(x.dtype());
+        x.sub(&constant(self.mean)?)?.div(&constant(self.std)?)
+    }
+
+    fn resize(&self, x: &Tensor) -> Result<Tensor> {
+        let (_, _, h, w) = x.size4()?;
+        let side = self.resolution;
+        if (h, w) == (side, side) { Ok(x.clone()) } else { x.upsample_bicubic2d([side, side], false) }
+    }
+}

@@ -1,0 +1,40 @@
+//! The results as a page of the documentation.
+
+use super::report::Report;
+use lathe::error::{Error, Result};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+/// One fixture's result.
+pub struct Row {
+    pub name: String,
+    pub kind: String,
+    pub report: Report,
+}
+
+const HEAD: &str = "# Parity
+
+Made by `make parity`; do not edit. Each row is a fixture of `tests/golden`: tensors that the PyTorch code of REPA-E computed, with all
+inputs. `tests/golden/README.md` describes them and sets the limits. The error shown is the one nearest to its limit among all that the
+fixture's check compares. `exact` means that bytes or values must be equal, and are.
+
+";
+
+/// Writes the table.
+pub fn write(path: &Path, device: &str, rows: &[Row]) -> Result<()> {
+    let info = lathe::torch::bridge::build_info()?;
+    let mut text = String::from(HEAD);
+    let _ = writeln!(text, "libtorch {}, {} kernels, device {device}.\n", info.version.unwrap_or(info.compiled), info.cpu);
+    text.push_str("| fixture | kind | compared | nearest to its limit | error | limit | |\n|---|---|---|---|---|---|---|\n");
+    for row in rows {
+        let state = if row.report.failures().is_empty() { "ok" } else { "**failed**" };
+        let (name, compared) = (row.name.trim_end_matches(".json"), row.report.compared());
+        let worst = match row.report.worst() {
+            Some(w) => format!("{} | {:.1e} | {:.1e}", w.name, w.error, w.limit),
+            None => "exact | 0 | 0".to_owned(),
+        };
+        let _ = writeln!(text, "| {name} | {} | {compared} | {worst} | {state} |", row.kind);
+    }
+    lathe::torch::files::write_atomic(path, |w| w.write_all(text.as_bytes()).map_err(|e| Error::io("write", path, e)))
+}
