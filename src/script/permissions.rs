@@ -47,6 +47,8 @@ pub struct Permissions {
     write: Vec<PathBuf>,
     /// Names of outputs: `out/x` stands for the folder and for `out/x.npz` beside it as well.
     outputs: Vec<PathBuf>,
+    /// Names, without the extension, of files that settings name: `w/vae-latents-stats.pt` belongs to `w/vae.pt`.
+    beside: Vec<PathBuf>,
 }
 
 /// Words that name a place to write in the name of a setting: `output_dir`, `exp_path`, `save_to`.
@@ -95,6 +97,7 @@ impl Permissions {
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read.append(&mut self.write);
+        self.beside.extend(self.outputs.iter().cloned());
         self.read.append(&mut self.outputs);
         self
     }
@@ -111,7 +114,8 @@ impl Permissions {
 
     /// Allows what the settings of a run name.
     ///
-    /// A string that was given by a flag or in a configuration file may be read as a path. If the setting is called like an
+    /// A string that was given by a flag or in a configuration file may be read as a path, or as several with commas between; with a file
+    /// `vae.pt` those beside it that are called `vae-..` or `vae.`; with a folder what the links directly in it lead to. If the setting is called like an
     /// output (a word of its name is `output`, `out`, `exp`, `run`, `save`, `export`, `dst` or `dest`, and it is no `.._name`),
     /// it may be written too. The default of such a setting may be written when it lies below the project or the working
     /// directory and no part of it is hidden.
@@ -132,10 +136,24 @@ impl Permissions {
     }
 
     fn allow_given(&mut self, text: &str, output: bool) {
-        // `torchscript:PATH` names a kind of file before the path.
-        let parts = std::iter::once(text).chain(text.split_once(':').map(|(_, path)| path)).filter(|p| !p.is_empty());
-        for path in parts.map(|p| resolve(Path::new(p))).filter(|p| p.parent().is_some()) {
-            if output { self.outputs.push(path) } else { self.read.push(path) }
+        // `torchscript:PATH` names a kind of file before the path; commas join several files.
+        let parts = std::iter::once(text).chain(text.split_once(':').map(|(_, path)| path)).chain(text.split(','));
+        for given in parts.filter(|p| !p.is_empty()).map(Path::new) {
+            let path = resolve(given);
+            if path.parent().is_none() {
+                continue;
+            }
+            if output {
+                self.outputs.push(path);
+                continue;
+            }
+            // Folders of weights and of pictures often hold links to where the files really are.
+            let inside = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_symlink());
+            self.read.extend(inside.map(|p| resolve(&p)));
+            if let (Some(folder), Some(stem), true) = (given.parent(), given.file_stem(), given.extension().is_some()) {
+                self.beside.push(resolve(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).join(stem));
+            }
+            self.read.push(path);
         }
     }
 
@@ -155,22 +173,19 @@ impl Permissions {
     /// Whether the program may do it; `target` is resolved.
     pub(crate) fn allows(&self, access: Access, target: &Path) -> bool {
         let below = |roots: &[PathBuf]| roots.iter().any(|root| target.starts_with(root));
-        let output = || self.outputs.iter().any(|name| is_part_of(target, name));
+        let output = || self.outputs.iter().any(|name| target.starts_with(name) || is_beside(target, name, &['.']));
+        let companion = || self.beside.iter().any(|name| is_beside(target, name, &['.', '-']));
         match access {
             Access::Write => !is_guarded(target) && (below(&self.write) || output()),
-            Access::Read => below(&self.read) || below(&self.write) || output(),
+            Access::Read => below(&self.read) || below(&self.write) || output() || companion(),
         }
     }
 }
 
-/// Whether `target` is the output `name`, lies in it, or is a file `NAME.EXT` beside it.
-fn is_part_of(target: &Path, name: &Path) -> bool {
-    let beside = || {
-        let (file, stem) = (target.file_name()?.to_str()?, name.file_name()?.to_str()?);
-        let rest = file.strip_prefix(stem)?.strip_prefix('.')?;
-        Some(target.parent() == name.parent() && !rest.is_empty())
-    };
-    target.starts_with(name) || beside().unwrap_or(false)
+/// Whether `target` is a file beside `name` that is called like it up to one of the separators.
+fn is_beside(target: &Path, name: &Path, separators: &[char]) -> bool {
+    let rest = |target: &Path| Some(target.file_name()?.to_str()?.strip_prefix(name.file_name()?.to_str()?)?.to_owned());
+    target.parent() == name.parent() && rest(target).is_some_and(|rest| rest.len() > 1 && rest.starts_with(separators))
 }
 
 fn is_guarded(target: &Path) -> bool {
@@ -279,10 +294,30 @@ impl Cx<'_> {
         ask_within(self, Access::Write, folder.as_ref())
     }
 
+    /// Makes sure that no recipe library is behind the call, for what permissions do not reach.
+    ///
+    /// # Errors
+    /// `E0701` naming the library.
+    pub fn unrestricted(&self, what: &str) -> Result<()> {
+        match (self.host().get::<Permissions>(), who(self)) {
+            (Some(_), Principal::Library(name)) => {
+                let message = format!("the library `{name}` may not {what}: that has the rights of the whole process; do it in the script");
+                Err(Error::new(ErrorKind::Permission { message }))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Gives scripts a folder that the runtime made for them.
     pub fn give(&self, folder: &Path) {
         self.host().get_or_default::<Made>().0.borrow_mut().push(resolve(folder));
     }
+}
+
+/// Who is behind a call.
+fn who(cx: &Cx) -> Principal {
+    let Some(program) = cx.host().get::<Program>() else { return Principal::Program };
+    program.acting.behind(cx.source().map(|unit| program.principal(unit)).unwrap_or_default())
 }
 
 fn ask(cx: &Cx, access: Access, path: &Path) -> Result<()> {
@@ -293,9 +328,8 @@ fn ask(cx: &Cx, access: Access, path: &Path) -> Result<()> {
         return Ok(());
     }
     let program = host.get::<Program>();
-    let who = program.as_ref().map_or(Principal::Program, |p| p.acting.behind(cx.source().map(|unit| p.principal(unit)).unwrap_or_default()));
     let allowed = permissions.allows(access, &target);
-    match who {
+    match who(cx) {
         Principal::Program if allowed => Ok(()),
         Principal::Program => {
             let in_library = || program.as_ref().is_some_and(|p| p.libraries().iter().any(|l| target.starts_with(&l.root)));

@@ -77,7 +77,7 @@ fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
     let many = || Array::from_dynamic(given)?.iter().map(String::from_dynamic).collect::<Option<Vec<_>>>();
     let names = String::from_dynamic(given).map(|p| vec![p]).or_else(many);
     let names = names.ok_or_else(|| Error::value("weights", "must be a path, an array of paths, or a map of tensors"))?;
-    names.iter().map(|n| cx.readable(n).map(|()| Path::new(n).to_owned())).collect()
+    names.iter().map(|n| cx.readable_within(n).map(|()| Path::new(n).to_owned())).collect()
 }
 
 /// Calls a method of the model behind `m`. A group may bring the method itself, as a function that it holds under that name and that
@@ -368,8 +368,9 @@ api! {
     fn encoder[cx](architecture: Architecture, opts: Option<Map>) -> Module {
         let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
         let name = name.ok_or_else(|| Error::value("encoder", "which model? the map has no `name`").help("`#{name: \"dinov2-vit-b\", ..}`"))?;
-        if let Some(program) = name.strip_prefix("torchscript:") {
-            cx.readable(program)?;
+        if let Some(path) = name.strip_prefix("torchscript:") {
+            cx.unrestricted("run a TorchScript program")?;
+            cx.readable(path)?;
         }
         let given: Option<Dynamic> = kw.opt("weights")?;
         let pretrained = kw.get("pretrained", true)?;

@@ -276,6 +276,10 @@ fn a_library_has_its_own_folder_and_what_is_asked_and_granted() {
         assert!(e.code() == "E0701" && text.contains("the library `lab` needs"), "{code}: {text}");
         assert!(text.contains("its recipe.toml does not ask for it") && text.contains("lathe.toml does not grant it"), "{code}: {text}");
     }
+    // A program of libtorch's own is beyond all this.
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/encoders/clip_jit.pt"), s.path("lab/x.pt")).unwrap();
+    let e = library_does(&s, "fn f(p, lab) { models::encoder(`torchscript:${lab}/x.pt`) }").unwrap_err();
+    assert!(e.code() == "E0701" && e.to_string().contains("may not run a TorchScript program"), "{e}");
     assert!(!std::path::Path::new("/tmp/lathe-escape.txt").exists());
     for (code, want) in [
         ("fn f(p, lab) { io::load(lab + \"/own.txt\") }", "own"),

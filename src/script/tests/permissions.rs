@@ -143,6 +143,7 @@ const REACHING: &[&str] = &[
     "models::vae(#{ ch: 32, ch_mult: [1, 1], num_res_blocks: 1, z_channels: 4, attn_resolutions: [], resolution: 16 }, #{ weights: o + \"/x.pt\" })",
     "models::discriminator(#{ ndf: 8, weights: o + \"/x.pt\" })",
     "models::lpips(#{ weights: [o + \"/a.pth\", o + \"/b.pth\"] })",
+    "models::encoder(\"torchscript:\" + o + \"/x.pt\")",
     "models::encoder(\"efficientnet-lite0\", #{ weights: o + \"/x.pth\" })",
     "train::run(#{ output_dir: o, exp_name: \"x\" })",
     "train::checkpoint(o)",
@@ -274,6 +275,9 @@ fn settings_name_what_may_be_read_and_written() {
         ("/big/latents/x", true, false),
         ("/big/other", false, false),
         ("/weights/vae.pt", true, false),
+        ("/weights/vae-latents-stats.pt", true, false),
+        ("/weights/vae.safetensors", true, false),
+        ("/weights/vae2.pt", false, false),
         ("/weights/other.pt", false, false),
         ("/scratch/me/x", true, true),
         ("/scratch/me.npz", true, true),
@@ -336,7 +340,8 @@ fn takes_path(function: &str) -> bool {
     const NAMES: &[&str] = &["path", "paths", "dir", "src", "dst", "file", "files", "folder", "archive", "weights", "output", "cache"];
     let signature = function.split(" -> ").next().unwrap_or_default();
     let parameter = NAMES.iter().any(|n| signature.contains(&format!("{n}: String")) || signature.contains(&format!("{n}: Vec<String>")));
-    let option = NAMES.iter().any(|n| {
+    // The option `output` of an encoder names a tensor.
+    let option = NAMES.iter().filter(|n| **n != "output").any(|n| {
         ["opt", "get", "required"].iter().any(|get| {
             function.match_indices(&format!("(\"{n}\"")).any(|(at, _)| function[..at].ends_with(get) || function[..at].ends_with("::<String>"))
         })

@@ -13,7 +13,7 @@ mod tests;
 
 pub use atomic::write_atomic;
 pub use npy::{NpzWriter, read_npy, read_npz, write_npy};
-pub use program::{is_torchscript, read_torchscript_state};
+pub use program::{is_torchscript, read_torchscript_state, refuse_file_access};
 pub use pt::{PtValue, PtView, read_pt};
 pub use pt_write::{PtItem, write_pt};
 pub use safetensors::{SafeTensorsInfo, read_safetensors, safetensors_info, write_safetensors};
