@@ -10,6 +10,7 @@
 mod parity {
     pub mod crop;
     pub mod disc;
+    pub mod evaluator;
     pub mod fixture;
     pub mod lpips;
     pub mod posterior;
@@ -56,6 +57,7 @@ fn check_of(kind: &str) -> Option<Check> {
         "patchgan" => parity::disc::check,
         "recon_loss" => parity::recon_loss::check,
         "trajectory" => parity::trajectory::check,
+        "evaluator" => parity::evaluator::check,
         "center_crop" => parity::crop::check,
         "vfm" => parity::vfm::check,
         "vfm_preprocess" => parity::vfm::preprocess,

@@ -1,7 +1,7 @@
 //! The Frechet distance between two sets of features (FID with the features of Inception), after Heusel et al., arXiv 1706.08500.
 
 use crate::error::{Error, Result};
-use crate::torch::{DType, Device, Tensor, no_grad};
+use crate::torch::{DType, Device, Tensor, bridge, no_grad};
 
 /// Mean and covariance of features.
 #[derive(Clone, Debug)]
@@ -10,8 +10,10 @@ pub struct FeatureStats {
     pub mu: Tensor,
     /// `[D, D]` f64, divisor `n - 1`.
     pub cov: Tensor,
-    /// How many features.
+    /// How many features; 0 where a file does not say.
     pub n: i64,
+    /// The network that made the features, where it is known: distances between features of two networks mean nothing.
+    pub extractor: Option<String>,
 }
 
 /// Mean and covariance (divisor `n - 1`, as `np.cov`) of features `[N, D]`, computed in f64 on the CPU.
@@ -30,33 +32,31 @@ pub fn feature_stats(features: &Tensor) -> Result<FeatureStats> {
         let mu = x.mean(&[0], false)?;
         let centred = x.sub(&mu)?;
         let cov = centred.t()?.matmul(&centred)?.div((n - 1) as f64)?;
-        Ok(FeatureStats { mu, cov, n })
+        Ok(FeatureStats { mu, cov, n, extractor: None })
     })
 }
 
 /// `|mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))` in f64.
 ///
-/// The trace of the root is the sum of the roots of the eigenvalues of `S1^(1/2) S2 S1^(1/2)`, which is symmetric, so covariances of
-/// fewer samples than dimensions need no jitter (the reference's `sqrtm` of a singular product does).
+/// The trace of the root is the sum of the singular values of `S1^(1/2) S2^(1/2)`. Eigenvalues that rounding leaves where a covariance of
+/// fewer samples than dimensions has zeros are taken for zero, so such covariances need no jitter (the reference's `sqrtm` of a singular
+/// product does) and cost no digits.
 ///
 /// # Shapes
 /// - `mu1`, `mu2`: `[D]`; `s1`, `s2`: `[D, D]`, symmetric
 /// # Errors
-/// `E0202` for other shapes, values that are not finite, or a matrix that is not symmetric.
+/// `E0202` for other shapes, values that are not finite, or a matrix that is no covariance.
 pub fn frechet(mu1: &Tensor, s1: &Tensor, mu2: &Tensor, s2: &Tensor) -> Result<f64> {
     let d = mu1.shape();
-    if d.len() != 1 || mu2.shape() != d || s1.shape() != [d[0], d[0]] || s2.shape() != s1.shape() {
+    if d.len() != 1 || d[0] < 1 || mu2.shape() != d || s1.shape() != [d[0], d[0]] || s2.shape() != s1.shape() {
         let shapes = [mu1, s1, mu2, s2].map(Tensor::describe).join(", ");
         return Err(Error::value("frechet", format!("expected [D], [D, D], [D], [D, D], got {shapes}")));
     }
     no_grad(|| {
         let (mu1, mu2) = (double("frechet", "mu1", mu1)?, double("frechet", "mu2", mu2)?);
         let (s1, s2) = (symmetric("s1", s1)?, symmetric("s2", s2)?);
-        let (values, vectors) = s1.eigh()?;
-        let root = vectors.mul(&values.clamp(Some(0.0), None)?.sqrt()?)?.matmul(&vectors.t()?)?;
-        let product = root.matmul(&s2)?.matmul(&root)?;
-        let (values, _) = product.add(&product.t()?)?.mul(0.5)?.eigh()?;
-        let root_trace = values.clamp(Some(0.0), None)?.sqrt()?.sum(&[], false)?.item()?;
+        let product = root("s1", &s1)?.t()?.matmul(&root("s2", &s2)?)?;
+        let root_trace = bridge::call1("linalg_svdvals", &[(&product).into()], &[])?.sum(&[], false)?.item()?;
         let trace = |s: &Tensor| s.diag(0)?.sum(&[], false)?.item();
         let shift = mu1.sub(&mu2)?.square()?.sum(&[], false)?.item()?;
         // Rounding may leave a tiny negative distance of equal sets.
@@ -64,7 +64,39 @@ pub fn frechet(mu1: &Tensor, s1: &Tensor, mu2: &Tensor, s2: &Tensor) -> Result<f
     })
 }
 
-fn double(op: &str, name: &str, x: &Tensor) -> Result<Tensor> {
+/// A factor `[D, R]` of a covariance, `F F^T = S`, of as many columns as it has eigenvalues above rounding (at least one).
+fn root(name: &str, s: &Tensor) -> Result<Tensor> {
+    let (values, vectors) = s.eigh()?;
+    let list = values.to_vec_f64()?;
+    let largest = list.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let lowest = list.first().copied().unwrap_or(0.0);
+    // Covariances that were computed in f32 have eigenvalues of about -1e-7 of the largest.
+    if lowest < -1e-3 * largest {
+        return Err(Error::value("frechet", format!("`{name}` is no covariance: it has the eigenvalue {lowest:.3e}")));
+    }
+    let least = largest * list.len() as f64 * f64::EPSILON;
+    // Ascending: the zeros come first.
+    let zeros = list.iter().take_while(|v| **v <= least).count().min(list.len() - 1) as i64;
+    let kept = list.len() as i64 - zeros;
+    let roots = values.narrow(0, zeros, kept)?.clamp(Some(0.0), None)?.sqrt()?;
+    vectors.narrow(1, zeros, kept)?.mul(&roots)
+}
+
+/// The distance of two sets of features.
+///
+/// # Errors
+/// As [`frechet`]; `E0202` when the sets are of different extractors.
+pub fn frechet_of(op: &str, a: &FeatureStats, b: &FeatureStats) -> Result<f64> {
+    if let (Some(x), Some(y)) = (&a.extractor, &b.extractor)
+        && x != y
+    {
+        return Err(Error::value(op, format!("the statistics were made by different extractors: `{x}` and `{y}`"))
+            .help("a distance has a meaning only between features of one network: compute both with the same"));
+    }
+    frechet(&a.mu, &a.cov, &b.mu, &b.cov).map_err(|e| e.context(op.to_owned()))
+}
+
+pub(super) fn double(op: &str, name: &str, x: &Tensor) -> Result<Tensor> {
     let x = x.detach()?.to_device(Device::Cpu)?.to_dtype(DType::Double)?;
     if !x.is_finite()? {
         return Err(Error::value(op, format!("`{name}` holds NaN or infinite values")));
@@ -118,7 +150,7 @@ mod tests {
     fn fewer_samples_than_dimensions_are_no_trouble() {
         let (a, b) = sets(3);
         let d = frechet(&a.mu, &a.cov, &b.mu, &b.cov).unwrap();
-        assert!((d - 5.351314346575414).abs() < 1e-6, "{d}");
+        assert!((d - 5.351314346575414).abs() < 1e-12, "{d}");
     }
 
     #[test]

@@ -2,10 +2,16 @@
 
 mod chart;
 mod frechet;
+mod manifold;
+mod moments;
 mod picture;
 mod quality;
+mod score;
 
 pub use chart::{Chart, Series};
-pub use frechet::{FeatureStats, feature_stats, frechet};
+pub use frechet::{FeatureStats, feature_stats, frechet, frechet_of};
+pub use manifold::{Distances, manifold_radii, precision_recall};
+pub use moments::Moments;
 pub use picture::{GridOptions, Range, grid, pictures, save_png};
 pub use quality::{psnr, ssim};
+pub use score::{SPLIT, inception_score};

@@ -1,6 +1,7 @@
 //! The networks of latent-diffusion research, one file or folder each, with the state-dict names of their references.
 
 pub mod encoder;
+pub mod inception;
 pub mod lpips;
 mod names;
 pub mod patchgan;
@@ -9,6 +10,7 @@ pub mod vae;
 
 pub use encoder::{Encoder, EncoderOptions, VisionModel, VitOptions, encoder_weights};
 pub use encoder::{cache_folder, weight_folders};
+pub use inception::{Activations, Inception};
 pub use lpips::Lpips;
 pub use patchgan::{PatchGan, PatchGanConfig};
 pub use sit::{LabelDrop, Sit, SitConfig, SitFeatures};

@@ -24,7 +24,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn engine() -> Engine {
+/// An engine as `lathe run` makes it.
+pub fn engine() -> Engine {
     Engine::new(EngineOptions { stdlib: Some(root().join("stdlib")), ..EngineOptions::default() })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::api;
 use crate::error::{Error, Result};
-use crate::eval::{Range, feature_stats, frechet, psnr, ssim};
+use crate::eval::{FeatureStats, Range, feature_stats, frechet, psnr, ssim};
 use crate::script::value::{IntoScript, Kw};
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
@@ -49,7 +49,8 @@ api! {
         reduced(ssim(&a, &b, range)?, each)
     }
 
-    /// Mean and covariance (divisor `n - 1`) of features, in f64 on the CPU: `#{mu, cov, n}`.
+    /// Mean and covariance (divisor `n - 1`) of features, in f64 on the CPU: `#{mu, cov, n}`. Option `extractor`: the network that made them,
+    /// which goes along so that `eval::fid` refuses statistics of another one.
     ///
     /// # Shapes
     /// - `[N, D]` -> `mu`: `[D]`, `cov`: `[D, D]`
@@ -60,9 +61,11 @@ api! {
     /// let s = eval::feature_stats(torch::randn([32, 4]));
     /// assert_eq([s.mu.shape, s.cov.shape, s.n], [[4], [4, 4], 32]);
     /// ```
-    fn feature_stats(features: Tensor) -> Map {
-        let s = feature_stats(&features)?;
-        Ok([("mu", s.mu.into_script()), ("cov", s.cov.into_script()), ("n", s.n.into())].into_iter().map(|(k, v)| (k.into(), v)).collect())
+    fn feature_stats(features: Tensor, opts: Kw) -> Map {
+        let mut opts = opts;
+        let extractor = opts.opt("extractor")?;
+        opts.done()?;
+        Ok(stats_map(FeatureStats { extractor, ..feature_stats(&features)? }))
     }
 
     /// Frechet distance of two normal distributions, `|mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`, in f64: FID with the features of Inception.
@@ -78,6 +81,22 @@ api! {
     /// assert_close(eval::frechet(torch::zeros([3]), s, torch::ones([3]), s * 4), 6.0, #{rtol: 1e-6});
     /// ```
     fn frechet(mu1: Tensor, s1: Tensor, mu2: Tensor, s2: Tensor) -> f64 { frechet(&mu1, &s1, &mu2, &s2) }
+}
+
+/// Statistics as scripts see them.
+pub(super) fn stats_map(s: FeatureStats) -> Map {
+    let fields = [("mu", s.mu.into_script()), ("cov", s.cov.into_script()), ("n", s.n.into())];
+    let extractor = s.extractor.map(|e| ("extractor", e.into()));
+    fields.into_iter().chain(extractor).map(|(k, v)| (k.into(), v)).collect()
+}
+
+/// Statistics from a map; files call the covariance `sigma`.
+pub(super) fn stats_of(op: &str, map: Map) -> Result<FeatureStats> {
+    let mut kw = Kw::new(op, map);
+    let mu: Tensor = kw.required("mu")?;
+    let (cov, sigma): (Option<Tensor>, Option<Tensor>) = (kw.opt("cov")?, kw.opt("sigma")?);
+    let cov = cov.or(sigma).ok_or_else(|| Error::value(op, "statistics need `mu` and `cov` (or `sigma`)"))?;
+    Ok(FeatureStats { mu, cov, n: kw.get("n", 0)?, extractor: kw.opt("extractor")? })
 }
 
 /// The options `range` and `reduction`; whether each picture's value is wanted.

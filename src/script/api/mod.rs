@@ -3,6 +3,7 @@
 pub mod data;
 pub mod data_samples;
 pub mod eval;
+pub mod eval_features;
 pub mod f;
 pub mod f_loss;
 pub mod f_vision;
@@ -59,6 +60,8 @@ pub fn all() -> Vec<ApiFn> {
         data_samples::image_functions(),
         data_samples::methods(),
         eval::functions(),
+        eval_features::functions(),
+        eval_features::sums_functions(),
         f::functions(),
         f_loss::functions(),
         f_vision::functions(),

@@ -4,7 +4,7 @@
 use crate::api;
 use crate::error::{Error, Result};
 use crate::models::encoder::{Ffn, VitOptions};
-use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
+use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Inception, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
 use crate::nn::layers::Activation;
 use crate::nn::{LoadReport, Module, State, Weights, read_state};
 use crate::script::Cx;
@@ -317,6 +317,33 @@ api! {
             Some(given) if given.is_map() => Lpips::with_state(&state(cx, &given)?),
             Some(given) => Lpips::module(&files(cx, &given)?),
             None => Lpips::module(&[]),
+        }
+    }
+
+    /// InceptionV3 in the layout behind FID (TensorFlow's `inception-2015-12-05`), frozen. Options: `weights`, which are needed: pytorch-fid's
+    /// `pt_inception-2015-12-05-6726825d.pth` (95 MB), or a map of tensors. `.activations(images)` gives `#{pool, spatial, logits}`.
+    ///
+    /// # Shapes
+    /// - `pooled(x)`: `[B, 3, H, W]` u8, or floats in [-1, 1] -> `[B, 2048]`; `logits(x)` -> `[B, 1008]`
+    /// # Errors
+    /// `E0202` without weights, saying where to get them; `E0401` for weights of another network.
+    /// # Example
+    /// ```rhai
+    /// let message = "";
+    /// try { models::inception() } catch (e) { message = `${e.help}`; }
+    /// assert(message.contains("pt_inception-2015-12-05-6726825d.pth"), message);
+    /// ```
+    fn inception(opts: Kw) -> Module {
+        let mut kw = opts;
+        let given: Option<Dynamic> = kw.opt("weights")?;
+        kw.done()?;
+        match given {
+            Some(given) if given.is_map() => Inception::with_state(&state(&given)?),
+            Some(given) => match &files(&given)?[..] {
+                [file] => Inception::module(Some(file.clone())),
+                list => Err(Error::value("inception", format!("the weights are one file, got {}", list.len()))),
+            },
+            None => Inception::module(None),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::models::{dispatch, own};
 use crate::api;
-use crate::models::{Encoder, Lpips};
+use crate::models::{Encoder, Inception, Lpips};
 use crate::nn::Module;
 use crate::script::value::{IntoScript, Kw};
 use crate::torch::Tensor;
@@ -49,6 +49,9 @@ api! {
     /// assert_eq(encoder.pooled(torch::zeros([2, 3, 16, 16])).shape, [2, 8]);
     /// ```
     fn pooled[cx](encoder: Module, images: Tensor) -> Dynamic {
+        if let Some(m) = encoder.model::<Inception>() {
+            return m.activations(&images).map(|a| a.pool.into_script());
+        }
         dispatch::<Encoder>(cx, &encoder, &[Dynamic::from(images.clone())], |m| m.pooled(&images).map(Dynamic::from))
     }
 
@@ -74,7 +77,28 @@ api! {
         dispatch::<Encoder>(cx, &encoder, &[Dynamic::from(images.clone())], |m| m.maps(&images).map(IntoScript::into_script))
     }
 
-    /// Scores of the 1000 ImageNet classes.
+    /// What ADM's evaluation takes from Inception in one pass: `#{pool, spatial, logits}`, the features behind FID, precision and recall, those
+    /// behind sFID, and the logits without bias behind the Inception Score.
+    ///
+    /// # Shapes
+    /// - u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `pool`: `[B, 2048]`, `spatial`: `[B, 2023]`, `logits`: `[B, 1008]`
+    /// # Errors
+    /// `E0202` for a module that is not Inception, or other pictures.
+    /// # Example
+    /// ```rhai
+    /// let message = "";
+    /// try { models::discriminator().activations(torch::zeros([1, 3, 64, 64])) } catch (e) { message = `${e.message}`; }
+    /// assert(message.contains("has no `activations`"), message);
+    /// ```
+    fn activations[cx](encoder: Module, images: Tensor) -> Dynamic {
+        dispatch::<Inception>(cx, &encoder, &[Dynamic::from(images.clone())], |m| {
+            let a = m.activations(&images)?;
+            let fields = [("pool", a.pool), ("spatial", a.spatial), ("logits", a.logits)];
+            Ok(Dynamic::from(fields.into_iter().map(|(k, t)| (k.into(), t.into_script())).collect::<Map>()))
+        })
+    }
+
+    /// Scores of the 1000 ImageNet classes (Inception: 1008).
     ///
     /// # Shapes
     /// - u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, 1000]`
@@ -89,6 +113,9 @@ api! {
     /// assert_eq(encoder.logits(torch::zeros([2, 3, 16, 16])).argmax(1).shape, [2]);
     /// ```
     fn logits[cx](encoder: Module, images: Tensor) -> Dynamic {
+        if let Some(m) = encoder.model::<Inception>() {
+            return m.logits(&images).map(IntoScript::into_script);
+        }
         dispatch::<Encoder>(cx, &encoder, &[Dynamic::from(images.clone())], |m| m.logits(&images).map(Dynamic::from))
     }
 
