@@ -1,9 +1,11 @@
 //! The command line: one file for each verb. stdout is data, stderr is talk.
 
+mod attach;
 mod check;
 mod doctor;
 mod flags;
 mod help;
+mod repl;
 mod run;
 mod runs;
 
@@ -26,8 +28,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Attach(attach::Args),
     Check(check::Args),
     Doctor(doctor::Args),
+    Repl(repl::Args),
     Run(run::Args),
     Runs(runs::Args),
 }
@@ -54,13 +58,15 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<()> {
     let level = match &cli.verb {
         Verb::Run(args) => args.log_level(),
-        Verb::Check(_) | Verb::Doctor(_) | Verb::Runs(_) => None,
+        Verb::Attach(_) | Verb::Check(_) | Verb::Doctor(_) | Verb::Repl(_) | Verb::Runs(_) => None,
     };
     start_log(level.unwrap_or(&cli.log_level))?;
     crate::interrupt::install()?;
     match cli.verb {
+        Verb::Attach(args) => attach::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Repl(args) => repl::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Runs(args) => runs::run(&args),
     }
@@ -68,7 +74,8 @@ fn dispatch(cli: Cli) -> Result<()> {
 
 /// Prints an error as users see it.
 fn report(e: &Error) {
-    if e.is_interrupt() {
+    if e.is_shown() {
+    } else if e.is_interrupt() {
         eprintln!("interrupted");
     } else {
         eprintln!("{}", e.render(wants_color()));

@@ -62,6 +62,7 @@ fn start(args: &Args) -> Result<()> {
     prepare(&config, device, flags.threads)?;
     let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };
     engine.host().put(context);
+    crate::repl::on_breakpoint(&engine);
     let result = engine.run(config.map());
     // A script that ends early because the reader of its output went away, or that was stopped in Rust code, says so.
     if result.is_ok() && crate::interrupt::requested() {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// What separates a unit's id from the number of its version in a tag. No file name holds it.
-const VERSION: char = '\u{1}';
+pub(crate) const VERSION: char = '\u{1}';
 
 /// One version of one script.
 #[derive(Debug, Clone)]
@@ -42,6 +42,11 @@ impl Sources {
         table.newest.insert(id.to_owned(), (tag.clone(), version));
         table.by_tag.insert(tag.clone(), Source { shown: shown.to_owned(), text: text.clone() });
         tag
+    }
+
+    /// Puts a text under a tag of its own, in place of the one before: for a prompt's lines, of which there are ever more.
+    pub(crate) fn put(&self, tag: &str, shown: &str, text: &str) {
+        self.0.borrow_mut().by_tag.insert(tag.to_owned(), Source { shown: shown.to_owned(), text: text.into() });
     }
 
     /// The text behind a tag.

@@ -1,5 +1,6 @@
 //! Training: the run folder, the fit loop, checkpoints, and where metrics and pictures go.
 
+pub mod attach;
 pub mod checkpoint;
 mod console;
 mod events;
@@ -14,8 +15,10 @@ mod run;
 pub mod settings;
 pub mod status;
 mod tracked;
+pub mod typed;
 
 pub use checkpoint::Checkpoint;
+pub use console::grouped;
 pub use fit::{Batches, FitOptions, NoBatches, Outcome, Steps, fit};
 pub use metrics::{Metric, Metrics};
 pub use run::{Options, Run};

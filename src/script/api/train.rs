@@ -5,7 +5,8 @@ use crate::api;
 use crate::data::Loader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nn::{Module, State};
-use crate::script::RunContext;
+use crate::script::attached::Attached;
+use crate::script::{At, RunContext};
 use crate::script::bind::Cx;
 use crate::script::value::{Kw, from_json, to_json, type_name};
 use crate::torch::Tensor;
@@ -26,6 +27,7 @@ struct Inner {
     run: train::Run,
     cfg: RefCell<Map>,
     objects: RefCell<BTreeMap<String, Dynamic>>,
+    attached: Option<Attached>,
 }
 
 /// Names that `run.name` already means.
@@ -35,6 +37,31 @@ impl Run {
     /// The run itself.
     pub fn run(&self) -> &train::Run {
         &self.0.run
+    }
+
+    /// Answers the prompts that are attached to it: between two steps.
+    pub(crate) fn answer(&self, cx: &Cx) -> Result<()> {
+        if let Some(attached) = &self.0.attached {
+            attached.between(At { rhai: cx.native().engine(), program: &cx.program()?, host: cx.host() }, self);
+        }
+        Ok(())
+    }
+
+    /// Keeps the batch of a step for whoever is attached.
+    pub(crate) fn keep_batch(&self, batch: &Dynamic) {
+        if let Some(attached) = &self.0.attached {
+            attached.keep_batch(batch);
+        }
+    }
+
+    /// Its settings as scripts see them.
+    pub(crate) fn settings(&self) -> Map {
+        self.0.cfg.borrow().clone()
+    }
+
+    /// What was given to it, by name.
+    pub fn objects(&self) -> Vec<(String, Dynamic)> {
+        self.0.objects.borrow().iter().map(|(name, object)| (name.clone(), object.clone())).collect()
     }
 
     fn put(&self, name: &str, object: Dynamic) -> Result<()> {
@@ -144,7 +171,8 @@ api! {
         }
         let run = train::Run::open(options(cx, &cfg, resume == "force")?)?;
         cx.host().put(super::viz::ShowFolder(run.dir().join("samples")));
-        Ok(Run(Rc::new(Inner { run, cfg: RefCell::new(cfg), objects: RefCell::default() })))
+        let attached = Attached::start(&run);
+        Ok(Run(Rc::new(Inner { run, cfg: RefCell::new(cfg), objects: RefCell::default(), attached })))
     }
 
     /// Trains: calls the function named `step` of the calling script with `(run, batch)` until `steps` are done.
@@ -312,9 +340,9 @@ api! {
     /// }
     /// assert_eq(train::checkpoint(run.dir).step, 3);
     /// ```
-    fn set_step as "set$step"(run: Run, step: i64) -> () {
+    fn set_step as "set$step"[cx](run: Run, step: i64) -> () {
         run.run().set_step(u64::try_from(step).map_err(|_| Error::value("step", format!("must not be negative, got {step}")))?);
-        Ok(())
+        run.answer(cx)
     }
 
     /// Seconds of training so far, over all restarts, without the time in between.

@@ -115,7 +115,9 @@ pub(super) struct ScriptSteps<'a, 'b> {
 
 impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     fn step(&mut self, _: &TrainRun, batch: &B) -> Result<Metrics> {
-        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), batch.batch()])?;
+        let batch = batch.batch();
+        self.run.keep_batch(&batch);
+        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), batch])?;
         metrics_of("step", &value)
     }
 
@@ -133,6 +135,7 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     }
 
     fn between(&mut self, run: &TrainRun) -> Result<()> {
+        self.run.answer(self.cx)?;
         run.set_generation(self.cx.program()?.current().number);
         Ok(())
     }
