@@ -30,7 +30,10 @@ pub fn run(args: &Args) -> Result<()> {
             return args.expr.iter().try_for_each(|e| repl.run_text(e));
         }
         if repl.is_terminal() {
-            println!("attached to {}; lines are evaluated between two steps: run, its objects by name, batch. Ctrl-D leaves, the run goes on", args.run.display());
+            println!(
+                "attached to {}; lines are evaluated between two steps: run, its objects by name, batch. Ctrl-D leaves, the run goes on",
+                args.run.display()
+            );
         }
         repl.run()
     })?

@@ -41,7 +41,9 @@ fn start(args: &Args) -> Result<()> {
     let loaded = args.load.as_deref().map(find).transpose()?;
     match (&args.script, &loaded) {
         (Some(script), _) => engine.load(script)?,
-        (None, Some(loaded)) if loaded.script.is_file() => engine.load(&loaded.script).map_err(|e| e.context(format!("loading `{}`", loaded.script.display())))?,
+        (None, Some(loaded)) if loaded.script.is_file() => {
+            engine.load(&loaded.script).map_err(|e| e.context(format!("loading `{}`", loaded.script.display())))?
+        }
         _ => {}
     }
     let mut local = Local::new(engine)?;
@@ -56,8 +58,12 @@ fn start(args: &Args) -> Result<()> {
         println!("lathe {}; :help lists what there is, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
         if let Some(l) = &loaded {
             let parts: Vec<String> = l.checkpoint.parts().into_iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
-            println!("ckpt: step {} of `{}`, holds {}; `ckpt.load(\"NAME\", object)` fills an object, `ckpt.state(\"NAME\")` has the tensors",
-                l.checkpoint.head().step, l.run.display(), parts.join(", "));
+            println!(
+                "ckpt: step {} of `{}`, holds {}; `ckpt.load(\"NAME\", object)` fills an object, `ckpt.state(\"NAME\")` has the tensors",
+                l.checkpoint.head().step,
+                l.run.display(),
+                parts.join(", ")
+            );
         }
     }
     repl.run()

@@ -58,7 +58,8 @@ pub fn without_prompts(parser: &LineParser, prompt: &str, text: &str) -> Vec<Str
 fn of_run(line: &str) -> Option<String> {
     let (head, rest) = line.split_once("> ")?;
     let (name, step) = head.rsplit_once(':')?;
-    let is_prompt = !name.is_empty() && !name.contains(char::is_whitespace) && !step.is_empty() && step.chars().all(|c| c.is_ascii_digit() || c == ' ');
+    let is_prompt =
+        !name.is_empty() && !name.contains(char::is_whitespace) && !step.is_empty() && step.chars().all(|c| c.is_ascii_digit() || c == ' ');
     is_prompt.then(|| rest.to_owned())
 }
 
@@ -70,8 +71,15 @@ mod tests {
     fn texts_are_cut_where_statements_end() {
         let p = LineParser::default();
         let text = "let x = 1;\n\n// a note\nfn f(a) {\n  a + x\n}\nif x > 1 {\n 2\n}\nelse { 3 }\n:vars\nx\n  .to_string()\nlet s = `a\nb`;\n[1,";
-        let want =
-            ["let x = 1;", "// a note\nfn f(a) {\n  a + x\n}", "if x > 1 {\n 2\n}\nelse { 3 }", ":vars", "x\n  .to_string()", "let s = `a\nb`;", "[1,"];
+        let want = [
+            "let x = 1;",
+            "// a note\nfn f(a) {\n  a + x\n}",
+            "if x > 1 {\n 2\n}\nelse { 3 }",
+            ":vars",
+            "x\n  .to_string()",
+            "let s = `a\nb`;",
+            "[1,",
+        ];
         assert_eq!(split(&p, text), want);
     }
 

@@ -164,7 +164,7 @@ impl Attached {
             session.set(&name, object);
         }
         session.set("run", Dynamic::from(run.clone()));
-        if let Some(batch) = &*self.batch.borrow() {
+        if let Some(batch) = self.batch.borrow().as_ref().filter(|b| !b.is_unit()) {
             session.set("batch", batch.clone());
         }
         match want {
@@ -175,8 +175,7 @@ impl Attached {
             },
             Want::Eval { text, mode, color, seconds } => {
                 let time = Duration::from_secs(seconds).min(MAX_LIMIT);
-                let limit =
-                    Limit { cancelled: Some(request.cancelled.clone()), deadline: Some(Instant::now() + time), on_interrupt: true };
+                let limit = Limit { cancelled: Some(request.cancelled.clone()), deadline: Some(Instant::now() + time), on_interrupt: true };
                 let before = marks(run);
                 let mut answer = Answer::default();
                 // What is drawn at random here changes nothing in the training.

@@ -196,12 +196,16 @@ fn members(at: At, session: &Session, receiver: &str, found: &mut BTreeMap<Strin
     } else {
         return;
     };
-    let natives = at.rhai.collect_fn_metadata(None, |f| Some((f.namespace.to_string(), f.metadata.name.to_string(), f.metadata.params_info.to_vec())), true);
+    let natives =
+        at.rhai.collect_fn_metadata(None, |f| Some((f.namespace.to_string(), f.metadata.name.to_string(), f.metadata.params_info.to_vec())), true);
     for (namespace, name, params) in natives {
         let first = params.first().is_some_and(|p| p.contains(kind) || (kind == "ImmutableString" && p.contains("&str")));
         if namespace.is_empty() && first && name.starts_with(char::is_alphabetic) && !name.contains('$') {
             let rest: Vec<&str> = params[1..].iter().map(|p| p.split(':').next().unwrap_or("_").trim()).collect();
-            found.insert(call(&name, params.len() > 1), format!("{}.{name}({})", kind.to_lowercase().replace("immutablestring", "string"), rest.join(", ")));
+            found.insert(
+                call(&name, params.len() > 1),
+                format!("{}.{name}({})", kind.to_lowercase().replace("immutablestring", "string"), rest.join(", ")),
+            );
         }
     }
 }

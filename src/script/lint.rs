@@ -63,13 +63,7 @@ struct Lint<'a> {
 }
 
 impl<'a> Lint<'a> {
-    fn new(
-        parsed: &'a Parsed,
-        units: &'a IndexMap<String, Parsed>,
-        loaded: &'a Loaded,
-        members: &'a BTreeSet<String>,
-        explain: Explain<'a>,
-    ) -> Self {
+    fn new(parsed: &'a Parsed, units: &'a IndexMap<String, Parsed>, loaded: &'a Loaded, members: &'a BTreeSet<String>, explain: Explain<'a>) -> Self {
         let mut local: BTreeMap<&str, Arities> = BTreeMap::new();
         for f in parsed.ast.iter_functions() {
             local.entry(f.name).or_default().insert(f.params.len());
@@ -157,8 +151,7 @@ impl<'a> Lint<'a> {
             }
             let is_private = ast.iter_functions().any(|f| f.name == name);
             let near = did_you_mean(name, public_functions(ast).map(|(f, _)| f));
-            let message =
-                if is_private { format!("`{name}` is private to `{shown}`") } else { format!("`{shown}` has no function `{name}`{near}") };
+            let message = if is_private { format!("`{name}` is private to `{shown}`") } else { format!("`{shown}` has no function `{name}`{near}") };
             return self.report(at, message, None);
         }
         let full = call.namespace.path.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join("::");

@@ -35,7 +35,7 @@ pub use host::Host;
 pub use locate::stdlib_folder;
 pub use params::{Arg, Chosen, Config, Origin, Params, Setting};
 pub use reload::{Reloaded, UnitChange};
-pub use session::{At, Session};
 /// The language's own crate, for the value types of an embedding program.
 pub use rhai;
+pub use session::{At, Session};
 pub use stack::on_big_stack;

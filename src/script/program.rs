@@ -187,31 +187,38 @@ impl Program {
     pub(crate) fn is_stale(&self) -> bool {
         let current = self.current();
         let differs = |u: &Unit| u.path.as_ref().is_some_and(|p| std::fs::read_to_string(p).map_or(true, |t| *t != *u.text));
-        current.units.values().any(|u| differs(u))
+        let prompts = self.prompts.borrow();
+        current.units.values().any(|u| !prompts.contains_key(&u.id) && differs(u))
     }
 
     fn build(&self, rhai: &rhai::Engine) -> Result<Generation> {
-        let entry = self.entry.borrow().clone().ok_or_else(|| Error::usage("no script is loaded"))?;
+        let entry = self.entry.borrow().clone();
+        if entry.is_none() && self.prompts.borrow().is_empty() {
+            return Err(Error::usage("no script is loaded"));
+        }
         let found = match entry {
-            Entry::Text(found) => found,
-            Entry::File(path) => {
+            None => None,
+            Some(Entry::Text(found)) => Some(found),
+            Some(Entry::File(path)) => {
                 let text: Arc<str> = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?.into();
                 let id = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
                 let real = path.canonicalize().map_err(|e| Error::io("read", &path, e))?;
                 // Imports are looked up beside the path as it was given, were it a link.
                 let beside = path.parent().and_then(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p }.canonicalize().ok());
                 let path_here = beside.map_or(real, |b| b.join(&id));
-                Found { id, shown: path.display().to_string(), path: Some(path_here), text }
+                Some(Found { id, shown: path.display().to_string(), path: Some(path_here), text })
             }
         };
-        let id = found.id.clone();
+        let id = found.as_ref().map(|f| f.id.clone()).unwrap_or_default();
         if self.building.borrow().is_some() {
             return Err(Error::run("scripts cannot be reloaded while they are being loaded"));
         }
         let known = self.known();
         let explain = Explain { sources: &self.sources, known: &known };
         let mut reading = Reading::default();
-        self.read(rhai, explain, &mut reading, found, true);
+        if let Some(found) = found {
+            self.read(rhai, explain, &mut reading, found, true);
+        }
         for found in self.prompts.borrow().values() {
             self.read(rhai, explain, &mut reading, found.clone(), false);
         }

@@ -356,7 +356,7 @@ impl Session {
                     self.set("_", value.clone());
                     self.results.push(value.clone());
                     if self.results.len() > RESULTS {
-                        self.results.remove(0);
+                        drop(self.results.remove(0));
                     }
                     self.set("it", self.results.clone().into());
                 }
@@ -447,8 +447,13 @@ impl Session {
                 let d = Diagnostic::plain(super::diagnose::IMPORT, "the path of an import must be known before the line runs");
                 return Err(place(Error::script(d)));
             };
-            let all: String =
-                self.loaded.iter().chain([path]).enumerate().map(|(i, p)| format!("import {} as m{i};\n", serde_json::Value::from(p.as_str()))).collect();
+            let all: String = self
+                .loaded
+                .iter()
+                .chain([path])
+                .enumerate()
+                .map(|(i, p)| format!("import {} as m{i};\n", serde_json::Value::from(p.as_str())))
+                .collect();
             let path_here = self.folder.as_ref().map(|f| f.join(format!("{}.rhai", self.id)));
             let found = Found { id: self.id.clone(), shown: self.id.clone(), path: path_here, text: all.as_str().into() };
             at.program.extend(at.rhai, found).map_err(place)?;

@@ -257,7 +257,8 @@ fn write_lines(mut stream: UnixStream, lines: &Receiver<String>) {
 /// # Errors
 /// `E0601` when no process listens there, `E0301` when the system refuses.
 pub fn connect(dir: &Path) -> Result<UnixStream> {
-    let folder = std::fs::File::open(dir).map_err(|e| Error::io("open", dir, e).help("give a run's folder, such as `exps/try1`; `lathe runs` lists them"))?;
+    let folder =
+        std::fs::File::open(dir).map_err(|e| Error::io("open", dir, e).help("give a run's folder, such as `exps/try1`; `lathe runs` lists them"))?;
     let help = format!("`lathe runs` lists the runs; `lathe repl --load {}` opens its newest checkpoint", dir.display());
     UnixStream::connect(short(&folder, SOCKET)).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
