@@ -143,7 +143,7 @@ fn completion_offers_what_fits() {
     let mut t = p.repl(&[]);
     t.keys("torch::ze\t");
     t.until("torch::zeros");
-    t.keys("[2, 3])\r");
+    t.keys("([2, 3])\r");
     t.until("tensor[2, 3] f32");
     t.until("lathe> ");
     t.line("let picture = torch::ones([4, 4]); let cfg = #{rate: 0.5, depth: 2};", "");

@@ -26,7 +26,7 @@ struct Opened(Cell<u64>);
 
 pub(super) fn install(rhai: &mut rhai::Engine, host: &Host) {
     let host = host.clone();
-    let syntax = rhai.register_custom_syntax(["breakpoint", "(", ")"], false, move |cx, _| {
+    let syntax = rhai.register_custom_syntax(["breakpoint", "()"], false, move |cx, _| {
         let source = cx.source().unwrap_or_default().to_owned();
         let shown = id_of(&source).to_owned();
         let Some(program) = host.get::<Program>() else { return Ok(Dynamic::UNIT) };
