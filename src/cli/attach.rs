@@ -25,7 +25,11 @@ pub struct Args {
 /// `E0601` when no process works on the run; with `-e`, what a line threw.
 pub fn run(args: &Args) -> Result<()> {
     on_big_stack(|| {
-        let mut repl = Repl::new(Remote::connect(&args.run, Duration::from_secs(args.limit))?);
+        let mut remote = Remote::connect(&args.run, Duration::from_secs(args.limit))?;
+        if args.expr.is_empty() {
+            remote.greet()?;
+        }
+        let mut repl = Repl::new(remote);
         if !args.expr.is_empty() {
             return args.expr.iter().try_for_each(|e| repl.run_text(e));
         }

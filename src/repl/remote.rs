@@ -52,6 +52,14 @@ impl Remote {
         Ok(Remote { stream, replies, count: 0, limit, prompt: format!("{name}> "), gone: false, name, offline: None })
     }
 
+    /// Lets the run tell its step for the first prompt, if it comes to the end of one soon.
+    ///
+    /// # Errors
+    /// `E0601` when it has ended.
+    pub fn greet(&mut self) -> Result<()> {
+        self.call(Want::Complete { line: String::new(), pos: 0 }, Some(PATIENCE)).map(drop)
+    }
+
     fn send(&mut self, line: &str) -> Result<()> {
         let sent = self.stream.write_all(format!("{line}\n").as_bytes());
         sent.map_err(|_| self.ended())

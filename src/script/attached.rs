@@ -167,10 +167,14 @@ impl Attached {
         if let Some(batch) = self.batch.borrow().as_ref().filter(|b| !b.is_unit()) {
             session.set("batch", batch.clone());
         }
+        let generation = at.program.current().number;
         match want {
             Want::Complete { line, pos } => Got::Completions(complete(at, session, &line, pos)),
             Want::Ask(ask) => match session.ask(at, &ask) {
-                Ok(text) => Got::Text(text),
+                Ok(text) => Got::Text(match (&ask, at.program.current().number == generation) {
+                    (Ask::Reload, false) => format!("{text}\n{}", record(run, ":reload", &[text.clone()])),
+                    _ => text,
+                }),
                 Err(e) => Got::Error(e.render(false)),
             },
             Want::Eval { text, mode, color, seconds } => {
@@ -189,11 +193,7 @@ impl Attached {
                 }
                 let changes = changes(&before, &marks(run));
                 if !changes.is_empty() {
-                    answer.note = Some(match typed::record_edit(run.run(), &text, &changes) {
-                        Ok(number) => format!("recorded as edit {number}: {}", changes.join(", ")),
-                        Err(e) => format!("warning: this change of the run could not be recorded: {e}"),
-                    });
-                    run.run().say(&format!("  edit typed at step {}: {} ({})", run.run().step(), text.trim(), changes.join(", ")));
+                    answer.note = Some(record(run, &text, &changes));
                 }
                 if let Err(e) = apart {
                     answer.error.get_or_insert_with(|| e.render(color));
@@ -201,6 +201,15 @@ impl Attached {
                 Got::Answer(answer)
             }
         }
+    }
+}
+
+/// Writes down what a line changed, and tells it.
+fn record(run: &Run, text: &str, changes: &[String]) -> String {
+    run.run().say(&format!("  edit typed at step {}: {} ({})", run.run().step(), text.trim(), changes.join(", ")));
+    match typed::record_edit(run.run(), text, changes) {
+        Ok(number) => format!("recorded as edit {number}: {}", changes.join(", ")),
+        Err(e) => format!("warning: this change of the run could not be recorded: {e}"),
     }
 }
 
