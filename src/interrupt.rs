@@ -11,6 +11,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 static RELOAD: AtomicBool = AtomicBool::new(false);
 static HOLDS: AtomicUsize = AtomicUsize::new(0);
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+static PROMPT: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// Reasons to stop that concern this thread alone, the innermost last.
@@ -65,7 +66,11 @@ pub fn install() -> Result<()> {
     std::thread::spawn(move || {
         for signal in signals.forever() {
             STOP.store(true, Ordering::SeqCst);
-            if SIGNALS.fetch_add(1, Ordering::SeqCst) == 0 {
+            let is_prompt = PROMPT.load(Ordering::SeqCst);
+            // At a prompt there is nothing to be saved, and only Ctrl-C means the line.
+            let is_first = SIGNALS.fetch_add(1, Ordering::SeqCst) == 0 && !(is_prompt && signal == SIGTERM);
+            if is_first && is_prompt {
+            } else if is_first {
                 eprintln!("\nstopping after this step; once more to stop at once");
             } else {
                 // The user does not want to wait: whatever is being written is under a temporary name.
@@ -101,6 +106,24 @@ pub fn install_reload() -> Result<()> {
 /// Whether SIGHUP asked for a reload since the last time.
 pub fn take_reload() -> bool {
     RELOAD.load(Ordering::Relaxed) && RELOAD.swap(false, Ordering::SeqCst)
+}
+
+/// Runs `f`, which may take SIGINT for itself, and gives it back to whom it belonged.
+pub fn keep_handler<T>(f: impl FnOnce() -> T) -> T {
+    // SAFETY: a zeroed `sigaction` is a valid one; both calls only read and write it.
+    let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
+    let known = unsafe { libc::sigaction(libc::SIGINT, std::ptr::null(), &raw mut before) } == 0;
+    let value = f();
+    if known {
+        // SAFETY: `before` is what the system itself gave.
+        unsafe { libc::sigaction(libc::SIGINT, &raw const before, std::ptr::null_mut()) };
+    }
+    value
+}
+
+/// Says that a prompt has the terminal: Ctrl-C ends its line instead of a run.
+pub fn at_prompt(on: bool) {
+    PROMPT.store(on, Ordering::SeqCst);
 }
 
 /// Whether something asked to stop, and nothing holds it up.

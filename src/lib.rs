@@ -38,6 +38,7 @@ pub mod interrupt;
 pub mod models;
 pub mod nn;
 pub mod progress;
+pub mod repl;
 pub mod script;
 pub mod space;
 pub mod torch;

@@ -21,6 +21,26 @@ pub fn beside<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Shows a picture in the terminal: by the protocols of kitty and iTerm or as sixels where the environment tells that the terminal
+/// knows them, else in half blocks. Without a terminal, nothing. Asking the terminal itself would hang where none answers.
+pub fn picture(path: &std::path::Path) {
+    if !std::io::stdout().is_terminal() {
+        return;
+    }
+    let Ok(image) = image::open(path) else { return };
+    let has = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    let is = |name: &str, words: &[&str]| std::env::var(name).is_ok_and(|v| words.iter().any(|w| v.to_lowercase().contains(w)));
+    let is_plain = has("TMUX") || has("NO_COLOR");
+    let use_kitty = !is_plain && (has("KITTY_WINDOW_ID") || is("TERM", &["kitty", "ghostty"]) || is("TERM_PROGRAM", &["ghostty", "wezterm"]));
+    let use_iterm = !is_plain && is("TERM_PROGRAM", &["iterm"]);
+    let use_sixel = !is_plain && is("TERM", &["sixel", "foot", "mlterm"]);
+    // A pixel is half a cell high: a small picture is shown as it is, a large one fills the width.
+    let width = Some(image.width().min(96));
+    let config = viuer::Config { absolute_offset: false, width, use_kitty, use_iterm, use_sixel, ..viuer::Config::default() };
+    // The file is there and its path is printed: a terminal that cannot show it loses nothing.
+    beside(|| drop(viuer::print(&image, &config)));
+}
+
 /// The progress of one long call.
 pub struct Progress {
     bar: ProgressBar,

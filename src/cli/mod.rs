@@ -1,6 +1,7 @@
 //! The command line: one file for each verb. stdout is data, stderr is talk.
 
 mod add;
+mod attach;
 mod check;
 mod convert;
 mod diff;
@@ -9,6 +10,7 @@ mod doctor;
 mod flags;
 mod help;
 mod recipes;
+mod repl;
 mod replay;
 mod run;
 mod runs;
@@ -35,6 +37,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Add(add::Args),
+    Attach(attach::Args),
     Check(check::Args),
     Doc(doc::Args),
     Convert(convert::Args),
@@ -42,6 +45,7 @@ enum Verb {
     Recipes(recipes::Args),
     Diff(diff::Args),
     Replay(replay::Args),
+    Repl(repl::Args),
     Run(run::Args),
     Runs(runs::Args),
     Test(test::Args),
@@ -76,6 +80,7 @@ fn dispatch(cli: Cli) -> Result<()> {
     crate::interrupt::install()?;
     match cli.verb {
         Verb::Add(args) => add::run(&args),
+        Verb::Attach(args) => attach::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Doc(args) => doc::run(&args),
         Verb::Convert(args) => convert::run(&args),
@@ -83,6 +88,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Recipes(args) => recipes::run(&args),
         Verb::Diff(args) => diff::run(&args),
         Verb::Replay(args) => replay::run(&args),
+        Verb::Repl(args) => repl::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Runs(args) => runs::run(&args),
         Verb::Test(args) => test::run(&args),
@@ -92,7 +98,8 @@ fn dispatch(cli: Cli) -> Result<()> {
 
 /// Prints an error as users see it.
 fn report(e: &Error) {
-    if e.is_interrupt() {
+    if e.is_shown() {
+    } else if e.is_interrupt() {
         eprintln!("interrupted");
     } else {
         eprintln!("{}", e.render(wants_color()));

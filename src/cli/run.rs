@@ -93,6 +93,7 @@ fn start(args: &Args) -> Result<()> {
     interrupt::install_reload()?;
     let settings = Some((again, params, config.clone(), files));
     Hot::install(&engine, HotOptions { watch, color: super::wants_color(), settings, replay: None });
+    crate::repl::on_breakpoint(&engine);
     let result = engine.run(config.map());
     // A script that ends early because the reader of its output went away, or that was stopped in Rust code, says so.
     if result.is_ok() && interrupt::requested() {

@@ -12,6 +12,7 @@ use super::permissions::Permissions;
 use super::program::Program;
 use super::reload::Reloaded;
 use super::roots::Roots;
+use super::session::{self, ApiTable, At, Session};
 use super::stack::{self, Crossing, MAX_CALL_LEVELS};
 use crate::error::{Error, Result, did_you_mean};
 use rhai::{AST, Dynamic, FnPtr, Map, OptimizationLevel, Scope};
@@ -81,6 +82,7 @@ impl Engine {
         }
         let mut engine = Engine { allow_eval: options.allow_eval, rhai, host, program, functions: Vec::new(), meter, known_is_old: Cell::new(true) };
         engine.register(api::all());
+        super::breakpoint::install(&mut engine.rhai, &engine.host);
         // Only a method that takes the variable itself can empty it.
         engine.rhai.register_fn("drop", |x: &mut Dynamic| *x = Dynamic::UNIT);
         engine
@@ -105,6 +107,7 @@ impl Engine {
     pub fn register(&mut self, functions: Vec<ApiFn>) {
         install(&mut self.rhai, &self.host, &functions);
         self.functions.extend(functions);
+        self.host.put(ApiTable(self.functions.clone()));
         self.known_is_old.set(true);
     }
 
@@ -148,6 +151,25 @@ impl Engine {
     pub(crate) fn program(&self) -> &Rc<Program> {
         self.refresh_known();
         &self.program
+    }
+
+    /// What a prompt's evaluations need of this engine.
+    pub fn at(&self) -> At<'_> {
+        self.refresh_known();
+        At { rhai: &self.rhai, program: &self.program, host: &self.host }
+    }
+
+    /// A prompt on this engine, which sees the functions of the loaded script. `id` names it in messages.
+    ///
+    /// # Errors
+    /// When the script's imports cannot be loaded for it.
+    pub fn session(&self, id: &str) -> Result<Session> {
+        let at = self.at();
+        let mut session = Session::new(at, id);
+        if let Some(unit) = at.program.entry_unit() {
+            session.see(at, &unit.id)?;
+        }
+        Ok(session)
     }
 
     fn refresh_known(&self) {
@@ -320,11 +342,17 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Met
         if crate::interrupt::process_requested() {
             return Some(INTERRUPTED.into());
         }
+        if session::must_stop() {
+            return Some(INTERRUPTED.into());
+        }
         if stack::is_short() {
             return Some(OUT_OF_STACK.into());
         }
         meter.tick()
     });
+    // What a function typed at a prompt does not have itself it takes from there; elsewhere every name is the parser's matter.
+    #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
+    rhai.on_var(|name, _, cx| Ok(session::variable(name, cx.scope())));
     let print = options.print.clone();
     let say = move |text: &str| match &print {
         Some(print) => print(text),
@@ -337,6 +365,9 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Met
         }
     };
     rhai.on_print(move |text| {
+        if session::capture(text) {
+            return;
+        }
         crate::train::log::write(&format!("{text}\n"));
         crate::progress::beside(|| say(text));
     });

@@ -1,10 +1,15 @@
 //! The engine: the only place that names `rhai`.
 
+pub mod answer;
 pub mod api;
+pub mod attached;
 pub mod bind;
+pub mod breakpoint;
 mod callback;
+pub mod complete;
 mod context;
 mod diagnose;
+pub mod display;
 pub mod docs;
 mod engine;
 mod facade;
@@ -15,6 +20,7 @@ mod limits;
 mod lint;
 mod live;
 mod locate;
+pub mod manual;
 pub mod params;
 pub mod permissions;
 mod principal;
@@ -24,6 +30,7 @@ mod reload;
 mod replay;
 mod roots;
 pub mod runtime;
+pub mod session;
 mod settings_use;
 mod source;
 mod stack;
@@ -48,5 +55,6 @@ pub use replay::{Replay, ReplayEnd};
 /// The language's own crate, for the value types of an embedding program.
 pub use rhai;
 pub use runtime::{Builder, Held, Runtime, Stop};
+pub use session::{At, Session};
 pub use stack::on_big_stack;
 pub use watch::WatchMode;

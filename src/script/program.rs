@@ -32,6 +32,8 @@ use std::time::Instant;
 
 /// How many modules may import each other in a row: reading them recurses.
 const MAX_IMPORTS: usize = 64;
+/// An import path of this and a unit's id leads to that unit: for prompts, which see a script's functions. No file name holds it.
+pub(crate) const UNIT: char = '\u{2}';
 
 /// An immutable snapshot of all units.
 #[derive(Default)]
@@ -128,6 +130,8 @@ pub(crate) struct Program {
     pub acting: Acting,
     /// Functions that a running loop needs, by unit, name and number of parameters, and how many loops do.
     required: RefCell<BTreeMap<(String, String, usize), usize>>,
+    /// What prompts import, by the prompt's id: import statements alone. They are loaded beside the script, and reload with it.
+    prompts: RefCell<BTreeMap<String, Found>>,
 }
 
 impl Program {
@@ -145,6 +149,7 @@ impl Program {
             building: RefCell::default(),
             required: RefCell::default(),
             acting: Acting::default(),
+            prompts: RefCell::default(),
         }
     }
 
@@ -315,7 +320,8 @@ impl Program {
 
     /// The first place where a text on disk differs from the one that runs: the script as messages show it, and the line.
     pub(crate) fn stale_place(&self) -> Option<(String, usize)> {
-        self.current().units.values().find_map(|u| {
+        let prompts = self.prompts.borrow();
+        self.current().units.values().filter(|u| !prompts.contains_key(&u.id)).find_map(|u| {
             let now = std::fs::read_to_string(u.path.as_ref()?).unwrap_or_default();
             if now == *u.text {
                 return None;
@@ -326,35 +332,56 @@ impl Program {
     }
 
     fn build(&self, rhai: &rhai::Engine) -> Result<Generation> {
-        let entry = self.entry.borrow().clone().ok_or_else(|| Error::usage("no script is loaded"))?;
+        let entry = self.entry.borrow().clone();
+        if entry.is_none() && self.prompts.borrow().is_empty() {
+            return Err(Error::usage("no script is loaded"));
+        }
         let mut recorded = None;
         let found = match entry {
-            Entry::Text(found) => found,
-            Entry::Recorded(all) => {
+            None => None,
+            Some(Entry::Text(found)) => Some(found),
+            Some(Entry::Recorded(all)) => {
                 let found = recorded_unit(&all, &all.entry).ok_or_else(|| Error::run(format!("the record lacks the script `{}`", all.entry)))?;
                 recorded = Some(all);
-                found
+                Some(found)
             }
-            Entry::File(path) => {
+            Some(Entry::File(path)) => {
                 let text: Arc<str> = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?.into();
                 let id = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
                 let real = path.canonicalize().map_err(|e| Error::io("read", &path, e))?;
                 // Imports are looked up beside the path as it was given, were it a link.
                 let beside = path.parent().and_then(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p }.canonicalize().ok());
                 let path_here = beside.map_or(real, |b| b.join(&id));
-                Found { id, shown: path.display().to_string(), path: Some(path_here), text }
+                Some(Found { id, shown: path.display().to_string(), path: Some(path_here), text })
             }
         };
-        let id = found.id.clone();
+        let id = found.as_ref().map(|f| f.id.clone()).unwrap_or_default();
         if self.building.borrow().is_some() {
             return Err(Error::run("scripts cannot be reloaded while they are being loaded"));
         }
         let known = self.known();
         let explain = Explain { sources: &self.sources, known: &known };
         let mut reading = Reading { recorded, ..Reading::default() };
-        self.read(rhai, explain, &mut reading, found, true);
+        if let Some(found) = found {
+            self.read(rhai, explain, &mut reading, found, true);
+        }
+        for found in self.prompts.borrow().values() {
+            self.read(rhai, explain, &mut reading, found.clone(), false);
+        }
+        let units = self.evaluate_all(rhai, explain, reading, &BTreeMap::new())?;
+        Ok(Generation { number: self.current().number + 1, entry: id, units })
+    }
+
+    /// Checks and evaluates what was read; `loaded` are units that it may import besides.
+    fn evaluate_all(
+        &self,
+        rhai: &rhai::Engine,
+        explain: Explain,
+        reading: Reading,
+        loaded: &BTreeMap<String, Rc<Unit>>,
+    ) -> Result<BTreeMap<String, Rc<Unit>>> {
         let Reading { parsed, mut errors, .. } = reading;
-        for d in lint::check(&parsed, explain) {
+        for d in lint::check(&parsed, loaded, explain) {
             // The parser may have met an unknown module already.
             if !errors.iter().any(|w| w.labels == d.labels && !d.labels.is_empty()) {
                 errors.push(d);
@@ -366,10 +393,52 @@ impl Program {
             let evaluated = catch_unwind(AssertUnwindSafe(|| parsed.into_values().try_for_each(|p| self.evaluate(rhai, p))));
             let build = self.building.borrow_mut().take().unwrap_or_default();
             evaluated.unwrap_or_else(|panic| Err(super::stack::internal(&*panic)))?;
-            return Ok(Generation { number: self.current().number + 1, entry: id, units: build.units });
+            return Ok(build.units);
         }
         let first = errors.remove(0);
         Err(Error::script(Diagnostic { also: errors, ..first }))
+    }
+
+    /// Loads what a prompt imports, beside what runs: units that are loaded already stay as they are. `found` holds import
+    /// statements alone and replaces what the prompt of that id imported before.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the imports; nothing has changed then.
+    pub(crate) fn extend(&self, rhai: &rhai::Engine, found: Found) -> Result<()> {
+        if self.building.borrow().is_some() {
+            return Err(Error::run("scripts cannot be imported while others are being loaded"));
+        }
+        let known = self.known();
+        let explain = Explain { sources: &self.sources, known: &known };
+        let current = self.current();
+        let met = current.units.keys().filter(|k| **k != found.id).cloned().collect();
+        let mut reading = Reading { met, ..Reading::default() };
+        self.read(rhai, explain, &mut reading, found.clone(), false);
+        let new = self.evaluate_all(rhai, explain, reading, &current.units)?;
+        let mut units = current.units.clone();
+        units.extend(new);
+        self.prompts.borrow_mut().insert(found.id.clone(), found);
+        *self.current.borrow_mut() = Rc::new(Generation { number: current.number, entry: current.entry.clone(), units });
+        Ok(())
+    }
+
+    /// Forgets what a prompt imported.
+    pub(crate) fn forget(&self, prompt: &str) {
+        self.prompts.borrow_mut().remove(prompt);
+    }
+
+    /// The folder that `./` means for a prompt: the script's, or the working directory.
+    pub(crate) fn prompt_folder(&self) -> Option<PathBuf> {
+        if self.entry.borrow().is_none() {
+            *self.locator.borrow_mut() = Locator::new(Some(Path::new("prompt")), self.stdlib.as_deref());
+        }
+        let beside = self.entry_unit().and_then(|u| u.path.as_ref()?.parent().map(Path::to_owned));
+        beside.or_else(|| std::env::current_dir().ok()?.canonicalize().ok())
+    }
+
+    /// The names of the modules of the standard library.
+    pub(crate) fn std_names(&self) -> BTreeSet<String> {
+        self.locator.borrow().std_names()
     }
 
     /// Parses a unit and its imports; what is wrong is collected.
@@ -451,7 +520,7 @@ impl Program {
     }
 
     /// The newest version of a unit: while a generation is being built, its own.
-    fn unit(&self, id: &str) -> Option<Rc<Unit>> {
+    pub(crate) fn unit(&self, id: &str) -> Option<Rc<Unit>> {
         let building = self.building.borrow().as_ref().and_then(|b| b.units.get(id).cloned());
         // A module that only a newer generation has is that one's: better than none.
         let held = || self.held.borrow().last().and_then(|g| g.units.get(id).cloned());
@@ -460,6 +529,9 @@ impl Program {
 
     /// The facade that the unit `importer` gets for the import `path`.
     pub(crate) fn facade(&self, importer: &str, path: &str) -> Option<Shared<Module>> {
+        if let Some(id) = path.strip_prefix(UNIT) {
+            return Some(self.unit(id)?.facade.clone());
+        }
         let key = (importer.to_owned(), path.to_owned());
         let target = self.building.borrow().as_ref().and_then(|b| b.imports.get(&key).cloned());
         let target = target.or_else(|| self.unit(importer)?.imports.get(path).cloned())?;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// What separates a unit's id from the number of its version in a tag. No file name holds it.
-const VERSION: char = '\u{1}';
+pub(crate) const VERSION: char = '\u{1}';
 
 /// One version of one script.
 #[derive(Debug, Clone)]
@@ -57,6 +57,13 @@ impl Sources {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.borrow().by_tag.len()
+    }
+
+    /// Puts a text under a tag of its own, in place of the one before: for a prompt's lines, of which there are ever more.
+    pub(crate) fn put(&self, tag: &str, shown: &str, text: &str) {
+        let mut table = self.0.borrow_mut();
+        table.newest.insert(tag.to_owned(), (tag.to_owned(), 0));
+        table.by_tag.insert(tag.to_owned(), (tag.into(), Source { shown: shown.to_owned(), text: text.into() }));
     }
 
     /// The text behind a tag.

@@ -1,5 +1,6 @@
 //! Training: the run folder, the fit loop, checkpoints, and where metrics and pictures go.
 
+pub mod attach;
 pub mod checkpoint;
 pub mod compare;
 mod console;
@@ -19,6 +20,7 @@ pub mod status;
 mod tracked;
 
 pub use checkpoint::Checkpoint;
+pub use console::grouped;
 pub use edits::{Edit, NewEdit};
 pub use fit::{Batches, Failure, FitOptions, NoBatches, Outcome, Retry, Steps, fit};
 pub use metrics::{Metric, Metrics};

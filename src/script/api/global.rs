@@ -85,6 +85,20 @@ api! {
         Ok(())
     }
 
+    /// Opens a prompt in this place of the script: variables can be looked at and assigned, functions called; leaving it goes on.
+    /// Without a terminal it says so once and goes on.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let x = 1;
+    /// breakpoint();
+    /// assert_eq(x, 1);
+    /// ```
+    fn breakpoint[cx]() -> () {
+        // The parser knows the word and never comes here: see `script::breakpoint`.
+        Err(Error::value(cx.name(), "is called by its own name only"))
+    }
+
     /// The function `name` of this script, always in its newest version: a loop written in a script that calls it takes
     /// part in hot reload. Edited scripts take effect just before such a call, or where the script calls `reload_point()`.
     ///

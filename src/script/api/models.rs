@@ -333,13 +333,13 @@ api! {
     /// try { models::inception() } catch (e) { message = `${e.help}`; }
     /// assert(message.contains("pt_inception-2015-12-05-6726825d.pth"), message);
     /// ```
-    fn inception(opts: Kw) -> Module {
+    fn inception[cx](opts: Kw) -> Module {
         let mut kw = opts;
         let given: Option<Dynamic> = kw.opt("weights")?;
         kw.done()?;
         match given {
-            Some(given) if given.is_map() => Inception::with_state(&state(&given)?),
-            Some(given) => match &files(&given)?[..] {
+            Some(given) if given.is_map() => Inception::with_state(&state(cx, &given)?),
+            Some(given) => match &files(cx, &given)?[..] {
                 [file] => Inception::module(Some(file.clone())),
                 list => Err(Error::value("inception", format!("the weights are one file, got {}", list.len()))),
             },

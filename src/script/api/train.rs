@@ -5,9 +5,10 @@ use crate::api;
 use crate::data::Loader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nn::{Module, State};
+use crate::script::attached::Attached;
 use crate::script::bind::Cx;
 use crate::script::value::{Kw, from_json, to_json, type_name};
-use crate::script::{Hot, RunContext};
+use crate::script::{At, Hot, RunContext};
 use crate::torch::Tensor;
 use crate::train::edits::SettingChange;
 use crate::train::{self, FitOptions, NoBatches, Outcome, settings};
@@ -29,6 +30,7 @@ struct Inner {
     seen: Cell<u64>,
     cfg: RefCell<Map>,
     objects: RefCell<BTreeMap<String, Dynamic>>,
+    attached: Option<Attached>,
 }
 
 /// Names that `run.name` already means.
@@ -68,6 +70,31 @@ impl Run {
             true
         }
         set(&mut self.0.cfg.borrow_mut(), &change.name, change)
+    }
+
+    /// Answers the prompts that are attached to it: between two steps.
+    pub(crate) fn answer(&self, cx: &Cx) -> Result<()> {
+        if let Some(attached) = &self.0.attached {
+            attached.between(At { rhai: cx.native().engine(), program: &cx.program()?, host: cx.host() }, self);
+        }
+        Ok(())
+    }
+
+    /// Keeps the batch of a step for whoever is attached.
+    pub(crate) fn keep_batch(&self, batch: &Dynamic) {
+        if let Some(attached) = &self.0.attached {
+            attached.keep_batch(batch);
+        }
+    }
+
+    /// Its settings as scripts see them.
+    pub(crate) fn settings(&self) -> Map {
+        self.0.cfg.borrow().clone()
+    }
+
+    /// What was given to it, by name.
+    pub fn objects(&self) -> Vec<(String, Dynamic)> {
+        self.0.objects.borrow().iter().map(|(name, object)| (name.clone(), object.clone())).collect()
     }
 
     fn put(&self, name: &str, object: Dynamic) -> Result<()> {
@@ -204,7 +231,8 @@ api! {
         let run = train::Run::open(options)?;
         cx.host().put(super::viz::ShowFolder(run.dir().join("samples")));
         let seen = Cell::new(cx.program()?.current().number);
-        let run = Run(Rc::new(Inner { run, seen, cfg: RefCell::new(cfg), objects: RefCell::default() }));
+        let attached = Attached::start(&run);
+        let run = Run(Rc::new(Inner { run, seen, cfg: RefCell::new(cfg), objects: RefCell::default(), attached }));
         if let Some(hot) = cx.host().get::<Hot>() {
             hot.opened(&run);
         }
@@ -384,9 +412,9 @@ api! {
     /// }
     /// assert_eq(train::checkpoint(run.dir).step, 3);
     /// ```
-    fn set_step as "set$step"(run: Run, step: i64) -> () {
+    fn set_step as "set$step"[cx](run: Run, step: i64) -> () {
         run.run().set_step(u64::try_from(step).map_err(|_| Error::value("step", format!("must not be negative, got {step}")))?);
-        Ok(())
+        run.answer(cx)
     }
 
     /// Seconds of training so far, over all restarts, without the time in between.

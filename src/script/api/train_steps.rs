@@ -151,7 +151,9 @@ impl ScriptSteps<'_, '_> {
 
 impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     fn step(&mut self, _: &TrainRun, batch: &B) -> Result<Metrics> {
-        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), batch.batch()])?;
+        let batch = batch.batch();
+        self.run.keep_batch(&batch);
+        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), batch])?;
         let metrics = metrics_of("step", &value)?;
         if let Some(hot) = &self.hot {
             hot.step_done();
@@ -173,6 +175,7 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     }
 
     fn between(&mut self, run: &TrainRun) -> Result<()> {
+        self.run.answer(self.cx)?;
         let before = run.edit();
         self.at(|hot, at| hot.between(at))?.unwrap_or(Ok(()))?;
         if run.edit() != before && !self.is_pinned_said && self.step.is_closure() {

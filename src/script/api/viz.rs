@@ -112,7 +112,7 @@ api! {
     fn global_functions;
     global;
 
-    /// Saves a picture or a batch as PNG, in `samples/` of the open run or else in the current folder, and tells where. Options: `dir`, another
+    /// Saves a picture or a batch as PNG, in `samples/` of the open run or else in the current folder, shows it in the terminal, and tells where. Options: `dir`, another
     /// folder; the others as for `viz::save_png`; floats are stretched from their least to their largest value unless `range` is given.
     ///
     /// # Shapes
@@ -135,7 +135,10 @@ api! {
         }
         let path = free_path(cx, folder)?;
         save_png(&path, &one_picture("show", &image, given, options)?)?;
-        crate::progress::beside(|| crate::space::say(&path.display().to_string()));
+        if !crate::script::session::capture_picture(&path) {
+            crate::progress::picture(&path);
+            crate::progress::beside(|| eprintln!("{}", path.display()));
+        }
         Ok(())
     }
 }
