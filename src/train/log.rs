@@ -44,12 +44,12 @@ fn with_open<T>(f: impl FnOnce(&mut Vec<Open>) -> T) -> T {
     f(&mut OPEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
-/// Adds text to the newest log that this space opened (a worker thread, which is in none: the newest of all); nothing happens without one. A log that cannot be written must not stop a run, whose
+/// Adds text to the newest log that this space opened; nothing happens without one. (A worker thread is in none.) A log that cannot be written must not stop a run, whose
 /// truth is in `metrics.jsonl`.
 pub fn write(text: &str) {
     with_open(|logs| {
         let space = crate::space::id();
-        if let Some(log) = logs.iter_mut().rev().find(|log| space == 0 || log.space == space) {
+        if let Some(log) = logs.iter_mut().rev().find(|log| log.space == space) {
             let _ = log.file.write_all(text.as_bytes());
         }
     });

@@ -385,7 +385,7 @@ impl Run {
     }
 
     /// Records an edit that takes effect now, between two steps: a folder in `edits/`, whole or not at all, and a line in
-    /// `metrics.jsonl`. `None` when nothing differs from what is recorded already, or when the run has not begun: what it begins with
+    /// `metrics.jsonl` (but not for a run that only goes on for longer, or logs more often). `None` when nothing differs from what is recorded already, or when the run has not begun: what it begins with
     /// is no edit.
     ///
     /// # Errors
@@ -424,7 +424,11 @@ impl Run {
         };
         let edit = line.record(self.dir(), edit, sources, &new.functions)?;
         drop(line);
-        self.write(&[(metrics::EDIT.to_owned(), edit.number as f64)])?;
+        // Training longer, or logging more often, changes no number.
+        let is_quiet = edit.kind == Kind::Resume && edit.changed.is_empty() && edit.settings.iter().all(|s| settings::is_free(&s.name));
+        if !is_quiet {
+            self.write(&[(metrics::EDIT.to_owned(), edit.number as f64)])?;
+        }
         Ok(Some(edit))
     }
 

@@ -139,7 +139,7 @@ pub fn changes(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Change
             _ => true,
         };
         let change = Change { key: key.clone(), old: text(a), new: text(b) };
-        if differs && !FREE.contains(&change.top()) {
+        if differs && !is_free(&change.key) {
             out.push(change);
         }
     }
@@ -201,6 +201,11 @@ pub fn set(config: &mut Map<String, Value>, name: &str, value: Value) {
             config.insert(name.to_owned(), value);
         }
     }
+}
+
+/// Whether a setting may change at any time and says nothing about the result so far.
+pub fn is_free(name: &str) -> bool {
+    FREE.contains(&name.split('.').next().unwrap_or(name))
 }
 
 /// How many settings there are, those in groups one by one.
