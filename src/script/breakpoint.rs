@@ -42,7 +42,9 @@ pub(super) fn install(rhai: &mut rhai::Engine, host: &Host) {
         let mut session = Session::new(at, &format!("breakpoint-{}", opened.0.get()));
         // The frame's own functions; without them the variables can still be looked at.
         let seen = if program.unit(&shown).is_some() { session.see(at, &shown) } else { Ok(()) };
-        let before: Vec<(String, Dynamic)> = cx.scope().iter_raw().map(|(name, _, value)| (name.to_owned(), value.clone())).collect();
+        let mut before: Vec<(String, Dynamic)> = cx.scope().iter_raw().map(|(name, _, value)| (name.to_owned(), value.clone())).collect();
+        // rhai begins with the newest, which must be set last.
+        before.reverse();
         for (name, value) in &before {
             session.set(name, value.clone());
         }
