@@ -182,7 +182,7 @@ impl Attached {
             Want::Complete { line, pos } => Got::Completions(complete(at, session, &line, pos)),
             Want::Ask(ask) => match session.ask(at, &ask) {
                 Ok(text) => Got::Text(match (&ask, at.program.current().number == generation) {
-                    (Ask::Reload, false) => format!("{text}\n{}", record(run, ":reload", &[text.clone()])),
+                    (Ask::Reload, false) => format!("{text}\n{}", record(run, ":reload", std::slice::from_ref(&text))),
                     _ => text,
                 }),
                 Err(e) => Got::Error(e.render(false)),

@@ -11,10 +11,12 @@ use rhai::Dynamic;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// What opens a prompt, among the host's values: without it `breakpoint()` goes on. Arguments: the place, as a line of text; the
-/// engine; the prompt.
+/// Opens a prompt: the place, the engine, the prompt's state.
+pub type Open = dyn Fn(&str, At, &mut Session);
+
+/// What opens a prompt, among the host's values: without it `breakpoint()` goes on.
 #[derive(Clone)]
-pub struct OnBreakpoint(pub Rc<dyn Fn(&str, At, &mut Session)>);
+pub struct OnBreakpoint(pub Rc<Open>);
 
 /// Whether it was said that there is no terminal.
 #[derive(Default)]
