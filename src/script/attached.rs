@@ -113,6 +113,12 @@ impl Attached {
         }
     }
 
+    /// Forgets the prompts' variables: among them is the run, which would otherwise keep itself alive, with its socket and lock.
+    pub(crate) fn end(&self) {
+        self.sessions.borrow_mut().clear();
+        self.batch.take();
+    }
+
     /// Answers what waits. Costs one atomic read where nothing does.
     pub(crate) fn between(&self, at: At, run: &Run) {
         if !self.server.has_events() || self.is_busy.get() {
@@ -130,6 +136,10 @@ impl Attached {
         }
         for request in self.server.take() {
             self.answer(at, run, request);
+        }
+        for session in self.sessions.borrow_mut().values_mut() {
+            // As `end` says; a loop of a script's own has no end that could be seen.
+            session.set("run", Dynamic::UNIT);
         }
         if !self.server.is_attached() {
             self.batch.take();
@@ -172,7 +182,7 @@ impl Attached {
             Want::Complete { line, pos } => Got::Completions(complete(at, session, &line, pos)),
             Want::Ask(ask) => match session.ask(at, &ask) {
                 Ok(text) => Got::Text(match (&ask, at.program.current().number == generation) {
-                    (Ask::Reload, false) => format!("{text}\n{}", record(run, ":reload", &[text.clone()])),
+                    (Ask::Reload, false) => format!("{text}\n{}", record(run, ":reload", std::slice::from_ref(&text))),
                     _ => text,
                 }),
                 Err(e) => Got::Error(e.render(false)),
