@@ -4,7 +4,7 @@ use super::run::prepare;
 use crate::error::{Error, Result};
 use crate::script::rhai::{Dynamic, Map};
 use crate::script::value::from_json;
-use crate::script::{Config, Engine, EngineOptions, Hot, HotOptions, Origin, Params, Replay, ReplayEnd, RunContext, on_big_stack};
+use crate::script::{Config, Engine, EngineOptions, Hot, HotOptions, Origin, Params, Permissions, Replay, ReplayEnd, RunContext, on_big_stack};
 use crate::torch;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::edits::{self, Edit, Kind, Start};
@@ -80,6 +80,7 @@ fn start(args: &Args) -> Result<()> {
     let text = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
     let (device, dtype) = (torch::parse_device(&text("device"))?, torch::parse_dtype(&text("dtype"))?);
     prepare(&config, device, Some(from.start.threads))?;
+    let context_script = entry.clone();
     engine.host().put(RunContext {
         script: entry.into(),
         args: std::env::args().collect(),
@@ -88,7 +89,14 @@ fn start(args: &Args) -> Result<()> {
         device,
         dtype,
     });
+    // The recorded scripts may do what they could do then, in the new run's folder.
+    let mut permissions = Permissions::for_script(&from.start.folder.join(context_script));
+    permissions.allow_run(&dir);
+    permissions.allow_settings(&config);
+    permissions.allow_write(&output_dir);
+    engine.set_permissions(permissions);
     let replay = Replay::new(&dir, &output_dir, &name, from.rest, Some(last));
+    replay.set_typed(crate::script::attached::typed_again());
     let hot = Hot::install(&engine, HotOptions { color: super::wants_color(), replay: Some(replay), ..HotOptions::default() });
     let map: Map = config.map();
     let result = engine.run(map);

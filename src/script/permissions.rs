@@ -115,6 +115,13 @@ impl Permissions {
         self.write.push(resolve(path));
     }
 
+    /// Allows reading a run's folder, and what the run was made from.
+    pub fn allow_run(&mut self, folder: &Path) {
+        let path = resolve(folder);
+        self.allow_run_inputs(&path, RUNS_IN_A_ROW);
+        self.read.push(path);
+    }
+
     /// Allows what the settings of a run name.
     ///
     /// A string that was given by a flag or in a configuration file may be read as a path, or as several with commas between; with a file
