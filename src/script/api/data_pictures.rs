@@ -41,7 +41,7 @@ api! {
     /// `E0302` for another layout, pictures without a row (by name), or an unknown column, with the nearest name.
     /// # Example
     /// ```rhai
-    /// let set = data::pictures("tests/data/avatars64/bun");
+    /// let set = data::pictures("tests/data/avatars64");
     /// let found = data::attribute_file("tests/data/avatars64/attributes.csv", set.names, #{factors: ["hair", "beard"]});
     /// assert_eq(found.values.shape, [set.len, 2]);
     /// assert_eq(found.attributes[0].name, "hair");
