@@ -6,7 +6,7 @@ CARGO ?= cargo
 LATHE = target/release/lathe
 ARGS ?=
 
-.PHONY: help demo test build lint bench doc clean libtorch weights parity
+.PHONY: help reference demo test build lint bench doc clean libtorch weights parity
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -24,14 +24,18 @@ lint: libtorch ## rustfmt and clippy, warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
 
-parity: libtorch ## compare every module with the numbers of the PyTorch reference
-	$(CARGO) test --release --test parity -- --nocapture
+# LATHE_GOLDEN=/path takes other fixtures, LATHE_DEVICE=cuda a GPU; the page is of the repository's own on the CPU.
+parity: libtorch ## compare every module with the numbers of the PyTorch reference, and write docs/parity.md
+	LATHE_PARITY_MD=$(if $(LATHE_GOLDEN)$(LATHE_DEVICE)$(LATHE_GOLDEN_ONLY),,docs/parity.md) $(CARGO) test --release --test parity -- --nocapture
 
 bench: build weights ## the figures of docs/benchmarks.md
 	$(CARGO) bench $(ARGS)
 
 doc: libtorch ## the Rust documentation, target/doc
 	$(CARGO) doc --no-deps
+
+reference: build ## docs/reference, from the doc comments
+	$(LATHE) doc --write docs/reference
 
 clean: ## remove what was built; the fetched libtorch stays in the cache
 	$(CARGO) clean

@@ -93,6 +93,9 @@ pub enum ErrorKind {
     /// Ctrl-C or SIGTERM.
     #[error("interrupted")]
     Interrupted,
+    /// Something failed that the user has been told of already.
+    #[error("failed")]
+    Shown,
 }
 
 /// An error with its code, an optional remedy, and what was being done.
@@ -153,6 +156,16 @@ impl Error {
         Self::new(ErrorKind::Interrupted)
     }
 
+    /// A failure that the user has been told of already: only the exit code is left.
+    pub fn shown() -> Self {
+        Self::new(ErrorKind::Shown)
+    }
+
+    /// Whether the user has been told already.
+    pub fn is_shown(&self) -> bool {
+        matches!(*self.kind, ErrorKind::Shown)
+    }
+
     /// Adds the remedy: what the user can type.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -206,6 +219,7 @@ impl Error {
             ErrorKind::Run { .. } => "E0601",
             ErrorKind::Permission { .. } => "E0701",
             ErrorKind::Interrupted => "E0901",
+            ErrorKind::Shown => "E0501",
         }
     }
 

@@ -1,11 +1,60 @@
-//! Ctrl-C and SIGTERM: one flag that every long call polls.
+//! Ctrl-C and SIGTERM: one flag that every long call polls. SIGHUP: another, which asks for a reload.
 
 use crate::error::{Error, Result};
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 static STOP: AtomicBool = AtomicBool::new(false);
+static RELOAD: AtomicBool = AtomicBool::new(false);
 static HOLDS: AtomicUsize = AtomicUsize::new(0);
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+static PROMPT: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Reasons to stop that concern this thread alone, the innermost last.
+    static SCOPES: RefCell<Vec<Scope>> = const { RefCell::new(Vec::new()) };
+    /// How many holds of this thread there are.
+    static OWN_HOLDS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A reason to stop that concerns one runtime, not the process: its program asks for it, or its time is up.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Set by the program, from any thread.
+    pub stop: Arc<AtomicBool>,
+    /// When the time is up.
+    pub deadline: Option<Instant>,
+}
+
+impl Scope {
+    /// Whether there is a reason to stop now.
+    pub fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|d| Instant::now() >= d)
+    }
+}
+
+/// Leaves a scope, also when a panic goes through it.
+struct Leave;
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        SCOPES.with_borrow_mut(|scopes| scopes.pop());
+    }
+}
+
+/// Runs `f` so that long calls on this thread end when the scope is over.
+pub fn within<T>(scope: Scope, f: impl FnOnce() -> T) -> T {
+    SCOPES.with_borrow_mut(|scopes| scopes.push(scope));
+    let _leave = Leave;
+    f()
+}
+
+fn is_scope_over() -> bool {
+    SCOPES.with_borrow(|scopes| scopes.iter().any(Scope::is_over))
+}
 
 /// Catches SIGINT and SIGTERM from now on: the first asks everything to save and stop, the second ends the process at once.
 ///
@@ -17,7 +66,11 @@ pub fn install() -> Result<()> {
     std::thread::spawn(move || {
         for signal in signals.forever() {
             STOP.store(true, Ordering::SeqCst);
-            if SIGNALS.fetch_add(1, Ordering::SeqCst) == 0 {
+            let is_prompt = PROMPT.load(Ordering::SeqCst);
+            // At a prompt there is nothing to be saved, and only Ctrl-C means the line.
+            let is_first = SIGNALS.fetch_add(1, Ordering::SeqCst) == 0 && !(is_prompt && signal == SIGTERM);
+            if is_first && is_prompt {
+            } else if is_first {
                 eprintln!("\nstopping after this step; once more to stop at once");
             } else {
                 // The user does not want to wait: whatever is being written is under a temporary name.
@@ -28,30 +81,82 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
+/// Catches SIGHUP from now on: it asks for a reload at the next boundary between two steps. When it comes because the terminal was
+/// closed, the process ends as it would without this.
+///
+/// # Errors
+/// `E0301` when the system refuses the handler.
+pub fn install_reload() -> Result<()> {
+    use signal_hook::consts::SIGHUP;
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP]).map_err(|e| Error::io("open", "signals", e))?;
+    let has_terminal = || std::fs::File::open("/dev/tty").is_ok();
+    let had_terminal = has_terminal();
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            if had_terminal && !has_terminal() {
+                // Nobody can read what would be said, and writing it would fail.
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+            RELOAD.store(true, Ordering::SeqCst);
+        }
+    });
+    Ok(())
+}
+
+/// Whether SIGHUP asked for a reload since the last time.
+pub fn take_reload() -> bool {
+    RELOAD.load(Ordering::Relaxed) && RELOAD.swap(false, Ordering::SeqCst)
+}
+
+/// Runs `f`, which may take SIGINT for itself, and gives it back to whom it belonged.
+pub fn keep_handler<T>(f: impl FnOnce() -> T) -> T {
+    // SAFETY: a zeroed `sigaction` is a valid one; both calls only read and write it.
+    let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
+    let known = unsafe { libc::sigaction(libc::SIGINT, std::ptr::null(), &raw mut before) } == 0;
+    let value = f();
+    if known {
+        // SAFETY: `before` is what the system itself gave.
+        unsafe { libc::sigaction(libc::SIGINT, &raw const before, std::ptr::null_mut()) };
+    }
+    value
+}
+
+/// Says that a prompt has the terminal: Ctrl-C ends its line instead of a run.
+pub fn at_prompt(on: bool) {
+    PROMPT.store(on, Ordering::SeqCst);
+}
+
 /// Whether something asked to stop, and nothing holds it up.
 pub fn requested() -> bool {
+    process_requested() || (OWN_HOLDS.get() == 0 && is_scope_over())
+}
+
+/// The same for the whole process alone: what is asked at every operation of a script must cost nothing.
+pub fn process_requested() -> bool {
     STOP.load(Ordering::Relaxed) && HOLDS.load(Ordering::Relaxed) == 0
 }
 
 /// Whether something asked to stop, held up or not: for whoever holds.
 pub fn pending() -> bool {
-    STOP.load(Ordering::Relaxed)
+    STOP.load(Ordering::Relaxed) || is_scope_over()
 }
 
 /// Holds requests up until it is dropped, so that what is half done becomes whole: a training step, for one.
-/// A second signal still ends the process at once.
+/// A second signal still ends the process at once. It is of the thread that holds.
 #[must_use]
-pub struct Hold(());
+pub struct Hold(PhantomData<*const ()>);
 
 /// Holds requests up.
 pub fn hold() -> Hold {
     HOLDS.fetch_add(1, Ordering::SeqCst);
-    Hold(())
+    OWN_HOLDS.set(OWN_HOLDS.get() + 1);
+    Hold(PhantomData)
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         HOLDS.fetch_sub(1, Ordering::SeqCst);
+        OWN_HOLDS.set(OWN_HOLDS.get() - 1);
     }
 }
 

@@ -4,73 +4,29 @@
 //! this library is the same engine for a program of your own, which adds its own operators and keeps its own state.
 //!
 //! # Embedding
-//! Functions are declared with [`api!`]: arguments are converted and named in messages, options are checked, a doc comment
-//! is kept for the documentation, and an error shows the line of the script that made the call.
+//! [`Runtime`] is the engine for a program of one's own: with operators, types, modules and values of its own, sinks, limits and hot
+//! reload. `docs/embedding.md` in the repository is the whole story; this is the shortest program.
 //!
 //! ```
-//! use lathe::script::rhai::{Dynamic, Map};
-//! use lathe::script::value::Kw;
-//! use lathe::script::{Engine, EngineOptions};
+//! use lathe::Runtime;
 //! use lathe::torch::Tensor;
 //!
 //! lathe::api! {
 //!     namespace "lab";
-//!
-//!     /// Swish with a slope: `x * sigmoid(beta * x)`. Option: `beta` (1.0).
-//!     ///
-//!     /// # Shapes
-//!     /// - `x`: any -> the same
-//!     fn swish(x: Tensor, opts: Kw) -> Tensor {
-//!         let beta = opts.get("beta", 1.0)?;
-//!         opts.done()?;
-//!         x.mul(&x.mul(beta)?.sigmoid()?)
-//!     }
-//!
-//!     /// How often a run was counted: state that lives in the host program.
-//!     fn count[cx]() -> i64 {
-//!         let counter = cx.host().get_or_default::<std::cell::Cell<i64>>();
-//!         counter.set(counter.get() + 1);
-//!         Ok(counter.get())
-//!     }
+//!     /// Swish: `x * sigmoid(x)`.
+//!     fn swish(x: Tensor) -> Tensor { x.mul(&x.sigmoid()?) }
 //! }
 //!
 //! # fn main() -> lathe::error::Result<()> {
-//! let mut engine = Engine::new(EngineOptions::default());
-//! engine.register(functions());
-//! // A plain closure serves where its types are exactly the script's.
-//! engine.register_fn("twice", |x: i64| 2 * x);
-//!
-//! engine.load_text(
-//!     "experiment.rhai",
-//!     r#"
-//!         fn step(x) {
-//!             lab::count();
-//!             lab::swish(x, #{beta: 2.0}).sum().item()
-//!         }
-//!         fn main(cfg) {
-//!             assert_eq(twice(cfg.n), 6);
-//!         }
-//!     "#,
-//! )?;
-//! let mut cfg = Map::new();
-//! cfg.insert("n".into(), 3_i64.into());
-//! engine.run(cfg)?;
-//!
-//! // Functions by name, always in their newest version: after `engine.reload()` the next call runs the edited text.
-//! let x = Tensor::from_slice(&[0.0_f32, 1.0])?;
-//! let y = engine.call("step", vec![Dynamic::from(x)])?;
-//! assert!((y.as_float().unwrap_or_default() - 0.8808).abs() < 1e-4);
-//! assert_eq!(engine.host().get::<std::cell::Cell<i64>>().map(|c| c.get()), Some(1));
-//!
-//! // What is wrong with a script is known before it runs, and says what was meant.
-//! let e = engine.load_text("typo.rhai", "fn main() { lab::swsh(1) }").unwrap_err();
-//! assert!(e.to_string().contains("did you mean `swish`?"));
+//! let runtime = Runtime::builder().functions(functions()).build()?;
+//! runtime.load_text("experiment.rhai", "fn params() { #{n: 2} } fn main(cfg) { lab::swish(torch::ones([cfg.n])) }")?;
+//! let y = runtime.run(&[("n", "3")])?;
+//! assert_eq!(y.cast::<Tensor>().shape(), [3]);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Scripts that recurse deeply want a large stack: run the engine inside [`script::on_big_stack`]. A host that wants CUDA
-//! calls [`torch::bridge::load_cuda`] before anything else.
+//! [`script::Engine`] is the layer below: without settings, sinks and a device of its own, as the `lathe` command uses it.
 //!
 //! # Parts
 //! Arrows go down only: `cli` -> [`script`] -> [`train`] -> [`models`], [`data`] -> [`nn`] -> [`torch`] -> [`error`].
@@ -82,6 +38,15 @@ pub mod interrupt;
 pub mod models;
 pub mod nn;
 pub mod progress;
+pub mod repl;
 pub mod script;
+pub mod space;
 pub mod torch;
 pub mod train;
+
+pub use script::Runtime;
+
+/// The examples of docs/embedding.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+mod embedding_page {}

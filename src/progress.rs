@@ -21,6 +21,26 @@ pub fn beside<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Shows a picture in the terminal: by the protocols of kitty and iTerm or as sixels where the environment tells that the terminal
+/// knows them, else in half blocks. Without a terminal, nothing. Asking the terminal itself would hang where none answers.
+pub fn picture(path: &std::path::Path) {
+    if !std::io::stdout().is_terminal() {
+        return;
+    }
+    let Ok(image) = image::open(path) else { return };
+    let has = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    let is = |name: &str, words: &[&str]| std::env::var(name).is_ok_and(|v| words.iter().any(|w| v.to_lowercase().contains(w)));
+    let is_plain = has("TMUX") || has("NO_COLOR");
+    let use_kitty = !is_plain && (has("KITTY_WINDOW_ID") || is("TERM", &["kitty", "ghostty"]) || is("TERM_PROGRAM", &["ghostty", "wezterm"]));
+    let use_iterm = !is_plain && is("TERM_PROGRAM", &["iterm"]);
+    let use_sixel = !is_plain && is("TERM", &["sixel", "foot", "mlterm"]);
+    // A pixel is half a cell high: a small picture is shown as it is, a large one fills the width.
+    let width = Some(image.width().min(96));
+    let config = viuer::Config { absolute_offset: false, width, use_kitty, use_iterm, use_sixel, ..viuer::Config::default() };
+    // The file is there and its path is printed: a terminal that cannot show it loses nothing.
+    beside(|| drop(viuer::print(&image, &config)));
+}
+
 /// The progress of one long call.
 pub struct Progress {
     bar: ProgressBar,
@@ -37,7 +57,7 @@ pub struct Progress {
 impl Progress {
     /// Starts at `first` of `total` things, say `images`.
     pub fn new(label: impl Into<String>, unit: &str, first: u64, total: u64) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = !crate::space::has_sink() && std::io::stderr().is_terminal();
         let label = label.into();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target).with_position(first);
@@ -64,6 +84,12 @@ impl Progress {
         }
     }
 
+    /// Changes how many things there are.
+    pub fn set_total(&mut self, total: u64) {
+        self.total = total;
+        self.bar.set_length(total);
+    }
+
     /// Things a second since the start.
     pub fn rate(&self) -> f64 {
         (self.done - self.first) as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
@@ -80,13 +106,13 @@ impl Progress {
         if self.terminal {
             self.bar.suspend(|| eprintln!("{line}"));
         } else {
-            eprintln!("{line}");
+            crate::space::say(line);
         }
     }
 
     fn line(&self, message: &str) {
         let eta = self.eta().map_or(String::new(), |s| format!("  eta {}", human(s)));
-        eprintln!("  {}  {}/{}  {:.1}/s{eta}  {message}", self.label, self.done, self.total, self.rate());
+        crate::space::say(&format!("  {}  {}/{}  {:.1}/s{eta}  {message}", self.label, self.done, self.total, self.rate()));
     }
 
     /// Takes the bar away; without a terminal, prints the last line.

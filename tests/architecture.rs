@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts by level; a part may use its own level's own part and everything below.
 const LEVELS: &[(&str, u32)] = &[
-    ("cli", 7),
+    ("cli", 8),
     ("repl", 7),
     ("script", 6),
     ("train", 5),
@@ -16,6 +16,7 @@ const LEVELS: &[(&str, u32)] = &[
     ("error", 0),
     ("interrupt", 1),
     ("progress", 1),
+    ("space", 0),
 ];
 
 fn level(part: &str) -> Option<u32> {

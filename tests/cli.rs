@@ -103,6 +103,9 @@ settings [default]:
   --config FILE.toml  values for settings; flags go before the file
   --print-config      show every value with where it comes from, and stop
   --threads N         how many CPU threads one operator may use
+  --allow-read PATH   a file or folder that the script may read besides its project
+  --allow-write PATH  a file or folder that it may write besides its run folder and outputs
+  --watch             take saved edits of the scripts in between two steps; --watch=poll looks at the files instead
   --log-level LEVEL   off, error, warn, info, debug or trace
   --help              this text
 ";
@@ -204,4 +207,111 @@ fn check_reports_every_fault_once() {
     assert!(code == 0 && err.contains("checked 1 script: all well"), "{err}");
     assert_eq!(s.lathe(&["check", "none"]).0, 1);
     assert_eq!(Scripts::new(&[]).lathe(&["check"]).0, 2);
+}
+
+#[test]
+fn check_tells_programs_where_a_fault_is() {
+    let s = Scripts::new(&[
+        ("a.rhai", "fn main() {\n    torch::zero([2]);\n}"),
+        ("set.rhai", "fn params() { #{lr: 0.1, a: arg(3, \"\", #{choices: [1]})} }\nfn main(cfg) { }"),
+        ("use.rhai", "fn params() { #{lr: 0.1} }\nfn main(cfg) { cfg.lrr }"),
+        ("endless.rhai", "fn params() { loop { } }\nfn main(cfg) { }"),
+        ("says.rhai", "fn params() { print(\"from params\"); #{a: 1} }\nfn main(cfg) { }"),
+        ("broken.rhai", "fn main( {"),
+        ("types.d.rhai", "module static;"),
+    ]);
+    let (code, out, err) = s.lathe(&["check", "--json"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("checked 6 scripts: 5 errors") && err.contains("from params"), "{err}");
+    let list: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let of = |file: &str| list.as_array().unwrap().iter().find(|f| f["file"] == file).unwrap_or_else(|| panic!("{file}: {out}")).clone();
+    let fields: Vec<String> = of("a.rhai").as_object().unwrap().keys().cloned().collect();
+    assert_eq!(fields, ["file", "line", "column", "end", "severity", "code", "message", "help"]);
+    let place = |f: &serde_json::Value| (f["line"].as_u64(), f["column"].as_u64(), f["end"].as_u64());
+    let a = of("a.rhai");
+    assert_eq!((place(&a), a["severity"].as_str(), a["code"].as_str()), ((Some(2), Some(5), Some(16)), Some("error"), Some("E0503")));
+    assert_eq!(a["message"], "`torch` has no function `zero`, did you mean `zeros`?");
+    let set = of("set.rhai");
+    assert_eq!((place(&set), set["help"].as_str()), ((Some(1), Some(26), Some(27)), Some("one of 1")));
+    assert!(set["message"].as_str().unwrap().starts_with("the default of `a`: `a` cannot be `3`"), "{out}");
+    assert_eq!(of("use.rhai")["message"], "the script has no setting `lrr`, did you mean `lr`?");
+    assert_eq!(of("endless.rhai")["code"], "E0505");
+    assert_eq!(of("broken.rhai")["code"], "E0502");
+    let fine = Scripts::new(&[("fine.rhai", "print(1);")]);
+    assert_eq!(fine.lathe(&["check", "--json"]), (0, "[]\n".to_owned(), String::new()));
+    // A script that cannot be read has no line.
+    let (code, out, _) = fine.lathe(&["check", "--json", "fine.rhai", "none.rhai"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+}
+
+#[test]
+fn check_looks_where_scripts_usually_are() {
+    let s = Scripts::new(&[("elsewhere.rhai", "fn main() { nope(); }")]);
+    std::fs::create_dir(s.path("scripts")).unwrap();
+    std::fs::write(s.path("scripts/a.rhai"), "print(1);").unwrap();
+    let (code, _, err) = s.lathe(&["check"]);
+    assert!(code == 0 && err.contains("checked 1 script: all well"), "{err}");
+    assert_eq!(s.lathe(&["check", "."]).0, 1);
+}
+
+#[test]
+fn doc_shows_what_scripts_can_call() {
+    let s = Scripts::new(&[]);
+    let (code, out, err) = s.lathe(&["doc", "tensor.matmul"]);
+    assert_eq!(code, 0, "{err}");
+    let want = "tensor.matmul(other)
+
+- `other`: a tensor
+- returns a tensor
+
+Matrix product, as `x @ other`.
+
+Shapes
+
+- `[.., n, k]`, `[.., k, m]` -> `[.., n, m]`
+
+Errors
+
+`E0201` when the inner sizes differ.
+
+Example
+
+    assert_eq(torch::ones([2, 3]).matmul(torch::ones([3, 4])).shape, [2, 4]);
+";
+    assert_eq!(out, want, "\n{out}");
+    let (code, out, _) = s.lathe(&["doc"]);
+    assert!(code == 0 && ["torch", "tensor", "std/flow"].iter().all(|n| out.contains(&format!("\n  {n} "))), "{out}");
+    let (code, out, _) = s.lathe(&["doc", "std/flow"]);
+    assert!(code == 0 && out.contains("flow::score(path, x_t, v, t)"), "{out}");
+    let (code, out, _) = s.lathe(&["doc", "--search", "cosine"]);
+    assert!(code == 0 && out.contains("F::cosine_similarity("), "{out}");
+    assert!(!out.contains('\u{1b}'), "no color into a pipe");
+    let (code, out, err) = s.lathe(&["doc", "tensor.matmull"]);
+    assert!(code == 2 && out.is_empty() && err.contains("did you mean `tensor.matmul`?"), "{err}");
+    assert_eq!(s.lathe(&["doc", "--search", "qqqqqqqq"]).0, 2);
+}
+
+#[test]
+fn doc_writes_pages_and_definitions() {
+    let s = Scripts::new(&[]);
+    std::fs::create_dir(s.path("scripts")).unwrap();
+    std::fs::write(s.path("scripts/train.rhai"), TRAIN).unwrap();
+    let (code, _, err) = s.lathe(&["doc", "--write", "pages"]);
+    assert_eq!(code, 0, "{err}");
+    let text = |name: &str| std::fs::read_to_string(s.path(name)).unwrap();
+    assert!(text("pages/README.md").contains("[torch::](torch.md)") && text("pages/tensor.md").contains("\n## matmul\n"));
+    assert!(text("pages/scripts/train.md").contains("| `--learning-rate X` | `1e-4` | step size; at least 0; live |"));
+    // A page that is no longer made goes, a file of the user's stays.
+    std::fs::rename(s.path("pages/torch.md"), s.path("pages/gone.md")).unwrap();
+    std::fs::write(s.path("pages/own.md"), "mine").unwrap();
+    let (code, _, err) = s.lathe(&["doc", "--write", "pages"]);
+    assert!(code == 0 && err.contains("removed 1"), "{err}");
+    assert!(!s.path("pages/gone.md").exists() && s.path("pages/torch.md").exists() && text("pages/own.md") == "mine");
+
+    let (code, _, err) = s.lathe(&["doc", "--definitions", "types"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(text("types/torch.d.rhai").contains("fn zeros(shape: Array) -> Tensor;") && text("types/std/flow.d.rhai").contains("fn score("));
+    std::fs::write(s.path("file"), "x").unwrap();
+    let (code, _, err) = s.lathe(&["doc", "--write", "file/pages"]);
+    assert!(code == 1 && err.contains("E0301"), "{err}");
 }

@@ -52,7 +52,6 @@ fn folders_of_hugging_face_give_their_librarys_tokens() {
     ];
     for (folder, name, change) in cases {
         let mut options = tiny(Some(folder));
-        // transformers' default for its DINOv2 as for the published weights; other models' own.
         change(&mut options.vit);
         let module = Encoder::module(name, options).unwrap_or_else(|e| panic!("{folder}: {e:?}"));
         let encoder = model(&module);
@@ -93,6 +92,28 @@ fn clip_is_read_from_its_torchscript_archive() {
     let error = difference(&archive, &tokens(Encoder::with_state("clip-vit-L", tiny(None), &half).unwrap()));
     assert!(error < TOLERANCE, "{error}");
     assert!(difference(&archive, &want["clip.tokens"]) < 0.1);
+}
+
+#[test]
+fn damaged_archives_of_weights_are_errors() {
+    let whole = std::fs::read(file("clip_jit.pt")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ViT-L-14.pt");
+    let load = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        Encoder::module("clip-vit-L", EncoderOptions { weights: Some(path.clone()), ..tiny(None) })
+    };
+    assert!(load(&whole).is_ok());
+    for i in 0..60 {
+        let mut bytes = whole.clone();
+        let at = whole.len() * i / 60;
+        bytes[at..at + 3].fill(0xFF);
+        // A changed weight cannot be told; anything else is an error of the file or of the names.
+        if let Err(e) = load(&bytes) {
+            assert!(matches!(e.code(), "E0302" | "E0401"), "{i}: {e:?}");
+        }
+        assert!(load(&whole[..at]).is_err(), "cut off at {at}");
+    }
 }
 
 #[test]
@@ -268,4 +289,26 @@ fn missing_weights_say_where_to_get_them_and_where_to_put_them() {
         assert!(text.contains("16 4 16 [1, 16, 16]"), "{text}");
         std::fs::remove_file(to).unwrap();
     }
+}
+
+#[test]
+fn scripts_make_encoders_of_any_size_from_maps_of_tensors_and_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("s.rhai");
+    let body = r#"
+        let want = io::load("FOLDER/expected.safetensors");
+        let sizes = #{embed_dim: 16, depth: 2, heads: 2, patch: 4, native_grid: 4, resolution: 16};
+        let e = models::encoder(#{name: "dinov2reg-vit-l", registers: 3} + sizes, #{weights: io::load("FOLDER/dinov2_registers/model.safetensors")});
+        assert_close(e.features(want.x, #{preprocessed: true}), want["dinov2_registers.tokens"], #{atol: 1e-5, rtol: 0.0});
+        let swiglu = models::encoder("dinov2-vit-b", sizes + #{ffn: "swiglu", weights: "FOLDER/dinov2_swiglu"});
+        assert_close(swiglu.features(want.x, #{preprocessed: true}), want["dinov2_swiglu.tokens"], #{atol: 1e-5, rtol: 0.0});
+        let t = models::encoder("torchscript:FOLDER/pair.pt", #{resolution: 16, output: 1, mean: [0, 0, 0], std: [1, 1, 1]});
+        print(`${t.dim} ${t.grid} ${t.resolution} ${t.features(torch::zeros([1, 3, 16, 16])).shape}`);
+        try { models::encoder("dinov2-vit-b", sizes + #{registrs: 2}) } catch (e) { print(e.message); }
+    "#;
+    std::fs::write(&script, body.replace("FOLDER", &file("").display().to_string())).unwrap();
+    let out = assert_cmd::Command::cargo_bin("lathe").unwrap().arg("run").arg(&script).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stderr), String::from_utf8_lossy(&out.stdout));
+    assert!(out.status.success(), "{text}");
+    assert!(text.contains("6 4 16 [1, 16, 6]") && text.contains("did you mean `registers`?"), "{text}");
 }

@@ -2,65 +2,123 @@
 
 use super::wants_color;
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
-use crate::script::{Engine, EngineOptions, Params, on_big_stack};
+use crate::script::{Engine, EngineOptions, Limits, Params, Permissions, on_big_stack};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
 
 /// Check scripts without running them: syntax, unknown functions, imports, settings.
 #[derive(clap::Args)]
+#[command(
+    after_help = "With --json: an array with one object for each fault. The fields are stable; `file` is always there, what is not known is null.
+  file      the script as it was given, or `std/flow` for a module built in
+  line      from 1
+  column    from 1, in characters
+  end       the column after the last one, on the same line
+  severity  `error`
+  code      such as `E0503`: the same as in the text
+  message   what is wrong
+  help      what to type instead"
+)]
 pub struct Args {
-    /// Scripts, or folders that hold them. Default: the working directory.
+    /// Scripts, or folders that hold them. Default: scripts and stdlib, or the working directory where there are none.
     paths: Vec<PathBuf>,
+    /// The faults as a JSON array on stdout, for editors and other programs.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Folders that hold no scripts of the user's.
 const SKIPPED: &[&str] = &["target", "node_modules", "exps"];
+/// Folders that are checked where nothing is named.
+const USUAL: &[&str] = &["scripts", "stdlib"];
+/// More than any `params` and any constant needs: one without an end must not hang the check.
+const LIMITS: Limits =
+    Limits { operations: Some(50_000_000), time: Some(Duration::from_secs(20)), call_depth: None, string_bytes: None, elements: None };
+
+/// One fault: what it is, and the script in which it was met.
+struct Fault {
+    diagnostic: Diagnostic,
+    met_in: PathBuf,
+}
 
 /// Checks every script and prints all that is wrong, each fault once.
 ///
 /// # Errors
 /// `E0301` for a path that cannot be read, `E0503` when something is wrong with a script.
 pub fn run(args: &Args) -> Result<()> {
-    let here = [PathBuf::from(".")];
-    let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
+    let usual: Vec<PathBuf> = USUAL.iter().map(PathBuf::from).filter(|p| p.is_dir()).collect();
+    let here = vec![PathBuf::from(".")];
+    let paths = match (args.paths.is_empty(), usual.is_empty()) {
+        (false, _) => &args.paths,
+        (true, false) => &usual,
+        (true, true) => &here,
+    };
     let files = scripts(paths)?;
     if files.is_empty() {
         return Err(Error::usage("there is no .rhai file here"));
     }
     let faults = on_big_stack(|| check_all(&files))??;
+    if args.json {
+        let list: Vec<_> = faults.iter().map(json).collect();
+        println!("{}", serde_json::to_string_pretty(&list).unwrap_or_default());
+    } else {
+        faults.iter().for_each(|f| eprintln!("{}\n", f.diagnostic.render(wants_color())));
+    }
     let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let (files, errors) = (plural(files.len(), "script"), plural(faults.len(), "error"));
-    for fault in &faults {
-        eprintln!("{fault}\n");
-    }
     if faults.is_empty() {
-        eprintln!("checked {files}: all well");
+        if !args.json {
+            eprintln!("checked {files}: all well");
+        }
         return Ok(());
     }
     Err(Error::script(Diagnostic::plain("E0503", format!("checked {files}: {errors}"))))
 }
 
+fn json(fault: &Fault) -> serde_json::Value {
+    let d = &fault.diagnostic;
+    let place = d.labels.first();
+    serde_json::json!({
+        "file": place.map_or_else(|| fault.met_in.display().to_string(), |l| l.file.clone()),
+        "line": place.map(|l| l.line),
+        "column": place.map(|l| l.column),
+        "end": place.map(|l| l.column + l.width),
+        "severity": "error",
+        "code": d.code,
+        "message": d.message,
+        "help": d.help,
+    })
+}
+
 /// Each fault once, although a broken module is met by every script that imports it.
-fn check_all(files: &[PathBuf]) -> Result<Vec<String>> {
-    let engine = Engine::new(EngineOptions::default());
+fn check_all(files: &[PathBuf]) -> Result<Vec<Fault>> {
+    // What `params` prints is no result of the check.
+    let engine = Engine::new(EngineOptions { limits: LIMITS, print: Some(Rc::new(|text: &str| eprintln!("{text}"))), ..EngineOptions::default() });
     let (mut seen, mut list) = (BTreeSet::new(), Vec::new());
     for file in files {
         crate::interrupt::check()?;
+        // `params()` and constants do run.
+        engine.set_permissions(Permissions::for_script(file).read_only());
         let Err(e) = engine.check(file).and_then(|()| Params::of(&engine).map(|_| ())) else { continue };
-        let each: Vec<String> = match e.kind() {
+        if e.is_interrupt() {
+            return Err(e);
+        }
+        let each: Vec<Diagnostic> = match e.kind() {
             ErrorKind::Script(d) => {
-                let first = Diagnostic { also: Vec::new(), ..(**d).clone() };
-                std::iter::once(&first).chain(&d.also).map(|d| d.render(wants_color())).collect()
+                let first = Diagnostic { also: Vec::new(), message: e.to_string(), ..(**d).clone() };
+                std::iter::once(first).chain(d.also.iter().cloned()).collect()
             }
-            _ if e.is_interrupt() => return Err(e),
-            _ => vec![e.context(file.display().to_string()).render(wants_color())],
+            _ => vec![Diagnostic { help: e.help_text().map(str::to_owned), ..Diagnostic::plain(e.code(), format!("{}: {e}", file.display())) }],
         };
-        list.extend(each.into_iter().filter(|text| seen.insert(text.clone())));
+        let new = each.into_iter().filter(|d| seen.insert(d.render(false)));
+        list.extend(new.map(|diagnostic| Fault { diagnostic, met_in: file.clone() }));
     }
     Ok(list)
 }
 
-fn scripts(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(super) fn scripts(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = BTreeSet::new();
     for path in paths {
         if path.is_file() {
@@ -76,7 +134,9 @@ fn scripts(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 let at = e.path().unwrap_or(path).to_owned();
                 Error::io("read", at, e.into())
             })?;
-            if entry.file_type().is_file() && entry.path().extension().is_some_and(|x| x == "rhai") {
+            // Declarations for editors are not scripts.
+            let name = entry.file_name().to_string_lossy();
+            if entry.file_type().is_file() && name.ends_with(".rhai") && !name.ends_with(".d.rhai") {
                 let path = entry.path();
                 files.insert(path.strip_prefix(Path::new(".")).unwrap_or(path).to_owned());
             }

@@ -1,8 +1,8 @@
 //! The flags after the script's name: `--learning-rate 1e-4 --mapper.depth=2 --no-shuffle --ch-mult 1 2 4`.
 
 use crate::error::{Error, Result};
-use crate::script::Params;
 use crate::script::params::normal;
+use crate::script::{Params, WatchMode};
 use std::path::PathBuf;
 
 /// What was written after the script's name.
@@ -12,6 +12,10 @@ pub(super) struct Flags {
     pub print_config: bool,
     pub config: Vec<PathBuf>,
     pub threads: Option<usize>,
+    pub allow_read: Vec<PathBuf>,
+    pub allow_write: Vec<PathBuf>,
+    /// Whether saves of the scripts are noticed, and how.
+    pub watch: Option<WatchMode>,
     /// Settings by name, in the order given: the last one counts.
     pub values: Vec<(String, String)>,
 }
@@ -48,6 +52,9 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             ("log_level", None) => {
                 value(given)?;
             }
+            ("allow_read", None) => flags.allow_read.push(value(given)?.into()),
+            ("allow_write", None) => flags.allow_write.push(value(given)?.into()),
+            ("watch", None) => flags.watch = Some(watch_mode(given.as_deref())?),
             ("config", None) => flags.config.push(value(given)?.into()),
             ("threads", None) => {
                 let text = value(given)?;
@@ -82,6 +89,18 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
         }
     }
     Ok(flags)
+}
+
+/// `--watch`, `--watch=auto` or `--watch=poll`.
+///
+/// # Errors
+/// `E0101` for anything else.
+pub(super) fn watch_mode(given: Option<&str>) -> Result<WatchMode> {
+    match given {
+        None | Some("auto") => Ok(WatchMode::Auto),
+        Some("poll") => Ok(WatchMode::Poll),
+        Some(other) => Err(Error::usage(format!("`--watch={other}` is not known")).help("--watch, or --watch=poll where changes go unnoticed")),
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +143,8 @@ mod tests {
             "2",
             "--unknown",
             "7",
+            "--watch",
+            "--watch=poll",
             "--print-config",
             "-h",
         ]);
@@ -142,7 +163,7 @@ mod tests {
             ("unknown", "7"),
         ];
         assert_eq!(f.values.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(), want);
-        assert_eq!((f.config.len(), f.threads, f.print_config, f.help), (2, Some(2), true, true));
+        assert_eq!((f.config.len(), f.threads, f.print_config, f.help, f.watch), (2, Some(2), true, true, Some(WatchMode::Poll)));
     }
 
     #[test]
@@ -156,6 +177,7 @@ mod tests {
             (&["--threads", "x"], "`--threads` must be a number from 1"),
             (&["--"], "unexpected argument `--`"),
             (&["-x"], "unexpected argument `-x`"),
+            (&["--watch=often"], "`--watch=often` is not known"),
         ] {
             let e = flags(args).unwrap_err();
             assert!(e.to_string().contains(want) && e.exit_code() == 2, "{args:?}: {e}");

@@ -1,11 +1,21 @@
 //! The command line: one file for each verb. stdout is data, stderr is talk.
 
+mod add;
+mod attach;
 mod check;
+mod convert;
+mod diff;
+mod doc;
 mod doctor;
 mod flags;
 mod help;
+mod recipes;
+mod repl;
+mod replay;
 mod run;
 mod runs;
+mod test;
+mod update;
 
 use crate::error::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -26,10 +36,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Add(add::Args),
+    Attach(attach::Args),
     Check(check::Args),
+    Doc(doc::Args),
+    Convert(convert::Args),
     Doctor(doctor::Args),
+    Recipes(recipes::Args),
+    Diff(diff::Args),
+    Replay(replay::Args),
+    Repl(repl::Args),
     Run(run::Args),
     Runs(runs::Args),
+    Test(test::Args),
+    Update(update::Args),
 }
 
 /// Runs the command line of this process; the exit code is 0, 1 (failed), 2 (usage) or 130 (interrupted).
@@ -54,21 +74,32 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<()> {
     let level = match &cli.verb {
         Verb::Run(args) => args.log_level(),
-        Verb::Check(_) | Verb::Doctor(_) | Verb::Runs(_) => None,
+        _ => None,
     };
     start_log(level.unwrap_or(&cli.log_level))?;
     crate::interrupt::install()?;
     match cli.verb {
+        Verb::Add(args) => add::run(&args),
+        Verb::Attach(args) => attach::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Doc(args) => doc::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Recipes(args) => recipes::run(&args),
+        Verb::Diff(args) => diff::run(&args),
+        Verb::Replay(args) => replay::run(&args),
+        Verb::Repl(args) => repl::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Runs(args) => runs::run(&args),
+        Verb::Test(args) => test::run(&args),
+        Verb::Update(args) => update::run(&args),
     }
 }
 
 /// Prints an error as users see it.
 fn report(e: &Error) {
-    if e.is_interrupt() {
+    if e.is_shown() {
+    } else if e.is_interrupt() {
         eprintln!("interrupted");
     } else {
         eprintln!("{}", e.render(wants_color()));

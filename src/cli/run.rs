@@ -3,8 +3,9 @@
 use super::flags::{self, Flags};
 use super::help;
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::script::rhai::Dynamic;
-use crate::script::{Arg, Config, Engine, EngineOptions, Origin, Params, RunContext, on_big_stack};
+use crate::script::{Arg, Choose, Config, Engine, EngineOptions, Hot, HotOptions, Origin, Params, Permissions, RunContext, WatchMode, on_big_stack};
 use crate::torch;
 use std::path::PathBuf;
 
@@ -17,8 +18,18 @@ use std::path::PathBuf;
   --config FILE.toml              values for settings; flags go before the file
   --print-config                  show every value with where it comes from, and stop
   --threads N                     how many CPU threads one operator may use
+  --watch                         take saved edits in between two steps (SIGHUP does it once without)
   --help                          the script's settings")]
 pub struct Args {
+    /// A file or folder that the script may read besides its project.
+    #[arg(long, value_name = "PATH")]
+    allow_read: Vec<PathBuf>,
+    /// A file or folder that the script may write besides its run folder and outputs.
+    #[arg(long, value_name = "PATH")]
+    allow_write: Vec<PathBuf>,
+    /// Take saved edits of the scripts in between two steps. `--watch=poll` looks at the files instead of waiting for events.
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    watch: Option<String>,
     /// The script, a .rhai file, and its own flags: `--learning-rate 1e-4 --mapper.depth 2 --no-shuffle`.
     // One list: everything after the script's name is the script's, `--help` too.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "SCRIPT [FLAGS]")]
@@ -28,6 +39,11 @@ pub struct Args {
 impl Args {
     fn script(&self) -> PathBuf {
         self.command.first().map(PathBuf::from).unwrap_or_default()
+    }
+
+    /// `--watch` before the script's name works as after it.
+    fn watch(&self) -> Result<Option<WatchMode>> {
+        self.watch.as_deref().map(|how| flags::watch_mode(Some(how))).transpose()
     }
 
     /// `--log-level` among the script's flags works as before the script's name.
@@ -46,8 +62,9 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn start(args: &Args) -> Result<()> {
-    let engine = Engine::new(EngineOptions::default());
     let script = args.script();
+    let mut permissions = Permissions::for_script(&script);
+    let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     engine.load(&script)?;
     let mut params = Params::of(&engine)?;
     declare_common(&mut params);
@@ -60,18 +77,33 @@ fn start(args: &Args) -> Result<()> {
         return help::print_config(&config);
     }
     prepare(&config, device, flags.threads)?;
+    flags.allow_read.iter().chain(&args.allow_read).for_each(|path| permissions.allow_read(path));
+    flags.allow_write.iter().chain(&args.allow_write).for_each(|path| permissions.allow_write(path));
+    permissions.allow_settings(&config);
+    engine.set_permissions(permissions);
     let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };
     engine.host().put(context);
+    let watch = args.watch()?.or(flags.watch);
+    let files = flags.config.clone();
+    let again: Choose = Box::new(move |mut params| {
+        declare_common(&mut params);
+        let (config, ..) = choose(&params, &flags)?;
+        Ok((params, config))
+    });
+    interrupt::install_reload()?;
+    let settings = Some((again, params, config.clone(), files));
+    Hot::install(&engine, HotOptions { watch, color: super::wants_color(), settings, replay: None });
+    crate::repl::on_breakpoint(&engine);
     let result = engine.run(config.map());
     // A script that ends early because the reader of its output went away, or that was stopped in Rust code, says so.
-    if result.is_ok() && crate::interrupt::requested() {
+    if result.is_ok() && interrupt::requested() {
         return Err(Error::interrupted());
     }
     result.map(|_| ())
 }
 
 /// The settings that every script has.
-fn declare_common(params: &mut Params) {
+pub(super) fn declare_common(params: &mut Params) {
     let text = |default: &str, help: &str| Arg {
         default: default.to_owned().into(),
         help: help.to_owned(),
@@ -108,7 +140,7 @@ fn choose(params: &Params, flags: &Flags) -> Result<(Config, torch::Device, torc
 }
 
 /// Puts the process into the state that the settings ask for.
-fn prepare(config: &Config, device: torch::Device, threads: Option<usize>) -> Result<()> {
+pub(super) fn prepare(config: &Config, device: torch::Device, threads: Option<usize>) -> Result<()> {
     torch::set_default_device(device);
     if let Some(n) = threads {
         torch::set_num_threads(n);

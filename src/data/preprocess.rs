@@ -165,8 +165,9 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
     if !options.quiet {
         let d = &report.dataset;
         let skipped = if d.skipped.is_empty() { String::new() } else { format!(", {} skipped", d.skipped.len()) };
-        eprintln!("  {}: {} pictures of {resolution} x {resolution}, {}{skipped}", folder.display(), d.count, report.labelling);
-        eprintln!("  {} at {:.0} pictures/s", human(report.seconds), report.rate);
+        let say = |line: String| crate::space::say(&line);
+        say(format!("  {}: {} pictures of {resolution} x {resolution}, {}{skipped}", folder.display(), d.count, report.labelling));
+        say(format!("  {} at {:.0} pictures/s", human(report.seconds), report.rate));
     }
     Ok(report)
 }
@@ -288,7 +289,7 @@ impl<'a> Job<'a> {
     fn say(&self, line: &str) {
         if !self.quiet {
             let counter = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            counter.bar.as_ref().map_or_else(|| eprintln!("{line}"), |b| b.println(&format!("  {line}")));
+            counter.bar.as_ref().map_or_else(|| crate::space::say(line), |b| b.println(&format!("  {line}")));
         }
     }
 

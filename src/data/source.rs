@@ -46,6 +46,11 @@ impl Source {
     /// Lists the pictures below `root`.
     pub(crate) fn open(root: &Path, max_images: Option<usize>, wanted: Option<&[String]>) -> Result<Source> {
         let meta = std::fs::metadata(root).map_err(|e| Error::io("open", root, e).help("the first argument is the folder with the pictures"))?;
+        if !meta.is_dir() && root.extension().is_some_and(|e| e.eq_ignore_ascii_case("h5") || e.eq_ignore_ascii_case("hdf5")) {
+            return Err(Error::data(root, "an HDF5 container, which is not read").help(
+                "give the folder of pictures it was made from; h5py unpacks it: each dataset is the bytes of one PNG file under its own name",
+            ));
+        }
         if !meta.is_dir() {
             return Err(Error::data(root, "not a folder").help("give the folder with the pictures, one sub-folder for each class"));
         }

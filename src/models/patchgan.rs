@@ -4,6 +4,7 @@
 //! normalises by its own batch and moves the running statistics, so real and generated images must be passed apart.
 
 use crate::error::{Error, Result};
+use crate::models::names::strip_prefix;
 use crate::nn::layers::{BatchNorm2d, BatchNormOptions, Conv2d, Conv2dOptions, LinearInit};
 use crate::nn::{Built, Init, Module, Path};
 use crate::torch::{Tensor, default_device};
@@ -64,12 +65,14 @@ impl PatchGan {
         Ok(PatchGan { stages, last: conv(index, width, 1, 1, true)? })
     }
 
-    /// A module of its own, with random weights.
+    /// A module of its own, with random weights. It loads state dicts with or without a prefix (`loss.discriminator.`).
     ///
     /// # Errors
     /// As [`PatchGan::new`].
     pub fn module(config: PatchGanConfig) -> Result<Module> {
-        Module::build("discriminator", default_device(), move |p| Ok(Built::layer(Self::new(p, config)?)))
+        Module::build("discriminator", default_device(), move |p| {
+            Ok(Built::layer(Self::new(p, config)?).importing(|state| strip_prefix(state, "main.0.weight")))
+        })
     }
 
     /// The logits: high for real.

@@ -29,12 +29,20 @@ impl Module {
     /// # Errors
     /// `E0401` with the difference: missing, unexpected, and mismatched names.
     pub fn load_state(&self, state: &State, strict: bool) -> Result<LoadReport> {
+        self.compare(state, strict, true)
+    }
+
+    /// Whether [`Module::load_state`] would take it all; nothing is changed.
+    ///
+    /// # Errors
+    /// `E0401` with the difference.
+    pub fn check_state(&self, state: &State) -> Result<()> {
+        self.compare(state, true, false).map(|_| ())
+    }
+
+    fn compare(&self, state: &State, strict: bool, copy: bool) -> Result<LoadReport> {
         let own = self.state();
-        let same = own.len() == state.len() && own.iter().zip(state).all(|((a, t), (b, u))| a == b && t.shape() == u.shape());
-        let imported = match self.import() {
-            Some(import) if !same => Some(import(state)?),
-            _ => None,
-        };
+        let imported = self.imported(state)?;
         let state = imported.as_ref().unwrap_or(state);
         let mut report = LoadReport::default();
         let mut pairs = Vec::new();
@@ -47,15 +55,40 @@ impl Module {
         }
         report.unexpected = state.keys().filter(|k| !own.contains_key(*k)).cloned().collect();
         if strict && !report.is_complete() {
-            return Err(self.difference(&report, own.keys().map(String::as_str)));
+            return Err(self.difference(&report, own.len(), state.len(), own.keys().map(String::as_str)));
         }
-        for (to, from) in pairs {
+        for (to, from) in pairs.into_iter().filter(|_| copy) {
             no_grad(|| to.copy_(from))?;
         }
         Ok(report)
     }
 
-    fn difference<'a>(&self, r: &LoadReport, own: impl Iterator<Item = &'a str> + Clone) -> Error {
+    /// The state with the module's own names, where it has others: by the model's import, without the prefix of a wrapper.
+    pub(super) fn imported(&self, state: &State) -> Result<Option<State>> {
+        let own = self.state();
+        // An import may also fit sizes: position embeddings of another grid.
+        if own.len() == state.len() && own.iter().zip(state).all(|((a, t), (b, u))| a == b && t.shape() == u.shape()) {
+            return Ok(None);
+        }
+        if let Some(import) = self.import() {
+            return import(state).map(Some);
+        }
+        // What DataParallel and torch.compile put before every name.
+        const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+        let mut inner: Option<State> = None;
+        while let Some(w) =
+            WRAPPERS.iter().find(|w| !own.keys().any(|k| k.starts_with(**w)) && inner.as_ref().unwrap_or(state).keys().all(|k| k.starts_with(**w)))
+        {
+            let from = inner.as_ref().unwrap_or(state);
+            if from.is_empty() {
+                break;
+            }
+            inner = Some(from.iter().filter_map(|(k, v)| Some((k.strip_prefix(*w)?.to_owned(), v.clone()))).collect());
+        }
+        Ok(inner)
+    }
+
+    fn difference<'a>(&self, r: &LoadReport, needed: usize, given: usize, own: impl Iterator<Item = &'a str> + Clone) -> Error {
         let mut parts = Vec::new();
         if !r.missing.is_empty() {
             parts.push(format!("{} missing: {}", r.missing.len(), shown(&r.missing)));
@@ -68,7 +101,8 @@ impl Module {
             let list: Vec<String> = r.mismatched.iter().map(|(n, a, b)| format!("{n} is {a:?} here and {b:?} in the file")).collect();
             parts.push(format!("{} of another shape: {}", list.len(), shown(&list)));
         }
-        Error::weights(format!("the weights do not belong to this {}: {}", self.kind(), parts.join("; ")))
+        let counts = format!("it has {needed} tensors, the weights are {given}");
+        Error::weights(format!("the weights do not belong to this {} ({counts}): {}", self.kind(), parts.join("; ")))
             .help("check the architecture options; `#{strict: false}` loads what fits")
     }
 }

@@ -5,7 +5,6 @@
 //! work in place on the tensors, so that every handle to them (an optimizer's, an EMA's) stays valid.
 
 mod digest;
-mod files;
 mod init;
 pub mod layers;
 mod load;
@@ -13,10 +12,11 @@ mod module;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod weights;
 
 pub use digest::digest;
-pub use files::read_state;
 pub use init::Init;
 pub use load::LoadReport;
 pub use module::{Built, Forward, GroupForward, Import, Module, State};
 pub use store::{Entry, Mode, Path, Store, Switch};
+pub use weights::{Weights, read_state};

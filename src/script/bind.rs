@@ -251,6 +251,15 @@ fn redeem(ticket: u64) -> Option<Box<EvalAltResult>> {
     })
 }
 
+/// The name of a receiver's type as users know it.
+pub(crate) fn shown_type(ty: &str) -> String {
+    match ty {
+        "i64" => "int".into(),
+        "f64" => "float".into(),
+        other => other.to_lowercase(),
+    }
+}
+
 impl ApiFn {
     /// How many arguments it takes at least.
     pub fn required(&self) -> usize {
@@ -264,11 +273,14 @@ impl ApiFn {
             Receiver::Namespace(ns) => format!("{ns}::{}({})", self.name, names(&self.params)),
             Receiver::Global => format!("{}({})", self.name, names(&self.params)),
             Receiver::Method(ty, ..) => {
-                let ty = ty.to_lowercase();
+                let ty = shown_type(ty);
                 let rest = names(self.params.get(1..).unwrap_or_default());
                 match (self.name.strip_prefix("get$"), self.name.strip_prefix("set$")) {
                     (Some(p), _) => format!("{ty}.{p}"),
                     (_, Some(p)) => format!("{ty}.{p} = {rest}"),
+                    _ if self.name == "index$set$" => {
+                        format!("{ty}[{}] = {}", names(&self.params[1..2]), names(self.params.get(2..).unwrap_or_default()))
+                    }
                     _ if self.name.starts_with("index$") => format!("{ty}[{rest}]"),
                     _ if !self.name.starts_with(|c: char| c.is_alphabetic()) => format!("{ty} {} {rest}", self.name),
                     _ => format!("{ty}.{}({rest})", self.name.trim_end_matches('$')),

@@ -7,12 +7,18 @@
 use super::bind::into_script;
 use super::diagnose::is_closure;
 use super::host::Host;
+use super::hot::Hot;
+use super::principal::Principal;
 use super::program::Program;
 use super::source::id_of;
 use super::stack::Crossing;
+use crate::error::Error;
 use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 use std::fmt::Write;
 use std::rc::Rc;
+
+/// The name of pointers that stay with the version of the script they were made in.
+pub(crate) const CLOSURE: &str = "closure";
 
 /// How deep in arrays and maps callbacks are looked for.
 const DEPTH: usize = 8;
@@ -65,13 +71,17 @@ fn bound(f: FnPtr, ctx: &NativeCallContext, host: &Host) -> FnPtr {
     let environment = Rc::new(ctx.global_runtime_state().clone());
     let host = host.clone();
     let original = f.clone();
+    let who = behind(environment.source.as_deref().map(id_of), &host);
     let call = move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
         let at = cx.call_position();
+        at_home(&cx, host.id())?;
         let _crossing = Crossing::enter().map_err(|e| into_script(e, cx.call_source(), at))?;
+        let program = host.get::<Program>();
+        let _behalf = program.as_ref().map(|p| p.acting.enter(who.clone()));
         let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
         // A named function is looked up in the newest version of its script; a closure stays what it was.
         if !is_closure(f.fn_name())
-            && let Some(program) = host.get::<Program>()
+            && let Some(program) = &program
             && let Some(unit) = environment.source.as_deref().map(id_of)
             && program.is_newer(unit, environment.source.as_deref())
             && program.has(unit, f.fn_name(), args.len() + f.curry().len())
@@ -82,16 +92,38 @@ fn bound(f: FnPtr, ctx: &NativeCallContext, host: &Host) -> FnPtr {
         f.call_raw(&NativeCallContext::new_with_all_fields(cx.engine(), f.fn_name(), None, &environment, at), None, args)
     };
     // The curried arguments are passed on by `f` itself.
-    FnPtr::from_fn("callback", call).unwrap_or(original)
+    FnPtr::from_fn(if is_closure(original.fn_name()) { CLOSURE } else { "callback" }, call).unwrap_or(original)
 }
 
-/// Binds the callbacks in a value that a unit returns to that unit.
-pub(crate) fn bind_to(value: &mut Dynamic, environment: &rhai::AST) {
+/// Who acts when a callback of a unit is called: whoever made it.
+fn behind(unit: Option<&str>, host: &Host) -> Principal {
+    match (host.get::<Program>(), unit) {
+        (Some(program), Some(unit)) => program.acts_for(unit),
+        (Some(program), None) => program.acting.current(),
+        (None, _) => Principal::Program,
+    }
+}
+
+/// A function runs in the engine it comes from: another one has other functions and other scripts.
+fn at_home(cx: &NativeCallContext, home: i64) -> Result<(), Box<rhai::EvalAltResult>> {
+    if cx.engine().default_tag().as_int().ok() == Some(home) {
+        return Ok(());
+    }
+    let e = Error::value("callback", "this function belongs to another runtime").help("hand values from one runtime to another, not functions");
+    Err(into_script(e, cx.call_source(), cx.call_position()))
+}
+
+/// Binds the callbacks in a value that a unit returns to that unit; `who` acts in them.
+pub(crate) fn bind_to(value: &mut Dynamic, environment: &rhai::AST, host: &Host, who: &Principal) {
+    let home = host.id();
     each(value, DEPTH, &mut |f| {
-        let (inner, environment) = (f.clone(), environment.clone());
+        let (inner, environment, host, who) = (f.clone(), environment.clone(), host.clone(), who.clone());
         #[allow(deprecated)]
         let native = FnPtr::from_fn("callback", move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
+            at_home(&cx, home)?;
             let _crossing = Crossing::enter().map_err(|e| into_script(e, cx.call_source(), cx.call_position()))?;
+            let program = host.get::<Program>();
+            let _behalf = program.as_ref().map(|p| p.acting.enter(who.clone()));
             let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
             inner.call::<Dynamic>(cx.engine(), &environment, args).map_err(|mut e| {
                 if e.position().is_none() {
@@ -112,8 +144,13 @@ pub(crate) fn hot(program: &Program, host: &Host, unit: String, name: &str) -> R
     let (host, target) = (host.clone(), name.to_owned());
     #[allow(deprecated)]
     FnPtr::from_fn(name, move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
+        at_home(&cx, host.id())?;
         let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
         let program = host.get::<Program>().expect("the program is put into the host before any script is loaded");
-        program.call(cx.engine(), Some(&cx), &unit, &target, args)
+        let call = |args| program.call(cx.engine(), Some(&cx), &unit, &target, args);
+        match host.get::<Hot>() {
+            Some(hot) => hot.call(&program, cx.engine(), &unit, args, &call),
+            None => call(args),
+        }
     })
 }

@@ -61,6 +61,11 @@ impl Explain<'_> {
             return Error::interrupted();
         }
         let mut d = self.innermost(&source, inner);
+        if let EvalAltResult::ErrorTerminated(token, _) = inner
+            && let Some(message) = super::limits::exceeded(token)
+        {
+            d = Diagnostic { code: super::limits::CODE, message, help: None, ..d };
+        }
         callers.reverse();
         callers.truncate(CALLERS);
         d.labels.extend(callers);

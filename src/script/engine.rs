@@ -3,14 +3,19 @@
 use super::api;
 use super::bind::{ApiFn, ErrorValue, install};
 use super::diagnose::{INTERRUPTED, OUT_OF_STACK};
+use super::docs::Reference;
 use super::facade::Resolver;
 use super::host::Host;
 use super::known::Known;
+use super::limits::{Limits, Meter};
+use super::permissions::Permissions;
 use super::program::Program;
 use super::reload::Reloaded;
+use super::roots::Roots;
+use super::session::{self, ApiTable, At, Session};
 use super::stack::{self, Crossing, MAX_CALL_LEVELS};
 use crate::error::{Error, Result, did_you_mean};
-use rhai::{AST, Dynamic, Map, OptimizationLevel, Scope};
+use rhai::{AST, Dynamic, FnPtr, Map, OptimizationLevel, Scope};
 use std::cell::Cell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,6 +42,10 @@ pub struct EngineOptions {
     pub print: Option<Print>,
     /// Whether scripts may call `eval`: only a REPL wants it.
     pub allow_eval: bool,
+    /// What scripts may read and write; `None` lets them do what the process may.
+    pub permissions: Option<Permissions>,
+    /// What a script may use up in one call from Rust.
+    pub limits: Limits,
 }
 
 /// A script engine: natives, scripts with their modules, and hot reload. It lives on one thread, which should have a large
@@ -48,19 +57,32 @@ pub struct Engine {
     host: Host,
     program: Rc<Program>,
     functions: Vec<ApiFn>,
+    meter: Rc<Meter>,
     known_is_old: Cell<bool>,
 }
 
 impl Engine {
     /// An engine with everything in [`api::all`](super::api::all).
     pub fn new(options: EngineOptions) -> Self {
+        Self::with_roots(options, Roots::default())
+    }
+
+    /// The same with modules of the embedding program.
+    pub(crate) fn with_roots(options: EngineOptions, roots: Roots) -> Self {
         let mut rhai = rhai::Engine::new();
         let host = Host::new();
-        let program = host.put(Program::new(&host, options.stdlib.clone()));
-        set_language(&mut rhai, &options);
+        let program = host.put(Program::new(&host, options.stdlib.clone(), roots));
+        let meter = Rc::new(Meter::new(options.limits));
+        // By this, callbacks know whether it is their own engine that calls them.
+        rhai.set_default_tag(host.id());
+        set_language(&mut rhai, &options, &meter);
         rhai.set_module_resolver(Resolver(host.clone()));
-        let mut engine = Engine { allow_eval: options.allow_eval, rhai, host, program, functions: Vec::new(), known_is_old: Cell::new(true) };
+        if let Some(permissions) = options.permissions {
+            host.put(permissions);
+        }
+        let mut engine = Engine { allow_eval: options.allow_eval, rhai, host, program, functions: Vec::new(), meter, known_is_old: Cell::new(true) };
         engine.register(api::all());
+        super::breakpoint::install(&mut engine.rhai, &engine.host);
         // Only a method that takes the variable itself can empty it.
         engine.rhai.register_fn("drop", |x: &mut Dynamic| *x = Dynamic::UNIT);
         engine
@@ -69,6 +91,11 @@ impl Engine {
     /// The values that functions share with the host program.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// Sets what scripts may read and write from now on.
+    pub fn set_permissions(&self, permissions: Permissions) {
+        self.host.put(permissions);
     }
 
     /// Every registered function, for documentation.
@@ -80,6 +107,7 @@ impl Engine {
     pub fn register(&mut self, functions: Vec<ApiFn>) {
         install(&mut self.rhai, &self.host, &functions);
         self.functions.extend(functions);
+        self.host.put(ApiTable(self.functions.clone()));
         self.known_is_old.set(true);
     }
 
@@ -92,6 +120,20 @@ impl Engine {
     ) {
         self.rhai.register_fn(name, function);
         self.known_is_old.set(true);
+    }
+
+    /// The documentation of every registered function and of the standard library.
+    ///
+    /// # Errors
+    /// `E0302` or `E0504` for a module of the standard library that cannot be read.
+    pub fn reference(&self) -> Result<Reference> {
+        let modules = self.program.std_modules()?;
+        Reference::new(&self.functions, modules.iter().map(|(name, text)| (name.as_str(), &**text)))
+    }
+
+    /// What ends a script that runs in this engine, from any thread.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// The rhai engine, for what this type does not offer.
@@ -109,6 +151,25 @@ impl Engine {
     pub(crate) fn program(&self) -> &Rc<Program> {
         self.refresh_known();
         &self.program
+    }
+
+    /// What a prompt's evaluations need of this engine.
+    pub fn at(&self) -> At<'_> {
+        self.refresh_known();
+        At { rhai: &self.rhai, program: &self.program, host: &self.host }
+    }
+
+    /// A prompt on this engine, which sees the functions of the loaded script. `id` names it in messages.
+    ///
+    /// # Errors
+    /// When the script's imports cannot be loaded for it.
+    pub fn session(&self, id: &str) -> Result<Session> {
+        let at = self.at();
+        let mut session = Session::new(at, id);
+        if let Some(unit) = at.program.entry_unit() {
+            session.see(at, &unit.id)?;
+        }
+        Ok(session)
     }
 
     fn refresh_known(&self) {
@@ -131,6 +192,14 @@ impl Engine {
     /// Everything that is wrong with it.
     pub fn load_text(&self, name: &str, text: &str) -> Result<()> {
         self.guarded(|| self.program().load_text(&self.rhai, name, text))
+    }
+
+    /// Loads scripts from the record of a run, whatever is on disk.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load_recorded(&self, recorded: crate::train::Sources) -> Result<()> {
+        self.guarded(|| self.program().load_recorded(&self.rhai, recorded))
     }
 
     /// Loads a script as `lathe check` does: a file of the standard library counts as a module, not as a script to run.
@@ -193,6 +262,11 @@ impl Engine {
         self.program.entry_unit().is_some_and(|u| u.has(name, arity))
     }
 
+    /// The tests of the loaded script: its functions `test_*` without parameters, each with its line.
+    pub fn tests(&self) -> Vec<(String, usize)> {
+        self.program.entry_unit().map(|u| u.tests()).unwrap_or_default()
+    }
+
     /// Calls a function of the loaded script, in its newest version.
     ///
     /// # Errors
@@ -212,6 +286,15 @@ impl Engine {
         self.guarded(|| program.call(&self.rhai, None, unit, name, args).map_err(|e| program.explain(&tag, &e)))
     }
 
+    /// Calls a function that a script handed to Rust.
+    ///
+    /// # Errors
+    /// What it threw.
+    pub fn call_fn(&self, f: &FnPtr, args: Vec<Dynamic>) -> Result<Dynamic> {
+        let _crossing = Crossing::enter()?;
+        self.guarded(|| f.call(&self.rhai, &AST::empty(), args).map_err(|e| self.program.explain("", &e)))
+    }
+
     /// The ids and texts of the loaded scripts: the script itself first, then its modules.
     pub fn sources(&self) -> Vec<(String, String)> {
         let current = self.program.current();
@@ -220,14 +303,20 @@ impl Engine {
         units.into_iter().map(|u| (u.id.clone(), u.text.to_string())).collect()
     }
 
+    /// The loaded scripts as a run folder keeps them.
+    pub fn recorded(&self) -> crate::train::Sources {
+        self.program.current().recorded()
+    }
+
     /// The nearest function of the loaded script: ``, did you mean `x`?`` or nothing.
     pub fn nearest_fn(&self, name: &str) -> String {
         self.program.entry_unit().map_or(String::new(), |u| did_you_mean(name, u.function_names()))
     }
 
     /// A panic below is our fault, but no reason to end the host program.
-    fn guarded<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(stack::internal(&*panic)))
+    pub(crate) fn guarded<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        let caught = || catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
+        self.meter.run(caught)
     }
 }
 
@@ -240,19 +329,30 @@ pub(crate) fn set_syntax(rhai: &mut rhai::Engine) {
     api::configure(rhai);
 }
 
-fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
+fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Meter>) {
+    let limits = options.limits;
     set_syntax(rhai);
     rhai.set_fail_on_invalid_map_property(true);
-    rhai.set_max_call_levels(MAX_CALL_LEVELS);
-    rhai.set_max_string_size(MAX_STRING);
-    rhai.set_max_array_size(MAX_ELEMENTS);
-    rhai.set_max_map_size(MAX_ELEMENTS);
-    rhai.on_progress(|_| {
-        if crate::interrupt::requested() {
+    rhai.set_max_call_levels(limits.call_depth.unwrap_or(MAX_CALL_LEVELS).clamp(1, MAX_CALL_LEVELS));
+    rhai.set_max_string_size(limits.string_bytes.unwrap_or(MAX_STRING).max(1));
+    rhai.set_max_array_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
+    rhai.set_max_map_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
+    let meter = meter.clone();
+    rhai.on_progress(move |_| {
+        if crate::interrupt::process_requested() {
             return Some(INTERRUPTED.into());
         }
-        stack::is_short().then(|| OUT_OF_STACK.into())
+        if session::must_stop() {
+            return Some(INTERRUPTED.into());
+        }
+        if stack::is_short() {
+            return Some(OUT_OF_STACK.into());
+        }
+        meter.tick()
     });
+    // What a function typed at a prompt does not have itself it takes from there; elsewhere every name is the parser's matter.
+    #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
+    rhai.on_var(|name, _, cx| Ok(session::variable(name, cx.scope())));
     let print = options.print.clone();
     let say = move |text: &str| match &print {
         Some(print) => print(text),
@@ -265,12 +365,15 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions) {
         }
     };
     rhai.on_print(move |text| {
+        if session::capture(text) {
+            return;
+        }
         crate::train::log::write(&format!("{text}\n"));
         crate::progress::beside(|| say(text));
     });
     rhai.on_debug(|text, source, at| {
         let source = source.map(super::source::id_of).unwrap_or("script");
-        eprintln!("{source}:{at:?}: {text}");
+        crate::space::say(&format!("{source}:{at:?}: {text}"));
     });
     rhai.register_type_with_name::<ErrorValue>("error");
     rhai.register_get("message", |e: &mut ErrorValue| e.error.to_string());

@@ -16,6 +16,11 @@ impl Host {
         Self::default()
     }
 
+    /// What tells this bag from all others that are alive.
+    pub(crate) fn id(&self) -> i64 {
+        Rc::as_ptr(&self.0) as usize as i64
+    }
+
     /// Stores a value, replacing the one of the same type.
     pub fn put<T: 'static>(&self, value: T) -> Rc<T> {
         let value = Rc::new(value);

@@ -2,16 +2,27 @@
 
 use super::diagnose::{self, Explain, LINT, is_closure};
 use super::known::{Arities, Known, counts};
-use super::unit::{Parsed, exported_constants, public_functions};
+use super::unit::{Parsed, Unit, exported_constants, public_functions};
 use crate::error::{Diagnostic, did_you_mean};
 use indexmap::IndexMap;
 use rhai::{AST, ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-/// Looks at every call in every unit of a program.
-pub(crate) fn check(units: &IndexMap<String, Parsed>, explain: Explain) -> Vec<Diagnostic> {
+/// Units that run already, by id.
+pub(crate) type Loaded = BTreeMap<String, Rc<Unit>>;
+
+/// Looks at every call in every unit of a program; `loaded` are units that those may import besides.
+pub(crate) fn check(units: &IndexMap<String, Parsed>, loaded: &Loaded, explain: Explain) -> Vec<Diagnostic> {
     let members = units.values().flat_map(|p| members(&p.ast)).collect();
-    units.values().flat_map(|parsed| Lint::new(parsed, units, &members, explain).run()).collect()
+    units.values().flat_map(|parsed| Lint::new(parsed, units, loaded, &members, explain).run(&parsed.ast)).collect()
+}
+
+/// Looks at the calls in statements typed at a prompt: `typed` has the functions that they see, and the aliases. What its functions
+/// call is looked at when they run, since what is missing may be typed later.
+pub(crate) fn check_statements(typed: &Parsed, statements: &AST, loaded: &Loaded, explain: Explain) -> Vec<Diagnostic> {
+    let members = members(&typed.ast).into_iter().chain(members(statements)).collect();
+    Lint::new(typed, &IndexMap::new(), loaded, &members, explain).run(statements)
 }
 
 /// Keys of maps and properties that are assigned: a function stored there is called as a method, perhaps in another unit.
@@ -40,6 +51,7 @@ fn members(ast: &AST) -> BTreeSet<String> {
 struct Lint<'a> {
     parsed: &'a Parsed,
     units: &'a IndexMap<String, Parsed>,
+    loaded: &'a Loaded,
     members: &'a BTreeSet<String>,
     known: &'a Known,
     explain: Explain<'a>,
@@ -51,17 +63,23 @@ struct Lint<'a> {
 }
 
 impl<'a> Lint<'a> {
-    fn new(parsed: &'a Parsed, units: &'a IndexMap<String, Parsed>, members: &'a BTreeSet<String>, explain: Explain<'a>) -> Self {
+    fn new(parsed: &'a Parsed, units: &'a IndexMap<String, Parsed>, loaded: &'a Loaded, members: &'a BTreeSet<String>, explain: Explain<'a>) -> Self {
         let mut local: BTreeMap<&str, Arities> = BTreeMap::new();
         for f in parsed.ast.iter_functions() {
             local.entry(f.name).or_default().insert(f.params.len());
         }
         let variables = diagnose::identifiers(&parsed.found.text).variables;
-        Lint { parsed, units, members, known: explain.known, explain, local, variables, found: Vec::new() }
+        Lint { parsed, units, loaded, members, known: explain.known, explain, local, variables, found: Vec::new() }
     }
 
-    fn run(mut self) -> Vec<Diagnostic> {
-        self.parsed.ast.walk(&mut |path: &[ASTNode]| {
+    /// The functions of another unit, and its name in messages.
+    fn other(&self, id: &str) -> Option<(&'a AST, &'a str)> {
+        let new = self.units.get(id).map(|p| (&p.ast, p.found.shown.as_str()));
+        new.or_else(|| self.loaded.get(id).map(|u| (&u.ast, u.shown.as_str())))
+    }
+
+    fn run(mut self, ast: &AST) -> Vec<Diagnostic> {
+        ast.walk(&mut |path: &[ASTNode]| {
             match path.last() {
                 Some(ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at))) => self.call(call, *at),
                 Some(ASTNode::Expr(Expr::MethodCall(call, at))) => self.method(call, *at),
@@ -123,21 +141,17 @@ impl<'a> Lint<'a> {
     fn qualified_call(&mut self, call: &FnCallExpr, n: usize, at: Position) {
         let (root, name) = (call.namespace.root(), call.name.as_str());
         if let Some(id) = self.parsed.aliases.get(root) {
-            let Some(unit) = self.units.get(id) else { return };
-            let takes: Arities = public_functions(&unit.ast).filter(|(f, _)| *f == name).map(|(_, n)| n).collect();
+            let Some((ast, shown)) = self.other(id) else { return };
+            let takes: Arities = public_functions(ast).filter(|(f, _)| *f == name).map(|(_, n)| n).collect();
             if takes.contains(&n) {
                 return;
             }
             if !takes.is_empty() {
                 return self.report(at, format!("`{root}::{name}` takes {}, but is called with {n}", arguments(&takes)), None);
             }
-            let is_private = unit.ast.iter_functions().any(|f| f.name == name);
-            let near = did_you_mean(name, public_functions(&unit.ast).map(|(f, _)| f));
-            let message = if is_private {
-                format!("`{name}` is private to `{}`", unit.found.shown)
-            } else {
-                format!("`{}` has no function `{name}`{near}", unit.found.shown)
-            };
+            let is_private = ast.iter_functions().any(|f| f.name == name);
+            let near = did_you_mean(name, public_functions(ast).map(|(f, _)| f));
+            let message = if is_private { format!("`{name}` is private to `{shown}`") } else { format!("`{shown}` has no function `{name}`{near}") };
             return self.report(at, message, None);
         }
         let full = call.namespace.path.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join("::");
@@ -183,16 +197,16 @@ impl<'a> Lint<'a> {
 
     /// `module::NAME` without a call.
     fn constant(&mut self, root: &str, name: &str, at: Position) {
-        let Some(unit) = self.parsed.aliases.get(root).and_then(|id| self.units.get(id)) else { return };
-        let exported = exported_constants(&unit.ast);
-        if exported.contains(&name) || public_functions(&unit.ast).any(|(f, _)| f == name) {
+        let Some((ast, shown)) = self.parsed.aliases.get(root).and_then(|id| self.other(id)) else { return };
+        let exported = exported_constants(ast);
+        if exported.contains(&name) || public_functions(ast).any(|(f, _)| f == name) {
             return;
         }
         let declared =
-            unit.ast.statements().iter().any(|s| matches!(s, Stmt::Var(x, flags, _) if x.0.name == name && flags.intersects(ASTFlags::CONSTANT)));
-        let help = declared.then(|| format!("declare it as `export const {name}` in `{}`", unit.found.shown));
+            ast.statements().iter().any(|s| matches!(s, Stmt::Var(x, flags, _) if x.0.name == name && flags.intersects(ASTFlags::CONSTANT)));
+        let help = declared.then(|| format!("declare it as `export const {name}` in `{shown}`"));
         let near = did_you_mean(name, exported.iter().copied());
-        self.report(at, format!("`{}` exports no constant `{name}`{near}", unit.found.shown), help);
+        self.report(at, format!("`{shown}` exports no constant `{name}`{near}"), help);
     }
 }
 

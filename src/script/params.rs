@@ -1,10 +1,14 @@
 //! A script's settings: what `fn params()` declares, and the values a run uses, each with where it came from.
 
 use super::engine::Engine;
+use super::program::Program;
+use super::settings_use;
+use super::unit::Unit;
 use super::value::{from_json, to_json, type_name};
-use crate::error::{Error, ErrorKind, Result, did_you_mean};
+use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
 use indexmap::IndexMap;
-use rhai::{ASTNode, Array, Dynamic, Expr, Map};
+use rhai::{ASTNode, Array, Dynamic, Expr, Map, Position};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// What `arg(default, help, options)` makes: a default with its description.
@@ -96,23 +100,41 @@ impl Params {
     /// # Errors
     /// What `params` threw; `E0503` when it does not return a map of plain values and `arg(..)`.
     pub fn of(engine: &Engine) -> Result<Params> {
-        if !engine.has_fn("params", 0) {
-            return Ok(Params::default());
-        }
-        let value = engine.call("params", vec![])?;
+        engine.guarded(|| Self::read(engine.program(), engine.rhai()))
+    }
+
+    /// The same of the generation in effect.
+    ///
+    /// # Errors
+    /// As [`Params::of`].
+    pub(crate) fn read(program: &Program, rhai: &rhai::Engine) -> Result<Params> {
+        let Some(entry) = program.entry_unit().filter(|u| u.has("params", 0)) else { return Ok(Params::default()) };
+        let place = |at: Position| program.sources.label(&entry.tag, at, "");
+        // A panic below is our fault, but no reason to end the host program.
+        let call = || program.call(rhai, None, &entry.id, "params", vec![]).map_err(|e| program.explain(&entry.tag, &e));
+        let value = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(super::stack::internal(&*panic)))?;
         let Some(map) = value.read_lock::<Map>().map(|m| m.clone()) else {
             return Err(wrong(format!("`params` must return a map, not {}", type_name(&value))));
         };
         let mut flat = IndexMap::new();
         flatten("", &map, &mut flat)?;
-        let order = written_order(engine);
-        let rank = |name: &str| order.iter().position(|o| o == name).unwrap_or(usize::MAX);
+        let order = written_order(&entry);
+        let rank = |name: &str| order.iter().position(|(o, _)| o == name).unwrap_or(usize::MAX);
         flat.sort_by(|a, _, b, _| rank(a).cmp(&rank(b)));
         let params = Params(flat);
         for (name, arg) in &params.0 {
-            params.check(name, arg, &arg.default).map_err(|e| e.context(format!("the default of `{name}`")))?;
+            params.check(name, arg, &arg.default).map_err(|e| {
+                let labels = order.iter().find(|(n, _)| n == name).and_then(|(_, at)| place(*at)).into_iter().collect();
+                let help = e.help_text().map(str::to_owned);
+                Error::script(Diagnostic { labels, help, ..Diagnostic::plain(super::diagnose::LINT, format!("the default of `{name}`: {e}")) })
+            })?;
         }
-        Ok(params)
+        let mut wrong = settings_use::check(&entry, &params, place);
+        if wrong.is_empty() {
+            return Ok(params);
+        }
+        let first = wrong.remove(0);
+        Err(Error::script(Diagnostic { also: wrong, ..first }))
     }
 
     /// The settings, in the script's order.
@@ -247,7 +269,7 @@ impl Params {
 }
 
 /// The flags that `lathe run` has for every script.
-pub const COMMON: &[&str] = &["config", "device", "dtype", "help", "print-config", "threads"];
+pub const COMMON: &[&str] = &["allow-read", "allow-write", "config", "device", "dtype", "help", "print-config", "threads", "watch"];
 
 impl Config {
     /// Sets a value that the script need not have declared.
@@ -258,6 +280,11 @@ impl Config {
     /// The value of a setting.
     pub fn get(&self, name: &str) -> Option<&Dynamic> {
         self.values.get(&normal(name)).map(|(v, _)| v)
+    }
+
+    /// Where the value of a setting comes from.
+    pub fn origin(&self, name: &str) -> Option<&Origin> {
+        self.values.get(&normal(name)).map(|(_, o)| o)
     }
 
     /// Every value with where it comes from, in the script's order.
@@ -338,11 +365,10 @@ pub(crate) fn is_plain(d: &Dynamic) -> bool {
     d.is_unit() || d.is_bool() || d.is_int() || d.is_float() || d.is_string()
 }
 
-/// The names of the map literals in `params`, as the script lists them: rhai's own maps are sorted.
-fn written_order(engine: &Engine) -> Vec<String> {
+/// The names of the map literals in `params`, as the script lists them (rhai's own maps are sorted), and where each is.
+fn written_order(entry: &Unit) -> Vec<(String, Position)> {
     let mut order = Vec::new();
-    let Some(entry) = engine.program().entry_unit() else { return order };
-    let params = entry.ast.clone_functions_only_filtered(|_, _, _, name, arity| name == "params" && arity == 0);
+    let params = super::unit::alone(&entry.ast, "params", 0);
     params.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Expr(Expr::Map(x, _))) = path.last() {
             keys("", x, &mut order);
@@ -354,13 +380,13 @@ fn written_order(engine: &Engine) -> Vec<String> {
 
 type MapLiteral = (rhai::StaticVec<(rhai::Ident, Expr)>, std::collections::BTreeMap<rhai::Identifier, Dynamic>);
 
-fn keys(prefix: &str, literal: &MapLiteral, order: &mut Vec<String>) {
+fn keys(prefix: &str, literal: &MapLiteral, order: &mut Vec<(String, Position)>) {
     for (key, value) in &literal.0 {
         let name = format!("{prefix}{}", normal(&key.name));
         if let Expr::Map(inner, _) = value {
             keys(&format!("{name}."), inner, order);
         }
-        order.push(name);
+        order.push((name, key.pos));
     }
 }
 

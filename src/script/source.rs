@@ -1,14 +1,14 @@
 //! The texts that were loaded, each version under its own tag, so that an error shows the line that really ran.
 
 use crate::error::Label;
-use rhai::Position;
+use rhai::{ImmutableString, Position};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// What separates a unit's id from the number of its version in a tag. No file name holds it.
-const VERSION: char = '\u{1}';
+pub(crate) const VERSION: char = '\u{1}';
 
 /// One version of one script.
 #[derive(Debug, Clone)]
@@ -25,28 +25,50 @@ pub(crate) struct Sources(Rc<RefCell<Table>>);
 
 #[derive(Default)]
 struct Table {
-    by_tag: HashMap<String, Source>,
+    by_tag: HashMap<String, (ImmutableString, Source)>,
     newest: HashMap<String, (String, usize)>,
 }
 
 impl Sources {
     /// Stores a unit's text and gives its tag, which rhai carries as the source's name. The same text keeps its tag.
-    pub(crate) fn add(&self, id: &str, shown: &str, text: &Arc<str>) -> String {
+    pub(crate) fn add(&self, id: &str, shown: &str, text: &Arc<str>) -> ImmutableString {
         let mut table = self.0.borrow_mut();
         let version = match table.newest.get(id) {
-            Some((tag, _)) if table.by_tag.get(tag).is_some_and(|s| s.text == *text) => return tag.clone(),
+            Some((tag, _)) if table.by_tag.get(tag).is_some_and(|(_, s)| s.text == *text) => return table.by_tag[tag].0.clone(),
             Some((_, n)) => n + 1,
             None => 0,
         };
         let tag = if version == 0 { id.to_owned() } else { format!("{id}{VERSION}{version}") };
         table.newest.insert(id.to_owned(), (tag.clone(), version));
-        table.by_tag.insert(tag.clone(), Source { shown: shown.to_owned(), text: text.clone() });
-        tag
+        let shared = ImmutableString::from(tag.as_str());
+        table.by_tag.insert(tag, (shared.clone(), Source { shown: shown.to_owned(), text: text.clone() }));
+        shared
+    }
+
+    /// Forgets the texts that nothing can run any more: their tags are held by no script, no closure and no exception.
+    pub(crate) fn sweep(&self) {
+        let mut table = self.0.borrow_mut();
+        let Table { by_tag, newest } = &mut *table;
+        let newest: HashSet<&str> = newest.values().map(|(tag, _)| tag.as_str()).collect();
+        by_tag.retain(|tag, (shared, _)| shared.strong_count() > 1 || newest.contains(tag.as_str()));
+    }
+
+    /// How many versions of texts are held.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().by_tag.len()
+    }
+
+    /// Puts a text under a tag of its own, in place of the one before: for a prompt's lines, of which there are ever more.
+    pub(crate) fn put(&self, tag: &str, shown: &str, text: &str) {
+        let mut table = self.0.borrow_mut();
+        table.newest.insert(tag.to_owned(), (tag.to_owned(), 0));
+        table.by_tag.insert(tag.to_owned(), (tag.into(), Source { shown: shown.to_owned(), text: text.into() }));
     }
 
     /// The text behind a tag.
     pub(crate) fn get(&self, tag: &str) -> Option<Source> {
-        self.0.borrow().by_tag.get(tag).cloned()
+        self.0.borrow().by_tag.get(tag).map(|(_, source)| source.clone())
     }
 
     /// The place in a diagnostic, widened from a point to the word, path or string that starts there.

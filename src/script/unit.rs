@@ -3,7 +3,7 @@
 use super::diagnose::{Explain, PARSE};
 use super::locate::Found;
 use crate::error::Diagnostic;
-use rhai::{AST, ASTFlags, ASTNode, Expr, FnAccess, Module, ParseError, ParseErrorType, Position, Scope, Shared, Stmt};
+use rhai::{AST, ASTFlags, ASTNode, Expr, FnAccess, ImmutableString, Module, ParseError, ParseErrorType, Position, Scope, Shared, Stmt};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub(crate) struct Unit {
     /// Unique in the program: `train.rhai`, `std/flow.rhai`.
     pub id: String,
-    /// The id with the version of the text.
-    pub tag: String,
+    /// The id with the version of the text. The handle itself keeps the text known, see [`super::source::Sources::sweep`].
+    pub tag: ImmutableString,
     /// As messages show it.
     pub shown: String,
     /// Its file, when it is on disk.
@@ -36,7 +36,7 @@ pub(crate) struct Unit {
 /// A parsed text, before its imports are known.
 pub(crate) struct Parsed {
     pub found: Found,
-    pub tag: String,
+    pub tag: ImmutableString,
     pub ast: AST,
     pub is_notebook: bool,
     /// What is wrong so far; the rest is still looked at.
@@ -79,7 +79,7 @@ pub(crate) fn parse(rhai: &rhai::Engine, explain: Explain, found: Found, is_entr
             }
         }
     };
-    ast.set_source(tag.as_str());
+    ast.set_source(tag.clone());
     let is_notebook = is_entry && !ast.iter_functions().any(|f| f.name == "main");
     if is_entry {
         wrong.extend(wrong_entry(&ast).map(|message| Diagnostic::plain(PARSE, format!("`{}`: {message}", found.shown))));
@@ -97,7 +97,7 @@ pub(crate) fn parse(rhai: &rhai::Engine, explain: Explain, found: Found, is_entr
 }
 
 /// A parser that lets unknown variables pass. It has no functions: parsing needs none.
-fn lenient() -> rhai::Engine {
+pub(crate) fn lenient() -> rhai::Engine {
     let mut rhai = rhai::Engine::new_raw();
     super::engine::set_syntax(&mut rhai);
     rhai.set_strict_variables(false);
@@ -192,6 +192,15 @@ impl Unit {
         public_functions(&self.ast).any(|(f, n)| f == name && n == arity)
     }
 
+    /// Its functions `test_*` without parameters, in the order of the text, each with its line.
+    pub(crate) fn tests(&self) -> Vec<(String, usize)> {
+        let is_test = |name: &str| name.starts_with("test_") && self.has(name, 0);
+        let found = self.ast.iter_fn_def().filter(|f| f.params.is_empty() && is_test(&f.name));
+        let mut tests: Vec<(String, usize)> = found.map(|f| (f.name.to_string(), f.body.start_position().line().unwrap_or(1))).collect();
+        tests.sort_by_key(|t| t.1);
+        tests
+    }
+
     /// The names of all its functions.
     pub(crate) fn function_names(&self) -> impl Iterator<Item = &str> {
         self.ast.iter_functions().map(|f| f.name).filter(|n| !super::diagnose::is_closure(n))
@@ -208,10 +217,17 @@ impl Unit {
         // Of a script that runs top to bottom, only the imports and the constants that stand for themselves.
         let declarations = self.ast.statements().iter().filter(|s| stands_alone(s)).cloned();
         let mut ast = AST::new(declarations, self.ast.shared_lib().clone());
-        ast.set_source(self.tag.as_str());
+        ast.set_source(self.tag.clone());
         let ast = AST::new_from_module(Module::eval_ast_as_new(Scope::new(), &ast, rhai)?);
         Ok(self.callable.get_or_init(|| ast).clone())
     }
+}
+
+/// One function of a unit, for looking at its body. (rhai's `clone_functions_only_filtered` does not filter.)
+pub(crate) fn alone(ast: &AST, name: &str, arity: usize) -> AST {
+    let mut one = ast.clone_functions_only();
+    one.retain_functions(|_, _, f, n| f == name && n == arity);
+    one
 }
 
 /// The functions that other units may call.

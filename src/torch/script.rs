@@ -25,6 +25,7 @@ impl TorchScript {
             return Err(Error::data(path, "not a TorchScript archive: it holds no program")
                 .help("`torch.jit.trace(model, example).save(path)` or `torch.jit.script(model).save(path)` writes one"));
         }
+        super::files::refuse_file_access(path)?;
         let mut module = CModule::load_on_device(path, device).map_err(bad)?;
         module.f_set_eval().map_err(bad)?;
         Ok(TorchScript(module))

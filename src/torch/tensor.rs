@@ -67,6 +67,20 @@ impl Tensor {
         Tensor(t)
     }
 
+    /// Where its values lie and how many bytes they take: the same for handles to one tensor. `None` where they lie in no one place.
+    pub fn memory(&self) -> Option<(usize, u64)> {
+        let is_plain = self.0.defined() && !self.0.is_sparse() && !self.0.is_mkldnn();
+        is_plain.then(|| (self.0.data_ptr() as usize, self.numel() as u64 * self.0.kind().elt_size_in_bytes() as u64))
+    }
+
+    /// How often its values were changed in place.
+    ///
+    /// # Errors
+    /// `E0201` for a tensor that does not count, as one made in inference mode.
+    pub fn version(&self) -> Result<i64> {
+        self.0.f_internal_version().map_err(|e| refused("version", &[self], e))
+    }
+
     /// The `tch` tensor behind this handle.
     pub fn as_tch(&self) -> &tch::Tensor {
         &self.0

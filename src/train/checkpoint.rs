@@ -27,7 +27,7 @@ pub struct Head {
     pub step: u64,
     /// Seconds of training up to it, over all restarts, without the time in between.
     pub seconds: f64,
-    /// How many times the script had been reloaded.
+    /// The number of the last edit in effect; 0 when scripts and settings were as the run began with them.
     pub generation: u64,
     /// Callbacks of this step that an interrupt cut off and that the resumed run owes.
     #[serde(default)]
@@ -214,6 +214,9 @@ impl Checkpoint {
         if record.format > FORMAT {
             let message = format!("`{}` has format {}, and this lathe reads up to {FORMAT}", path.display(), record.format);
             return Err(Error::usage(message).help(format!("lathe {} wrote it", record.lathe)));
+        }
+        if let Some(name) = record.parts.keys().find(|name| name.contains(['/', '\\'])) {
+            return Err(Error::data(&state, format!("was altered: a part called `{name}` would lie outside of the folder")));
         }
         for (name, part) in &record.parts {
             let Some(want) = part.tensors else { continue };

@@ -20,13 +20,24 @@ pub struct Report<'a> {
     pub eta: Option<f64>,
     /// The values.
     pub values: &'a [(String, f64)],
+    /// What stands at the end of the line: that the text on disk is not the code that runs.
+    pub mark: &'a str,
 }
 
 impl Console {
     /// Starts at step `first` of `steps`.
     pub fn new(name: &str, first: u64, steps: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| Progress::new(name, "steps", first, steps));
+        let is_terminal = !crate::space::has_sink() && std::io::stderr().is_terminal();
+        let bar = is_terminal.then(|| Progress::new(name, "steps", first, steps));
         Console { name: name.to_owned(), steps, bar }
+    }
+
+    /// Changes the number of steps in all.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+        if let Some(bar) = &mut self.bar {
+            bar.set_total(steps);
+        }
     }
 
     /// Moves the bar on.
@@ -39,17 +50,18 @@ impl Console {
     /// Reports the values of a log step; returns the dense line, for the log file.
     pub fn report(&mut self, r: &Report) -> String {
         let line = format!(
-            "  {}  step {}/{}  {}  {}{}",
+            "  {}  step {}/{}  {}  {}{}{}",
             self.name,
             grouped(r.step),
             grouped(self.steps),
             speed(r.rate),
             r.eta.map_or(String::new(), |s| format!("eta {}  ", human(s))),
-            values(r.values)
+            values(r.values),
+            r.mark
         );
         match &mut self.bar {
-            Some(bar) => bar.set(r.step, &values(r.values)),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.set(r.step, &(values(r.values) + r.mark)),
+            None => crate::space::say(&line),
         }
         line
     }
@@ -58,7 +70,7 @@ impl Console {
     pub fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => crate::space::say(line),
         }
     }
 
@@ -124,7 +136,7 @@ mod tests {
     fn the_dense_line_has_the_loss_first() {
         let mut c = Console { name: "try1".into(), steps: 100_091, bar: None };
         let given = [("align".to_owned(), 0.412), ("loss".to_owned(), 0.041)];
-        let line = c.report(&Report { step: 1240, rate: 1.9, eta: Some(50_400.0), values: &given });
-        assert_eq!(line, "  try1  step 1 240/100 091  1.9 it/s  eta 14h 00m  loss 0.04100  align 0.4120");
+        let line = c.report(&Report { step: 1240, rate: 1.9, eta: Some(50_400.0), values: &given, mark: "  [stale: a.rhai:3]" });
+        assert_eq!(line, "  try1  step 1 240/100 091  1.9 it/s  eta 14h 00m  loss 0.04100  align 0.4120  [stale: a.rhai:3]");
     }
 }

@@ -31,6 +31,26 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic(path, |out| out.write_all(bytes).map_err(|e| Error::io("write", path, e)))
 }
 
+/// Writes a file and waits until it is on the disk; for files in a folder that appears whole under its name afterwards.
+///
+/// # Errors
+/// `E0301` when the system refuses.
+pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+    let io = |e| Error::io("write", path, e);
+    let mut file = File::create(path).map_err(io)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)
+}
+
+/// A value as JSON that people can read.
+///
+/// # Errors
+/// `E0601` when it has no JSON form.
+pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::run(format!("this has no JSON form: {e}")))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
 /// Reads a text file.
 ///
 /// # Errors

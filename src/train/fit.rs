@@ -110,6 +110,45 @@ pub trait Steps<B> {
     fn between(&mut self, _run: &Run) -> Result<()> {
         Ok(())
     }
+
+    /// After `between`: what was edited meanwhile.
+    fn change_options(&mut self, _options: &mut FitOptions) {}
+
+    /// Before a log line: the moment to look whether the scripts on disk are those that run, see [`Run::set_stale`].
+    fn before_log(&mut self, _run: &Run) {}
+
+    /// Whether a step that fails may be tried again, with the same batch and random numbers: those are then kept for it.
+    fn may_retry(&self) -> bool {
+        false
+    }
+
+    /// A step, or what belongs to it, failed with something else than an interrupt. It is tried again after [`Retry::Again`].
+    ///
+    /// # Errors
+    /// The error that ends the run: an interrupt while it waited, or whatever went wrong meanwhile.
+    fn failed(&mut self, _run: &Run, _failure: &Failure) -> Result<Retry> {
+        Ok(Retry::Stop)
+    }
+}
+
+/// What failed.
+#[derive(Debug)]
+pub struct Failure<'a> {
+    /// What it failed with.
+    pub error: &'a Error,
+    /// The function: `step`, `on_sample`, `on_log`.
+    pub what: &'static str,
+    /// Whether it had changed something that a checkpoint holds before it failed: trying it again then starts from there.
+    pub has_changed_state: bool,
+}
+
+/// What happens after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The run ends with the error.
+    Stop,
+    /// The same again.
+    Again,
 }
 
 impl<B, F: FnMut(&Run, &B) -> Result<Metrics>> Steps<B> for F {
@@ -178,13 +217,14 @@ fn start<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn St
     *run.console().borrow_mut() = Some(Console::new(run.name(), run.step(), options.steps));
     // A step that began is done to its end; then the loop looks.
     let _hold = interrupt::hold();
-    let mut fit = Fit { run, loader, steps, options, history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default() };
+    let mut fit =
+        Fit { run, loader, steps, options: options.clone(), history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default() };
     if let Some(before) = owed {
         loader.restore(&before)?;
         let batch = loader.next_batch()?;
         fit.sample(&batch)?;
     }
-    while run.step() < options.steps {
+    while run.step() < fit.options.steps {
         fit.one()?;
     }
     run.finish()?;
@@ -198,11 +238,14 @@ struct Speed {
     time: Duration,
 }
 
+/// What is called beside the steps.
+type Callback<'a, B> = &'a mut dyn FnMut(&mut dyn Steps<B>) -> Result<()>;
+
 struct Fit<'a, L: Batches> {
     run: &'a Run,
     loader: &'a L,
     steps: &'a mut dyn Steps<L::Batch>,
-    options: &'a FitOptions,
+    options: FitOptions,
     /// Where the loader was before each step whose metrics were not read yet.
     history: Vec<(u64, Saved)>,
     /// Time in steps since the last log line.
@@ -220,15 +263,14 @@ impl<L: Batches> Fit<'_, L> {
     }
 
     fn one(&mut self) -> Result<()> {
-        let (run, o) = (self.run, self.options);
+        let run = self.run;
         self.steps.between(run)?;
         let start = Instant::now();
         let before = self.loader.save()?;
-        let batch = self.loader.next_batch()?;
-        run.set_in_step(true);
-        let metrics = self.steps.step(run, &batch);
-        run.set_in_step(false);
-        let (index, metrics) = (run.step(), metrics?);
+        let (metrics, batch) = self.step(&before)?;
+        self.change_options()?;
+        let o = self.options.clone();
+        let index = run.step();
         run.set_step(index + 1);
         let seen = run.window().borrow_mut().push(index, &metrics)?;
         drop(metrics);
@@ -258,6 +300,70 @@ impl<L: Batches> Fit<'_, L> {
             run.save_owing(owed.then_some(before))?;
         }
         if stop && (owed || !last) { Err(Error::interrupted()) } else { Ok(()) }
+    }
+
+    /// One step with its batch. When it fails and is mended it is tried again, with the same batch and the same random numbers.
+    fn step(&mut self, before: &Saved) -> Result<(Metrics, L::Batch)> {
+        let run = self.run;
+        let may_retry = self.steps.may_retry();
+        let (random, state) = if may_retry { (Some(rng::save()?), run.versions()?) } else { (None, Vec::new()) };
+        loop {
+            let batch = self.loader.next_batch()?;
+            run.set_in_step(true);
+            let metrics = self.steps.step(run, &batch);
+            run.set_in_step(false);
+            let error = match metrics {
+                Ok(metrics) => return Ok((metrics, batch)),
+                Err(e) if !may_retry || e.is_interrupt() => return Err(e),
+                Err(e) => e,
+            };
+            // The script may have changed the batch in place.
+            self.loader.restore(before)?;
+            if let Some(random) = &random {
+                rng::restore(random)?;
+            }
+            let has_changed_state = run.versions()? != state;
+            match self.steps.failed(run, &Failure { error: &error, what: "step", has_changed_state }) {
+                Ok(Retry::Again) => {}
+                outcome => {
+                    // The step is not done: the steps before it are whole, and worth a checkpoint.
+                    if !has_changed_state && !run.is_saved() && run.step() > 0 {
+                        self.check_now(&batch)?;
+                        run.save_owing(None)?;
+                    }
+                    return Err(outcome.err().unwrap_or(error));
+                }
+            }
+        }
+    }
+
+    /// A callback that belongs to a step, tried again when it fails and the script is mended. What it draws at random changes nothing.
+    fn callback(&mut self, what: &'static str, call: Callback<'_, L::Batch>) -> Result<()> {
+        loop {
+            let error = match rng::apart(|| call(self.steps)) {
+                Err(e) if self.steps.may_retry() && !e.is_interrupt() => e,
+                other => return other,
+            };
+            if self.steps.failed(self.run, &Failure { error: &error, what, has_changed_state: false })? == Retry::Stop {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Takes over what was edited; the new number of steps counts from here.
+    fn change_options(&mut self) -> Result<()> {
+        let steps = self.options.steps;
+        self.steps.change_options(&mut self.options);
+        if self.options.steps != steps {
+            // The step at hand is done in any case.
+            self.options.steps = self.options.steps.max(self.run.step() + 1);
+            let steps = self.options.steps;
+            if let Some(console) = &mut *self.run.console().borrow_mut() {
+                console.set_steps(steps);
+            }
+            self.run.update_status(|s| s.steps = Some(steps))?;
+        }
+        Ok(())
     }
 
     /// Reads what waits before a checkpoint is written: none may hold what a loss that is not finite made of the weights.
@@ -330,18 +436,19 @@ impl<L: Batches> Fit<'_, L> {
         let eta = (left > 0).then(|| left as f64 * self.speed.time.as_secs_f64() / self.speed.steps.max(1) as f64);
         run.write(&values)?;
         run.write_events(&[("perf/steps_per_second".into(), rate)])?;
-        let report = Report { step: run.step(), rate, eta, values: &values };
+        self.steps.before_log(run);
+        let report = Report { step: run.step(), rate, eta, values: &values, mark: &run.stale_mark() };
         if let Some(console) = &mut *run.console().borrow_mut() {
             log::write(&format!("{}\n", console.report(&report)));
         }
         let loss = values.iter().find(|(name, _)| name == "loss").map(|(_, x)| *x);
         run.update_status(|s| (s.loss, s.rate) = (loss.or(s.loss), Some(rate)))?;
-        rng::apart(|| self.steps.on_log(run, &values))
+        self.callback("on_log", &mut |steps| steps.on_log(run, &values))
     }
 
     fn sample(&mut self, batch: &L::Batch) -> Result<()> {
         let run = self.run;
-        rng::apart(|| self.steps.on_sample(run, batch))
+        self.callback("on_sample", &mut |steps| steps.on_sample(run, batch))
     }
 }
 

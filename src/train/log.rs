@@ -1,5 +1,6 @@
 //! `log.txt`: everything that was said while a run was open.
 
+pub use super::console::grouped;
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -7,8 +8,15 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// An open log, with the space that opened it.
+struct Open {
+    id: u64,
+    space: u64,
+    file: File,
+}
+
 /// The open logs, newest last: a script may open one run inside another.
-static OPEN: Mutex<Vec<(u64, File)>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<Open>> = Mutex::new(Vec::new());
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Keeps a log open; closes it when dropped.
@@ -21,35 +29,42 @@ pub struct Attached(u64);
 pub fn attach(path: &Path) -> Result<Attached> {
     let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io("open", path, e))?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    with_open(|logs| logs.push((id, file)));
+    with_open(|logs| logs.push(Open { id, space: crate::space::id(), file }));
     Ok(Attached(id))
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        with_open(|logs| logs.retain(|(id, _)| *id != self.0));
+        with_open(|logs| logs.retain(|log| log.id != self.0));
     }
 }
 
-fn with_open<T>(f: impl FnOnce(&mut Vec<(u64, File)>) -> T) -> T {
+fn with_open<T>(f: impl FnOnce(&mut Vec<Open>) -> T) -> T {
     // A thread that panicked while it wrote left at worst half a line.
     f(&mut OPEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
-/// Adds text to the newest open log; nothing happens without one. A log that cannot be written must not stop a run, whose
+/// Adds text to the newest log that this space opened; nothing happens without one. (A worker thread is in none.) A log that cannot be written must not stop a run, whose
 /// truth is in `metrics.jsonl`.
 pub fn write(text: &str) {
     with_open(|logs| {
-        if let Some((_, file)) = logs.last_mut() {
-            let _ = file.write_all(text.as_bytes());
+        let space = crate::space::id();
+        if let Some(log) = logs.iter_mut().rev().find(|log| log.space == space) {
+            let _ = log.file.write_all(text.as_bytes());
         }
     });
 }
 
 /// Says a line on standard error and in the log.
 pub fn say(line: &str) {
-    eprintln!("{line}");
+    crate::space::say(line);
     write(&format!("{line}\n"));
+}
+
+/// Shows an error on standard error, and in the log without colors.
+pub fn show(error: &Error, color: bool) {
+    eprintln!("{}", error.render(color));
+    write(&format!("{}\n", error.render(false)));
 }
 
 /// A writer into the newest open log, for a `tracing_subscriber::fmt` layer: `.with_writer(|| train::log::Writer)`.

@@ -48,6 +48,9 @@ pub fn read_all(metrics: &Metrics) -> Result<IndexMap<String, f64>> {
     Ok(window.take().into_iter().collect())
 }
 
+/// The metric that marks an edit: its number, at the step before which it took effect.
+pub const EDIT: &str = "edit";
+
 /// Whether the run stops when this metric is not finite.
 pub fn is_loss(name: &str) -> bool {
     name == "loss" || name.ends_with("_loss")
@@ -198,15 +201,16 @@ pub struct Log {
 
 impl Log {
     /// Opens the log for appending. Lines of steps after `step`, which a resumed run does again, go (all of them where it starts over),
-    /// and so does a last line that a kill cut off.
+    /// and so do edits after number `edits`, which it has not in it, and a last line that a kill cut off.
     ///
     /// # Errors
     /// `E0301` when the system refuses.
-    pub fn open(path: &Path, step: Option<u64>) -> Result<Self> {
+    pub fn open(path: &Path, step: Option<u64>, edits: u64) -> Result<Self> {
         if path.exists() {
             let old = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
             let text = String::from_utf8_lossy(&old);
-            let keep = |line: &&str| parse(line.trim_end()).is_some_and(|l| step.is_some_and(|s| l.step <= s)) && line.ends_with('\n');
+            let undone = |l: &Line| l.values.iter().any(|(name, x)| name == EDIT && *x > edits as f64);
+            let keep = |line: &&str| parse(line.trim_end()).is_some_and(|l| step.is_some_and(|s| l.step <= s) && !undone(&l)) && line.ends_with('\n');
             let kept: String = text.split_inclusive('\n').filter(keep).collect();
             if kept.as_bytes() != old {
                 files::write(path, kept.as_bytes())?;
@@ -338,7 +342,7 @@ mod tests {
     fn a_log_is_cut_back_to_the_checkpoint() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
-        let mut log = Log::open(&path, None).unwrap();
+        let mut log = Log::open(&path, None, 0).unwrap();
         for step in 1..=5 {
             log.append(step, step as f64, &[("loss".into(), 1.0 / step as f64), ("g".into(), f64::NAN)]).unwrap();
         }
@@ -346,13 +350,13 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            drop(Log::open(&path, Some(3)).unwrap());
+            drop(Log::open(&path, Some(3), 0).unwrap());
             let kept = std::fs::read(&path).unwrap();
             assert!(whole.starts_with(&kept) && (kept.is_empty() || kept.ends_with(b"\n")), "cut at {cut}");
             assert!(read(&path).unwrap().iter().all(|l| l.step <= 3));
         }
         std::fs::write(&path, &whole).unwrap();
-        drop(Log::open(&path, Some(3)).unwrap());
+        drop(Log::open(&path, Some(3), 0).unwrap());
         let lines = read(&path).unwrap();
         assert_eq!(lines.iter().map(|l| l.step).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(lines[2].values[0], ("loss".to_owned(), 1.0 / 3.0));

@@ -1,7 +1,10 @@
 //! Training: the run folder, the fit loop, checkpoints, and where metrics and pictures go.
 
+pub mod attach;
 pub mod checkpoint;
+pub mod compare;
 mod console;
+pub mod edits;
 mod events;
 pub mod files;
 mod fit;
@@ -12,11 +15,15 @@ pub mod optim;
 pub mod rng;
 mod run;
 pub mod settings;
+pub mod sources;
 pub mod status;
 mod tracked;
 
 pub use checkpoint::Checkpoint;
-pub use fit::{Batches, FitOptions, NoBatches, Outcome, Steps, fit};
+pub use console::grouped;
+pub use edits::{Edit, NewEdit};
+pub use fit::{Batches, Failure, FitOptions, NoBatches, Outcome, Retry, Steps, fit};
 pub use metrics::{Metric, Metrics};
 pub use run::{Options, Run};
+pub use sources::{Source, Sources};
 pub use tracked::{Saved, Tracked};

@@ -2,9 +2,11 @@
 
 use super::checkpoint::{self, Checkpoint, Head, Part};
 use super::console::Console;
+use super::edits::{self, Edit, Kind, Lineage, NewEdit, Start};
 use super::events::Events;
 use super::metrics::{self, Metrics, Window};
 use super::settings;
+use super::sources::Sources;
 use super::status::{self, Phase, Status};
 use super::tracked::{Saved, Tracked};
 use super::{files, images, log, rng};
@@ -35,8 +37,12 @@ pub struct Options {
     pub command: Vec<String>,
     /// The script, for the table of runs.
     pub script: String,
-    /// Every script used: name and text.
-    pub sources: Vec<(String, String)>,
+    /// Every script used.
+    pub sources: Sources,
+    /// The settings that the started script got, where those are not `config`.
+    pub settings: Option<Map<String, Value>>,
+    /// How often the scripts were reloaded in this process.
+    pub reloads: u64,
     /// Go on with other settings, even with those that decide what the numbers mean.
     pub force: bool,
     /// Keep only so many checkpoints; `None` keeps all.
@@ -59,7 +65,14 @@ struct Inner {
     tracked: RefCell<IndexMap<String, Rc<dyn Tracked>>>,
     step: Cell<u64>,
     in_step: Cell<bool>,
-    generation: Cell<u64>,
+    /// Scripts, settings and edits in effect.
+    lineage: RefCell<Lineage>,
+    /// How this process began to work on it.
+    start: Start,
+    /// The last step that was arrived at, and how often before.
+    arrived: Cell<Option<(u64, u64)>>,
+    /// Where the text on disk is not the code that runs: `train.rhai:14`.
+    stale: RefCell<Option<String>>,
     /// Seconds of training before this process.
     base: Cell<f64>,
     /// When this process began to train; unset until the run is resumed.
@@ -103,7 +116,18 @@ impl Run {
         let new_config = accept_settings(&dir, &o)?;
         settings::add_command(&dir, &o.command)?;
         settings::write_env(&dir)?;
-        settings::write_sources(&dir, &o.sources)?;
+        edits::recover(&dir)?;
+        let start = Start {
+            config: o.config.clone(),
+            settings: o.settings,
+            threads: crate::torch::num_threads(),
+            folder: std::env::current_dir().unwrap_or_default(),
+            reloads_before: o.reloads,
+        };
+        if checkpoint::list(&checkpoints)?.is_empty() || !edits::is_recorded(&dir) {
+            edits::begin(&dir, &o.sources, &start)?;
+        }
+        let lineage = Lineage { number: 0, sources: o.sources, config: o.config.clone() };
         let now = files::unix_time();
         let status = Status {
             state: Phase::Running,
@@ -134,7 +158,10 @@ impl Run {
             tracked: RefCell::default(),
             step: Cell::new(0),
             in_step: Cell::new(false),
-            generation: Cell::new(0),
+            lineage: RefCell::new(lineage),
+            start,
+            arrived: Cell::new(None),
+            stale: RefCell::default(),
             base: Cell::new(0.0),
             since: Cell::new(None),
             saved_at: Cell::new(None),
@@ -184,9 +211,14 @@ impl Run {
         self.0.base.get() + self.0.since.get().map_or(0.0, |t| t.elapsed().as_secs_f64())
     }
 
-    /// Says how many times the script was reloaded, for checkpoints.
-    pub fn set_generation(&self, generation: u64) {
-        self.0.generation.set(generation);
+    /// The number of the last edit in effect; 0 while the run is as it began.
+    pub fn edit(&self) -> u64 {
+        self.0.lineage.borrow().number
+    }
+
+    /// The scripts in effect.
+    pub fn sources(&self) -> Sources {
+        self.0.lineage.borrow().sources.clone()
     }
 
     /// Keeps only the newest `keep` checkpoints from now on; `None` keeps all.
@@ -233,15 +265,38 @@ impl Run {
         did_you_mean(name, self.0.tracked.borrow().keys().map(String::as_str))
     }
 
+    /// How often each tensor that a checkpoint would hold was changed in place: equal when nothing happened to any of them.
+    pub(super) fn versions(&self) -> Result<Vec<i64>> {
+        let mut versions = Vec::new();
+        for object in self.0.tracked.borrow().values() {
+            for tensor in object.save()?.tensors.values() {
+                versions.push(tensor.version()?);
+            }
+        }
+        Ok(versions)
+    }
+
     // ---- what it says
 
     /// Says a line to the user and in `log.txt`.
     pub fn say(&self, line: &str) {
+        // A message of several lines is not a line of the log.
+        let line = if line.contains('\n') { line.to_owned() } else { format!("{line}{}", self.stale_mark()) };
+        let line = line.as_str();
         match &*self.0.console.borrow() {
             Some(console) => console.say(line),
-            None => eprintln!("{line}"),
+            None => crate::space::say(line),
         }
         log::write(&format!("{line}\n"));
+    }
+
+    /// Shows an error to the user, and in `log.txt`, although the run goes on.
+    pub fn show(&self, error: &Error, color: bool) {
+        match &*self.0.console.borrow() {
+            Some(console) => console.say(&error.render(color)),
+            None => eprintln!("{}", error.render(color)),
+        }
+        log::write(&format!("{}\n", error.render(false)));
     }
 
     /// Warns the user, also in `log.txt`.
@@ -279,6 +334,7 @@ impl Run {
         if let Some(events) = &mut *self.0.events.borrow_mut() {
             events.scalars(step, values)?;
         }
+        crate::space::metrics(step, values);
         Ok(())
     }
 
@@ -310,6 +366,109 @@ impl Run {
         Ok(path)
     }
 
+    // ---- edits
+
+    /// Says that the run is between two steps, where edits take effect. Returns how often it has been there with as many steps done: more
+    /// than once when a step is tried again, or when a loop of the script's own does not count steps.
+    pub fn arrive(&self) -> u64 {
+        let visit = match self.0.arrived.get() {
+            Some((step, visit)) if step == self.step() => visit + 1,
+            _ => 0,
+        };
+        self.0.arrived.set(Some((self.step(), visit)));
+        visit
+    }
+
+    /// How often it was at this boundary before, with as many steps done: see [`Run::arrive`].
+    pub fn visit(&self) -> u64 {
+        self.0.arrived.get().map_or(0, |(step, visit)| if step == self.step() { visit } else { 0 })
+    }
+
+    /// Records an edit that takes effect now, between two steps: a folder in `edits/`, whole or not at all, and a line in
+    /// `metrics.jsonl` (but not for a run that only goes on for longer, or logs more often). `None` when nothing differs from what is recorded already, or when the run has not begun: what it begins with
+    /// is no edit.
+    ///
+    /// # Errors
+    /// `E0601` inside a step, `E0301` when the system refuses, as with a full disk: nothing is recorded then.
+    pub fn record_edit(&self, new: NewEdit) -> Result<Option<Edit>> {
+        if self.0.in_step.get() {
+            return Err(Error::run("an edit takes effect between two steps, not inside one"));
+        }
+        let mut line = self.0.lineage.borrow_mut();
+        let sources = new.sources.unwrap_or_else(|| line.sources.clone());
+        let is_same = line.sources.differences(&sources).is_empty() && new.settings.is_empty() && new.text.is_none();
+        if self.0.since.get().is_none() {
+            new.settings.iter().for_each(|s| settings::set(&mut line.config, &s.name, s.new.clone()));
+            line.sources = sources;
+            if checkpoint::list(&self.checkpoints())?.is_empty() {
+                edits::begin(self.dir(), &line.sources, &Start { config: line.config.clone(), ..self.0.start.clone() })?;
+            }
+            return Ok(None);
+        }
+        if is_same {
+            return Ok(None);
+        }
+        let edit = Edit {
+            number: 0,
+            kind: new.kind,
+            step: self.step(),
+            visit: self.visit(),
+            time: self.seconds(),
+            at: files::iso_time(files::unix_time()),
+            hash: String::new(),
+            changed: Vec::new(),
+            settings: new.settings,
+            text: new.text,
+            effects: new.effects,
+            start: new.start,
+        };
+        let edit = line.record(self.dir(), edit, sources, &new.functions)?;
+        drop(line);
+        // Training longer, or logging more often, changes no number.
+        let is_quiet = edit.kind == Kind::Resume && edit.changed.is_empty() && edit.settings.iter().all(|s| settings::is_free(&s.name));
+        if !is_quiet {
+            self.write(&[(metrics::EDIT.to_owned(), edit.number as f64)])?;
+        }
+        Ok(Some(edit))
+    }
+
+    /// Puts the edits that the checkpoint does not have aside; what differs from those it has is an edit of its own.
+    fn settle(&self, number: u64) -> Result<()> {
+        let undone = edits::supersede(self.dir(), number)?;
+        let recorded = edits::lineage(self.dir(), number).unwrap_or_else(|e| {
+            self.warn(&format!("{e}; `lathe replay` cannot train this run again"));
+            Lineage { number, sources: Sources::default(), config: self.0.lineage.borrow().config.clone() }
+        });
+        let now = self.0.lineage.replace(recorded);
+        if undone > 0 {
+            let plural = if undone == 1 { "edit is" } else { "edits are" };
+            self.say(&format!("  {}  {undone} {plural} newer than the checkpoint and now in edits/superseded/", self.name()));
+        }
+        let changed = settings::differences(&self.0.lineage.borrow().config, &now.config);
+        let new = NewEdit { sources: Some(now.sources), settings: changed, start: Some(self.0.start.clone()), ..NewEdit::new(Kind::Resume) };
+        match self.record_edit(new)? {
+            Some(edit) => {
+                let scripts = edit.changed.iter().map(|c| c.script.clone());
+                let what: Vec<String> = scripts.chain(edit.settings.iter().map(ToString::to_string)).collect();
+                let path = edit.folder(self.dir());
+                self.say(&format!("  {}  goes on with edits: {}; recorded in {}/", self.name(), what.join(", "), path.display()));
+            }
+            None if number > 0 => self.say(&format!("  {}  goes on with the scripts as edited, as of edit {number}", self.name())),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Says where the text on disk is not the code that runs; every log line repeats it until it is mended.
+    pub fn set_stale(&self, place: Option<String>) {
+        *self.0.stale.borrow_mut() = place;
+    }
+
+    /// ` [stale: train.rhai:14]` while the text on disk is not the code that runs, nothing otherwise.
+    pub fn stale_mark(&self) -> String {
+        self.0.stale.borrow().as_ref().map_or(String::new(), |place| format!("  [stale: {place}]"))
+    }
+
     // ---- checkpoints
 
     fn checkpoints(&self) -> PathBuf {
@@ -331,13 +490,17 @@ impl Run {
             self.restore(c)?;
             self.say(&format!("  {}  goes on at step {}", self.name(), super::console::grouped(self.step())));
         }
-        *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()))?);
+        let edits = found.as_ref().map_or(0, |c| c.head().generation);
+        *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()), edits)?);
         *inner.events.borrow_mut() = Some(Events::create(self.dir(), self.step())?);
         inner.since.set(Some(Instant::now()));
         if let Some(new) = inner.new_config.take() {
             new.write(self.dir())?;
         }
         let resumed = found.is_some();
+        if resumed {
+            self.settle(edits)?;
+        }
         *inner.restored.borrow_mut() = found;
         // A resumed run has these lines from its first start.
         let early = std::mem::take(&mut *inner.early.borrow_mut());
@@ -415,7 +578,7 @@ impl Run {
         if let Some(log) = &*inner.metrics.borrow() {
             log.sync()?;
         }
-        let head = Head { step: self.step(), seconds: self.seconds(), generation: inner.generation.get(), owed };
+        let head = Head { step: self.step(), seconds: self.seconds(), generation: self.edit(), owed };
         let path = checkpoint::write(&self.checkpoints(), head, &parts)?;
         inner.saved_at.set(Some(self.step()));
         inner.restored.take();
@@ -515,7 +678,12 @@ fn accept_settings(dir: &Path, o: &Options) -> Result<Option<NewConfig>> {
         new.write(dir)?;
         return Ok(None);
     }
-    let changes = settings::changes(&settings::read_toml(&path)?, &o.config);
+    let mut old = settings::read_toml(&path)?;
+    // What was edited while it ran is known already.
+    for s in edits::list(dir)?.into_iter().flat_map(|e| e.settings) {
+        settings::set(&mut old, &s.name, s.new);
+    }
+    let changes = settings::changes(&old, &o.config);
     let show = |fixed: bool| changes.iter().filter(|c| c.is_fixed() == fixed).map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n");
     if changes.iter().any(settings::Change::is_fixed) && !o.force {
         return Err(Error::usage(format!("the run `{}` was started with other settings:\n{}", o.name, show(true))).help(FORCE));

@@ -1,12 +1,13 @@
-//! What a run folder says about how it was made: `config.toml`, `command.txt`, `env.json`, `sources/`.
+//! What a run folder says about how it was made: `config.toml`, `command.txt`, `env.json`.
 
+use super::edits::SettingChange;
 use super::files;
 use crate::error::{Error, Result};
 use crate::torch::{default_device, device_name, num_threads};
 use serde_json::{Map, Value, json};
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::{Component, Path};
+use std::path::Path;
 
 /// The settings that decide what the numbers in a checkpoint mean: a run does not go on with others.
 const FIXED: &[&str] = &["seed", "model", "model_config", "vae", "vae_config", "vae_arch"];
@@ -26,6 +27,9 @@ const FREE: &[&str] = &[
     "resume",
     "watch",
 ];
+
+/// The settings that say where a run lies and how it is opened, and nothing of what it does.
+const PLACE: &[&str] = &["output_dir", "exp_name", "resume", "watch"];
 
 /// One setting that differs from the one that a run was started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +114,13 @@ fn flatten(prefix: &str, v: &Value, out: &mut Vec<(String, Value)>) {
     }
 }
 
+/// Every setting by its name with dots.
+fn flat(m: &Map<String, Value>) -> Vec<(String, Value)> {
+    let mut out = Vec::new();
+    flatten("", &Value::Object(m.clone()), &mut out);
+    out
+}
+
 fn same(a: &Value, b: &Value) -> bool {
     // `1` and `1.0` are the same setting.
     a == b || matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
@@ -117,11 +128,6 @@ fn same(a: &Value, b: &Value) -> bool {
 
 /// What differs between two sets of settings, without those that may change freely.
 pub fn changes(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Change> {
-    let flat = |m: &Map<String, Value>| {
-        let mut out = Vec::new();
-        flatten("", &Value::Object(m.clone()), &mut out);
-        out
-    };
     let (old, new) = (flat(old), flat(new));
     let find = |list: &[(String, Value)], key: &str| list.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
     let text = |v: Option<Value>| v.map_or("absent".to_owned(), |v| v.to_string());
@@ -133,7 +139,7 @@ pub fn changes(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Change
             _ => true,
         };
         let change = Change { key: key.clone(), old: text(a), new: text(b) };
-        if differs && !FREE.contains(&change.top()) {
+        if differs && !is_free(&change.key) {
             out.push(change);
         }
     }
@@ -176,21 +182,46 @@ pub fn write_env(dir: &Path) -> Result<()> {
     files::write(&dir.join("env.json"), &text)
 }
 
-/// Copies every script used into `sources/`, under its own name below the folder.
-///
-/// # Errors
-/// `E0301` when the system refuses.
-pub fn write_sources(dir: &Path, sources: &[(String, String)]) -> Result<()> {
-    for (name, text) in sources {
-        // Names may be absolute or climb: keep them inside.
-        let inside: std::path::PathBuf = Path::new(name).components().filter(|c| matches!(c, Component::Normal(_))).collect();
-        let path = dir.join("sources").join(inside);
-        if let Some(parent) = path.parent() {
-            files::create_dir(parent)?;
+/// Sets a value by its name with dots; groups are made where they are missing. Null takes it away.
+pub fn set(config: &mut Map<String, Value>, name: &str, value: Value) {
+    match name.split_once('.') {
+        Some((group, rest)) => {
+            let inner = config.entry(group).or_insert_with(|| Value::Object(Map::new()));
+            if !inner.is_object() {
+                *inner = Value::Object(Map::new());
+            }
+            if let Value::Object(inner) = inner {
+                set(inner, rest, value);
+            }
         }
-        files::write(&path, text.as_bytes())?;
+        None if value.is_null() => {
+            config.shift_remove(name);
+        }
+        None => {
+            config.insert(name.to_owned(), value);
+        }
     }
-    Ok(())
+}
+
+/// Whether a setting may change at any time and says nothing about the result so far.
+pub fn is_free(name: &str) -> bool {
+    FREE.contains(&name.split('.').next().unwrap_or(name))
+}
+
+/// How many settings there are, those in groups one by one.
+pub fn count(config: &Map<String, Value>) -> usize {
+    flat(config).len()
+}
+
+/// Every setting that differs, those too that may change freely; names and folders of runs are none of them.
+pub fn differences(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<SettingChange> {
+    let (old, new) = (flat(old), flat(new));
+    let find = |list: &[(String, Value)], key: &str| list.iter().find(|(k, _)| k == key).map_or(Value::Null, |(_, v)| v.clone());
+    let keys = new.iter().chain(old.iter().filter(|(k, _)| !new.iter().any(|(n, _)| n == k))).map(|(k, _)| k);
+    keys.filter(|k| !PLACE.contains(&k.as_str()))
+        .map(|k| SettingChange { name: k.clone(), old: find(&old, k), new: find(&new, k) })
+        .filter(|c| !same(&c.old, &c.new))
+        .collect()
 }
 
 #[cfg(test)]
@@ -227,11 +258,14 @@ mod tests {
     }
 
     #[test]
-    fn sources_stay_inside() {
-        let dir = tempfile::tempdir().unwrap();
-        write_sources(dir.path(), &[("../../etc/x.rhai".into(), "1".into()), ("/abs/y.rhai".into(), "2".into())]).unwrap();
-        assert_eq!(std::fs::read_to_string(dir.path().join("sources/etc/x.rhai")).unwrap(), "1");
-        assert_eq!(std::fs::read_to_string(dir.path().join("sources/abs/y.rhai")).unwrap(), "2");
+    fn every_difference_counts_but_the_place() {
+        let mut old = map(json!({"seed": 1, "exp_name": "a", "log_every": 5, "mapper": {"depth": 1}, "gone": 3}));
+        let new = map(json!({"seed": 1.0, "exp_name": "b", "log_every": 6, "mapper": {"depth": 2}, "more": {"deep": "x"}}));
+        let all = differences(&old, &new);
+        let text: Vec<String> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["log_every 5 -> 6", "mapper.depth 1 -> 2", "more.deep absent -> \"x\"", "gone 3 -> absent"]);
+        all.iter().for_each(|c| set(&mut old, &c.name, c.new.clone()));
+        assert_eq!(differences(&old, &new), []);
     }
 
     #[test]

@@ -108,7 +108,8 @@ impl Report {
         let state = if self.failures.is_empty() { "ok" } else { "FAILED" };
         let worst = match &self.worst {
             Some(w) => format!(", worst {}: error {:.1e}, limit {:.1e}", w.name, w.error, w.limit),
-            None => ", all exact".to_owned(),
+            None if self.compared > 0 => ", all exact".to_owned(),
+            None => String::new(),
         };
         let notes: String = self.notes.iter().map(|n| format!("; {n}")).collect();
         format!("{state}, {} compared{worst}{notes}", self.compared)

@@ -4,7 +4,7 @@ use super::fixture::Fixture;
 use super::report::Report;
 use super::scripts::{Library, entry, tensor};
 use lathe::error::{Error, Result};
-use lathe::models::{Sit, SitConfig, sit::timestep_embedding};
+use lathe::models::{LabelDrop, Sit, SitConfig, sit::timestep_embedding};
 use lathe::nn::layers::sincos_2d;
 use lathe::script::rhai::Dynamic;
 use lathe::torch::draws::{self, Draw, Law};
@@ -72,13 +72,21 @@ fn policy(f: &Fixture, r: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Every parameter of a fresh model has the reference's distribution: mean and deviation within six standard errors, and the range.
+/// Every parameter of a fresh model has the reference's distribution: mean and deviation within six standard errors, and the range. The
+/// network runs as built, which the reference's SiT-S does not; its last layer is zero, so that the first velocity is.
 pub fn init_stats(f: &Fixture, r: &mut Report) -> Result<()> {
     let stats = f.meta["stats"].as_object().ok_or_else(|| Error::data(&f.path, "has no stats"))?;
     let text = f.meta["ref"].as_str().unwrap_or_default();
     let name: String = text.split('(').next().unwrap_or_default().replacen('_', "-", 1).replace('_', "/");
     let config = SitConfig { qk_norm: text.contains("qk_norm=True"), ..SitConfig::named(&name)? };
     let module = Sit::module("sit", config)?;
+    let sit = module.model::<Sit>().ok_or_else(|| Error::value("parity", "no SiT"))?;
+    let (c, device) = (sit.config(), default_device());
+    let x = Tensor::ones(&[1, c.in_channels, c.input_size, c.input_size], DType::Float, device)?;
+    let (t, y) = (Tensor::full(&[1], 0.5, DType::Float, device)?, Tensor::zeros(&[1], DType::Int64, device)?);
+    let velocity = no_grad(|| sit.forward(&x, &t, &y, &LabelDrop::Off))?;
+    r.same("shape of the first velocity", velocity.shape(), x.shape());
+    r.same("largest value of the first velocity", velocity.abs()?.max()?.item()?, 0.0);
     let state = module.state();
     for (name, want) in stats {
         let Some(t) = state.get(name) else {

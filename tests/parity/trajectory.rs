@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
             let _ = script.call("begin", [vec![run.clone()], given.to_vec()].concat())?;
             models.extend([("vae", vae), ("disc", disc)]);
         } else {
-            let _ = script.call("begin", vec![run.clone(), Dynamic::from(sit), Array::new().into()])?;
+            let _ = script.call("begin", vec![run.clone(), Dynamic::from(sit), Dynamic::UNIT])?;
         }
         models.push(("ema", library.of(&run, "ema")?));
         // Everything trains, as after construction in the reference.

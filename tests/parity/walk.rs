@@ -30,7 +30,10 @@ pub fn walk(root: &Path) -> Found {
     for file in files {
         if has(&file, "json") {
             found.sidecars.push((file.clone(), name(&file)));
-        } else if !has(&file, "md") && !named.contains(&file) && !(has(&file, "safetensors") && file.with_extension("json").exists()) {
+            continue;
+        }
+        let tensors = has(&file, "safetensors") && file.with_extension("json").exists();
+        if !(tensors || has(&file, "md") || named.contains(&file)) {
             found.strays.push(name(&file));
         }
     }

@@ -74,9 +74,16 @@ pub fn read(path: &Path, key: Option<&str>, published: &Published) -> Result<Sta
     read_state(path, key)
 }
 
-fn folders() -> Vec<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let cache =
-        var("LATHE_CACHE").or_else(|| var("XDG_CACHE_HOME").map(|c| c.join("lathe"))).or_else(|| var("HOME").map(|h| h.join(".cache").join("lathe")));
-    var("LATHE_WEIGHTS").into_iter().chain(cache.map(|c| c.join("weights"))).collect()
+/// The folders that are searched for weights: `LATHE_WEIGHTS`, then `weights/` in the cache.
+pub fn folders() -> Vec<PathBuf> {
+    var("LATHE_WEIGHTS").into_iter().chain(cache().map(|c| c.join("weights"))).collect()
+}
+
+/// Where things are kept that can be had again: `LATHE_CACHE`, else `lathe` in the user's cache folder.
+pub fn cache() -> Option<PathBuf> {
+    var("LATHE_CACHE").or_else(|| var("XDG_CACHE_HOME").map(|c| c.join("lathe"))).or_else(|| var("HOME").map(|h| h.join(".cache").join("lathe")))
+}
+
+fn var(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from)
 }

@@ -20,6 +20,7 @@ mod vit;
 pub use known::{Known, Network, Published};
 pub use lite0::EfficientNetLite0;
 pub use locate::weights as encoder_weights;
+pub use locate::{cache as cache_folder, folders as weight_folders};
 pub use positions::{Interpolation, interpolate_positions, resample_positions};
 pub use preprocess::Preprocess;
 pub use vit::{Ffn, Vit, VitConfig, VitOptions};

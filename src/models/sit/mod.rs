@@ -2,6 +2,9 @@
 //!
 //! SiT (arXiv 2401.08740), REPA (sihyun-yu/REPA, arXiv 2410.06940), REPA-E (arXiv 2504.10483). `bn` holds the latents' statistics:
 //! [`Sit::normalize`] applies it, the network itself never does.
+//!
+//! SiT-S does not run as published: REPA's last layer and projectors are built for a `decoder_hidden_size` that stays at 768 while the blocks
+//! are 384 wide. Here every layer has the blocks' width, which is what `decoder_hidden_size=384` makes of the reference.
 //! Shapes: B batch, C latent channels, h w latent size, N tokens, D width.
 
 mod config;

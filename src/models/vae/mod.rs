@@ -4,6 +4,7 @@
 //! Shapes: B batch, C image channels, D latent channels, H W image size, h w latent size `H / 2^(levels - 1)`.
 
 mod coder;
+mod diffusers;
 mod names;
 mod parts;
 mod posterior;
@@ -15,6 +16,7 @@ use crate::nn::layers::{Conv2d, Conv2dOptions};
 use crate::nn::{Built, Mode, Module, Path};
 use crate::torch::{Tensor, default_device};
 use coder::{Decoder, Encoder};
+pub use names::{ANCHOR, from_any, to_diffusers};
 use parts::channels_last;
 
 /// The architecture, with the reference's names.
@@ -75,8 +77,9 @@ impl VaeConfig {
         match name {
             "f8d4" => Ok(Self::default()),
             "f16d32" => Ok(VaeConfig { ch_mult: vec![1, 1, 2, 2, 4], z_channels: 32, embed_dim: 32, ..Self::default() }),
-            _ => Err(Error::value("vae", format!("unknown architecture `{name}`{}", did_you_mean(name, Self::NAMES)))
-                .help("`f8d4`, `f16d32`, or a map such as `#{ch: 64, ch_mult: [1, 2, 4], z_channels: 4}`")),
+            _ => Err(Error::value("vae", format!("unknown architecture `{name}`{}", did_you_mean(name, Self::NAMES))).help(
+                "`f8d4`, `f16d32`, a map such as `#{ch: 64, ch_mult: [1, 2, 4], z_channels: 4}`, or a folder of diffusers with its config.json",
+            )),
         }
     }
 

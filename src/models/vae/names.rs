@@ -1,11 +1,11 @@
-//! Reading the state dicts of other software.
+//! Reading and writing the state dicts of other software.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::names::strip_prefix;
 use crate::nn::State;
 
 /// A name that every autoencoder of this family has.
-const ANCHOR: &str = "encoder.conv_in.weight";
+pub const ANCHOR: &str = "encoder.conv_in.weight";
 
 /// Renames to latent diffusion's names: drops a prefix (`vae.`, `first_stage_model.`, `module.`, ...) together with what lies
 /// outside it, drops the loss of a latent-diffusion training checkpoint, and translates diffusers' names. What is not
@@ -25,6 +25,16 @@ pub fn import(state: &State, levels: usize) -> Result<State> {
         out.insert(own, tensor);
     }
     Ok(out)
+}
+
+/// [`import`] for a state dict whose number of levels is not known: it is counted.
+///
+/// # Errors
+/// `E0401` when it holds several autoencoders.
+pub fn from_any(state: &State) -> Result<State> {
+    let own = strip_prefix(state, ANCHOR)?;
+    let levels = (0..).take_while(|i| own.contains_key(&format!("encoder.down_blocks.{i}.resnets.0.conv1.weight"))).count();
+    import(&own, levels)
 }
 
 /// `encoder.down_blocks.0.resnets.1.conv_shortcut.bias` -> `encoder.down.0.block.1.nin_shortcut.bias`; `None` for a name that is no
@@ -50,6 +60,74 @@ fn from_diffusers(name: &str, levels: usize) -> Option<String> {
         _ => return None,
     };
     Some(format!("{coder}.{tail}"))
+}
+
+/// The same tensors with diffusers' names: the opposite of [`import`].
+///
+/// # Errors
+/// `E0401` for a name that is none of this family's.
+pub fn to_diffusers(state: &State, levels: usize) -> Result<State> {
+    let mut out = State::new();
+    for (name, tensor) in state {
+        let other = diffusers_name(name, levels).ok_or_else(|| Error::weights(format!("`{name}` has no name in diffusers' autoencoder")))?;
+        // A linear map `[C, C]` there, a 1x1 convolution here.
+        let tensor = match *tensor.shape() {
+            [a, b, 1, 1] if other.contains(".attentions.") => tensor.reshape(&[a, b])?,
+            _ => tensor.clone(),
+        };
+        out.insert(other, tensor);
+    }
+    Ok(out)
+}
+
+/// `decoder.up.3.block.0.nin_shortcut.bias` -> `decoder.up_blocks.0.resnets.0.conv_shortcut.bias`.
+fn diffusers_name(name: &str, levels: usize) -> Option<String> {
+    let parts: Vec<&str> = name.split('.').collect();
+    let (coder, rest) = parts.split_first()?;
+    if matches!(*coder, "quant_conv" | "post_quant_conv") {
+        return (rest.len() == 1).then(|| name.to_owned());
+    }
+    let tail = match *rest {
+        ["down", i, "downsample", "conv", leaf] => format!("down_blocks.{i}.downsamplers.0.conv.{leaf}"),
+        ["down", i, ref inner @ ..] => format!("down_blocks.{i}.{}", diffusers_block(inner)?),
+        ["up", i, "upsample", "conv", leaf] => format!("up_blocks.{}.upsamplers.0.conv.{leaf}", reversed(i, levels)?),
+        ["up", i, ref inner @ ..] => format!("up_blocks.{}.{}", reversed(i, levels)?, diffusers_block(inner)?),
+        ["mid", "block_1", ref inner @ ..] => format!("mid_block.resnets.0.{}", diffusers_resnet(inner)?),
+        ["mid", "block_2", ref inner @ ..] => format!("mid_block.resnets.1.{}", diffusers_resnet(inner)?),
+        ["mid", "attn_1", ref inner @ ..] => format!("mid_block.attentions.0.{}", diffusers_attention(inner)?),
+        ["norm_out", leaf] => format!("conv_norm_out.{leaf}"),
+        [layer @ ("conv_in" | "conv_out"), leaf] => format!("{layer}.{leaf}"),
+        _ => return None,
+    };
+    Some(format!("{coder}.{tail}"))
+}
+
+fn diffusers_block(inner: &[&str]) -> Option<String> {
+    match inner {
+        ["block", j, rest @ ..] => Some(format!("resnets.{j}.{}", diffusers_resnet(rest)?)),
+        ["attn", j, rest @ ..] => Some(format!("attentions.{j}.{}", diffusers_attention(rest)?)),
+        _ => None,
+    }
+}
+
+fn diffusers_resnet(inner: &[&str]) -> Option<String> {
+    match inner {
+        ["nin_shortcut", leaf] => Some(format!("conv_shortcut.{leaf}")),
+        [layer, leaf] => Some(format!("{layer}.{leaf}")),
+        _ => None,
+    }
+}
+
+fn diffusers_attention(inner: &[&str]) -> Option<String> {
+    let (layer, leaf) = match inner {
+        ["proj_out", leaf] => ("to_out.0", leaf),
+        ["q", leaf] => ("to_q", leaf),
+        ["k", leaf] => ("to_k", leaf),
+        ["v", leaf] => ("to_v", leaf),
+        ["norm", leaf] => ("group_norm", leaf),
+        _ => return None,
+    };
+    Some(format!("{layer}.{leaf}"))
 }
 
 fn reversed(j: &str, levels: usize) -> Option<usize> {

@@ -141,7 +141,9 @@ api! {
     /// assert_eq(report.count, 64);
     /// assert_eq(data::images(report.folder).resolution, 32);
     /// ```
-    fn preprocess(src: String, dst: String, opts: Kw) -> Map {
+    fn preprocess[cx](src: String, dst: String, opts: Kw) -> Map {
+        cx.readable_within(&src)?;
+        cx.writable_within(&dst)?;
         let d = PreprocessOptions::default();
         let options = PreprocessOptions {
             resolution: count("preprocess", "resolution", opts.get("resolution", d.resolution as i64)?)?,
@@ -179,7 +181,10 @@ api! {
     /// let set = data::images(made.folder);
     /// assert_eq(set.len, 40);
     /// ```
-    fn images(dir: String) -> ImageSet { ImageSet::open(&dir) }
+    fn images[cx](dir: String) -> ImageSet {
+        cx.readable_within(&dir)?;
+        ImageSet::open(&dir)
+    }
 
     /// Opens a folder of cached latents; the shards are memory-mapped.
     ///
@@ -193,7 +198,10 @@ api! {
     /// w.finish();
     /// assert_eq(data::latents(dir).len, 3);
     /// ```
-    fn latents(dir: String) -> LatentSet { LatentSet::open(&dir) }
+    fn latents[cx](dir: String) -> LatentSet {
+        cx.readable_within(&dir)?;
+        LatentSet::open(&dir)
+    }
 
     /// Begins a folder of latents, or continues one that was interrupted: then `.len` says how many are there already.
     ///
@@ -209,7 +217,8 @@ api! {
     /// w.push(#{mean: torch::randn([5, 2, 2, 2]), std: torch::ones([5, 2, 2, 2]), labels: torch::tensor([0, 0, 1, 1, 2])});
     /// assert_eq(w.finish().len, 5);
     /// ```
-    fn latent_writer(dir: String, opts: Kw) -> LatentWriter {
+    fn latent_writer[cx](dir: String, opts: Kw) -> LatentWriter {
+        cx.writable_within(&dir)?;
         let channels = count("latent_writer", "channels", opts.required("channels")?)?;
         let size: Dims = opts.required("size")?;
         let (h, w) = match *size.0 {
@@ -501,6 +510,8 @@ api! {
 
     /// The position, to be stored and given to `set_state` of a loader with the same set and options.
     ///
+    /// # Errors
+    /// None: any loader has a position.
     /// # Example
     /// ```rhai
     /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});

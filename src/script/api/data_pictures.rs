@@ -25,7 +25,10 @@ api! {
     /// assert_eq(set.size, [64, 64]);
     /// assert_eq(set.read(2, 3).shape, [3, 3, 64, 64]);
     /// ```
-    fn pictures(path: String) -> Pictures { Pictures::open(Path::new(&path)) }
+    fn pictures[cx](path: String) -> Pictures {
+        cx.readable_within(&path)?;
+        Pictures::open(Path::new(&path))
+    }
 
     /// Attributes of pictures from a file, in the order of `names` (their paths below a folder, as `.names` of a set gives them):
     /// `#{attributes, values}`, for `probe::linear(z, values, #{attributes})`. Known: `attributes.csv` (a header; the first column is path or file name),
@@ -43,7 +46,8 @@ api! {
     /// assert_eq(found.values.shape, [set.len, 2]);
     /// assert_eq(found.attributes[0].name, "hair");
     /// ```
-    fn attribute_file(path: String, names: Vec<String>, opts: Kw) -> Map {
+    fn attribute_file[cx](path: String, names: Vec<String>, opts: Kw) -> Map {
+        cx.readable(&path)?;
         let mut opts = opts;
         let wanted: Option<Vec<String>> = opts.opt("factors")?;
         opts.done()?;

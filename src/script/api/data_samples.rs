@@ -35,7 +35,10 @@ api! {
     /// if w.position == 0 { w.push(torch::zeros([2, 3, 8, 8], #{dtype: "u8"})); }
     /// assert_eq(w.finish(), "target/examples/samples.npz");
     /// ```
-    fn sample_writer(dir: String, opts: Kw) -> Samples {
+    fn sample_writer[cx](dir: String, opts: Kw) -> Samples {
+        // The .npz lies beside the folder.
+        cx.writable_within(&dir)?;
+        cx.writable(format!("{}.npz", dir.trim_end_matches('/')))?;
         let total: i64 = opts.required("total")?;
         let png = opts.get("png", true)?;
         let settings = to_json(&opts.get("settings", Map::new())?.into());

@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::error::{Error, Result};
+use crate::script::Hot;
 use crate::script::params::{Arg, is_plain, plain_defaults};
 use crate::script::value::{Kw, type_name};
 use crate::torch::Tensor;
@@ -70,6 +71,8 @@ api! {
     /// Frees a variable's value at once, without waiting for the end of its block: for big activations. The variable is
     /// `()` afterwards. A variable that a closure captured is shared and stays.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// let x = torch::zeros([1024, 1024]);
@@ -82,8 +85,24 @@ api! {
         Ok(())
     }
 
+    /// Opens a prompt in this place of the script: variables can be looked at and assigned, functions called; leaving it goes on.
+    /// Without a terminal it says so once and goes on.
+    ///
+    /// # Errors
+    /// `E0202` when it is called by another name, through a pointer.
+    /// # Example
+    /// ```rhai
+    /// let x = 1;
+    /// breakpoint();
+    /// assert_eq(x, 1);
+    /// ```
+    fn breakpoint[cx]() -> () {
+        // The parser knows the word and never comes here: see `script::breakpoint`.
+        Err(Error::value(cx.name(), "is called by its own name only"))
+    }
+
     /// The function `name` of this script, always in its newest version: a loop written in a script that calls it takes
-    /// part in hot reload.
+    /// part in hot reload. Edited scripts take effect just before such a call, or where the script calls `reload_point()`.
     ///
     /// # Errors
     /// `E0503` when the script has no function of that name.
@@ -94,6 +113,32 @@ api! {
     /// assert_eq(f.call(4), 8);
     /// ```
     fn hot[cx](name: String) -> FnPtr { cx.hot(&name) }
+
+    /// Marks the moment between two steps in a loop of one's own: edited scripts and settings take effect here and nowhere else. Without
+    /// it they take effect before each call of a function made with `hot`; `train::fit` needs neither.
+    ///
+    /// # Errors
+    /// `E0301` when an edit cannot be recorded in the run's folder. An edit that is wrong is told, and the old text runs on.
+    /// # Example
+    /// ```rhai
+    /// fn half(x) { x / 2.0 }
+    /// fn twice(x) { x * 2.0 }
+    /// let x = 1.0;
+    /// let down = hot("half");
+    /// let up = hot("twice");
+    /// for i in 0..3 {
+    ///     reload_point();
+    ///     // Both calls run the same version of the script.
+    ///     x = up.call(down.call(x));
+    /// }
+    /// assert_eq(x, 1.0);
+    /// ```
+    fn reload_point[cx]() -> () {
+        match cx.host().get::<Hot>() {
+            Some(hot) => hot.mark(&*cx.program()?, cx.native().engine()),
+            None => Ok(()),
+        }
+    }
 
     /// A setting for `fn params()`: its default and a line of help. Options: `choices` (the values it may have), `min`, `max`,
     /// and `live` (an edit of the default applies to a running job).
@@ -132,6 +177,8 @@ api! {
     /// The defaults in a map of settings: each `arg(..)` becomes its default. For scripts that call another script's
     /// `main` with its settings.
     ///
+    /// # Errors
+    /// None: what is no `arg(..)` stays as it is.
     /// # Example
     /// ```rhai
     /// let cfg = defaults(#{steps: arg(1000, "how many"), seed: 0}) + #{steps: 3};
@@ -153,6 +200,8 @@ api! {
 
     /// Whether the value is an int or a float.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_number(3) && is_number(0.5) && !is_number("3"));
@@ -161,6 +210,8 @@ api! {
 
     /// Whether the value is a tensor.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_tensor(torch::zeros([2])) && !is_tensor([0, 0]));
@@ -169,6 +220,8 @@ api! {
 
     /// Whether the value is an array.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_array([1]) && !is_array(1));
@@ -177,6 +230,8 @@ api! {
 
     /// Whether the value is a map.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_map(#{a: 1}) && !is_map([1]));
@@ -185,6 +240,8 @@ api! {
 
     /// Whether the value is a string.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_string("a") && !is_string(1));
@@ -193,6 +250,8 @@ api! {
 
     /// Whether the value is a function or closure.
     ///
+    /// # Errors
+    /// None: it takes any value.
     /// # Example
     /// ```rhai
     /// assert(is_function(|x| x + 1) && !is_function(1));

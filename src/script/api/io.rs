@@ -1,8 +1,10 @@
 //! `io::`, tensors and plain values in files.
 
 use super::io_convert::{flatten, from_pt, json_of, load_image, to_map};
+use super::io_pt::item_of;
 use crate::api;
 use crate::error::{Error, Result, did_you_mean};
+use crate::nn::Weights;
 use crate::script::value::{Kw, from_json, type_name};
 use crate::torch::files::{self, Named, PtValue, safetensors_info, state_dict, write_atomic};
 use crate::torch::{Tensor, parse_dtype};
@@ -15,7 +17,7 @@ use std::rc::Rc;
 
 const READ: &[&str] =
     &["safetensors", "pt", "pth", "ckpt", "bin", "npy", "npz", "png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp", "json", "txt"];
-const WRITTEN: &[&str] = &["safetensors", "npy", "npz", "json", "txt"];
+const WRITTEN: &[&str] = &["safetensors", "pt", "pth", "ckpt", "bin", "npy", "npz", "json", "txt"];
 
 fn extension(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
@@ -55,6 +57,22 @@ fn checkpoint(root: &PtValue, key: Option<&str>, weights: bool) -> Result<Dynami
     from_pt(root)
 }
 
+/// The tensors of a folder or of sharded weights.
+fn folder(path: &Path, key: Option<&str>) -> Result<Dynamic> {
+    let weights = Weights::open(path)?;
+    let wanted = |name: &str| key.is_none_or(|k| name == k);
+    let parts: Vec<_> = weights.parts().iter().filter(|p| wanted(&p.name)).collect();
+    match parts.as_slice() {
+        [] => {
+            let names: Vec<&str> = weights.parts().iter().map(|p| p.name.as_str()).collect();
+            let near = did_you_mean(key.unwrap_or_default(), names.iter().copied());
+            Err(Error::data(path, format!("has no part `{}`{near}", key.unwrap_or_default())).help(format!("it has: {}", names.join(", "))))
+        }
+        [one] if one.name.is_empty() || key.is_some() => Ok(to_map(one.read()?).into()),
+        many => many.iter().map(|p| Ok((p.name.as_str().into(), to_map(p.read()?).into()))).collect::<Result<Map>>().map(Dynamic::from),
+    }
+}
+
 fn named(op: &str, value: &Dynamic) -> Result<Named> {
     let Some(map) = value.read_lock::<Map>() else {
         return Err(Error::value(op, format!("a map of names to tensors is needed, got {}", type_name(value))));
@@ -75,7 +93,8 @@ api! {
 
     /// What a file holds, by its name: tensors of `.safetensors` and `.npz` as a map, `.npy` as a tensor, a picture as u8 `[3, H, W]`, `.json` as a
     /// value, `.txt` as a string. PyTorch files (`.pt .pth .ckpt .bin`) are read as data and nothing in them is run: nested maps and arrays, objects
-    /// as maps of their attributes. For these, option `key` takes a part (`"ema"`), `weights: true` finds the state dict.
+    /// as maps of their attributes. For these, option `key` takes a part (`"ema"`), `weights: true` finds the state dict. A folder of diffusers or the
+    /// `.index.json` of sharded weights gives all tensors as one map, a folder of several networks a map of such maps.
     ///
     /// # Shapes
     /// - as in the file
@@ -87,12 +106,16 @@ api! {
     /// io::save(path, #{ weight: torch::ones([2, 3]) });
     /// assert_eq(io::load(path).weight.shape, [2, 3]);
     /// ```
-    fn load(path: String, options: Kw) -> Dynamic {
+    fn load[cx](path: String, options: Kw) -> Dynamic {
+        cx.readable(&path)?;
         let mut kw = options;
         let (key, weights): (Option<String>, bool) = (kw.opt("key")?, kw.get("weights", false)?);
         kw.done()?;
         let at = Path::new(&path);
         let ext = extension(at);
+        if at.is_dir() || path.ends_with(".index.json") {
+            return folder(at, key.as_deref());
+        }
         let is_pt = matches!(ext.as_str(), "pt" | "pth" | "ckpt" | "bin");
         if (key.is_some() || weights) && !is_pt {
             return Err(Error::value("load", "options `key` and `weights` are for PyTorch files"));
@@ -113,7 +136,8 @@ api! {
     }
 
     /// Writes a file, by its name: a map of tensors to `.safetensors` or `.npz` (nested maps get names with dots), a tensor to `.npy`, a value to
-    /// `.json`, a string to `.txt`. It appears whole or not at all. Option `metadata`: a map of strings, for `.safetensors`.
+    /// `.json`, a string to `.txt`; tensors, numbers, strings, arrays and maps of them to `.pt`, `.pth`, `.ckpt` or `.bin`, which PyTorch reads with
+    /// `torch.load(path, weights_only=True)`. It appears whole or not at all. Option `metadata`: a map of strings, for `.safetensors`.
     ///
     /// # Shapes
     /// - any
@@ -126,8 +150,11 @@ api! {
     /// assert_eq(io::load(dir + "/x.npy").to_array(), [0, 1, 2]);
     /// io::save(dir + "/summary.json", #{ loss: 0.5, steps: [1, 2] });
     /// assert_eq(io::load(dir + "/summary.json").loss, 0.5);
+    /// io::save(dir + "/run.pt", #{ ema: #{ weight: torch::ones([2]) }, steps: 7 });
+    /// assert_eq(io::load(dir + "/run.pt").steps, 7);
     /// ```
-    fn save(path: String, value: Dynamic, options: Kw) -> () {
+    fn save[cx](path: String, value: Dynamic, options: Kw) -> () {
+        cx.writable(&path)?;
         let mut kw = options;
         let metadata: Option<Map> = kw.opt("metadata")?;
         kw.done()?;
@@ -154,7 +181,7 @@ api! {
                 let text = value.clone().into_string().map_err(|kind| Error::value("save", format!(".txt files hold a string, got {kind}")))?;
                 write_atomic(at, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io("write", at, e)))
             }
-            "pt" | "pth" | "ckpt" | "bin" => Err(Error::value("save", "PyTorch files are read, not written").help("save as .safetensors, which PyTorch users load as well")),
+            "pt" | "pth" | "ckpt" | "bin" => files::write_pt(at, &item_of(&value, 0)?),
             _ => Err(unknown("save", at, WRITTEN)),
         }
     }
@@ -171,7 +198,10 @@ api! {
     /// io::save_npz(path, #{ mu: torch::zeros([4]) });
     /// assert_eq(io::npz(path).mu.shape, [4]);
     /// ```
-    fn npz(path: String) -> Map { Ok(to_map(files::read_npz(Path::new(&path))?)) }
+    fn npz[cx](path: String) -> Map {
+        cx.readable(&path)?;
+        Ok(to_map(files::read_npz(Path::new(&path))?))
+    }
 
     /// Writes a map of tensors as a `.npz` file.
     ///
@@ -183,7 +213,10 @@ api! {
     /// ```rhai
     /// io::save_npz(io::temp_dir() + "/x.npz", #{ arr_0: torch::zeros([2, 4, 4, 3], #{ dtype: "u8" }) });
     /// ```
-    fn write_npz as "save_npz"(path: String, arrays: Map) -> () { save_npz(Path::new(&path), &named("save_npz", &arrays.into())?) }
+    fn write_npz as "save_npz"[cx](path: String, arrays: Map) -> () {
+        cx.writable(&path)?;
+        save_npz(Path::new(&path), &named("save_npz", &arrays.into())?)
+    }
 
     /// A `.npz` file to be written row by row, for arrays that do not fit into memory. It gets its name at `finish()`.
     ///
@@ -200,7 +233,8 @@ api! {
     /// w.finish();
     /// assert_eq(io::npz(path).arr_0.shape, [4, 8, 8, 3]);
     /// ```
-    fn npz_writer(path: String) -> NpzWriter {
+    fn npz_writer[cx](path: String) -> NpzWriter {
+        cx.writable(&path)?;
         let path = PathBuf::from(path);
         Ok(NpzWriter(Rc::new(RefCell::new(Some(files::NpzWriter::create(&path)?))), path))
     }
@@ -216,7 +250,8 @@ api! {
     /// assert_eq(io::info(path).metadata.made_by, "me");
     /// assert_eq(io::info(path).tensors.w.shape, [2]);
     /// ```
-    fn info(path: String) -> Map {
+    fn info[cx](path: String) -> Map {
+        cx.readable(&path)?;
         let info = safetensors_info(Path::new(&path))?;
         let mut tensors = Map::new();
         for (name, dtype, shape) in info.tensors {
@@ -237,7 +272,10 @@ api! {
     /// ```rhai
     /// assert(io::exists(io::temp_dir()) && !io::exists("/no/such/file"));
     /// ```
-    fn exists(path: String) -> bool { Ok(Path::new(&path).exists()) }
+    fn exists[cx](path: String) -> bool {
+        cx.readable(&path)?;
+        Ok(Path::new(&path).exists())
+    }
 
     /// Makes a folder and those above it; one that is there already stays as it is.
     ///
@@ -249,7 +287,10 @@ api! {
     /// io::make_dir(dir);
     /// assert(io::exists(dir));
     /// ```
-    fn make_dir(path: String) -> () { std::fs::create_dir_all(&path).map_err(|e| Error::io("create", &path, e)) }
+    fn make_dir[cx](path: String) -> () {
+        cx.writable(&path)?;
+        std::fs::create_dir_all(&path).map_err(|e| Error::io("create", &path, e))
+    }
 }
 
 api! {

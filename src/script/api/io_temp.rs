@@ -24,6 +24,7 @@ api! {
     fn temp_dir[cx]() -> String {
         let dir = TempDir::with_prefix("lathe-").map_err(|e| Error::io("create", std::env::temp_dir(), e))?;
         let path = dir.path().display().to_string();
+        cx.give(dir.path());
         cx.host().get_or_default::<TempDirs>().0.borrow_mut().push(dir);
         Ok(path)
     }

@@ -44,6 +44,8 @@ fn words(engine: &mut Engine) {
     engine.on_parse_token(move |token, _, _| {
         let method = after_dot.replace(matches!(token, Token::Period | Token::Elvis));
         match token {
+            // The last result of a prompt.
+            Token::Underscore if crate::script::session::underscore_is_name() => Token::Identifier(Box::new("_".into())),
             Token::Reserved(word) if *word == "var" => Token::Identifier(word),
             Token::Reserved(word) if method && *word == "module" => Token::Identifier(word),
             Token::Reserved(word) if method && *word == "call" => Token::Identifier(Box::new(CALL.into())),

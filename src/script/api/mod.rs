@@ -11,6 +11,7 @@ pub mod f_vision;
 pub mod global;
 pub mod io;
 mod io_convert;
+mod io_pt;
 pub mod io_temp;
 mod language;
 pub mod models;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::models::encoder::{Ffn, VitOptions};
 use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Inception, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
 use crate::nn::layers::Activation;
-use crate::nn::{Module, State, read_state};
+use crate::nn::{LoadReport, Module, State, Weights, read_state};
 use crate::script::Cx;
 use crate::script::value::{FromArg, Kw};
 use crate::torch::Tensor;
@@ -40,30 +40,44 @@ impl Architecture {
     }
 }
 
-/// Weights as scripts give them: a file, several files, or a map of tensors.
-fn weights(module: &Module, given: Option<Dynamic>) -> Result<()> {
+/// Weights as scripts give them, with option `key`: a file or folder, in which the module's part is found, or a map of tensors.
+fn weights(cx: &Cx, module: &Module, given: Option<Dynamic>, key: Option<String>) -> Result<()> {
     let Some(given) = given else { return Ok(()) };
-    module.load_state(&state(&given)?, true).map(|_| ())
+    load_weights(cx, module, &given, key.as_deref(), true).map(|_| ())
 }
 
-fn state(given: &Dynamic) -> Result<State> {
+/// Loads weights into a module: a path, several, or a map of tensors. Of a checkpoint the part that is this module's is taken.
+pub(super) fn load_weights(cx: &Cx, module: &Module, given: &Dynamic, key: Option<&str>, strict: bool) -> Result<LoadReport> {
+    let Some(path) = String::from_dynamic(given) else {
+        if key.is_some() {
+            return Err(Error::value("weights", "option `key` is for files and folders"));
+        }
+        return module.load_state(&state(cx, given)?, strict);
+    };
+    let path = Path::new(&path);
+    cx.readable_within(path)?;
+    let state = Weights::open(path)?.for_module(module, key)?;
+    module.load_state(&state, strict).map_err(|e| e.context(format!("`{}`", path.display())))
+}
+
+fn state(cx: &Cx, given: &Dynamic) -> Result<State> {
     if let Some(map) = Map::from_dynamic(given) {
         let entry =
             |(k, v): (_, &Dynamic)| Tensor::from_dynamic(v).map(|t| (k, t)).ok_or_else(|| Error::value("weights", "the map must hold tensors only"));
         return map.iter().map(|(k, v)| entry((k.to_string(), v))).collect();
     }
     let mut state = State::new();
-    for path in files(given)? {
+    for path in files(cx, given)? {
         state.extend(read_state(&path, None)?);
     }
     Ok(state)
 }
 
-fn files(given: &Dynamic) -> Result<Vec<PathBuf>> {
+fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
     let many = || Array::from_dynamic(given)?.iter().map(String::from_dynamic).collect::<Option<Vec<_>>>();
     let names = String::from_dynamic(given).map(|p| vec![p]).or_else(many);
     let names = names.ok_or_else(|| Error::value("weights", "must be a path, an array of paths, or a map of tensors"))?;
-    Ok(names.iter().map(|n| Path::new(n).to_owned()).collect())
+    names.iter().map(|n| cx.readable_within(n).map(|()| Path::new(n).to_owned())).collect()
 }
 
 /// Calls a method of the model behind `m`. A group may bring the method itself, as a function that it holds under that name and that
@@ -186,8 +200,9 @@ api! {
     ///
     /// Sizes, with f8d4's values: `ch` (128), `ch_mult` ([1, 2, 4, 4], each further level halves the picture), `num_res_blocks` (2), `z_channels` (4),
     /// `embed_dim` (as `z_channels`), `attn_resolutions` ([16]) and `resolution` (256): attention where `resolution / 2^level` is one of them, whatever
-    /// the pictures' size; `in_channels`, `out_ch` (3), `dropout` (0), `norm_groups` (32). `weights`: a file or a map of tensors, with the
-    /// names of latent diffusion, REPA-E or diffusers.
+    /// the pictures' size; `in_channels`, `out_ch` (3), `dropout` (0), `norm_groups` (32). `weights`: a file, a folder or a map of tensors, with the
+    /// names of latent diffusion, REPA-E or diffusers; `key`: the part of a checkpoint, where several fit. A folder of diffusers in place of the
+    /// architecture gives both: the sizes of its config.json and its weights.
     ///
     /// # Shapes
     /// - `encode`: `[B, 3, H, W]` in [-1, 1] -> a posterior of `[B, z_channels, H / f, W / f]`, `f = 2^(levels - 1)`
@@ -202,12 +217,21 @@ api! {
     /// ```
     fn vae[cx](architecture: Architecture, opts: Option<Map>) -> Module {
         let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
-        let base = name.as_deref().map_or_else(|| Ok(VaeConfig::default()), VaeConfig::named)?;
+        let folder = name.clone().filter(|n| !VaeConfig::NAMES.contains(&n.as_str()) && Path::new(n).is_dir());
+        let base = match (&folder, &name) {
+            (Some(folder), _) => {
+                cx.readable_within(folder)?;
+                VaeConfig::from_folder(Path::new(folder))?
+            }
+            (None, Some(name)) => VaeConfig::named(name)?,
+            (None, None) => VaeConfig::default(),
+        };
         let config = vae_config(base, &mut kw)?;
-        let given = kw.opt("weights")?;
+        let (given, key) = (kw.opt("weights")?, kw.opt("key")?);
         kw.done()?;
-        let module = AutoencoderKl::module(&name.map_or("vae".into(), |n| format!("vae {n}")), config)?;
-        weights(&module, given)?;
+        let kind = name.map_or("vae".into(), |n| format!("vae {n}"));
+        let module = AutoencoderKl::module(&kind, config)?;
+        weights(cx, &module, given.or_else(|| folder.map(Dynamic::from)), key)?;
         Ok(module)
     }
 
@@ -215,7 +239,8 @@ api! {
     ///
     /// Sizes: `depth`, `hidden`, `heads` (needed where no name is given), `patch` (2), `input_size` (32), `in_channels` (4), `num_classes` (1000; the null
     /// label is `num_classes`), `z_dims` ([768], widths of the alignment targets), `encoder_depth` (a third of the depth, at most 8), `qk_norm` (false),
-    /// `class_dropout` (0.1), `projector_dim` (2048), `mlp_ratio` (4), `bn_momentum` (0.1). `weights`: a file or a map of tensors.
+    /// `class_dropout` (0.1), `projector_dim` (2048), `mlp_ratio` (4), `bn_momentum` (0.1). `weights`: a file or a map of tensors; `key`: the part of a
+    /// checkpoint, which otherwise is the average (`ema`) where there is one.
     ///
     /// # Shapes
     /// - `forward(x_t, t, y)`: `[B, C, h, w]`, `[B]` in [0, 1], i64 `[B]` -> velocity `[B, C, h, w]`
@@ -231,14 +256,15 @@ api! {
     fn sit[cx](architecture: Architecture, opts: Option<Map>) -> Module {
         let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
         let config = sit_config(name.as_deref(), &mut kw)?;
-        let given = kw.opt("weights")?;
+        let (given, key) = (kw.opt("weights")?, kw.opt("key")?);
         kw.done()?;
         let module = Sit::module(&name.unwrap_or_else(|| "sit".into()), config)?;
-        weights(&module, given)?;
+        weights(cx, &module, given, key)?;
         Ok(module)
     }
 
-    /// PatchGAN discriminator. Options: `ndf` (64), `layers` (3), `in_channels` (3), `weights`.
+    /// PatchGAN discriminator. Options: `ndf` (64), `layers` (3), `in_channels` (3), `weights` (a file or a map of tensors), `key` (the part of a
+    /// checkpoint, found by itself where one fits).
     ///
     /// # Shapes
     /// - `forward`: `[B, 3, H, W]` -> logits `[B, 1, H', W']`, one for each patch
@@ -249,14 +275,14 @@ api! {
     /// let disc = models::discriminator(#{ndf: 4, layers: 2});
     /// assert(type_of(disc) != "()", "a module");
     /// ```
-    fn discriminator(opts: Kw) -> Module {
+    fn discriminator[cx](opts: Kw) -> Module {
         let mut kw = opts;
         let d = PatchGanConfig::default();
         let config = PatchGanConfig { ndf: kw.get("ndf", d.ndf)?, layers: kw.get("layers", d.layers)?, in_channels: kw.get("in_channels", d.in_channels)? };
-        let given = kw.opt("weights")?;
+        let (given, key) = (kw.opt("weights")?, kw.opt("key")?);
         kw.done()?;
         let module = PatchGan::module(config)?;
-        weights(&module, given)?;
+        weights(cx, &module, given, key)?;
         Ok(module)
     }
 
@@ -269,17 +295,27 @@ api! {
     /// `E0202` without weights, naming the files; `E0401` for weights of another network.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::lpips() } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("weights"), message);
+    /// // Random weights of the right shapes; of use are only the published ones: `#{weights: ["vgg16-397923af.pth", "vgg.pth"]}`.
+    /// let weights = #{};
+    /// let index = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
+    /// let width = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512];
+    /// for (n, i) in index {
+    ///     weights[`features.${n}.weight`] = torch::randn([width[i + 1], width[i], 3, 3]) * 0.05;
+    ///     weights[`features.${n}.bias`] = torch::zeros([width[i + 1]]);
+    /// }
+    /// for (c, i) in [64, 128, 256, 512, 512] { weights[`lin${i}.model.1.weight`] = torch::rand([1, c, 1, 1]); }
+    /// let lpips = models::lpips(#{weights: weights});
+    /// let x = torch::rand([1, 3, 32, 32]);
+    /// assert_eq(lpips.forward(x, x).item(), 0.0);
+    /// assert(lpips.forward(x, 1.0 - x).item() > 0.0);
     /// ```
-    fn lpips(opts: Kw) -> Module {
+    fn lpips[cx](opts: Kw) -> Module {
         let mut kw = opts;
         let given: Option<Dynamic> = kw.opt("weights")?;
         kw.done()?;
         match given {
-            Some(given) if given.is_map() => Lpips::with_state(&state(&given)?),
-            Some(given) => Lpips::module(&files(&given)?),
+            Some(given) if given.is_map() => Lpips::with_state(&state(cx, &given)?),
+            Some(given) => Lpips::module(&files(cx, &given)?),
             None => Lpips::module(&[]),
         }
     }
@@ -293,17 +329,24 @@ api! {
     /// `E0202` without weights, saying where to get them; `E0401` for weights of another network.
     /// # Example
     /// ```rhai
+    /// let net = models::inception(#{pretrained: false});
+    /// assert_eq(net.activations(torch::zeros([1, 3, 32, 32])).pool.shape, [1, 2048]);
+    /// ```
+    /// ```rhai
     /// let message = "";
     /// try { models::inception() } catch (e) { message = `${e.help}`; }
     /// assert(message.contains("pt_inception-2015-12-05-6726825d.pth"), message);
     /// ```
-    fn inception(opts: Kw) -> Module {
+    fn inception[cx](opts: Kw) -> Module {
         let mut kw = opts;
         let given: Option<Dynamic> = kw.opt("weights")?;
+        let pretrained = kw.get("pretrained", true)?;
         kw.done()?;
         match given {
-            Some(given) if given.is_map() => Inception::with_state(&state(&given)?),
-            Some(given) => match &files(&given)?[..] {
+            Some(_) if !pretrained => Err(Error::value("inception", "`pretrained: false` and `weights` exclude each other")),
+            None if !pretrained => Inception::untrained(),
+            Some(given) if given.is_map() => Inception::with_state(&state(cx, &given)?),
+            Some(given) => match &files(cx, &given)?[..] {
                 [file] => Inception::module(Some(file.clone())),
                 list => Err(Error::value("inception", format!("the weights are one file, got {}", list.len()))),
             },
@@ -359,6 +402,10 @@ api! {
     fn encoder[cx](architecture: Architecture, opts: Option<Map>) -> Module {
         let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
         let name = name.ok_or_else(|| Error::value("encoder", "which model? the map has no `name`").help("`#{name: \"dinov2-vit-b\", ..}`"))?;
+        if let Some(path) = name.strip_prefix("torchscript:") {
+            cx.unrestricted("run a TorchScript program")?;
+            cx.readable(path)?;
+        }
         let given: Option<Dynamic> = kw.opt("weights")?;
         let pretrained = kw.get("pretrained", true)?;
         let mut options = encoder_options(&mut kw)?;
@@ -366,9 +413,9 @@ api! {
         match given {
             Some(_) if !pretrained => Err(Error::value("encoder", "`pretrained: false` and `weights` exclude each other")),
             None if !pretrained => Encoder::untrained(&name, options),
-            Some(given) if given.is_map() => Encoder::with_state(&name, options, &state(&given)?),
+            Some(given) if given.is_map() => Encoder::with_state(&name, options, &state(cx, &given)?),
             given => {
-                options.weights = given.map(|g| files(&g)).transpose()?.map(one_file).transpose()?;
+                options.weights = given.map(|g| files(cx, &g)).transpose()?.map(one_file).transpose()?;
                 Encoder::module(&name, options)
             }
         }

@@ -199,6 +199,8 @@ api! {
     /// Keeps every batch norm of the module on its running statistics while the rest trains; `freeze_bn(false)` lets them follow the mode again.
     /// Gives the number of batch norms.
     ///
+    /// # Errors
+    /// None: a module without batch norms gives 0.
     /// # Example
     /// ```rhai
     /// assert_eq(models::sit(#{depth: 1, hidden: 16, heads: 2}).freeze_bn(), 1);

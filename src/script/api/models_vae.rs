@@ -124,6 +124,8 @@ api! {
     ///
     /// # Shapes
     /// - `[B, D, h, w]`
+    /// # Errors
+    /// None: the mean is there already.
     /// # Example
     /// ```rhai
     /// assert_eq(models::posterior(torch::zeros([1, 4, 2, 2])).mode().shape, [1, 2, 2, 2]);
@@ -134,6 +136,8 @@ api! {
     ///
     /// # Shapes
     /// - `[B]`
+    /// # Errors
+    /// `E0203` without memory.
     /// # Example
     /// ```rhai
     /// assert_eq(models::posterior(torch::zeros([3, 4, 2, 2])).kl().to_array(), [0.0, 0.0, 0.0]);

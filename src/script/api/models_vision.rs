@@ -42,9 +42,11 @@ api! {
     /// `E0202` for a module that is no vision model, or other pictures.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::discriminator().pooled(torch::zeros([1, 3, 64, 64])) } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("has no `pooled`"), message);
+    /// // A stand-in for a vision model: the mean of its tokens.
+    /// let encoder = nn::group();
+    /// encoder.patches = nn::patch_embed(3, 8, 4);
+    /// encoder.pooled = |m, images| m.patches.forward(images).mean(1);
+    /// assert_eq(encoder.pooled(torch::zeros([2, 3, 16, 16])).shape, [2, 8]);
     /// ```
     fn pooled[cx](encoder: Module, images: Tensor) -> Dynamic {
         if let Some(m) = encoder.model::<Inception>() {
@@ -61,9 +63,12 @@ api! {
     /// `E0202` for a module that has none.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::discriminator().maps(torch::zeros([1, 3, 64, 64])) } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("has no `maps`"), message);
+    /// // A stand-in for a vision model with maps at half and at a quarter of the size.
+    /// let encoder = nn::group();
+    /// encoder.fine = nn::conv2d(3, 4, 3, #{stride: 2, padding: 1});
+    /// encoder.coarse = nn::conv2d(4, 8, 3, #{stride: 2, padding: 1});
+    /// encoder.maps = |m, images| { let fine = m.fine.forward(images); [fine, m.coarse.forward(fine)] };
+    /// assert_eq(encoder.maps(torch::zeros([1, 3, 16, 16])).map(|x| x.shape), [[1, 4, 8, 8], [1, 8, 4, 4]]);
     /// ```
     fn maps[cx](encoder: Module, images: Tensor) -> Dynamic {
         if let Some(m) = encoder.model::<Lpips>() {
@@ -81,9 +86,8 @@ api! {
     /// `E0202` for a module that is not Inception, or other pictures.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::discriminator().activations(torch::zeros([1, 3, 64, 64])) } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("has no `activations`"), message);
+    /// let out = models::inception(#{pretrained: false}).activations(torch::zeros([1, 3, 32, 32]));
+    /// assert_eq([out.pool.shape, out.spatial.shape, out.logits.shape], [[1, 2048], [1, 2023], [1, 1008]]);
     /// ```
     fn activations[cx](encoder: Module, images: Tensor) -> Dynamic {
         dispatch::<Inception>(cx, &encoder, &[Dynamic::from(images.clone())], |m| {
@@ -101,9 +105,11 @@ api! {
     /// `E0202` for a module without a classifier.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::discriminator().logits(torch::zeros([1, 3, 64, 64])) } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("has no `logits`"), message);
+    /// // A stand-in for a vision model with ten classes.
+    /// let encoder = nn::group();
+    /// encoder.head = nn::linear(3, 10);
+    /// encoder.logits = |m, images| m.head.forward(images.mean([2, 3]));
+    /// assert_eq(encoder.logits(torch::zeros([2, 3, 16, 16])).argmax(1).shape, [2]);
     /// ```
     fn logits[cx](encoder: Module, images: Tensor) -> Dynamic {
         if let Some(m) = encoder.model::<Inception>() {
@@ -118,9 +124,10 @@ api! {
     /// `E0202` for a module that is no vision model.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::discriminator().dim } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("has no `dim`"), message);
+    /// // A stand-in says its width itself.
+    /// let encoder = nn::group();
+    /// encoder.dim = 8;
+    /// assert_eq(nn::linear(encoder.dim, 2).state().weight.shape, [2, 8]);
     /// ```
     fn dim as "get$dim"[cx](encoder: Module) -> Dynamic {
         match encoder.model::<Encoder>() {
@@ -135,9 +142,10 @@ api! {
     /// `E0202` for a module that is no vision model.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::discriminator().grid } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("has no `grid`"), message);
+    /// // A stand-in says its grid itself: 4 x 4 tokens.
+    /// let encoder = nn::group();
+    /// encoder.grid = 4;
+    /// assert_eq(nn::sincos_2d(8, encoder.grid, encoder.grid).shape, [16, 8]);
     /// ```
     fn grid as "get$grid"[cx](encoder: Module) -> Dynamic {
         match encoder.model::<Encoder>() {
@@ -152,9 +160,10 @@ api! {
     /// `E0202` for a module that is no vision model.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::discriminator().resolution } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("has no `resolution`"), message);
+    /// // A stand-in says its resolution itself.
+    /// let encoder = nn::group();
+    /// encoder.resolution = 32;
+    /// assert_eq(F::interpolate(torch::zeros([1, 3, 8, 8]), #{size: [encoder.resolution, encoder.resolution]}).shape, [1, 3, 32, 32]);
     /// ```
     fn resolution as "get$resolution"[cx](encoder: Module) -> Dynamic {
         match encoder.model::<Encoder>() {

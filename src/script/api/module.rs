@@ -1,13 +1,13 @@
 //! Methods of modules: every layer, group and model has them.
 
-use super::module_parts::{get_part, part, run, set_part, state_from, tree};
+use super::io_pt::write_state;
+use super::models::load_weights;
+use super::module_parts::{get_part, part, run, set_part, tree};
 use crate::api;
 use crate::nn::Module;
 use crate::script::value::{FromArg, IntoScript, Kw};
-use crate::torch::files::write_safetensors;
 use crate::torch::{Tensor, parse_device, parse_dtype};
 use rhai::{Dynamic, Map};
-use std::collections::HashMap;
 use std::path::Path;
 
 api! {
@@ -90,14 +90,15 @@ api! {
     /// ```
     fn state(m: Module) -> Map { Ok(m.state().into_iter().map(|(name, t)| (name.into(), t.into_script())).collect()) }
 
-    /// Copies weights in, from a map or a file (`.safetensors`, `.pt`, `.pth`, `.ckpt`, `.bin`, `.npz`), and tells what did not fit: arrays of
-    /// names `missing`, `unexpected`, `mismatched`. Options: `strict` (true: nothing changes unless everything fits), `key`: where in the file the
-    /// weights are (`"ema"`).
+    /// Copies weights in, from a map, a file (`.safetensors`, `.pt`, `.pth`, `.ckpt`, `.bin`, `.npz`, the index of a sharded one) or a folder of
+    /// diffusers, and tells what did not fit: arrays of names `missing`, `unexpected`, `mismatched`. Of a checkpoint with several networks the part
+    /// that is this module's is taken, of a network and its moving average the average. Options: `strict` (true: nothing changes unless everything
+    /// fits), `key`: the part to take (`"model"`).
     ///
     /// # Shapes
     /// - every tensor of the shape that it has in the module
     /// # Errors
-    /// `E0401` with the difference, `E0301` or `E0302` for the file.
+    /// `E0401` with the difference, or with the list of parts when several fit or none; `E0301` or `E0302` for the file.
     /// # Example
     /// ```rhai
     /// let a = nn::linear(3, 4);
@@ -106,17 +107,18 @@ api! {
     /// assert(a.weight == b.weight);
     /// assert_eq(b.load(#{weight: a.weight}, #{strict: false}).missing, ["bias"]);
     /// ```
-    fn load(m: Module, from: Dynamic, opts: Kw) -> Map {
+    fn load[cx](m: Module, from: Dynamic, opts: Kw) -> Map {
         let mut opts = opts;
         let (strict, key): (bool, Option<String>) = (opts.get("strict", true)?, opts.opt("key")?);
         opts.done()?;
-        let report = m.load_state(&state_from(&from, key.as_deref())?, strict)?;
+        let report = load_weights(cx, &m, &from, key.as_deref(), strict)?;
         let mismatched: Vec<String> = report.mismatched.into_iter().map(|(name, ..)| name).collect();
         let lists = [("missing", report.missing), ("unexpected", report.unexpected), ("mismatched", mismatched)];
         Ok(lists.into_iter().map(|(name, list)| (name.into(), list.into_script())).collect())
     }
 
-    /// Writes the state dict as a safetensors file, which appears whole or not at all.
+    /// Writes the state dict: a safetensors file, or by a name ending in `.pt`, `.pth`, `.ckpt` or `.bin` one for `torch.load`. It appears whole or not
+    /// at all.
     ///
     /// # Shapes
     /// - none
@@ -129,7 +131,10 @@ api! {
     /// m.save(file);
     /// nn::linear(3, 4).load(file);
     /// ```
-    fn save(m: Module, path: String) -> () { write_safetensors(Path::new(&path), &m.state(), &HashMap::new()) }
+    fn save[cx](m: Module, path: String) -> () {
+        cx.writable(&path)?;
+        write_state(Path::new(&path), &m.state())
+    }
 
     /// Switches to training mode: dropout drops, batch norm uses the batch. Returns the module.
     ///

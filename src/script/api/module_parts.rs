@@ -1,15 +1,13 @@
 //! What stands behind the methods of modules: parts by name, calls into scripts, weights from files, the printed tree.
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::nn::{Module, State};
+use crate::nn::Module;
 use crate::script::Cx;
 use crate::script::bind::with_caller;
 use crate::script::value::{FromArg, IntoScript, type_name};
 use crate::torch::Tensor;
-use crate::torch::files::{read_npz, read_pt, read_safetensors, state_dict};
-use rhai::{Dynamic, FnPtr, Map};
+use rhai::{Dynamic, FnPtr};
 use std::fmt::Write;
-use std::path::Path;
 use std::rc::Rc;
 
 /// The module, tensor or other value of that name.
@@ -90,26 +88,6 @@ pub(super) fn run<const N: usize>(cx: &Cx, m: &Module, inputs: [Option<Dynamic>;
     });
     let tensors = tensors.collect::<Result<Vec<_>>>()?;
     m.forward(&tensors).map(IntoScript::into_script)
-}
-
-/// Weights from a map of tensors or a file.
-pub(super) fn state_from(from: &Dynamic, key: Option<&str>) -> Result<State> {
-    if let Some(map) = Map::from_dynamic(from) {
-        let entry = |(name, value): (&_, &Dynamic)| {
-            let wrong = || Error::value("load", format!("`{name}` must be a tensor, got {}", type_name(value)));
-            Ok((ToString::to_string(name), Tensor::from_dynamic(value).ok_or_else(wrong)?))
-        };
-        return map.iter().map(entry).collect();
-    }
-    let Some(path) = String::from_dynamic(from) else {
-        return Err(Error::value("load", format!("a map of tensors or a path is needed, got {}", type_name(from))));
-    };
-    let path = Path::new(&path);
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("safetensors") => read_safetensors(path).map(|(state, _)| state),
-        Some("npz") => read_npz(path),
-        _ => state_dict(&read_pt(path)?, key)?.ok_or_else(|| Error::data(path, "there are no weights in it")),
-    }
 }
 
 /// The module as an indented tree.

@@ -8,6 +8,8 @@ api! {
 
     /// SHA-256 of the weights, in hexadecimal: two modules with the same names, shapes and values have the same.
     ///
+    /// # Errors
+    /// `E0203` when the weights, copied to the CPU, do not fit into memory.
     /// # Example
     /// ```rhai
     /// let m = nn::linear(2, 3);

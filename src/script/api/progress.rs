@@ -60,6 +60,8 @@ api! {
 
     /// Takes the bar away.
     ///
+    /// # Errors
+    /// None: a second call does nothing.
     /// # Example
     /// ```rhai
     /// progress("encode", 8).finish();

@@ -22,7 +22,7 @@ api! {
     /// ```
     fn clamp(x: Tensor, min: Option<TensorOrNumber>, max: Option<TensorOrNumber>, opts: Kw) -> Tensor { clamp(&x, min, max, opts) }
 
-    /// Sum.
+    /// Sum, element by element, as `x + other`.
     ///
     /// # Shapes
     /// - shapes broadcast

@@ -239,8 +239,9 @@ api! {
     /// `E0204` when there is none.
     /// # Example
     /// ```rhai
-    /// let x = torch::ones([2]);
-    /// try { x.cuda() } catch (err) { print(err); }
+    /// let x = torch::zeros([2]);
+    /// if torch::cuda_is_available() { x = x.cuda(); }
+    /// assert_eq(x.device, if torch::cuda_is_available() { "cuda:0" } else { "cpu" });
     /// ```
     fn cuda(x: Tensor) -> Tensor { x.to_device(parse_device("cuda")?) }
 

@@ -25,7 +25,7 @@ api! {
     /// ```
     fn matmul_op as "@"(x: Tensor, y: Tensor) -> Tensor { x.matmul(&y) }
 
-    /// Sum.
+    /// Sum, element by element.
     ///
     /// # Shapes
     /// - shapes broadcast
@@ -37,7 +37,7 @@ api! {
     /// ```
     fn op_add as "+"(x: Tensor, other: TensorOrNumber) -> Tensor { x.add(&other) }
 
-    /// Difference.
+    /// Difference, element by element.
     ///
     /// # Shapes
     /// - shapes broadcast
@@ -61,7 +61,7 @@ api! {
     /// ```
     fn op_mul as "*"(x: Tensor, other: TensorOrNumber) -> Tensor { x.mul(&other) }
 
-    /// Quotient; ints give f32.
+    /// Quotient, element by element; ints give f32.
     ///
     /// # Shapes
     /// - shapes broadcast
@@ -85,7 +85,7 @@ api! {
     /// ```
     fn op_remainder as "%"(x: Tensor, other: TensorOrNumber) -> Tensor { x.remainder(&other) }
 
-    /// Power.
+    /// Power, element by element.
     ///
     /// # Shapes
     /// - shapes broadcast
@@ -97,7 +97,7 @@ api! {
     /// ```
     fn op_pow as "**"(x: Tensor, other: TensorOrNumber) -> Tensor { x.pow(&other) }
 
-    /// `-x`.
+    /// The negative of every element.
     ///
     /// # Shapes
     /// - any shape -> the same shape

@@ -5,17 +5,19 @@ use crate::api;
 use crate::data::Loader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nn::{Module, State};
-use crate::script::RunContext;
+use crate::script::attached::Attached;
 use crate::script::bind::Cx;
 use crate::script::value::{Kw, from_json, to_json, type_name};
+use crate::script::{At, Hot, RunContext};
 use crate::torch::Tensor;
+use crate::train::edits::SettingChange;
 use crate::train::{self, FitOptions, NoBatches, Outcome, settings};
 use rhai::{Array, Dynamic, Map};
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// An open run as scripts hold it: with the objects that they gave it.
 #[derive(Clone)]
@@ -24,8 +26,11 @@ crate::script_handle!(Run, "a run");
 
 struct Inner {
     run: train::Run,
+    /// The generation of scripts that the run has recorded.
+    seen: Cell<u64>,
     cfg: RefCell<Map>,
     objects: RefCell<BTreeMap<String, Dynamic>>,
+    attached: Option<Attached>,
 }
 
 /// Names that `run.name` already means.
@@ -37,12 +42,85 @@ impl Run {
         &self.0.run
     }
 
+    /// The run without keeping it open.
+    pub(crate) fn downgrade(&self) -> WeakRun {
+        WeakRun(Rc::downgrade(&self.0))
+    }
+
+    /// The generation of scripts that the run has recorded.
+    pub(crate) fn seen(&self) -> u64 {
+        self.0.seen.get()
+    }
+
+    pub(crate) fn set_seen(&self, generation: u64) {
+        self.0.seen.set(generation);
+    }
+
+    /// Takes a changed setting over into `cfg`; false where the script has given it another value itself.
+    pub(crate) fn change_setting(&self, change: &SettingChange) -> bool {
+        fn set(map: &mut Map, name: &str, change: &SettingChange) -> bool {
+            if let Some((group, rest)) = name.split_once('.') {
+                let inner = map.entry(group.into()).or_insert_with(|| Map::new().into());
+                return inner.write_lock::<Map>().is_some_and(|mut inner| set(&mut inner, rest, change));
+            }
+            if to_json(map.get(name).unwrap_or(&Dynamic::UNIT)) != change.old {
+                return false;
+            }
+            map.insert(name.into(), from_json(&change.new));
+            true
+        }
+        set(&mut self.0.cfg.borrow_mut(), &change.name, change)
+    }
+
+    /// Answers the prompts that are attached to it: between two steps.
+    pub(crate) fn answer(&self, cx: &Cx) -> Result<()> {
+        if let Some(attached) = &self.0.attached {
+            attached.between(At { rhai: cx.native().engine(), program: &cx.program()?, host: cx.host() }, self);
+        }
+        Ok(())
+    }
+
+    /// Forgets what prompts hold of it, when its steps end.
+    pub(crate) fn detach(&self) {
+        if let Some(attached) = &self.0.attached {
+            attached.end();
+        }
+    }
+
+    /// Keeps the batch of a step for whoever is attached.
+    pub(crate) fn keep_batch(&self, batch: &Dynamic) {
+        if let Some(attached) = &self.0.attached {
+            attached.keep_batch(batch);
+        }
+    }
+
+    /// Its settings as scripts see them.
+    pub(crate) fn settings(&self) -> Map {
+        self.0.cfg.borrow().clone()
+    }
+
+    /// What was given to it, by name.
+    pub fn objects(&self) -> Vec<(String, Dynamic)> {
+        self.0.objects.borrow().iter().map(|(name, object)| (name.clone(), object.clone())).collect()
+    }
+
     fn put(&self, name: &str, object: Dynamic) -> Result<()> {
         if OWN.contains(&name) {
             return Err(Error::value("run", format!("`run.{name}` means something else already")).help("choose another name"));
         }
         self.0.objects.borrow_mut().insert(name.to_owned(), object);
         Ok(())
+    }
+}
+
+/// A run that something else keeps open.
+#[derive(Clone)]
+pub(crate) struct WeakRun(Weak<Inner>);
+
+impl WeakRun {
+    /// The run, while it is open.
+    pub(crate) fn upgrade(&self) -> Option<Run> {
+        self.0.upgrade().map(Run)
     }
 }
 
@@ -82,10 +160,22 @@ fn options(cx: &Cx, cfg: &Map, force: bool) -> Result<train::Options> {
                 }
             }
             o.command = context.args.clone();
-            o.sources = context.sources.clone();
+            let Value::Object(settings) = to_json(&Dynamic::from(context.config.map())) else { unreachable!("a map becomes an object") };
+            o.settings = Some(settings);
         }
         None => o.command = std::env::args().collect(),
     }
+    let current = cx.program()?.current();
+    o.sources = current.recorded();
+    if let Some(hot) = cx.host().get::<Hot>()
+        && let Some(replay) = hot.replay()
+    {
+        (o.name, o.output_dir) = (replay.name_of(&o.name), replay.output_dir().to_owned());
+        if o.config.contains_key("exp_name") {
+            o.config.insert("exp_name".into(), o.name.clone().into());
+        }
+    }
+    o.reloads = current.number.saturating_sub(1);
     Ok(o)
 }
 
@@ -99,6 +189,7 @@ fn state_map(state: State) -> Map {
 }
 
 fn find(cx: &Cx, path: &str, kw: Kw) -> Result<train::Checkpoint> {
+    cx.readable_within(path)?;
     let mut kw = kw;
     let step: Option<i64> = kw.opt("step")?;
     kw.done()?;
@@ -142,15 +233,23 @@ api! {
             let near = crate::error::did_you_mean(&resume, ["auto", "force"]);
             return Err(Error::value("run", format!("`resume` must be \"auto\" or \"force\", got `{resume}`{near}")));
         }
-        let run = train::Run::open(options(cx, &cfg, resume == "force")?)?;
+        let options = options(cx, &cfg, resume == "force")?;
+        cx.writable_within(options.output_dir.join(&options.name))?;
+        let run = train::Run::open(options)?;
         cx.host().put(super::viz::ShowFolder(run.dir().join("samples")));
-        Ok(Run(Rc::new(Inner { run, cfg: RefCell::new(cfg), objects: RefCell::default() })))
+        let seen = Cell::new(cx.program()?.current().number);
+        let attached = Attached::start(&run);
+        let run = Run(Rc::new(Inner { run, seen, cfg: RefCell::new(cfg), objects: RefCell::default(), attached }));
+        if let Some(hot) = cx.host().get::<Hot>() {
+            hot.opened(&run);
+        }
+        Ok(run)
     }
 
     /// Trains: calls the function named `step` of the calling script with `(run, batch)` until `steps` are done.
     ///
-    /// The function is looked up at every step, so that an edited script takes effect; a function pointer stays what it is. It returns a
-    /// map of metrics, numbers or tensors with one element, which are read back only when they are logged, as the mean since the last line.
+    /// The function is looked up at every step, so that an edited script takes effect (`lathe run --watch`); a closure stays what it is. It
+    /// returns a map of metrics, numbers or tensors with one element, which are read back only when they are logged, as the mean since the last line.
     /// A metric named `loss` or `.._loss` that is not finite stops the run, and its batch is saved. `loader` may be `()` for steps that make
     /// their own data. A run with checkpoints goes on from the newest whole one, as if it had never stopped; one that is finished
     /// gets its objects back and does nothing else. Ctrl-C and SIGTERM end the step, save and stop.
@@ -186,19 +285,24 @@ api! {
             run.run().set_keep((keep > 0).then_some(keep));
         }
         let options = FitOptions { steps, log_every, save_every, sample_every: if on_sample.is_some() { sample_every } else { 0 } };
+        let hot = cx.host().get::<Hot>();
         let mut script = ScriptSteps {
             cx,
             run: run.clone(),
+            _busy: hot.as_ref().map(|hot| hot.busy(true)),
+            hot,
+            is_pinned_said: false,
             step: Callback::new(cx, "step", &step, &[2, 1])?,
             on_sample: on_sample.map(|f| Callback::new(cx, "on_sample", &f, &[2, 1])).transpose()?,
             on_log: on_log.map(|f| Callback::new(cx, "on_log", &f, &[2])).transpose()?,
         };
         let outcome = match loader.read_lock::<Loader>().map(|l| l.clone()) {
-            Some(loader) => train::fit(run.run(), &loader, &mut script, &options)?,
-            None if loader.is_unit() => train::fit(run.run(), &NoBatches, &mut script, &options)?,
+            Some(loader) => train::fit(run.run(), &loader, &mut script, &options),
+            None if loader.is_unit() => train::fit(run.run(), &NoBatches, &mut script, &options),
             None => return Err(Error::value("fit", format!("argument `loader` must be a loader or (), got {}", type_name(&loader)))),
         };
-        Ok(outcome == Outcome::Finished)
+        run.detach();
+        Ok(outcome? == Outcome::Finished)
     }
 
     /// Opens a checkpoint: the newest whole one of a run folder, or that of the option `step`, or one by its own folder.
@@ -234,13 +338,16 @@ api! {
 
     /// Whether a path is a run folder or a checkpoint in one.
     ///
+    /// # Errors
+    /// None: a path where nothing is, is no run.
     /// # Example
     /// ```rhai
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", seed: 0});
     /// assert(train::is_run(run.dir), "just opened");
     /// assert(!train::is_run("weights.safetensors"), "a file");
     /// ```
-    fn is_run(path: String) -> bool {
+    fn is_run[cx](path: String) -> bool {
+        cx.readable(&path)?;
         let path = Path::new(&path);
         Ok(path.join(train::status::FILE).is_file() || path.join("state.json").is_file())
     }
@@ -256,9 +363,10 @@ api! {
     /// run.log(#{psnr: 21.5});
     /// assert_eq(train::metrics(run.dir)[0].psnr, 21.5);
     /// ```
-    fn metrics(path: String) -> Array {
+    fn metrics[cx](path: String) -> Array {
         let path = Path::new(&path);
         let file = if path.is_dir() { path.join("metrics.jsonl") } else { path.to_owned() };
+        cx.readable(&file)?;
         let row = |l: train::metrics::Line| {
             let mut m: Map = l.values.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
             m.insert("step".into(), i64::try_from(l.step).unwrap_or(i64::MAX).into());
@@ -312,9 +420,9 @@ api! {
     /// }
     /// assert_eq(train::checkpoint(run.dir).step, 3);
     /// ```
-    fn set_step as "set$step"(run: Run, step: i64) -> () {
+    fn set_step as "set$step"[cx](run: Run, step: i64) -> () {
         run.run().set_step(u64::try_from(step).map_err(|_| Error::value("step", format!("must not be negative, got {step}")))?);
-        Ok(())
+        run.answer(cx)
     }
 
     /// Seconds of training so far, over all restarts, without the time in between.
@@ -335,6 +443,8 @@ api! {
 
     /// Changes settings for the steps that follow, in this process: `config.toml` keeps those the run was opened with.
     ///
+    /// # Errors
+    /// `E0202` for anything but a map.
     /// # Example
     /// ```rhai
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", lr: 0.1});
@@ -473,6 +583,15 @@ api! {
     fn checkpoint_methods;
     methods Checkpoint;
 
+    /// The number of the last edit in effect when it was written; 0 when scripts and settings were as the run began with them.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1"});
+    /// assert_eq(train::checkpoint(run.save()).edit, 0);
+    /// ```
+    fn edit as "get$edit"(checkpoint: Checkpoint) -> i64 { Ok(i64::try_from(checkpoint.0.head().generation).unwrap_or(i64::MAX)) }
+
     /// How many steps were done.
     ///
     /// # Example
@@ -513,8 +632,10 @@ api! {
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", vae: "f8d4"});
     /// assert_eq(train::checkpoint(run.save()).config.vae, "f8d4");
     /// ```
-    fn config as "get$config"(checkpoint: Checkpoint) -> Map {
-        Ok(map(Value::Object(settings::read_toml(&run_of(checkpoint.0.path()).join("config.toml"))?)))
+    fn config as "get$config"[cx](checkpoint: Checkpoint) -> Map {
+        let file = run_of(checkpoint.0.path()).join("config.toml");
+        cx.readable(&file)?;
+        Ok(map(Value::Object(settings::read_toml(&file)?)))
     }
 
     /// Copies the state of the module or EMA tracked as `name` into `module`. Options: `strict` (true); false loads what fits.

@@ -6,10 +6,13 @@ use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::nn::Module;
 use crate::script::bind::Cx;
+use crate::script::callback;
+use crate::script::hot::{At, Busy, Hot};
+use crate::script::program::Program;
 use crate::script::value::type_name;
 use crate::torch::Tensor;
 use crate::train::optim::{AdamW, Ema, GradScaler};
-use crate::train::{Metric, Metrics, Run as TrainRun, Steps, Tracked};
+use crate::train::{Failure, FitOptions, Metric, Metrics, Retry, Run as TrainRun, Steps, Tracked};
 use rhai::{Dynamic, FnPtr, Map};
 use std::rc::Rc;
 
@@ -67,8 +70,22 @@ pub(super) fn metrics_of(function: &str, value: &Dynamic) -> Result<Metrics> {
 
 /// A function that `fit` calls: by name in the newest version of the calling script, or a pointer.
 pub(super) enum Callback {
-    Named(String, usize),
+    Named { name: String, arity: usize, needed: Needed },
     Pointer(FnPtr),
+}
+
+/// A function that every new version of its script must have, for as long as this lives.
+pub(super) struct Needed {
+    program: Rc<Program>,
+    unit: String,
+    name: String,
+    arity: usize,
+}
+
+impl Drop for Needed {
+    fn drop(&mut self) {
+        self.program.release(&self.unit, &self.name, self.arity);
+    }
 }
 
 impl Callback {
@@ -84,7 +101,10 @@ impl Callback {
         let mut first = None;
         for &n in arities {
             match cx.require(&name, n) {
-                Ok(()) => return Ok(Callback::Named(name, n)),
+                Ok(()) => {
+                    let needed = Needed { program: cx.program()?, unit: cx.caller()?, name: name.clone(), arity: n };
+                    return Ok(Callback::Named { name, arity: n, needed });
+                }
                 Err(e) => {
                     first.get_or_insert(e);
                 }
@@ -93,11 +113,15 @@ impl Callback {
         Err(first.expect("at least one number of parameters is allowed"))
     }
 
+    fn is_closure(&self) -> bool {
+        matches!(self, Callback::Pointer(f) if f.fn_name() == callback::CLOSURE)
+    }
+
     fn call(&self, cx: &Cx, mut args: Vec<Dynamic>) -> Result<Dynamic> {
         match self {
-            Callback::Named(name, n) => {
-                args.truncate(*n);
-                cx.call_named(name, args)
+            Callback::Named { name, arity, needed } => {
+                args.truncate(*arity);
+                cx.call_in(&needed.unit, name, args)
             }
             Callback::Pointer(f) => cx.call(f, args),
         }
@@ -111,12 +135,30 @@ pub(super) struct ScriptSteps<'a, 'b> {
     pub step: Callback,
     pub on_sample: Option<Callback>,
     pub on_log: Option<Callback>,
+    pub hot: Option<Rc<Hot>>,
+    pub _busy: Option<Busy>,
+    /// Whether it was said that a closure does not reload.
+    pub is_pinned_said: bool,
+}
+
+impl ScriptSteps<'_, '_> {
+    fn at<T>(&self, f: impl FnOnce(&Hot, &At) -> T) -> Result<Option<T>> {
+        let Some(hot) = &self.hot else { return Ok(None) };
+        let program = self.cx.program()?;
+        Ok(Some(f(hot, &At { program: &program, rhai: self.cx.native().engine(), run: Some(&self.run) })))
+    }
 }
 
 impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     fn step(&mut self, _: &TrainRun, batch: &B) -> Result<Metrics> {
-        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), batch.batch()])?;
-        metrics_of("step", &value)
+        let batch = batch.batch();
+        self.run.keep_batch(&batch);
+        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), batch])?;
+        let metrics = metrics_of("step", &value)?;
+        if let Some(hot) = &self.hot {
+            hot.step_done();
+        }
+        Ok(metrics)
     }
 
     fn on_sample(&mut self, _: &TrainRun, batch: &B) -> Result<()> {
@@ -133,7 +175,32 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     }
 
     fn between(&mut self, run: &TrainRun) -> Result<()> {
-        run.set_generation(self.cx.program()?.current().number);
+        let before = run.edit();
+        self.at(|hot, at| hot.between(at))?.unwrap_or(Ok(()))?;
+        if run.edit() != before && !self.is_pinned_said && self.step.is_closure() {
+            self.is_pinned_said = true;
+            run.say("the step is a closure, which stays as it was: give `fit` the name of a function to reload it");
+        }
+        self.run.answer(self.cx)?;
         Ok(())
+    }
+
+    fn change_options(&mut self, options: &mut FitOptions) {
+        if let Some(hot) = &self.hot {
+            hot.change_options(options);
+        }
+    }
+
+    fn before_log(&mut self, _: &TrainRun) {
+        // Without a program there is nothing that could be stale.
+        let _ = self.at(|hot, at| hot.look(at));
+    }
+
+    fn may_retry(&self) -> bool {
+        self.hot.as_ref().is_some_and(|hot| hot.may_retry())
+    }
+
+    fn failed(&mut self, _: &TrainRun, failure: &Failure) -> Result<Retry> {
+        self.at(|hot, at| hot.failed(at, failure))?.unwrap_or(Ok(Retry::Stop))
     }
 }

@@ -45,7 +45,8 @@ api! {
     /// ```rhai
     /// viz::save_png(io::temp_dir() + "/noise.png", torch::rand([3, 16, 16]), #{range: [0, 1]});
     /// ```
-    fn save_png(path: String, image: Dynamic, opts: Kw) -> () {
+    fn save_png[cx](path: String, image: Dynamic, opts: Kw) -> () {
+        cx.writable(&path)?;
         let mut opts = opts;
         let options = grid_options(&mut opts)?;
         let range = range(&mut opts)?;
@@ -66,7 +67,8 @@ api! {
     /// let file = io::temp_dir() + "/loss.svg";
     /// viz::plot(file, #{vae: [3.0, 2.0, 1.5], ldm: #{x: [0, 100], y: [1.0, 0.8]}}, #{title: "loss", x: "step"});
     /// ```
-    fn plot(path: String, series: Dynamic, opts: Kw) -> () {
+    fn plot[cx](path: String, series: Dynamic, opts: Kw) -> () {
+        cx.writable(&path)?;
         let mut opts = opts;
         let chart = chart(&mut opts)?;
         let smooth = opts.get("smooth", 0.0)?;
@@ -87,7 +89,8 @@ api! {
     /// ```rhai
     /// viz::hist(io::temp_dir() + "/z.svg", #{z: torch::randn([4, 16])}, #{bins: 20, title: "latents"});
     /// ```
-    fn hist(path: String, values: Dynamic, opts: Kw) -> () {
+    fn hist[cx](path: String, values: Dynamic, opts: Kw) -> () {
+        cx.writable(&path)?;
         let mut opts = opts;
         let chart = chart(&mut opts)?;
         let bins: i64 = opts.get("bins", 50)?;
@@ -109,7 +112,7 @@ api! {
     fn global_functions;
     global;
 
-    /// Saves a picture or a batch as PNG, in `samples/` of the open run or else in the current folder, and tells where. Options: `dir`, another
+    /// Saves a picture or a batch as PNG, in `samples/` of the open run or else in the current folder, shows it in the terminal, and tells where. Options: `dir`, another
     /// folder; the others as for `viz::save_png`; floats are stretched from their least to their largest value unless `range` is given.
     ///
     /// # Shapes
@@ -132,7 +135,10 @@ api! {
         }
         let path = free_path(cx, folder)?;
         save_png(&path, &one_picture("show", &image, given, options)?)?;
-        crate::progress::beside(|| eprintln!("{}", path.display()));
+        if !crate::script::session::capture_picture(&path) {
+            crate::progress::picture(&path);
+            crate::progress::beside(|| eprintln!("{}", path.display()));
+        }
         Ok(())
     }
 }
@@ -273,6 +279,8 @@ pub struct ShowFolder(pub PathBuf);
 
 /// A name that is not taken: `show-0001.png` and so on.
 fn free_path(cx: &Cx, folder: Option<String>) -> Result<PathBuf> {
+    // Without a folder the program chooses the place, and a name that is free.
+    folder.as_ref().map_or(Ok(()), |folder| cx.writable(folder))?;
     let folder = folder.map(PathBuf::from).or_else(|| cx.host().get::<ShowFolder>().map(|f| f.0.clone())).unwrap_or_default();
     if !folder.as_os_str().is_empty() {
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;

@@ -3,8 +3,14 @@
 mod diagnostics;
 mod examples;
 mod isolation;
+mod libraries;
 mod params;
+mod permissions;
+mod reference;
+mod reload;
+mod runtime;
 mod safety;
+mod settings_use;
 
 use super::{Engine, EngineOptions};
 use rhai::{Dynamic, Map};

@@ -6,6 +6,7 @@ mod npz;
 mod pickle;
 mod program;
 mod pt;
+mod pt_write;
 mod safetensors;
 mod state;
 #[cfg(test)]
@@ -14,10 +15,11 @@ mod tests;
 pub use atomic::write_atomic;
 pub use npy::{NpzWriter, read_npy, read_npz, write_npy};
 pub use npz::{NpyRows, Npz};
-pub use program::{is_torchscript, read_torchscript_state};
+pub use program::{is_torchscript, read_torchscript_state, refuse_file_access};
 pub use pt::{PtValue, PtView, read_pt};
+pub use pt_write::{PtItem, write_pt};
 pub use safetensors::{SafeTensorsInfo, read_safetensors, safetensors_info, write_safetensors};
-pub use state::state_dict;
+pub use state::{pt_parts, state_dict};
 
 use super::{DType, Device, Tensor};
 use crate::error::{Error, Result};

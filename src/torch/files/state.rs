@@ -3,6 +3,7 @@
 use super::pickle::Node;
 use super::{Named, PtValue, PtView};
 use crate::error::{Error, Result};
+use indexmap::IndexMap;
 use std::collections::HashSet;
 
 /// Where checkpoints keep weights, best first: an average of them is what its author evaluated.
@@ -19,7 +20,7 @@ const MAX_DEPTH: usize = 64;
 /// `E0302` when `key` is not there, or tensors cannot be read.
 pub fn state_dict(value: &PtValue, key: Option<&str>) -> Result<Option<Named>> {
     let Some(key) = key else {
-        return find(value).map(|at| collect(&at)).transpose();
+        return find(value).map(|at| at.tensors()).transpose();
     };
     // A key may itself hold dots: whole first, then part by part.
     let parts = || key.split('.').try_fold(value.clone(), |at, part| at.get(part));
@@ -28,7 +29,33 @@ pub fn state_dict(value: &PtValue, key: Option<&str>) -> Result<Option<Named>> {
         let near = crate::error::did_you_mean(key, keys.iter().map(String::as_str));
         Error::data(value.path(), format!("no key `{key}`{near}")).help(format!("it has: {}", keys.join(", ")))
     })?;
-    find(&at).map(|at| collect(&at)).transpose()
+    find(&at).map(|at| at.tensors()).transpose()
+}
+
+/// Every dict of tensors and every saved module in a checkpoint, with its dotted place: `ema`, `state_dict`, `` for the file itself. What an
+/// optimizer keeps for each parameter is no such dict: its keys are numbers.
+pub fn pt_parts(root: &PtValue) -> Vec<(String, PtValue)> {
+    const MAX_PARTS: usize = 10_000;
+    let (mut out, mut seen) = (Vec::new(), HashSet::new());
+    let mut todo = vec![(String::new(), root.clone(), 0)];
+    while let Some((name, value, depth)) = todo.pop() {
+        if out.len() >= MAX_PARTS || !seen.insert(value.identity()) {
+            continue;
+        }
+        if is_module(&value) || has_tensors(&value) {
+            out.push((name.clone(), value.clone()));
+        }
+        if is_module(&value) || depth >= MAX_DEPTH {
+            continue;
+        }
+        let inner = value.entries().into_iter().rev().filter_map(|(k, v)| {
+            let k = k.as_str()?;
+            let name = if name.is_empty() { k.to_owned() } else { format!("{name}.{k}") };
+            (!v.is_tensor()).then_some((name, v, depth + 1))
+        });
+        todo.extend(inner);
+    }
+    out
 }
 
 fn has_tensors(value: &PtValue) -> bool {
@@ -68,11 +95,12 @@ fn holds(value: &PtValue) -> bool {
     here(value) || USUAL.iter().filter_map(|k| value.get(k)).any(|v| here(&v))
 }
 
-fn collect(value: &PtValue) -> Result<Named> {
-    let mut out = Named::new();
+/// The names of a dict of tensors or of a module, with the tensors' sizes; nothing is read from the file.
+fn listed(value: &PtValue) -> Result<IndexMap<String, PtValue>> {
+    let mut out = IndexMap::new();
     if !is_module(value) {
         for (k, v) in value.entries() {
-            insert(&mut out, "", &k, &v)?;
+            insert(&mut out, "", &k, v);
         }
         return Ok(out);
     }
@@ -89,7 +117,7 @@ fn collect(value: &PtValue) -> Result<Named> {
         for part in ["_parameters", "_buffers"] {
             for (k, v) in module.get(part).map(|p| p.entries()).unwrap_or_default() {
                 if !k.as_str().is_some_and(|k| skip.contains(k)) {
-                    insert(&mut out, &prefix, &k, &v)?;
+                    insert(&mut out, &prefix, &k, v);
                 }
             }
         }
@@ -99,11 +127,36 @@ fn collect(value: &PtValue) -> Result<Named> {
     Ok(out)
 }
 
-fn insert(out: &mut Named, prefix: &str, key: &PtValue, value: &PtValue) -> Result<()> {
-    if let (Some(k), true) = (key.as_str(), value.is_tensor())
-        && let PtView::Tensor(t) = value.view()?
-    {
-        out.insert(format!("{prefix}{k}"), t);
+fn insert(out: &mut IndexMap<String, PtValue>, prefix: &str, key: &PtValue, value: PtValue) {
+    if let (Some(k), true) = (key.as_str(), value.is_tensor()) {
+        out.insert(format!("{prefix}{k}"), value);
     }
-    Ok(())
+}
+
+impl PtValue {
+    /// The tensors of a dict or of a saved module, by name.
+    ///
+    /// # Errors
+    /// `E0302` when their data is missing or does not fit.
+    pub fn tensors(&self) -> Result<Named> {
+        let mut out = Named::new();
+        for (name, value) in listed(self)? {
+            if let PtView::Tensor(t) = value.view()? {
+                out.insert(name, t);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The sizes of [`PtValue::tensors`], without reading them.
+    ///
+    /// # Errors
+    /// `E0302` when a module in it is malformed.
+    pub fn shapes(&self) -> Result<Vec<(String, Vec<i64>)>> {
+        let shape = |(name, value): (String, PtValue)| match value.node() {
+            Node::Tensor(t) => Some((name, t.shape.clone())),
+            _ => None,
+        };
+        Ok(listed(self)?.into_iter().filter_map(shape).collect())
+    }
 }

@@ -1,0 +1,158 @@
+//! `lathe doc [NAME]`: the documentation in the terminal, and the files made from it.
+
+use crate::error::{Error, Result};
+use crate::script::docs::terminal::{Style, dimmed, render, table};
+use crate::script::docs::{self, Found, Item, Page, PageKind, Reference, ScriptPage};
+use crate::script::{Engine, EngineOptions, Params, Permissions, on_big_stack};
+use crate::torch::files::write_atomic;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// Show what scripts can call: a function, a type, a module of the standard library, or the list of all.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lathe doc                      namespaces, types, modules
+  lathe doc torch::op            one function
+  lathe doc tensor.matmul        a method; `lathe doc matmul` finds it as well
+  lathe doc std/flow             a module of the standard library
+  lathe doc --search cosine      everything that speaks of it")]
+pub struct Args {
+    /// `torch::op`, `tensor.matmul`, `std/flow`, `torch`. Without it: what there is.
+    name: Option<String>,
+    /// Look for words in all names and texts.
+    #[arg(long, value_name = "WORDS", conflicts_with = "name")]
+    search: Option<String>,
+    /// Write the reference as Markdown pages into a folder (docs/reference).
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "search"])]
+    write: Option<PathBuf>,
+    /// The scripts whose settings go into the reference.
+    #[arg(long, value_name = "DIR", default_value = "scripts", requires = "write")]
+    scripts: PathBuf,
+    /// Write .d.rhai files for editors into a folder.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "search", "write"])]
+    definitions: Option<PathBuf>,
+}
+
+/// Shows or writes the documentation.
+///
+/// # Errors
+/// `E0101` for a name that nothing has, `E0301` when a file cannot be written.
+pub fn run(args: &Args) -> Result<()> {
+    on_big_stack(|| start(args))?
+}
+
+fn start(args: &Args) -> Result<()> {
+    let engine = Engine::new(EngineOptions::default());
+    let reference = engine.reference()?;
+    if let Some(folder) = &args.write {
+        return write_pages(&engine, &reference, folder, &args.scripts);
+    }
+    if let Some(folder) = &args.definitions {
+        let files = docs::definitions(&reference);
+        files.iter().try_for_each(|(name, text)| write(&folder.join(name), text))?;
+        eprintln!("wrote {} files to {}", files.len(), folder.display());
+        return Ok(());
+    }
+    let style = style();
+    let text = match (&args.name, &args.search) {
+        (None, None) => overview(&reference, style),
+        (_, Some(words)) => found(&reference, words, style)?,
+        (Some(name), None) => match reference.find(name)? {
+            Found::Page(p, others) => page(p, &others, style),
+            Found::Items(items) => items.iter().map(|i| item(i, style)).collect::<Vec<_>>().join("\n"),
+        },
+    };
+    // A reader that has seen enough, such as `head`, is no error.
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write", "stdout", e)),
+        _ => Ok(()),
+    }
+}
+
+fn style() -> Style {
+    let is_terminal = std::io::stdout().is_terminal();
+    let color = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let width = if is_terminal { usize::from(viuer::terminal_size().0) } else { 100 };
+    Style { color, width: width.clamp(40, 100) }
+}
+
+fn overview(reference: &Reference, style: Style) -> String {
+    let mut out = String::new();
+    let kinds = [
+        (PageKind::Namespace, "Namespaces"),
+        (PageKind::Global, "Without a namespace"),
+        (PageKind::Type, "Types"),
+        (PageKind::Module, "Standard library"),
+    ];
+    for (kind, title) in kinds {
+        let rows: Vec<(String, String)> = reference.pages().iter().filter(|p| p.kind == kind).map(|p| (p.name.clone(), p.summary())).collect();
+        if !rows.is_empty() {
+            out.push_str(&format!("{}\n{}\n", style.bold(title), table(&rows, style)));
+        }
+    }
+    let more = "`lathe doc NAME` shows one of them or a function, `lathe doc --search WORD` looks in all texts";
+    format!("{out}{}\n", dimmed(more, style))
+}
+
+fn page(page: &Page, others: &[&Item], style: Style) -> String {
+    let mut out = format!("{}\n", style.bold(&page.title()));
+    if !page.about.is_empty() {
+        out.push_str(&format!("\n{}", render(&page.about, style)));
+    }
+    let rows: Vec<(String, String)> = page.items.iter().map(|i| (i.signature.clone(), i.doc.summary.clone())).collect();
+    out.push_str(&format!("\n{}", table(&rows, style)));
+    if !others.is_empty() {
+        let names = others.iter().map(|i| i.id.as_str()).collect::<Vec<_>>().join(", ");
+        out.push_str(&format!("\n{}\n", dimmed(&format!("of the same name: {names}"), style)));
+    }
+    out
+}
+
+fn item(item: &Item, style: Style) -> String {
+    let types = item.types();
+    let types = if types.is_empty() { String::new() } else { format!("{}\n", render(&types, style)) };
+    format!("{}\n\n{types}{}", style.bold(&item.signature), render(&item.doc.markdown(), style))
+}
+
+fn found(reference: &Reference, words: &str, style: Style) -> Result<String> {
+    let items = reference.search(words);
+    if items.is_empty() {
+        return Err(Error::usage(format!("nothing speaks of `{words}`")).help("`lathe doc` lists what there is"));
+    }
+    let rows: Vec<(String, String)> = items.iter().map(|i| (i.signature.clone(), i.doc.summary.clone())).collect();
+    Ok(table(&rows, style))
+}
+
+/// Writes the pages, and removes those of things that are gone.
+fn write_pages(engine: &Engine, reference: &Reference, folder: &Path, scripts: &Path) -> Result<()> {
+    let texts = docs::script_texts(scripts)?;
+    let pages = texts
+        .iter()
+        .map(|(path, text)| {
+            engine.set_permissions(Permissions::for_script(path).read_only());
+            engine.load(path)?;
+            Ok(ScriptPage { path: path.display().to_string(), text, params: Params::of(engine)? })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let pages = docs::pages(reference, &pages);
+    for (name, text) in &pages {
+        write(&folder.join(name), text)?;
+    }
+    let mut gone = 0;
+    for entry in walkdir::WalkDir::new(folder).into_iter().flatten().filter(|e| e.file_type().is_file()) {
+        let kept = entry.path().strip_prefix(folder).is_ok_and(|p| pages.iter().any(|(name, _)| Path::new(name) == p));
+        if !kept && std::fs::read_to_string(entry.path()).is_ok_and(|t| docs::is_ours(&t)) {
+            std::fs::remove_file(entry.path()).map_err(|e| Error::io("remove", entry.path(), e))?;
+            gone += 1;
+        }
+    }
+    eprintln!("wrote {} pages to {}, removed {gone}", pages.len(), folder.display());
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
+    }
+    write_atomic(path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io("write", path, e)))
+}

@@ -1,0 +1,63 @@
+//! `lathe recipes`.
+
+use super::update::find;
+use crate::error::{Error, Result};
+use crate::script::recipes::Library;
+use serde_json::json;
+
+/// List the project's recipe libraries: version, where from, what each asks for and is granted.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print one JSON array, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the table.
+///
+/// # Errors
+/// `E0101` without a project; `E0302` after the table for the first library with which something is wrong.
+pub fn run(args: &Args) -> Result<()> {
+    let (libraries, wrong) = find()?.look()?;
+    let text = if args.json { as_json(&libraries, &wrong)? } else { table(&libraries, &wrong) };
+    if libraries.is_empty() && wrong.is_empty() && !args.json {
+        eprintln!("no libraries; `lathe add NAME --path FOLDER` adds one");
+    }
+    use std::io::Write;
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Error::io("write", "stdout", e))?;
+    wrong.into_iter().next().map_or(Ok(()), |(_, e)| Err(e))
+}
+
+fn as_json(libraries: &[Library], wrong: &[(String, Error)]) -> Result<String> {
+    let mut rows: Vec<serde_json::Value> = libraries
+        .iter()
+        .map(|l| {
+            json!({
+                "name": l.name, "version": l.version.to_string(), "source": l.source, "commit": l.commit, "hash": l.hash,
+                "folder": l.root, "description": l.description, "asks": l.rights.asked(), "granted": l.rights.given(), "state": "ok",
+            })
+        })
+        .collect();
+    rows.extend(wrong.iter().map(|(name, e)| json!({ "name": name, "state": "wrong", "error": e.to_string(), "help": e.help_text() })));
+    let text = serde_json::to_string_pretty(&rows).map_err(|e| Error::run(format!("the table has no JSON form: {e}")))?;
+    Ok(text + "\n")
+}
+
+fn table(libraries: &[Library], wrong: &[(String, Error)]) -> String {
+    let dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    let mut rows: Vec<[String; 6]> = libraries
+        .iter()
+        .map(|l| {
+            [l.name.clone(), l.version.to_string(), l.source.clone(), dash(l.rights.asked()), dash(l.rights.given()), dash(l.description.clone())]
+        })
+        .collect();
+    rows.extend(wrong.iter().map(|(name, _)| [name.as_str(), "?", "?", "?", "?", "something is wrong with it"].map(str::to_owned)));
+    if rows.is_empty() {
+        return String::new();
+    }
+    rows.insert(0, ["name", "version", "from", "asks", "granted", "what"].map(str::to_owned));
+    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..6).map(width).collect();
+    let line = |row: &[String; 6]| row.iter().zip(&widths).map(|(cell, w)| format!("{cell:w$}")).collect::<Vec<_>>().join("  ").trim_end().to_owned();
+    rows.iter().map(|row| line(row) + "\n").collect()
+}

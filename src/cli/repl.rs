@@ -1,0 +1,88 @@
+//! `lathe repl [SCRIPT] [--load RUN]`: a prompt.
+
+use crate::error::{Error, Result};
+use crate::repl::{Local, Repl};
+use crate::script::{Engine, EngineOptions, on_big_stack};
+use crate::train::checkpoint::Checkpoint;
+use crate::train::{settings, status::Status};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Try things at a prompt; from a pipe, run what it brings line by line.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A script whose functions the prompt has; when it is saved, the next line runs the new ones. Nothing of it runs by itself.
+    script: Option<PathBuf>,
+    /// A run folder or checkpoint: `ckpt`, its settings `cfg`, and the functions of the script that trained it.
+    #[arg(long, value_name = "RUN")]
+    load: Option<PathBuf>,
+    /// Run this line, print its value, and leave. May be given several times.
+    #[arg(short, long = "expr", value_name = "EXPR")]
+    expr: Vec<String>,
+    /// How many CPU threads one operator may use.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+/// Opens the prompt.
+///
+/// # Errors
+/// What is wrong with the script or the run; from a pipe and with `-e`, what a line threw.
+pub fn run(args: &Args) -> Result<()> {
+    on_big_stack(|| start(args))?
+}
+
+fn start(args: &Args) -> Result<()> {
+    if let Some(n) = args.threads {
+        crate::torch::set_num_threads(n);
+    }
+    let engine = Rc::new(Engine::new(EngineOptions { allow_eval: true, ..EngineOptions::default() }));
+    crate::repl::on_breakpoint(&engine);
+    let loaded = args.load.as_deref().map(find).transpose()?;
+    match (&args.script, &loaded) {
+        (Some(script), _) => engine.load(script)?,
+        (None, Some(loaded)) if loaded.script.is_file() => {
+            engine.load(&loaded.script).map_err(|e| e.context(format!("loading `{}`", loaded.script.display())))?
+        }
+        _ => {}
+    }
+    let mut local = Local::new(engine)?;
+    if let Some(loaded) = &loaded {
+        local.open(&loaded.checkpoint.path().display().to_string())?;
+    }
+    let mut repl = Repl::new(local);
+    if !args.expr.is_empty() {
+        return args.expr.iter().try_for_each(|e| repl.run_text(e));
+    }
+    if repl.is_terminal() {
+        println!("lathe {}; :help lists what there is, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
+        if let Some(l) = &loaded {
+            let parts: Vec<String> = l.checkpoint.parts().into_iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
+            println!(
+                "ckpt: step {} of `{}`, holds {}; `ckpt.load(\"NAME\", object)` fills an object, `ckpt.state(\"NAME\")` has the tensors",
+                l.checkpoint.head().step,
+                l.run.display(),
+                parts.join(", ")
+            );
+        }
+    }
+    repl.run()
+}
+
+struct Loaded {
+    run: PathBuf,
+    checkpoint: Checkpoint,
+    /// The script as the run recorded it.
+    script: PathBuf,
+}
+
+fn find(path: &Path) -> Result<Loaded> {
+    let checkpoint = Checkpoint::find(path, None, &mut |w| eprintln!("warning: {w}"))?;
+    let run = checkpoint.path().ancestors().find(|a| a.join(crate::train::status::FILE).is_file());
+    let run = run.map(Path::to_owned).ok_or_else(|| Error::data(path, "is not in a run folder"))?;
+    let status = Status::read(&run)?;
+    // A run without readable settings is no run that could be looked at.
+    settings::read_toml(&run.join("config.toml"))?;
+    let script = run.join("sources").join(&status.script);
+    Ok(Loaded { run, checkpoint, script })
+}

@@ -1,0 +1,188 @@
+//! `lathe replay RUN`: trains a run again from its record.
+
+use super::run::prepare;
+use crate::error::{Error, Result};
+use crate::script::rhai::{Dynamic, Map};
+use crate::script::value::from_json;
+use crate::script::{Config, Engine, EngineOptions, Hot, HotOptions, Origin, Params, Permissions, Replay, ReplayEnd, RunContext, on_big_stack};
+use crate::torch;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::edits::{self, Edit, Kind, Start};
+use crate::train::{Sources, compare, log, metrics, settings};
+use serde_json::Value;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+
+/// Train a run again from the scripts and settings that it recorded, each edit at its step, and compare the numbers. The scripts on
+/// disk do not matter. On the CPU the losses are the same bit for bit.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The run's folder, such as exps/try1.
+    run: PathBuf,
+    /// The name of the new run; default: the old one's with `-replay`.
+    #[arg(long, value_name = "NAME")]
+    exp_name: Option<String>,
+    /// The folder of the new run's folder; default: where the old one lies.
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+}
+
+/// Repeats the run, and says whether its numbers are the same.
+///
+/// # Errors
+/// `E0301` or `E0302` when the record cannot be read, `E0601` when the numbers differ; whatever the script throws.
+pub fn run(args: &Args) -> Result<()> {
+    on_big_stack(|| start(args))?
+}
+
+/// Where a replay goes on: after so many edits, with these scripts and settings.
+struct From {
+    sources: Sources,
+    settings: serde_json::Map<String, Value>,
+    start: Start,
+    rest: Vec<Edit>,
+}
+
+fn start(args: &Args) -> Result<()> {
+    let real = |p: &Path| p.canonicalize().map_err(|e| Error::io("open", p, e).help("give a run folder such as `exps/NAME`"));
+    let dir = real(&args.run)?;
+    let recorded = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = args.exp_name.clone().unwrap_or_else(|| format!("{recorded}-replay"));
+    let output_dir = match &args.output_dir {
+        Some(given) => std::path::absolute(given).map_err(|e| Error::io("open", given, e))?,
+        None => dir.parent().unwrap_or(&dir).to_owned(),
+    };
+    let new = output_dir.join(&name);
+    if new == dir {
+        return Err(Error::usage(format!("`{}` is the run itself", new.display())).help("choose another --exp-name"));
+    }
+    let last = metrics::read(&dir.join("metrics.jsonl"))?.last().map_or(0, |l| l.step);
+    let from = where_to_go_on(&dir, &new)?;
+    if from.start.reloads_before > 0 {
+        let n = from.start.reloads_before;
+        log::say(&format!(
+            "warning: the scripts were reloaded {n} times before the run was opened; what they did until then is done with the later ones"
+        ));
+    }
+    go_to(&from.start.folder)?;
+
+    let engine = Engine::new(EngineOptions::default());
+    let entry = from.sources.entry.clone();
+    engine.load_recorded(from.sources)?;
+    Params::of(&engine)?;
+    let mut config = Config::default();
+    for (key, value) in &from.settings {
+        config.fill(key, from_json(value), Origin::Lathe);
+    }
+    if config.get("exp_name").is_some_and(|n| n.to_string() == recorded) {
+        config.fill("exp_name", name.clone().into(), Origin::Lathe);
+    }
+    let text = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
+    let (device, dtype) = (torch::parse_device(&text("device"))?, torch::parse_dtype(&text("dtype"))?);
+    prepare(&config, device, Some(from.start.threads))?;
+    let context_script = entry.clone();
+    engine.host().put(RunContext {
+        script: entry.into(),
+        args: std::env::args().collect(),
+        sources: engine.sources(),
+        config: config.clone(),
+        device,
+        dtype,
+    });
+    // The recorded scripts may do what they could do then, in the new run's folder.
+    let mut permissions = Permissions::for_script(&from.start.folder.join(context_script));
+    permissions.allow_run(&dir);
+    permissions.allow_settings(&config);
+    permissions.allow_write(&output_dir);
+    engine.set_permissions(permissions);
+    let replay = Replay::new(&dir, &output_dir, &name, from.rest, Some(last));
+    replay.set_typed(crate::script::attached::typed_again());
+    let hot = Hot::install(&engine, HotOptions { color: super::wants_color(), replay: Some(replay), ..HotOptions::default() });
+    let map: Map = config.map();
+    let result = engine.run(map);
+    let replay = hot.replay().expect("it was just installed");
+    match (replay.end(), result) {
+        (ReplayEnd::Restart, _) => again(),
+        (ReplayEnd::Script, Err(e)) => Err(e),
+        // It ended where the recorded run was started anew, to train longer for example.
+        (ReplayEnd::Script, Ok(_)) if replay.rest().first().is_some_and(|e| e.kind == Kind::Resume) && is_at(&new, replay.rest()[0].step)? => again(),
+        (ReplayEnd::Script, Ok(_)) if !replay.rest().is_empty() => {
+            let edit = &replay.rest()[0];
+            Err(Error::run(format!("the script ended before step {}, at which edit {} took effect", edit.step, edit.number)))
+        }
+        _ => judge(&dir, &new),
+    }
+}
+
+/// Whether the newest checkpoint of a run is of that step.
+fn is_at(run: &Path, step: u64) -> Result<bool> {
+    Ok(newest(run)?.is_some_and(|c| c.head().step == step))
+}
+
+fn newest(run: &Path) -> Result<Option<Checkpoint>> {
+    crate::train::checkpoint::latest(&run.join("checkpoints"), &mut |w| log::say(&format!("warning: {w}")))
+}
+
+/// Starts this very command anew: a part of the run that another process did is done by another process.
+fn again() -> Result<()> {
+    let program = std::env::current_exe().map_err(|e| Error::io("open", "the program itself", e))?;
+    Err(Error::io("start", &program, std::process::Command::new(&program).args(std::env::args_os().skip(1)).exec()))
+}
+
+/// What the new run has done so far tells which scripts and settings come next.
+fn where_to_go_on(dir: &Path, new: &Path) -> Result<From> {
+    let all = edits::list(dir)?;
+    let found = newest(new)?;
+    let mut done = found.as_ref().map_or(0, |c| usize::try_from(c.head().generation).unwrap_or(usize::MAX)).min(all.len());
+    // Going on with other scripts or settings is the edit that comes next.
+    if let Some(c) = &found
+        && all.get(done).is_some_and(|e| e.kind == Kind::Resume && e.step == c.head().step)
+    {
+        done += 1;
+    }
+    let sources = match done.checked_sub(1) {
+        Some(last) => all[last].sources(dir)?,
+        None => edits::first_sources(dir)?,
+    };
+    let begun = all[..done].iter().rposition(|e| e.start.is_some());
+    let start = match begun.and_then(|at| all[at].start.clone()) {
+        Some(start) => start,
+        None => edits::start(dir).map_err(|e| e.help("runs of early versions do not record how they began"))?,
+    };
+    let Some(mut values) = start.settings.clone() else {
+        return Err(Error::run(format!("`{}` was not started by `lathe run`: there is no command to repeat", dir.display())));
+    };
+    // A replay that was stopped begins with what had been edited by then.
+    for change in all[begun.map_or(0, |at| at + 1)..done].iter().flat_map(|e| &e.settings) {
+        settings::set(&mut values, &change.name, change.new.clone());
+    }
+    Ok(From { sources, settings: values, start, rest: all[done..].to_vec() })
+}
+
+/// Relative paths in settings are meant from the folder in which the run was started.
+fn go_to(folder: &Path) -> Result<()> {
+    if !folder.is_dir() {
+        log::say(&format!(
+            "warning: `{}`, where the run was started, is not here: relative paths are taken from the working directory",
+            folder.display()
+        ));
+        return Ok(());
+    }
+    std::env::set_current_dir(folder).map_err(|e| Error::io("open", folder, e))
+}
+
+/// Says whether the numbers are the same.
+fn judge(dir: &Path, new: &Path) -> Result<()> {
+    let (same, parting) = compare::parting(dir, new)?;
+    let Some(parting) = parting else {
+        log::say(&format!("the numbers are those of `{}`, bit for bit: {same} lines", dir.display()));
+        return Ok(());
+    };
+    let error = Error::run(format!("after {same} equal lines the numbers are not those of `{}`: {parting}", dir.display()));
+    let other = compare::environment(dir, new)?;
+    if other.is_empty() {
+        return Err(error.help("operators that are not deterministic, or files that have changed since, make such a difference"));
+    }
+    let list: Vec<String> = other.iter().map(|p| format!("{} {} then, {} now", p.name, p.a, p.b)).collect();
+    Err(error.help(format!("this is not the machine or the program of then: {}", list.join("; "))))
+}

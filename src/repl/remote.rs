@@ -1,0 +1,167 @@
+//! Lines evaluated in a running job.
+
+use super::{Backend, wants_color};
+use crate::error::{Error, Result};
+use crate::script::answer::{Answer, Ask, Mode};
+use crate::script::attached::{Call, Got, Reply, Want};
+use crate::script::complete::{Completions, complete, hint};
+use crate::script::{Engine, EngineOptions, Session};
+use crate::train::attach;
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// How long a completion may take before names that need no run are offered instead.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// After this long it is said that the run is still in its step.
+const SAY_WAITING: Duration = Duration::from_secs(2);
+
+/// A prompt on a running job.
+pub struct Remote {
+    stream: UnixStream,
+    replies: Receiver<Reply>,
+    count: u64,
+    limit: Duration,
+    prompt: String,
+    gone: bool,
+    name: String,
+    /// Names that need no run, for hints while a step runs.
+    offline: Option<(Engine, Session)>,
+}
+
+impl Remote {
+    /// Attaches to the run in the folder `dir`.
+    ///
+    /// # Errors
+    /// `E0601` when no process works on it.
+    pub fn connect(dir: &Path, limit: Duration) -> Result<Self> {
+        let stream = attach::connect(dir)?;
+        let reader = stream.try_clone().map_err(|e| Error::io("read", dir, e))?;
+        let (send, replies) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(reader).lines().map_while(std::result::Result::ok) {
+                let Ok(reply) = serde_json::from_str::<Reply>(&line) else { continue };
+                if send.send(reply).is_err() {
+                    return;
+                }
+            }
+        });
+        let name = dir.canonicalize().ok().and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned())).unwrap_or_default();
+        Ok(Remote { stream, replies, count: 0, limit, prompt: format!("{name}> "), gone: false, name, offline: None })
+    }
+
+    /// Lets the run tell its step for the first prompt, if it comes to the end of one soon.
+    ///
+    /// # Errors
+    /// `E0601` when it has ended.
+    pub fn greet(&mut self) -> Result<()> {
+        self.call(Want::Complete { line: String::new(), pos: 0 }, Some(PATIENCE)).map(drop)
+    }
+
+    fn send(&mut self, line: &str) -> Result<()> {
+        let sent = self.stream.write_all(format!("{line}\n").as_bytes());
+        sent.map_err(|_| self.ended())
+    }
+
+    fn ended(&mut self) -> Error {
+        self.gone = true;
+        Error::run(format!("the run `{}` has ended", self.name)).help("`lathe runs` tells how")
+    }
+
+    /// Sends a request and waits for its reply, as long as `patience`; Ctrl-C asks the run to stop it.
+    fn call(&mut self, want: Want, patience: Option<Duration>) -> Result<Option<Got>> {
+        self.count += 1;
+        let id = self.count;
+        let call = serde_json::to_string(&Call { id, want }).map_err(|e| Error::run(e.to_string()))?;
+        if call.len() > attach::MAX_LINE {
+            return Err(Error::usage("the line is longer than 1 MB").help("put it into a script and import that"));
+        }
+        self.send(&call)?;
+        let start = Instant::now();
+        let (mut is_cancelled, mut is_said) = (false, patience.is_some() || !std::io::stderr().is_terminal());
+        loop {
+            match self.replies.recv_timeout(Duration::from_millis(50)) {
+                Ok(reply) => {
+                    self.prompt = reply.prompt;
+                    // Replies to completions that were not waited for come late.
+                    if reply.id == id {
+                        return Ok(Some(reply.got));
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if patience.is_some_and(|p| start.elapsed() > p) {
+                return Ok(None);
+            }
+            if crate::interrupt::pending() {
+                if is_cancelled && patience.is_none() && start.elapsed() > SAY_WAITING {
+                    return Err(Error::interrupted());
+                }
+                if !is_cancelled {
+                    self.send(attach::CANCEL)?;
+                    is_cancelled = true;
+                }
+            }
+            if !is_said && start.elapsed() > SAY_WAITING {
+                is_said = true;
+                eprintln!("waiting for the run to come to the end of a step; Ctrl-C gives up");
+            }
+        }
+    }
+
+    fn offline(&mut self) -> Option<&(Engine, Session)> {
+        if self.offline.is_none() {
+            let engine = Engine::new(EngineOptions::default());
+            let session = engine.session("offline").ok()?;
+            self.offline = Some((engine, session));
+        }
+        self.offline.as_ref()
+    }
+}
+
+impl Backend for Remote {
+    fn prompt(&self) -> String {
+        self.prompt.clone()
+    }
+
+    fn eval(&mut self, text: &str, mode: Mode) -> Answer {
+        let color = wants_color();
+        let want = Want::Eval { text: text.to_owned(), mode, color, seconds: self.limit.as_secs() };
+        match self.call(want, None) {
+            Ok(Some(Got::Answer(answer))) => answer,
+            Ok(Some(Got::Error(e))) => Answer { error: Some(e), ..Answer::default() },
+            Ok(_) => Answer { error: Some("the run gave no answer".into()), ..Answer::default() },
+            Err(e) => Answer::failed(&e, color),
+        }
+    }
+
+    fn ask(&mut self, ask: &Ask) -> Result<String> {
+        match self.call(Want::Ask(ask.clone()), None)? {
+            Some(Got::Text(text)) => Ok(text),
+            Some(Got::Error(e)) => {
+                eprintln!("{}", e.trim_end());
+                Err(Error::shown())
+            }
+            _ => Err(Error::run("the run gave no answer")),
+        }
+    }
+
+    fn complete(&mut self, line: &str, pos: usize) -> Completions {
+        let want = Want::Complete { line: line.to_owned(), pos };
+        match self.call(want, Some(PATIENCE)) {
+            Ok(Some(Got::Completions(found))) => found,
+            _ => self.offline().map(|(engine, session)| complete(engine.at(), session, line, pos)).unwrap_or_default(),
+        }
+    }
+
+    fn hint(&mut self, line: &str, pos: usize) -> Option<String> {
+        self.offline().and_then(|(engine, session)| hint(engine.at(), session, line, pos))
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone
+    }
+}

@@ -1,0 +1,153 @@
+//! One thing that is documented, and the page it stands on.
+
+use super::comment::Comment;
+use crate::script::bind::{ApiFn, Param, Receiver, shown_type};
+
+/// What kind of thing it is: how a script writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// `MODULE::NAME`.
+    Constant,
+    /// `x.name`, read or assigned.
+    Property,
+    /// `f(..)`, `ns::f(..)`.
+    Function,
+    /// `x.f(..)`.
+    Method,
+    /// `x + y`, `x[i]`.
+    Operator,
+}
+
+/// A parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// What it must be, where that is known: `a tensor`.
+    pub kind: String,
+    /// Whether it may be left out.
+    pub optional: bool,
+}
+
+/// A documented thing.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// As a user asks for it: `torch::op`, `tensor.matmul`, `std/flow::score`, `assert`.
+    pub id: String,
+    /// Its name on its page: `op`, `matmul`, `+`.
+    pub name: String,
+    /// How it is written.
+    pub kind: Kind,
+    /// `torch::op(name, args?, opts?)`.
+    pub signature: String,
+    /// What it takes; without the receiver.
+    pub params: Vec<Parameter>,
+    /// What it returns, where that is known.
+    pub returns: String,
+    /// What is said of it.
+    pub doc: Comment,
+}
+
+/// What a page is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageKind {
+    /// Functions without a namespace.
+    Global,
+    /// `torch::`.
+    Namespace,
+    /// A type and its methods.
+    Type,
+    /// A module in Rhai.
+    Module,
+}
+
+/// A page: everything in one namespace, on one type, or in one module.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// `torch`, `tensor`, `std/flow`, `global`.
+    pub name: String,
+    /// What it is about.
+    pub kind: PageKind,
+    /// What is said of the whole: Markdown.
+    pub about: String,
+    /// In alphabetical order, operators last.
+    pub items: Vec<Item>,
+}
+
+impl Page {
+    /// What it is called in a list: `torch::`, `tensor`, `std/flow`.
+    pub fn title(&self) -> String {
+        match self.kind {
+            PageKind::Namespace => format!("{}::", self.name),
+            PageKind::Global => "functions without a namespace".into(),
+            PageKind::Type | PageKind::Module => self.name.clone(),
+        }
+    }
+
+    /// The first paragraph of what is said of the whole.
+    pub fn summary(&self) -> String {
+        Comment::parse(&self.about).summary
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.items.sort_by_key(|i| (i.kind == Kind::Operator, i.name.to_lowercase(), i.signature.len()));
+    }
+}
+
+/// The page of functions without a namespace.
+pub const GLOBAL: &str = "global";
+
+impl Item {
+    /// A registered function.
+    pub fn of(f: &ApiFn) -> Item {
+        let own: &[Param] = match f.receiver {
+            Receiver::Method(..) => f.params.get(1..).unwrap_or_default(),
+            _ => &f.params,
+        };
+        let params = own.iter().map(|p| Parameter { name: p.name.into(), kind: p.kind.into(), optional: p.optional }).collect();
+        let property = f.name.strip_prefix("get$").or_else(|| f.name.strip_prefix("set$"));
+        let is_method = matches!(f.receiver, Receiver::Method(..));
+        let kind = match property {
+            Some(_) => Kind::Property,
+            None if is_operator(f.name) => Kind::Operator,
+            None if is_method => Kind::Method,
+            None => Kind::Function,
+        };
+        let name = match f.name {
+            "index$get$" => "[]",
+            "index$set$" => "[]=",
+            other => property.unwrap_or(other).trim_end_matches('$'),
+        };
+        let id = match f.receiver {
+            Receiver::Namespace(ns) => format!("{ns}::{name}"),
+            Receiver::Global => name.to_owned(),
+            Receiver::Method(..) if kind == Kind::Operator => format!("{} {name}", page_of(f)),
+            Receiver::Method(..) => format!("{}.{name}", page_of(f)),
+        };
+        Item { id, name: name.to_owned(), kind, signature: f.signature(), params, returns: f.returns.into(), doc: Comment::parse(f.doc) }
+    }
+
+    /// `- x: a tensor` for each parameter whose kind is known, and what comes back: Markdown.
+    pub fn types(&self) -> String {
+        let line = |p: &Parameter| format!("- `{}`: {}{}", p.name, p.kind, if p.optional { ", optional" } else { "" });
+        let mut lines: Vec<String> = self.params.iter().filter(|p| !p.kind.is_empty()).map(line).collect();
+        if !matches!(self.returns.as_str(), "" | "()" | "a value") {
+            lines.push(format!("- returns {}", self.returns));
+        }
+        lines.join("\n")
+    }
+}
+
+/// Whether a registered name is an operator or an indexer.
+pub fn is_operator(name: &str) -> bool {
+    name.starts_with("index$") || !name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// The page on which a function stands.
+pub fn page_of(f: &ApiFn) -> String {
+    match f.receiver {
+        Receiver::Namespace(ns) => ns.to_owned(),
+        Receiver::Global => GLOBAL.into(),
+        Receiver::Method(ty, ..) => shown_type(ty),
+    }
+}

@@ -1,0 +1,65 @@
+//! `lathe.lock`: what each library was when `lathe add` or `lathe update` last looked.
+
+use super::manifest;
+use crate::error::{Error, Result};
+use crate::torch::files::write_atomic;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::Path;
+
+const HEAD: &str = "# What each recipe library was when `lathe add` or `lathe update` last looked. Keep this file with the project.\n";
+
+/// The file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lock {
+    #[serde(default, rename = "recipe")]
+    pub recipes: Vec<Locked>,
+}
+
+/// One library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Locked {
+    pub name: String,
+    pub version: String,
+    /// `path+../lab`, `git+https://..?rev=v1`.
+    pub source: String,
+    /// The commit behind a git library's `rev`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Of all its files, see `digest`.
+    pub hash: String,
+}
+
+impl Lock {
+    /// The file of a project; empty where there is none.
+    ///
+    /// # Errors
+    /// `E0301` when it cannot be read, `E0302` when it is damaged.
+    pub(super) fn read(path: &Path) -> Result<Lock> {
+        if !path.exists() {
+            return Ok(Lock::default());
+        }
+        manifest::read(path).map_err(|e| e.help("`lathe update` writes it anew"))
+    }
+
+    /// The entry of a library.
+    pub(super) fn get(&self, name: &str) -> Option<&Locked> {
+        self.recipes.iter().find(|l| l.name == name)
+    }
+
+    /// Writes the file: the same libraries give the same bytes.
+    ///
+    /// # Errors
+    /// `E0301` when it cannot be written.
+    pub(super) fn write(mut self, path: &Path) -> Result<()> {
+        self.recipes.sort_by(|a, b| a.name.cmp(&b.name));
+        let body = toml::to_string(&self).map_err(|e| Error::data(path, e.to_string()))?;
+        let text = format!("{HEAD}\n{}", if self.recipes.is_empty() { "" } else { &body });
+        if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        write_atomic(path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io("write", path, e)))
+    }
+}

@@ -1,0 +1,17 @@
+//! Recipe libraries: folders of modules with a `recipe.toml`, named in a project's `lathe.toml`, pinned in its `lathe.lock`.
+
+mod digest;
+mod edit;
+mod git;
+mod library;
+mod lock;
+mod manifest;
+mod project;
+mod resolve;
+
+pub use edit::Added;
+pub use library::{Library, Rights};
+pub use manifest::Entry;
+pub(crate) use manifest::is_name;
+pub use project::{LATHE_TOML, LOCK, Project, RECIPE_TOML};
+pub use resolve::{Libraries, Update, Wrong, short};

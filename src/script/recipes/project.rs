@@ -1,0 +1,87 @@
+//! The project around a script: its files and the libraries that they name.
+
+use super::manifest::{self, Entry, ProjectFile, RecipeFile};
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a project uses.
+pub const LATHE_TOML: &str = "lathe.toml";
+/// What a library is. In the folder of a library it also takes the place of a `lathe.toml`.
+pub const RECIPE_TOML: &str = "recipe.toml";
+/// What the libraries were when they were last looked at.
+pub const LOCK: &str = "lathe.lock";
+
+/// A folder with a `lathe.toml` or `recipe.toml`.
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub(super) root: PathBuf,
+    /// The file that names the libraries.
+    pub(super) file: PathBuf,
+    pub(super) entries: BTreeMap<String, Entry>,
+    /// The library whose folder this is.
+    pub(super) own: Option<RecipeFile>,
+}
+
+impl Project {
+    /// The project around one of the folders, the first that has one.
+    ///
+    /// # Errors
+    /// `E0302` for a file with something wrong in it, with the line.
+    pub fn find<'a>(starts: impl IntoIterator<Item = &'a Path>) -> Result<Option<Project>> {
+        let root = starts.into_iter().find_map(|start| {
+            let here = start.canonicalize().ok()?;
+            here.ancestors().find(|a| a.join(LATHE_TOML).is_file() || a.join(RECIPE_TOML).is_file()).map(Path::to_owned)
+        });
+        root.map(|root| Self::open(&root)).transpose()
+    }
+
+    /// The project in a folder, which may have no file yet.
+    ///
+    /// # Errors
+    /// `E0302` for a file with something wrong in it, with the line.
+    pub fn open(root: &Path) -> Result<Project> {
+        let root = root.canonicalize().map_err(|e| Error::io("open", root, e))?;
+        let (lathe, recipe) = (root.join(LATHE_TOML), root.join(RECIPE_TOML));
+        let own = recipe.is_file().then(|| read_own(&recipe)).transpose()?.flatten();
+        let (file, entries) = match &own {
+            Some(own) if !lathe.is_file() => (recipe, own.recipes.clone()),
+            _ if lathe.is_file() => {
+                let entries = manifest::read::<ProjectFile>(&lathe)?.recipes;
+                (lathe, entries)
+            }
+            _ => (lathe, BTreeMap::new()),
+        };
+        let project = Project { root, file, entries, own };
+        project.check()?;
+        Ok(project)
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        for (name, entry) in &self.entries {
+            manifest::check_name(&self.file, name)?;
+            entry.check(&self.file, name)?;
+            if self.own.as_ref().is_some_and(|own| own.name == *name) {
+                return Err(Error::data(&self.file, format!("there are two libraries `{name}`: this folder itself is one by its recipe.toml"))
+                    .help("give one of them another name, in its recipe.toml and here"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its `lathe.lock`.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.root.join(LOCK)
+    }
+}
+
+/// The standard library is tested like any other, but is always there under its own name.
+fn read_own(path: &Path) -> Result<Option<RecipeFile>> {
+    let name = manifest::read::<toml::Table>(path)?.get("name").and_then(|n| n.as_str().map(str::to_owned));
+    if name.as_deref() == Some("std") { Ok(None) } else { manifest::read_recipe(path).map(Some) }
+}

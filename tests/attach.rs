@@ -1,0 +1,209 @@
+//! `lathe attach` on real runs in other processes: live objects, edits on record, and clients that misbehave.
+
+use rexpect::session::spawn_command;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const SCRIPT: &str = r#"
+fn params() { #{output_dir: "", exp_name: "try1", lr: 0.01, steps: 1_000_000} }
+fn double(x) { 2 * x }
+fn main(cfg) {
+    let run = train::run(cfg);
+    run.track("net", nn::linear(4, 1));
+    run.track("opt", optim::adamw(run.net, #{lr: cfg.lr}));
+    train::fit(run, (), "step", #{steps: cfg.steps, log_every: 1, save_every: 0});
+}
+fn step(run, batch) {
+    let loss = run.net.forward(torch::randn([8, 4])).square().mean();
+    run.opt.zero_grad();
+    loss.backward();
+    run.opt.step();
+    let i = 0;
+    while i < 2000 { i += 1; }
+    #{loss: loss}
+}
+"#;
+
+/// A run in another process, killed when dropped.
+struct Job {
+    dir: tempfile::TempDir,
+    child: Child,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lathe(args: &[&str]) -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_lathe"));
+    c.args(args).env("OMP_NUM_THREADS", "1").env("NO_COLOR", "1").env("LATHE_HISTORY", "").env("TERM", "xterm").env_remove("TMUX");
+    c
+}
+
+fn wait(what: &str, mut f: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !f() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl Job {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("t.rhai"), SCRIPT).unwrap();
+        let child = Self::spawn(&dir);
+        let job = Job { dir, child };
+        wait("the first steps", || job.steps() > 3);
+        job
+    }
+
+    fn spawn(dir: &tempfile::TempDir) -> Child {
+        let mut c = lathe(&["run", "t.rhai", "--device", "cpu", "--output-dir"]);
+        c.arg(dir.path()).current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn run(&self) -> PathBuf {
+        self.dir.path().join("try1")
+    }
+
+    /// Lines of the log: one for each step.
+    fn steps(&self) -> usize {
+        std::fs::read_to_string(self.run().join("metrics.jsonl")).map_or(0, |t| t.lines().count())
+    }
+
+    fn attach(&self, args: &[&str]) -> Command {
+        let mut c = lathe(&["attach"]);
+        c.arg(self.run()).args(args);
+        c
+    }
+
+    /// Exit code, stdout and stderr of `lathe attach RUN -e EXPR`.
+    fn eval(&self, expr: &str) -> (i32, String, String) {
+        let Output { status, stdout, stderr } = self.attach(&["-e", expr]).stdin(Stdio::null()).output().unwrap();
+        let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
+        (status.code().unwrap_or(-1), text(stdout), text(stderr))
+    }
+
+    fn edits(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.run().join("edits")).into_iter().flatten().flatten();
+        let mut all: Vec<String> = entries.map(|e| std::fs::read_to_string(e.path().join("edit.json")).unwrap()).collect();
+        all.sort();
+        all
+    }
+}
+
+#[test]
+fn live_objects_are_read_and_changed_and_changes_recorded() {
+    let job = Job::start();
+    let (code, out, err) = job.eval("1+1");
+    assert_eq!((code, out.as_str()), (0, "2\n"), "{err}");
+    let (code, out, err) = job.eval("net.state().weight");
+    assert!(code == 0 && out.starts_with("tensor[1, 4] f32"), "{out} {err}");
+    let (_, out, _) = job.eval("double(21)");
+    assert_eq!(out, "42\n", "the script's functions are there");
+    let (_, out, _) = job.eval("print(\"here\"); run.step > 0");
+    assert_eq!(out, "here\ntrue\n", "what a line prints goes to whoever typed it");
+    assert!(job.edits().is_empty(), "looking is no edit");
+
+    let (code, out, err) = job.eval("run.opt.lr = 0.0005");
+    assert!(code == 0 && out.contains("recorded as edit 1: opt.lr 0.01 -> 0.0005"), "{out} {err}");
+    assert_eq!(job.eval("opt.lr").1, "0.0005\n", "another client sees it");
+    let (_, out, err) = job.eval("run.cfg.lr = 0.25");
+    assert!(out.contains("run.cfg.lr 0.01 -> 0.25"), "{out} {err}");
+    let (_, out, err) = job.eval("torch::no_grad(|| net.parameters()[0].mul_(2.0));");
+    assert!(out.contains("net.weight in place") && !out.contains("tensor["), "{out} {err}");
+    let edits = job.edits();
+    assert!(edits.len() == 3 && edits[0].contains("\"text\": \"run.opt.lr = 0.0005\"") && edits[0].contains("\"kind\": \"typed\""), "{edits:?}");
+    assert!(std::fs::read_to_string(job.run().join("log.txt")).unwrap().contains("edit typed at step"));
+
+    let (code, _, err) = job.eval("nett");
+    assert!(code == 1 && err.contains("did you mean `net`?") && err.contains(":1:1"), "{err}");
+    let (code, out, err) = job.eval("show(torch::rand([3, 8, 8]))");
+    assert!(code == 0 && out.contains("samples/show-0001.png") && job.run().join("samples/show-0001.png").is_file(), "{out} {err}");
+}
+
+#[test]
+fn weights_that_are_not_finite_are_seen() {
+    let job = Job::start();
+    let (code, out, err) = job.eval("torch::no_grad(|| net.parameters()[0].fill_(0.0 / 0.0)); net.state().weight");
+    assert!(code == 0 && out.contains("NaN! 4"), "{out} {err}");
+    // The run itself notices at its next loss, and attaching then says that it is gone.
+    wait("the run's end", || job.eval("1").0 == 1);
+    assert!(job.eval("1").2.contains("no process works on"), "{}", job.eval("1").2);
+    wait("the socket's end", || !job.run().join("attach.sock").exists());
+}
+
+#[test]
+fn a_client_that_dies_or_loops_does_not_stall_the_run() {
+    let job = Job::start();
+    let mut client = job.attach(&["-e", "loop { }"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // While it evaluates, no step is done.
+    wait("the evaluation", || {
+        let before = job.steps();
+        std::thread::sleep(Duration::from_millis(700));
+        job.steps() == before
+    });
+    // SIGKILL: it cannot say that it leaves.
+    client.kill().unwrap();
+    client.wait().unwrap();
+    let before = job.steps();
+    wait("more steps", || job.steps() > before + 5);
+    let start = Instant::now();
+    let out = job.attach(&["--limit", "1", "-e", "loop { }"]).output().unwrap();
+    let err = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(1) && err.contains("stopped after 1 s"), "{err}");
+    assert!(start.elapsed() < Duration::from_secs(30));
+    assert_eq!(job.eval("1+1").1, "2\n");
+}
+
+#[test]
+fn two_clients_have_variables_of_their_own_and_share_the_run() {
+    let job = Job::start();
+    let open = || {
+        let mut t = spawn_command(job.attach(&[]), Some(60_000)).unwrap();
+        t.exp_string("> ").unwrap();
+        t
+    };
+    let (mut a, mut b) = (open(), open());
+    let line = |t: &mut rexpect::session::PtySession, text: &str, want: &str| {
+        t.send(&format!("{text}\r")).unwrap();
+        t.flush().unwrap();
+        t.exp_string(want).unwrap_or_else(|e| panic!("{text}: {e}"));
+        // `try1:1 301> `
+        t.exp_regex(r"try1:[0-9 ]+> ").unwrap();
+    };
+    line(&mut a, "let mine = 11;", "");
+    line(&mut b, "let mine = 22;", "");
+    line(&mut a, "run.opt.lr = 0.125", "recorded as edit 1");
+    line(&mut b, "mine + 1", "23");
+    line(&mut a, "mine + 1", "12");
+    line(&mut b, "opt.lr", "0.125");
+    line(&mut a, ":doc torch::zeros", "torch::zeros(shape");
+    // Completion knows the live objects.
+    a.send("run.op\t").unwrap();
+    a.flush().unwrap();
+    a.exp_string("run.opt").unwrap();
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_none_is_left() {
+    let mut job = Job::start();
+    // SIGKILL: the socket stays.
+    job.child.kill().unwrap();
+    job.child.wait().unwrap();
+    assert!(job.run().join("attach.sock").exists());
+    let (code, _, err) = job.eval("1");
+    assert!(code == 1 && err.contains("no process works on") && err.contains("lathe repl --load"), "{err}");
+    job.child = Job::spawn(&job.dir);
+    wait("an answer", || job.eval("1+1").1 == "2\n");
+    // A clean end takes it away.
+    let status = Command::new("kill").args(["-INT", &job.child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    job.child.wait().unwrap();
+    assert!(!job.run().join("attach.sock").exists());
+}
