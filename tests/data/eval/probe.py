@@ -32,10 +32,11 @@ fit = lambda y: LogisticRegression(C=C, tol=1e-10, max_iter=100000).fit(a, y)
 factors, tp, fp, fn = [], 0, 0, 0
 model = fit(targets[:TRAIN, 0])
 hair_scores = model.decision_function(b)
+hair_shares = model.predict_proba(b)
 truth = targets[TRAIN:, 0]
 answers = model.predict(b)
 one = np.eye(4, dtype=int)[truth]
-factors.append([f1_score(truth, answers, average="macro"), float(np.mean([average_precision_score(one[:, v], hair_scores[:, v]) for v in range(4) if one[:, v].any()]))])
+factors.append([f1_score(truth, answers, average="macro"), float(np.mean([average_precision_score(one[:, v], hair_shares[:, v]) for v in range(4) if one[:, v].any()]))])
 for v in range(4):
     tp += ((answers == v) & (truth == v)).sum(); fp += ((answers == v) & (truth != v)).sum(); fn += ((answers != v) & (truth == v)).sum()
 scores = []
