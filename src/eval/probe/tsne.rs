@@ -16,7 +16,7 @@ pub fn tsne(points: &Tensor, perplexity: f64, epochs: usize) -> Result<Tensor> {
         return Err(Error::value("tsne", format!("points are [N, ..], got {}", points.describe())));
     }
     let n = points.size(0)? as usize;
-    if !(perplexity >= 1.0) || (n as f64) < 3.0 * perplexity + 1.0 || epochs < 1 {
+    if perplexity.is_nan() || perplexity < 1.0 || (n as f64) < 3.0 * perplexity + 1.0 || epochs < 1 {
         return Err(Error::value(
             "tsne",
             format!("{n} points and a perplexity of {perplexity}: at least 1, and 3 times it must be below the number of points"),
