@@ -1,6 +1,8 @@
 //! NumPy arrays: `.npy`, and `.npz` archives of them.
 //!
-//! The header is read here and not by a crate: it is a Python literal, and a parser of all literals recurses on hostile nesting.
+//! The header is read here and not by a crate: it is a Python literal, and a parser of all literals recurses on hostile nesting. The
+//! crate `npyz` leaves the same to be done around it: tensors of f16 and bool, a bound on what a damaged header may claim, rows of a `.npz`
+//! that come one by one.
 
 use super::{Named, byte_len, fill_tensor, open, read_tensor, write_atomic};
 use crate::error::{Error, Result};
