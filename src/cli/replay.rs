@@ -4,7 +4,7 @@ use super::run::prepare;
 use crate::error::{Error, Result};
 use crate::script::rhai::{Dynamic, Map};
 use crate::script::value::from_json;
-use crate::script::{Config, Engine, EngineOptions, Hot, HotOptions, Origin, Params, Replay, ReplayEnd, RunContext, on_big_stack};
+use crate::script::{Config, Engine, EngineOptions, Hot, HotOptions, Origin, Params, Permissions, Replay, ReplayEnd, RunContext, on_big_stack};
 use crate::torch;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::edits::{self, Edit, Kind, Start};
@@ -25,6 +25,12 @@ pub struct Args {
     /// The folder of the new run's folder; default: where the old one lies.
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
+    /// A file or folder that the script may read besides its project and what its recorded settings name.
+    #[arg(long, value_name = "PATH")]
+    allow_read: Vec<PathBuf>,
+    /// A file or folder that the script may write besides its run folder and outputs.
+    #[arg(long, value_name = "PATH")]
+    allow_write: Vec<PathBuf>,
 }
 
 /// Repeats the run, and says whether its numbers are the same.
@@ -66,7 +72,11 @@ fn start(args: &Args) -> Result<()> {
     }
     go_to(&from.start.folder)?;
 
-    let engine = Engine::new(EngineOptions::default());
+    let entry_path = PathBuf::from(&from.sources.entry);
+    let mut permissions = Permissions::for_script(&entry_path);
+    args.allow_read.iter().chain([&dir]).for_each(|path| permissions.allow_read(path));
+    args.allow_write.iter().chain([&new]).for_each(|path| permissions.allow_write(path));
+    let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     let entry = from.sources.entry.clone();
     engine.load_recorded(from.sources)?;
     Params::of(&engine)?;
@@ -77,6 +87,9 @@ fn start(args: &Args) -> Result<()> {
     if config.get("exp_name").is_some_and(|n| n.to_string() == recorded) {
         config.fill("exp_name", name.clone().into(), Origin::Lathe);
     }
+    // Whoever replays a run means what it was told to read and write.
+    permissions.allow_recorded(&config);
+    engine.set_permissions(permissions);
     let text = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
     let (device, dtype) = (torch::parse_device(&text("device"))?, torch::parse_dtype(&text("dtype"))?);
     prepare(&config, device, Some(from.start.threads))?;

@@ -86,9 +86,9 @@ impl Permissions {
         p
     }
 
-    /// What a prompt allows: to read and write the working directory, besides what scripts in it may.
-    pub fn interactive() -> Self {
-        let mut p = Self::for_script(Path::new("prompt"));
+    /// What a prompt allows: to read and write the working directory, besides what `script` may.
+    pub fn interactive(script: Option<&Path>) -> Self {
+        let mut p = Self::for_script(script.unwrap_or(Path::new("prompt")));
         p.allow_write(Path::new("."));
         p
     }
@@ -123,15 +123,20 @@ impl Permissions {
         for chosen in config.iter() {
             let is_given = !matches!(chosen.origin, Origin::Default | Origin::Lathe);
             let is_output = is_output(&chosen.name);
-            let mut texts = Vec::new();
-            strings(&chosen.value, &mut texts);
-            for text in texts.iter().filter(|t| !t.is_empty()) {
+            for text in strings(&chosen.value) {
                 match (is_given, is_output) {
-                    (true, output) => self.allow_given(text, output),
-                    (false, true) => self.allow_default_output(text),
+                    (true, output) => self.allow_given(&text, output),
+                    (false, true) => self.allow_default_output(&text),
                     (false, false) => {}
                 }
             }
+        }
+    }
+
+    /// Allows what the settings of a recorded run name, as if each were given by a flag.
+    pub fn allow_recorded(&mut self, config: &Config) {
+        for chosen in config.iter() {
+            strings(&chosen.value).iter().for_each(|text| self.allow_given(text, is_output(&chosen.name)));
         }
     }
 
@@ -198,15 +203,15 @@ fn is_output(setting: &str) -> bool {
     last.rsplit('_').next() != Some("name") && last.split('_').any(|word| OUTPUT_WORDS.contains(&word))
 }
 
-/// Every string in a setting's value.
-fn strings(value: &Dynamic, out: &mut Vec<String>) {
+/// Every string in a setting's value that is not empty.
+fn strings(value: &Dynamic) -> Vec<String> {
     if let Some(list) = value.read_lock::<Array>() {
-        list.iter().for_each(|v| strings(v, out));
-    } else if let Some(map) = value.read_lock::<Map>() {
-        map.values().for_each(|v| strings(v, out));
-    } else if value.is_string() {
-        out.push(value.to_string());
+        return list.iter().flat_map(strings).collect();
     }
+    if let Some(map) = value.read_lock::<Map>() {
+        return map.values().flat_map(strings).collect();
+    }
+    if value.is_string() { Some(value.to_string()).filter(|text| !text.is_empty()).into_iter().collect() } else { Vec::new() }
 }
 
 /// The project around a folder.

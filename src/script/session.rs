@@ -473,8 +473,15 @@ impl Session {
                 aliases.insert(alias, unit.id.clone());
             }
         }
-        let parsed =
-            Parsed { found, tag: self.tag.as_str().into(), ast: self.lib.clone(), is_notebook: true, wrong: vec![], imports: BTreeMap::new(), aliases };
+        let parsed = Parsed {
+            found,
+            tag: self.tag.as_str().into(),
+            ast: self.lib.clone(),
+            is_notebook: true,
+            wrong: vec![],
+            imports: BTreeMap::new(),
+            aliases,
+        };
         let statements = ast.clone_statements_only();
         let mut wrong = self.unknown_variables(at, known, ast, &parsed.aliases);
         wrong.extend(lint::check_statements(&parsed, &statements, &at.program.current().units, explain));
