@@ -135,7 +135,7 @@ fn weights_that_are_not_finite_are_seen() {
     // The run itself notices at its next loss, and attaching then says that it is gone.
     wait("the run's end", || job.eval("1").0 == 1);
     assert!(job.eval("1").2.contains("no process works on"), "{}", job.eval("1").2);
-    assert!(!job.run().join("attach.sock").exists());
+    wait("the socket's end", || !job.run().join("attach.sock").exists());
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn two_clients_have_variables_of_their_own_and_share_the_run() {
         t
     };
     let (mut a, mut b) = (open(), open());
-    let mut line = |t: &mut rexpect::session::PtySession, text: &str, want: &str| {
+    let line = |t: &mut rexpect::session::PtySession, text: &str, want: &str| {
         t.send(&format!("{text}\r")).unwrap();
         t.flush().unwrap();
         t.exp_string(want).unwrap_or_else(|e| panic!("{text}: {e}"));

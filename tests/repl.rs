@@ -152,7 +152,7 @@ fn completion_offers_what_fits() {
     t.keys("[16])\r");
     t.until("tensor[16]");
     t.until("lathe> ");
-    t.keys("cfg.de\t");
+    t.keys("cfg.dep\t");
     t.until("cfg.depth");
     t.keys("\r");
     t.until("2");
@@ -257,7 +257,7 @@ fn pictures_are_saved_and_shown() {
     let mut t = p.repl(&[]);
     // Half blocks, as nothing tells of a terminal that can do better.
     t.keys("show(torch::rand([4, 3, 8, 8]))\r");
-    t.until("\u{2584}");
+    t.until("\x1b[48;5;231m");
     t.until("show-0001.png");
     t.until("lathe> ");
     let picture = image::open(p.path("show-0001.png")).unwrap();

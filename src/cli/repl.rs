@@ -44,7 +44,8 @@ fn start(args: &Args) -> Result<()> {
     }
     let loaded = args.load.as_deref().map(find).transpose()?;
     let mut permissions = Permissions::interactive(args.script.as_deref());
-    args.load.iter().chain(loaded.iter().map(|l| &l.run)).chain(&args.allow_read).for_each(|path| permissions.allow_read(path));
+    args.load.iter().chain(loaded.iter().map(|l| &l.run)).for_each(|path| permissions.allow_run(path));
+    args.allow_read.iter().for_each(|path| permissions.allow_read(path));
     args.allow_write.iter().for_each(|path| permissions.allow_write(path));
     let options = EngineOptions { allow_eval: true, permissions: Some(permissions), ..EngineOptions::default() };
     let engine = Rc::new(Engine::new(options));

@@ -72,10 +72,11 @@ fn start(args: &Args) -> Result<()> {
     }
     go_to(&from.start.folder)?;
 
-    let entry_path = PathBuf::from(&from.sources.entry);
-    let mut permissions = Permissions::for_script(&entry_path);
-    args.allow_read.iter().chain([&dir]).for_each(|path| permissions.allow_read(path));
-    args.allow_write.iter().chain([&new]).for_each(|path| permissions.allow_write(path));
+    // The recorded scripts may do what they could do then, in the new run's folder.
+    let mut permissions = Permissions::for_script(&from.start.folder.join(&from.sources.entry));
+    permissions.allow_run(&dir);
+    args.allow_read.iter().for_each(|path| permissions.allow_read(path));
+    // Constants and `params` run before anything may be written.
     let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     let entry = from.sources.entry.clone();
     engine.load_recorded(from.sources)?;
@@ -87,9 +88,6 @@ fn start(args: &Args) -> Result<()> {
     if config.get("exp_name").is_some_and(|n| n.to_string() == recorded) {
         config.fill("exp_name", name.clone().into(), Origin::Lathe);
     }
-    // Whoever replays a run means what it was told to read and write.
-    permissions.allow_recorded(&config);
-    engine.set_permissions(permissions);
     let text = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
     let (device, dtype) = (torch::parse_device(&text("device"))?, torch::parse_dtype(&text("dtype"))?);
     prepare(&config, device, Some(from.start.threads))?;
@@ -101,7 +99,12 @@ fn start(args: &Args) -> Result<()> {
         device,
         dtype,
     });
+    permissions.allow_settings(&config);
+    permissions.allow_write(&output_dir);
+    args.allow_write.iter().for_each(|path| permissions.allow_write(path));
+    engine.set_permissions(permissions);
     let replay = Replay::new(&dir, &output_dir, &name, from.rest, Some(last));
+    replay.set_typed(crate::script::attached::typed_again());
     let hot = Hot::install(&engine, HotOptions { color: super::wants_color(), replay: Some(replay), ..HotOptions::default() });
     let map: Map = config.map();
     let result = engine.run(map);

@@ -155,7 +155,7 @@ impl Source {
 }
 
 /// Every file below `root` that is called like a picture, sorted by path.
-fn list(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<(PathBuf, String, u64)>> {
+pub(super) fn list(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<(PathBuf, String, u64)>> {
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(root).follow_links(true) {
         crate::interrupt::check()?;

@@ -1,13 +1,16 @@
 //! Measures of pictures and features, and the pictures and charts in which people look at them.
 
+mod cached;
 mod chart;
 mod frechet;
 mod manifold;
 mod moments;
 mod picture;
+pub mod probe;
 mod quality;
 mod score;
 
+pub use cached::{UNNAMED, has_stats, read_stats, write_stats};
 pub use chart::{Chart, Series};
 pub use frechet::{FeatureStats, feature_stats, frechet, frechet_of};
 pub use manifold::{Distances, manifold_radii, precision_recall};

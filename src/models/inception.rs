@@ -237,7 +237,7 @@ impl Inception {
     /// # Errors
     /// `E0401` when it holds another network.
     pub fn with_state(state: &State) -> Result<Module> {
-        let module = Module::build("inception", default_device(), |p| Ok(Built::layer(Self::new(p)?)))?;
+        let module = Module::build("inception", default_device(), |p| Ok(Built::layer(Self::new(p)?).importing(import)))?;
         module.load_state(state, true)?;
         module.set_requires_grad(false)?;
         module.set_training(false);
@@ -291,6 +291,18 @@ impl Inception {
         };
         resize(&resize(&pixels.to_device(self.weight.device())?, 2)?, 3)?.sub(128.0)?.div(128.0)
     }
+}
+
+/// Adds the counters of batches, which files from before PyTorch 0.4.1 lack and nothing here reads.
+fn import(state: &State) -> Result<State> {
+    let mut out = state.clone();
+    for norm in state.keys().filter_map(|name| name.strip_suffix("running_var")) {
+        let counter = format!("{norm}num_batches_tracked");
+        if !out.contains_key(&counter) {
+            out.insert(counter, Tensor::zeros(&[], DType::Int64, default_device())?);
+        }
+    }
+    Ok(out)
 }
 
 /// Bilinear along one dimension to [`SIDE`] as TensorFlow 1: place `i` takes from `i * n / SIDE`, without the half-pixel shift of later

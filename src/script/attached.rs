@@ -2,7 +2,9 @@
 
 use super::answer::{Answer, Ask, Mode};
 use super::api::train::Run;
+use super::bind::with_caller;
 use super::complete::{Completions, complete};
+use super::hot::{self, Hot};
 use super::session::{At, Limit, Session};
 use super::value::to_json;
 use crate::nn::Module;
@@ -113,6 +115,12 @@ impl Attached {
         }
     }
 
+    /// Forgets the prompts' variables: among them is the run, which would otherwise keep itself alive, with its socket and lock.
+    pub(crate) fn end(&self) {
+        self.sessions.borrow_mut().clear();
+        self.batch.take();
+    }
+
     /// Answers what waits. Costs one atomic read where nothing does.
     pub(crate) fn between(&self, at: At, run: &Run) {
         if !self.server.has_events() || self.is_busy.get() {
@@ -131,6 +139,10 @@ impl Attached {
         for request in self.server.take() {
             self.answer(at, run, request);
         }
+        for session in self.sessions.borrow_mut().values_mut() {
+            // As `end` says; a loop of a script's own has no end that could be seen.
+            session.set("run", Dynamic::UNIT);
+        }
         if !self.server.is_attached() {
             self.batch.take();
             self.is_deferred.set(false);
@@ -144,7 +156,8 @@ impl Attached {
             Err(e) => (0, Got::Error(format!("the request cannot be read: {e}"))),
         };
         let step = crate::train::grouped(run.run().step());
-        let reply = Reply { id, prompt: format!("{}:{step}> ", run.run().name()), got };
+        let stale = at.host.get::<Hot>().and_then(|h| h.stale()).map_or(String::new(), |place| format!(" [stale: {place}]"));
+        let reply = Reply { id, prompt: format!("{}:{step}{stale}> ", run.run().name()), got };
         let line = serde_json::to_string(&reply).unwrap_or_else(|e| format!("{{\"id\":{id},\"prompt\":\"> \",\"got\":{{\"error\":\"{e}\"}}}}"));
         request.reply(line);
     }
@@ -167,14 +180,11 @@ impl Attached {
         if let Some(batch) = self.batch.borrow().as_ref().filter(|b| !b.is_unit()) {
             session.set("batch", batch.clone());
         }
-        let generation = at.program.current().number;
         match want {
             Want::Complete { line, pos } => Got::Completions(complete(at, session, &line, pos)),
+            Want::Ask(Ask::Reload) if at.host.get::<Hot>().is_some() => reload(at, run),
             Want::Ask(ask) => match session.ask(at, &ask) {
-                Ok(text) => Got::Text(match (&ask, at.program.current().number == generation) {
-                    (Ask::Reload, false) => format!("{text}\n{}", record(run, ":reload", &[text.clone()])),
-                    _ => text,
-                }),
+                Ok(text) => Got::Text(text),
                 Err(e) => Got::Error(e.render(false)),
             },
             Want::Eval { text, mode, color, seconds } => {
@@ -202,6 +212,44 @@ impl Attached {
             }
         }
     }
+}
+
+/// Takes in what is on disk, as a save under `--watch` does: recorded, or told why not.
+fn reload(at: At, run: &Run) -> Got {
+    let Some(hot) = at.host.get::<Hot>() else { return Got::Text("this program reloads by itself".into()) };
+    match hot.reload(&hot::At { program: at.program, rhai: at.rhai, run: Some(run) }) {
+        Ok(Some(done)) => Got::Text(format!("reloaded in {:.0} ms: {} scripts changed", 1e3 * done.seconds, done.changed.len())),
+        Ok(None) => Got::Text("nothing differs from what runs".into()),
+        Err(e) => Got::Error(e.render(false)),
+    }
+}
+
+/// Repeats lines that were typed at an attached prompt, for a replay: one prompt for all of them, on the live objects of the run.
+pub fn typed_again() -> super::replay::Typed {
+    let prompt: RefCell<Option<Session>> = RefCell::default();
+    Box::new(move |run, text| {
+        with_caller(|cx| {
+            let program = cx.program()?;
+            let at = At { rhai: cx.native().engine(), program: &program, host: cx.host() };
+            let mut prompt = prompt.borrow_mut();
+            let session = prompt.get_or_insert_with(|| Session::new(at, "replayed"));
+            if let Some(unit) = program.entry_unit() {
+                session.see(at, &unit.id)?;
+            }
+            run.objects().into_iter().for_each(|(name, object)| session.set(&name, object));
+            session.set("run", Dynamic::from(run.clone()));
+            let mut outcome = None;
+            rng::apart(|| {
+                outcome = Some(session.eval(at, text, Limit::default()));
+                Ok(())
+            })?;
+            session.set("run", Dynamic::UNIT);
+            match outcome.and_then(|o| o.error) {
+                Some(e) => Err(e.context(format!("repeating `{text}`, which was typed at the prompt"))),
+                None => Ok(()),
+            }
+        })
+    })
 }
 
 /// Writes down what a line changed, and tells it.

@@ -11,10 +11,12 @@ use rhai::Dynamic;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// What opens a prompt, among the host's values: without it `breakpoint()` goes on. Arguments: the place, as a line of text; the
-/// engine; the prompt.
+/// Opens a prompt: the place, the engine, the prompt's state.
+pub type Open = dyn Fn(&str, At, &mut Session);
+
+/// What opens a prompt, among the host's values: without it `breakpoint()` goes on.
 #[derive(Clone)]
-pub struct OnBreakpoint(pub Rc<dyn Fn(&str, At, &mut Session)>);
+pub struct OnBreakpoint(pub Rc<Open>);
 
 /// Whether it was said that there is no terminal.
 #[derive(Default)]
@@ -42,7 +44,9 @@ pub(super) fn install(rhai: &mut rhai::Engine, host: &Host) {
         let mut session = Session::new(at, &format!("breakpoint-{}", opened.0.get()));
         // The frame's own functions; without them the variables can still be looked at.
         let seen = if program.unit(&shown).is_some() { session.see(at, &shown) } else { Ok(()) };
-        let before: Vec<(String, Dynamic)> = cx.scope().iter_raw().map(|(name, _, value)| (name.to_owned(), value.clone())).collect();
+        let mut before: Vec<(String, Dynamic)> = cx.scope().iter_raw().map(|(name, _, value)| (name.to_owned(), value.clone())).collect();
+        // rhai begins with the newest, which must be set last.
+        before.reverse();
         for (name, value) in &before {
             session.set(name, value.clone());
         }

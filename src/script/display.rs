@@ -103,7 +103,7 @@ fn numbers(x: &Tensor, edges: bool, depth: usize, out: &mut String) -> Result<()
     };
     let is_cut = edges && n > 2 * EDGE;
     if shape.len() == 1 {
-        let part = |from: i64, to: i64| Ok::<_, crate::error::Error>(x.narrow(0, from, to - from)?.to_vec_f64()?);
+        let part = |from: i64, to: i64| x.narrow(0, from, to - from).and_then(|x| x.to_vec_f64());
         let mut values: Vec<String> = part(0, if is_cut { EDGE } else { n })?.into_iter().map(|v| number(x, v)).collect();
         if is_cut {
             values.push("..".into());

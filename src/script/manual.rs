@@ -138,7 +138,11 @@ fn function_text(ast: &rhai::AST, text: &str, name: &str) -> Option<String> {
     let mut found: Vec<String> = Vec::new();
     for f in ast.iter_fn_def().filter(|f| f.name == name) {
         let (start, end) = (f.body.start_position().line()?, f.body.end_position().line()?);
-        let mut first = start.min(lines.len());
+        // The functions of scripts stand where no typed text is.
+        if start > lines.len() {
+            continue;
+        }
+        let mut first = start;
         while first > 1 && !lines.get(first - 1)?.contains("fn ") {
             first -= 1;
         }

@@ -60,6 +60,9 @@ const GUARDED: &[&str] = &["lathe.toml", "lathe.lock", "recipe.toml"];
 /// More links than this in one path are a circle: the system's own limit.
 const MAX_LINKS: usize = 40;
 
+/// How far the inputs of runs are followed: a denoiser's run names its VAE's run, which may name the run that it went on from, and so on.
+const RUNS_IN_A_ROW: usize = 8;
+
 impl Permissions {
     /// Nothing but temporary folders.
     pub fn none() -> Self {
@@ -112,31 +115,33 @@ impl Permissions {
         self.write.push(resolve(path));
     }
 
+    /// Allows reading a run's folder, and what the run was made from.
+    pub fn allow_run(&mut self, folder: &Path) {
+        let path = resolve(folder);
+        self.allow_run_inputs(&path, RUNS_IN_A_ROW);
+        self.read.push(path);
+    }
+
     /// Allows what the settings of a run name.
     ///
     /// A string that was given by a flag or in a configuration file may be read as a path, or as several with commas between; with a file
     /// `vae.pt` those beside it that are called `vae-..` or `vae.`; with a folder what the links directly in it lead to. If the setting is called like an
     /// output (a word of its name is `output`, `out`, `exp`, `run`, `save`, `export`, `dst` or `dest`, and it is no `.._name`),
-    /// it may be written too. The default of such a setting may be written when it lies below the project or the working
+    /// it may be written too. With the folder of a run, what that run's own settings name may be read. The default of such a setting may be written when it lies below the project or the working
     /// directory and no part of it is hidden.
     pub fn allow_settings(&mut self, config: &Config) {
         for chosen in config.iter() {
             let is_given = !matches!(chosen.origin, Origin::Default | Origin::Lathe);
             let is_output = is_output(&chosen.name);
-            for text in strings(&chosen.value) {
+            let mut texts = Vec::new();
+            strings(&chosen.value, &mut texts);
+            for text in texts.iter().filter(|t| !t.is_empty()) {
                 match (is_given, is_output) {
-                    (true, output) => self.allow_given(&text, output),
-                    (false, true) => self.allow_default_output(&text),
+                    (true, output) => self.allow_given(text, output),
+                    (false, true) => self.allow_default_output(text),
                     (false, false) => {}
                 }
             }
-        }
-    }
-
-    /// Allows what the settings of a recorded run name, as if each were given by a flag.
-    pub fn allow_recorded(&mut self, config: &Config) {
-        for chosen in config.iter() {
-            strings(&chosen.value).iter().for_each(|text| self.allow_given(text, is_output(&chosen.name)));
         }
     }
 
@@ -148,6 +153,7 @@ impl Permissions {
             if path.parent().is_none() {
                 continue;
             }
+            self.allow_run_inputs(&path, RUNS_IN_A_ROW);
             if output {
                 self.outputs.push(path);
                 continue;
@@ -159,6 +165,24 @@ impl Permissions {
                 self.beside.push(resolve(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).join(stem));
             }
             self.read.push(path);
+        }
+    }
+
+    /// Allows reading what a run was made from, and the runs among that: to name a run is to name its data and its weights.
+    fn allow_run_inputs(&mut self, folder: &Path, depth: usize) {
+        if depth == 0 || !folder.join("run.json").is_file() {
+            return;
+        }
+        let config = std::fs::read_to_string(folder.join("config.toml")).unwrap_or_default();
+        let Ok(config) = config.parse::<toml::Table>() else { return };
+        let mut texts = Vec::new();
+        toml_strings(&toml::Value::Table(config), &mut texts);
+        for path in texts.iter().filter(|t| !t.is_empty()).map(|t| resolve(Path::new(t))) {
+            // Only what is there: any word of the settings could be a path.
+            if path.parent().is_some() && path.exists() && !self.read.contains(&path) {
+                self.allow_run_inputs(&path, depth - 1);
+                self.read.push(path);
+            }
         }
     }
 
@@ -203,15 +227,24 @@ fn is_output(setting: &str) -> bool {
     last.rsplit('_').next() != Some("name") && last.split('_').any(|word| OUTPUT_WORDS.contains(&word))
 }
 
-/// Every string in a setting's value that is not empty.
-fn strings(value: &Dynamic) -> Vec<String> {
+/// Every string in a setting's value.
+fn toml_strings(value: &toml::Value, out: &mut Vec<String>) {
+    match value {
+        toml::Value::String(s) => out.push(s.clone()),
+        toml::Value::Array(list) => list.iter().for_each(|v| toml_strings(v, out)),
+        toml::Value::Table(table) => table.iter().for_each(|(_, v)| toml_strings(v, out)),
+        _ => {}
+    }
+}
+
+fn strings(value: &Dynamic, out: &mut Vec<String>) {
     if let Some(list) = value.read_lock::<Array>() {
-        return list.iter().flat_map(strings).collect();
+        list.iter().for_each(|v| strings(v, out));
+    } else if let Some(map) = value.read_lock::<Map>() {
+        map.values().for_each(|v| strings(v, out));
+    } else if value.is_string() {
+        out.push(value.to_string());
     }
-    if let Some(map) = value.read_lock::<Map>() {
-        return map.values().flat_map(strings).collect();
-    }
-    if value.is_string() { Some(value.to_string()).filter(|text| !text.is_empty()).into_iter().collect() } else { Vec::new() }
 }
 
 /// The project around a folder.

@@ -98,7 +98,8 @@ pub(crate) struct Prepared {
     next: Rc<Generation>,
     /// What differs from the generation that runs.
     pub changed: Vec<UnitChange>,
-    start: Instant,
+    /// How long it took to read and check.
+    seconds: f64,
 }
 
 impl Prepared {
@@ -269,7 +270,7 @@ impl Program {
             }
         }
         let next = Rc::new(next);
-        Ok(Prepared { changed: changes(&old, &next), next, start })
+        Ok(Prepared { changed: changes(&old, &next), next, seconds: start.elapsed().as_secs_f64() })
     }
 
     /// Where a unit has what may have been meant by `name`: another version of the function, or the one with the nearest name.
@@ -303,11 +304,11 @@ impl Program {
 
     /// Puts the next generation into effect.
     pub(crate) fn commit(&self, prepared: Prepared) -> Reloaded {
-        let Prepared { next, changed, start } = prepared;
+        let Prepared { next, changed, seconds } = prepared;
         let generation = next.number;
         *self.current.borrow_mut() = next;
         self.sources.sweep();
-        Reloaded { generation, changed, seconds: start.elapsed().as_secs_f64() }
+        Reloaded { generation, changed, seconds }
     }
 
     /// The files that the scripts in effect came from.

@@ -261,7 +261,10 @@ impl Session {
 
     /// The variables, oldest first.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &Dynamic)> {
-        self.scope.iter_raw().map(|(name, _, value)| (name, value))
+        // rhai begins with the newest.
+        let mut all: Vec<(&str, &Dynamic)> = self.scope.iter_raw().map(|(name, _, value)| (name, value)).collect();
+        all.reverse();
+        all.into_iter()
     }
 
     /// The names of the variables.
@@ -538,24 +541,22 @@ impl Session {
 
     /// Only the last variable of each name is kept: `let x = ..` again must free the tensor that `x` was.
     fn tidy(&mut self) {
-        let mut last: BTreeMap<String, usize> = BTreeMap::new();
-        for (i, (name, ..)) in self.scope.iter_raw().enumerate() {
-            last.insert(name.to_owned(), i);
-        }
-        if last.len() == self.scope.len() {
+        // Newest first, as rhai has them: the first of each name is the one that counts.
+        let mut met = std::collections::BTreeSet::new();
+        let mut kept: Vec<_> = self.scope.iter_raw().filter(|(name, ..)| met.insert(*name)).collect();
+        if kept.len() == self.scope.len() {
             return;
         }
-        let mut kept = Scope::new();
-        for (i, (name, is_constant, value)) in self.scope.iter_raw().enumerate() {
-            if last.get(name) == Some(&i) {
-                if is_constant {
-                    kept.push_constant_dynamic(name, value.clone());
-                } else {
-                    kept.push_dynamic(name, value.clone());
-                }
+        kept.reverse();
+        let mut scope = Scope::new();
+        for (name, is_constant, value) in kept {
+            if is_constant {
+                scope.push_constant_dynamic(name, value.clone());
+            } else {
+                scope.push_dynamic(name, value.clone());
             }
         }
-        self.scope = kept;
+        self.scope = scope;
     }
 
     /// Takes new versions of the scripts in after a reload.

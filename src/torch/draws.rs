@@ -220,6 +220,6 @@ mod tests {
         assert!(e.to_string().contains("not replayed"), "{e}");
         // An error inside leaves nothing behind.
         assert_ne!(code().unwrap(), code().unwrap());
-        assert!(Law::parse("randn_lik").unwrap_err().to_string().contains("did you mean `randn`"));
+        assert!(Law::parse("rnadn").unwrap_err().to_string().contains("did you mean `randn`"));
     }
 }

@@ -238,6 +238,9 @@ struct Speed {
     time: Duration,
 }
 
+/// What is called beside the steps.
+type Callback<'a, B> = &'a mut dyn FnMut(&mut dyn Steps<B>) -> Result<()>;
+
 struct Fit<'a, L: Batches> {
     run: &'a Run,
     loader: &'a L,
@@ -335,7 +338,7 @@ impl<L: Batches> Fit<'_, L> {
     }
 
     /// A callback that belongs to a step, tried again when it fails and the script is mended. What it draws at random changes nothing.
-    fn callback(&mut self, what: &'static str, call: &mut dyn FnMut(&mut dyn Steps<L::Batch>) -> Result<()>) -> Result<()> {
+    fn callback(&mut self, what: &'static str, call: Callback<'_, L::Batch>) -> Result<()> {
         loop {
             let error = match rng::apart(|| call(self.steps)) {
                 Err(e) if self.steps.may_retry() && !e.is_interrupt() => e,

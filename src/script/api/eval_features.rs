@@ -3,12 +3,15 @@
 use super::eval::{stats_map, stats_of};
 use crate::api;
 use crate::error::{Error, Result};
-use crate::eval::{Distances, FeatureStats, Moments, SPLIT, frechet_of, inception_score, manifold_radii, precision_recall};
+use crate::eval::{
+    Distances, FeatureStats, Moments, SPLIT, frechet_of, has_stats, inception_score, manifold_radii, precision_recall, read_stats, write_stats,
+};
 use crate::script::value::{FromArg, Kw};
 use crate::script_handle;
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 
 /// Sums of features as scripts hold them.
@@ -27,6 +30,17 @@ impl FromArg for Features {
 }
 
 impl Features {
+    /// Of maps `[N, H, W, C]` the first channels.
+    fn spatial(&self, channels: i64) -> Result<Features> {
+        match Tensor::from_dynamic(&self.0) {
+            Some(t) if t.rank() == 4 && (1..=t.size(3)?).contains(&channels) => Ok(Features(Dynamic::from(t.narrow(3, 0, channels)?))),
+            Some(t) if t.rank() == 4 => {
+                Err(Error::value("sfid", format!("{channels} channels of maps [N, H, W, C] are wanted, got {}", t.describe())))
+            }
+            _ => Ok(Features(self.0.clone())),
+        }
+    }
+
     /// Their statistics; features of more dimensions are flattened.
     fn stats(&self, op: &str) -> Result<FeatureStats> {
         match Tensor::from_dynamic(&self.0) {
@@ -36,6 +50,9 @@ impl Features {
         }
     }
 }
+
+/// Channels of `mixed_6/conv` behind sFID in ADM's suite.
+const SPATIAL_CHANNELS: i64 = 7;
 
 fn distance(op: &str, a: &Features, b: &Features) -> Result<f64> {
     frechet_of(op, &a.stats(op)?, &b.stats(op)?)
@@ -65,18 +82,24 @@ api! {
     /// ```
     fn fid(a: Features, b: Features) -> f64 { distance("fid", &a, &b) }
 
-    /// sFID (Nash et al., arXiv 2103.03841): the same distance of spatial features, flattened; of Inception the first 7 channels of `mixed_6/conv`.
+    /// sFID (Nash et al., arXiv 2103.03841): the same distance of spatial features. Of maps `[N, H, W, C]`, such as Inception's `mixed_6/conv`, the
+    /// first 7 channels count, as in ADM's suite; option `channels` says how many.
     ///
     /// # Shapes
-    /// - `[N, ..]` and `[M, ..]` (Inception: 2023 values), or statistics as in `eval::fid`
+    /// - `[N, H, W, C]`, or `[N, D]` of chosen channels (Inception: 17 * 17 * 7 = 2023), or statistics as in `eval::fid`
     /// # Errors
-    /// As `eval::fid`.
+    /// As `eval::fid`; `E0202` for maps with fewer channels.
     /// # Example
     /// ```rhai
-    /// let a = torch::randn([64, 2, 2, 3]);
-    /// assert_close(eval::sfid(a, a + 1.0), 12.0, #{rtol: 1e-4});
+    /// let a = torch::randn([64, 2, 2, 8]);
+    /// assert_close(eval::sfid(a, a + 1.0), 28.0, #{rtol: 1e-4});
     /// ```
-    fn sfid(a: Features, b: Features) -> f64 { distance("sfid", &a, &b) }
+    fn sfid(a: Features, b: Features, opts: Kw) -> f64 {
+        let mut opts = opts;
+        let channels = opts.get("channels", SPATIAL_CHANNELS)?;
+        opts.done()?;
+        distance("sfid", &a.spatial(channels)?, &b.spatial(channels)?)
+    }
 
     /// rFID: `eval::fid` of pictures and their reconstructions, which are as many.
     ///
@@ -158,6 +181,51 @@ api! {
         let (k, precision) = neighbours(&mut opts)?;
         opts.done()?;
         manifold_radii(&features, k, precision)
+    }
+
+    /// Statistics of features in an `.npz`, `#{mu, cov, n, extractor}`: `mu` and `sigma` as pytorch-fid, ADM and `eval::save_stats` write them. A
+    /// file that names no extractor is taken for Inception's. Option `spatial`: ADM's `mu_s` and `sigma_s`. `()` when the file holds no such
+    /// arrays and option `optional` is true.
+    ///
+    /// # Shapes
+    /// - `mu`: `[D]`, `cov`: `[D, D]`, f64
+    /// # Errors
+    /// `E0302` for a file without these arrays (naming those that it has) or with another dtype.
+    /// # Example
+    /// ```rhai
+    /// let path = io::temp_dir() + "/stats.npz";
+    /// eval::save_stats(path, eval::feature_stats(torch::randn([9, 2]), #{extractor: "lite0"}));
+    /// assert_eq(eval::load_stats(path).extractor, "lite0");
+    /// assert_eq(eval::load_stats(path, #{spatial: true, optional: true}), ());
+    /// ```
+    fn load_stats(path: String, opts: Kw) -> Dynamic {
+        let mut opts = opts;
+        let (spatial, optional) = (opts.get("spatial", false)?, opts.get("optional", false)?);
+        opts.done()?;
+        let (path, suffix) = (Path::new(&path), if spatial { "_s" } else { "" });
+        if optional && !has_stats(path, suffix)? {
+            return Ok(Dynamic::UNIT);
+        }
+        Ok(stats_map(read_stats(path, suffix)?).into())
+    }
+
+    /// Writes statistics to an `.npz`, with the name of their extractor; option `spatial`: those of the spatial features as well.
+    ///
+    /// # Shapes
+    /// - as `eval::feature_stats` gives them
+    /// # Errors
+    /// `E0202` when they name no extractor, `E0301` when the file cannot be written.
+    /// # Example
+    /// ```rhai
+    /// let path = io::temp_dir() + "/stats.npz";
+    /// eval::save_stats(path, eval::feature_stats(torch::randn([9, 2]), #{extractor: "lite0"}));
+    /// assert_eq(io::npz(path).sigma.shape, [2, 2]);
+    /// ```
+    fn save_stats(path: String, stats: Map, opts: Kw) -> () {
+        let mut opts = opts;
+        let spatial = opts.opt::<Map>("spatial")?.map(|m| stats_of("save_stats", m)).transpose()?;
+        opts.done()?;
+        write_stats(Path::new(&path), &stats_of("save_stats", stats)?, spatial.as_ref())
     }
 
     /// Sums of features that come in batches, in f64: `.push(features)`, then `.stats()`. What is held does not grow with the number of pictures.

@@ -115,6 +115,8 @@ api! {
     /// Marks the moment between two steps in a loop of one's own: edited scripts and settings take effect here and nowhere else. Without
     /// it they take effect before each call of a function made with `hot`; `train::fit` needs neither.
     ///
+    /// # Errors
+    /// `E0301` when an edit cannot be recorded in the run's folder. An edit that is wrong is told, and the old text runs on.
     /// # Example
     /// ```rhai
     /// fn half(x) { x / 2.0 }

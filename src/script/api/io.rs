@@ -276,6 +276,21 @@ api! {
         cx.readable(&path)?;
         Ok(Path::new(&path).exists())
     }
+
+    /// Makes a folder and those above it; one that is there already stays as it is.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses.
+    /// # Example
+    /// ```rhai
+    /// let dir = io::temp_dir() + "/a/b";
+    /// io::make_dir(dir);
+    /// assert(io::exists(dir));
+    /// ```
+    fn make_dir[cx](path: String) -> () {
+        cx.writable(&path)?;
+        std::fs::create_dir_all(&path).map_err(|e| Error::io("create", &path, e))
+    }
 }
 
 api! {

@@ -1,6 +1,7 @@
 //! What scripts can call: one file for each namespace. Thin: convert, call down, convert back.
 
 pub mod data;
+pub mod data_pictures;
 pub mod data_samples;
 pub mod eval;
 pub mod eval_features;
@@ -22,6 +23,7 @@ mod module_parts;
 pub mod nn;
 pub mod nn_digest;
 pub mod optim;
+pub mod probe;
 pub mod progress;
 pub mod tensor;
 pub mod tensor_binary;
@@ -56,6 +58,8 @@ pub fn all() -> Vec<ApiFn> {
         data::latent_functions(),
         data::loader_functions(),
         data::writer_functions(),
+        data_pictures::functions(),
+        data_pictures::methods(),
         data_samples::functions(),
         data_samples::image_functions(),
         data_samples::methods(),
@@ -82,6 +86,7 @@ pub fn all() -> Vec<ApiFn> {
         optim::ema_methods(),
         optim::functions(),
         optim::scaler_methods(),
+        probe::functions(),
         progress::functions(),
         progress::methods(),
         tensor::functions(),

@@ -55,9 +55,12 @@ api! {
     /// ```rhai
     /// let first = torch::record_draws(|| torch::randn([3]) * torch::rand([3]));
     /// assert_eq(torch::replay_draws(first.draws, || torch::randn([3]) * torch::rand([3])), first.result);
+    /// ```
+    /// ```rhai
+    /// let draws = [#{kind: "randn", value: torch::zeros([3])}];
     /// let message = "";
-    /// try { torch::replay_draws(first.draws, || torch::rand([3])); } catch (e) { message = e.message; }
-    /// assert(message.contains("draw 1 of 2 is randn [3], but rand [3] is asked for"), message);
+    /// try { torch::replay_draws(draws, || torch::rand([3])); } catch (e) { message = e.message; }
+    /// assert(message.contains("draw 1 of 1 is randn [3], but rand [3] is asked for"), message);
     /// ```
     fn replay_draws[cx](draws: Array, f: FnPtr) -> Dynamic {
         let draws = draws.iter().map(from_map).collect::<Result<_>>()?;

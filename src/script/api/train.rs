@@ -80,6 +80,13 @@ impl Run {
         Ok(())
     }
 
+    /// Forgets what prompts hold of it, when its steps end.
+    pub(crate) fn detach(&self) {
+        if let Some(attached) = &self.0.attached {
+            attached.end();
+        }
+    }
+
     /// Keeps the batch of a step for whoever is attached.
     pub(crate) fn keep_batch(&self, batch: &Dynamic) {
         if let Some(attached) = &self.0.attached {
@@ -290,11 +297,12 @@ api! {
             on_log: on_log.map(|f| Callback::new(cx, "on_log", &f, &[2])).transpose()?,
         };
         let outcome = match loader.read_lock::<Loader>().map(|l| l.clone()) {
-            Some(loader) => train::fit(run.run(), &loader, &mut script, &options)?,
-            None if loader.is_unit() => train::fit(run.run(), &NoBatches, &mut script, &options)?,
+            Some(loader) => train::fit(run.run(), &loader, &mut script, &options),
+            None if loader.is_unit() => train::fit(run.run(), &NoBatches, &mut script, &options),
             None => return Err(Error::value("fit", format!("argument `loader` must be a loader or (), got {}", type_name(&loader)))),
         };
-        Ok(outcome == Outcome::Finished)
+        run.detach();
+        Ok(outcome? == Outcome::Finished)
     }
 
     /// Opens a checkpoint: the newest whole one of a run folder, or that of the option `step`, or one by its own folder.

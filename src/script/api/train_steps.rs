@@ -175,13 +175,13 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     }
 
     fn between(&mut self, run: &TrainRun) -> Result<()> {
-        self.run.answer(self.cx)?;
         let before = run.edit();
         self.at(|hot, at| hot.between(at))?.unwrap_or(Ok(()))?;
         if run.edit() != before && !self.is_pinned_said && self.step.is_closure() {
             self.is_pinned_said = true;
             run.say("the step is a closure, which stays as it was: give `fit` the name of a function to reload it");
         }
+        self.run.answer(self.cx)?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod npy;
+mod npz;
 mod pickle;
 mod program;
 mod pt;
@@ -13,6 +14,7 @@ mod tests;
 
 pub use atomic::write_atomic;
 pub use npy::{NpzWriter, read_npy, read_npz, write_npy};
+pub use npz::{NpyRows, Npz};
 pub use program::{is_torchscript, read_torchscript_state, refuse_file_access};
 pub use pt::{PtValue, PtView, read_pt};
 pub use pt_write::{PtItem, write_pt};

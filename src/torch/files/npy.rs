@@ -49,7 +49,7 @@ fn dtype_of(code: &str) -> Option<DType> {
     })
 }
 
-struct Header {
+pub(super) struct Header {
     dtype: DType,
     /// Bytes to swap in each group; 0 for little-endian data.
     swap: usize,
@@ -60,7 +60,7 @@ struct Header {
 }
 
 impl Header {
-    fn read(r: &mut impl Read) -> Result<Header, String> {
+    pub(super) fn read(r: &mut impl Read) -> Result<Header, String> {
         let cut = |_| "it ends within its header".to_owned();
         let mut head = [0u8; 8];
         r.read_exact(&mut head).map_err(cut)?;
@@ -100,6 +100,24 @@ impl Header {
         let width = dtype.elt_size_in_bytes() / if code.starts_with('c') { 2 } else { 1 };
         let swap = if order == ">" && width > 1 { width } else { 0 };
         Ok(Header { dtype, swap, fortran, shape, len: prefix + size as u64 })
+    }
+
+    pub(super) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub(super) fn shape(&self) -> &[i64] {
+        &self.shape
+    }
+
+    /// Of the header itself, in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the bytes lie in another order than a tensor's.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.swap > 0 || (self.fortran && self.shape.len() > 1)
     }
 
     /// The shape in which the bytes lie.

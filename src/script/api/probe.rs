@@ -1,0 +1,172 @@
+//! `probe::`, what latents show of their pictures.
+
+use crate::api;
+use crate::error::{Error, Result};
+use crate::eval::probe::{Factor, ProbeOptions, Probed, Summary, pca, pca_pictures, probe, radial_spectrum};
+use crate::script::value::{FromArg, Kw};
+use crate::torch::Tensor;
+use rhai::{Array, Dynamic, Map};
+
+/// The factors of a probe: `[#{name, values}, ..]` of the columns of `targets`.
+fn factors(list: &Array) -> Result<Vec<Factor>> {
+    let wrong = || Error::value("linear", "`attributes` must be what `.attributes` of a set gives: [#{name, values}, ..]");
+    let one = |d: &Dynamic| {
+        let m = Map::from_dynamic(d)?;
+        let name = String::from_dynamic(m.get("name")?)?;
+        Some(Factor { name, values: Vec::<String>::from_dynamic(m.get("values")?)? })
+    };
+    list.iter().map(|d| one(d).ok_or_else(wrong)).collect()
+}
+
+fn summary(s: &Summary) -> Dynamic {
+    let values: Array = s.values.iter().map(|v| (*v).into()).collect();
+    let fields = [("mean", s.mean.into()), ("ci", s.interval.map_or(Dynamic::UNIT, Dynamic::from)), ("values", values.into())];
+    Dynamic::from(Map::from_iter(fields.into_iter().map(|(k, v): (&str, Dynamic)| (k.into(), v))))
+}
+
+fn result(p: &Probed, o: &ProbeOptions) -> Map {
+    let factor = |(name, f1, ap): &(String, Summary, Summary)| {
+        let fields = [("name", Dynamic::from(name.clone())), ("f1", summary(f1)), ("ap", summary(ap))];
+        Dynamic::from(Map::from_iter(fields.into_iter().map(|(k, v)| (k.into(), v))))
+    };
+    let fields: [(&str, Dynamic); 11] = [
+        ("f1_macro", summary(&p.f1_macro)),
+        ("f1_micro", summary(&p.f1_micro)),
+        ("ap", summary(&p.ap)),
+        ("top5", p.top5.as_ref().map_or(Dynamic::UNIT, summary)),
+        ("factors", p.factors.iter().map(factor).collect::<Array>().into()),
+        ("train", (p.sizes[0] as i64).into()),
+        ("test", (p.sizes[1] as i64).into()),
+        ("seeds", o.seeds.iter().map(|s| Dynamic::from(*s as i64)).collect::<Array>().into()),
+        ("c", o.c.into()),
+        ("steps", (p.steps as i64).into()),
+        ("left_out", p.left_out.iter().map(|s| Dynamic::from(s.clone())).collect::<Array>().into()),
+    ];
+    Map::from_iter(fields.map(|(k, v)| (k.into(), v)))
+}
+
+api! {
+    namespace "probe";
+
+    /// How well linear models read factors of pictures from their latents: attribute probing, and with labels the semantic gap. For each of
+    /// `seeds` ([0, 1, 2, 3, 4]) the pictures are divided into training and test pictures (`test`: 0.2 of them) by a permutation that depends on the
+    /// seed alone, features are flattened and standardised by the training pictures, and each factor gets a logistic regression with L2
+    /// regularisation (`c`: 1.0, scikit-learn's `C`), fitted by L-BFGS until no element of the mean loss's gradient exceeds 1e-6 (`iterations`: 2000 at
+    /// most). Targets are labels `[N]`, or columns of factors `[N, A]` with `attributes: [#{name, values}, ..]` as `.attributes` of a set gives them;
+    /// `factors: ["hair", ..]` chooses some. A factor of two values that say no and yes (`-1`/`1`, `0`/`1`) is binary, with the F1 of yes; of another the F1 is
+    /// averaged over its values. Returns `#{f1_macro, f1_micro, ap, top5, factors, train, test, seeds, c, steps, left_out}`, each figure `#{mean, ci, values}`:
+    /// the mean over seeds and half the width of its 95 % interval. `top5` is the part of true answers among a picture's five highest scores, where
+    /// there are more than five to choose from.
+    ///
+    /// # Shapes
+    /// - `z`: `[N, ..]`, `targets`: i64 `[N]`, or u8 `[N, A]`
+    /// # Errors
+    /// `E0202` for latents that are not finite, a factor with one value (by its name), an unknown factor, other sizes, or a fit that does not converge.
+    /// # Example
+    /// ```rhai
+    /// let labels = torch::arange(200) % 4;
+    /// let z = labels.float().view([200, 1]).cos() + torch::randn([200, 3]) * 0.01;
+    /// let p = probe::linear(z, labels, #{seeds: [0, 1]});
+    /// assert(p.f1_macro.mean > 0.3 && p.f1_macro.values.len() == 2, "cosines of 0 to 3 differ");
+    /// ```
+    fn linear(z: Tensor, targets: Tensor, opts: Kw) -> Map {
+        let mut opts = opts;
+        let d = ProbeOptions::default();
+        let seeds: Option<Vec<i64>> = opts.opt("seeds")?;
+        let o = ProbeOptions {
+            seeds: seeds.map_or(d.seeds, |s| s.into_iter().map(|s| s as u64).collect()),
+            test: opts.get("test", d.test)?,
+            c: opts.get("c", d.c)?,
+            iterations: opts.get::<i64>("iterations", d.iterations as i64)?.clamp(1, 1_000_000) as usize,
+        };
+        let given: Option<Array> = opts.opt("attributes")?;
+        let chosen: Option<Vec<String>> = opts.opt("factors")?;
+        opts.done()?;
+        let (mut list, mut columns) = match (given, targets.rank()) {
+            (Some(a), 2) => (factors(&a)?, targets.clone()),
+            (None, 1) => {
+                let most = if targets.numel() == 0 { 0 } else { targets.max()?.item()? as i64 };
+                if !(0..1 << 16).contains(&most) {
+                    return Err(Error::value("linear", format!("labels count from 0, the largest is {most}")));
+                }
+                (vec![Factor { name: "class".into(), values: (0..=most).map(|v| format!("class {v}")).collect() }], targets.unsqueeze(1)?)
+            }
+            _ => {
+                let message = format!("targets are labels [N], or factors [N, A] with the option `attributes`; got {}", targets.describe());
+                return Err(Error::value("linear", message));
+            }
+        };
+        if let Some(names) = chosen {
+            let find = |n: &String| {
+                let near = crate::error::did_you_mean(n, list.iter().map(|f| f.name.as_str()));
+                list.iter().position(|f| f.name == *n).ok_or_else(|| Error::value("linear", format!("there is no factor `{n}`{near}")))
+            };
+            let at: Vec<usize> = names.iter().map(find).collect::<Result<_>>()?;
+            let index: Vec<i64> = at.iter().map(|i| *i as i64).collect();
+            columns = columns.index_select(1, &Tensor::from_slice(&index)?.to_device(columns.device())?)?;
+            list = at.iter().map(|i| list[*i].clone()).collect();
+        }
+        Ok(result(&probe(&z, &columns, &list, &o)?, &o))
+    }
+
+    /// The first three principal components of latents as colours, for `show` and `viz::grid`: each place is a sample of its channels; a component
+    /// is stretched from its 1 % to its 99 % quantile over the batch. Options: `scale` (8: pixels a place).
+    ///
+    /// # Shapes
+    /// - `[B, C, H, W]`, or tokens `[B, N, D]` of a square grid -> u8 `[B, 3, H * scale, W * scale]`
+    /// # Errors
+    /// `E0202` for another shape, values that are not finite, or latents that do not vary.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(probe::pca(torch::randn([2, 8, 4, 4])).shape, [2, 3, 32, 32]);
+    /// ```
+    fn pca(z: Tensor, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let scale = opts.get("scale", 8)?;
+        opts.done()?;
+        pca_pictures(&z, scale)
+    }
+
+    /// The first `k` (3) principal components as numbers: `#{projected, directions, explained, mean}`.
+    ///
+    /// # Shapes
+    /// - `[B, C, H, W]` or `[B, N, D]` -> `projected`: f64 `[B, K, H, W]`, `directions`: `[K, C]`, `mean`: `[C]`
+    /// # Errors
+    /// As `probe::pca`; `E0202` for more components than channels.
+    /// # Example
+    /// ```rhai
+    /// let c = probe::components(torch::randn([2, 8, 4, 4]), #{k: 2});
+    /// assert_eq(c.projected.shape, [2, 2, 4, 4]);
+    /// assert(c.explained[0] >= c.explained[1], "the largest comes first");
+    /// ```
+    fn components(z: Tensor, opts: Kw) -> Map {
+        let mut opts = opts;
+        let k = opts.get("k", 3)?;
+        opts.done()?;
+        let c = pca(&z, k)?;
+        let explained: Array = c.explained.iter().map(|v| (*v).into()).collect();
+        let fields = [
+            ("projected", Dynamic::from(c.projected)),
+            ("directions", Dynamic::from(c.directions)),
+            ("mean", Dynamic::from(c.mean)),
+            ("explained", explained.into()),
+        ];
+        Ok(Map::from_iter(fields.map(|(k, v)| (k.into(), v))))
+    }
+
+    /// The radial power spectrum of latents: entry `r` is the mean power of spatial frequencies of about `r` cycles a picture, over channels and
+    /// pictures; white noise of variance 1 has 1 everywhere.
+    ///
+    /// # Shapes
+    /// - `[B, C, H, W]` -> an array of `min(H, W) / 2 + 1` numbers
+    /// # Errors
+    /// `E0202` for another shape, or values that are not finite.
+    /// # Example
+    /// ```rhai
+    /// let s = probe::spectrum(torch::ones([1, 1, 8, 8]));
+    /// assert_eq(s.len(), 5);
+    /// assert_close(s[0], 64.0);
+    /// assert_close(s[1], 0.0, #{atol: 1e-9});
+    /// ```
+    fn spectrum(z: Tensor) -> Array { Ok(radial_spectrum(&z)?.into_iter().map(Dynamic::from).collect()) }
+}
