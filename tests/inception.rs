@@ -74,9 +74,9 @@ fn names_and_numbers_are_pytorch_fids() {
 
 #[test]
 fn weights_of_another_network_are_refused() {
-    let e = Inception::module(None).err().expect("weights are needed");
+    let e = Inception::module(None).expect_err("weights are needed");
     assert!(e.help_text().is_some_and(|h| h.contains("pt_inception-2015-12-05-6726825d.pth")), "{e}");
     let one: State =
         [("fc.weight".to_owned(), Tensor::zeros(&[1000, 2048], DType::Float, lathe::torch::default_device()).unwrap())].into_iter().collect();
-    assert_eq!(Inception::with_state(&one).err().expect("one tensor is no network").code(), "E0401");
+    assert_eq!(Inception::with_state(&one).expect_err("one tensor is no network").code(), "E0401");
 }

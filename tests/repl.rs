@@ -179,6 +179,8 @@ fn completion_offers_what_fits() {
     t.until("torch::zeros(");
     t.keys("\x03");
     t.until("lathe> ");
+    // The prompt above may be the one that is drawn again below the list; what is typed while it goes is lost.
+    std::thread::sleep(Duration::from_millis(500));
     t.keys(":quit\r");
     t.0.exp_eof().unwrap();
 }

@@ -5,6 +5,7 @@
 //! `latents-00000.safetensors` ... (`mean`, `std` f32 `[N, C, h, w]`, `labels`, `index` i64 `[N]`, `attributes`) and
 //! `latents.json` ([`manifest::Latents`]). Both appear whole: the JSON file is written last.
 
+mod attribute_files;
 mod batch;
 pub mod crop;
 pub mod decode;
@@ -22,6 +23,7 @@ mod sample_writer;
 mod shards;
 mod source;
 
+pub use attribute_files::{AttributeTable, read_attribute_file};
 pub use batch::{Batch, Samples};
 pub use crop::center_crop;
 pub use decode::{MAX_PIXELS, Picture, decode_picture, read_picture};

@@ -2,7 +2,7 @@
 
 use super::decode::read_picture;
 use super::files::hex;
-use super::source::list;
+use super::source::{list, relative};
 use super::{ImageSet, Samples};
 use crate::error::{Error, Result};
 use crate::torch::files::{NpyRows, Npz};
@@ -75,6 +75,12 @@ impl Pictures {
     /// Height and width.
     pub fn size(&self) -> [i64; 2] {
         self.0.size
+    }
+
+    /// The paths of the pictures below the folder, with `/`; empty for sets that have none.
+    pub fn names(&self) -> Vec<String> {
+        let Place::Files(files) = &self.0.place else { return Vec::new() };
+        files.iter().map(|f| relative(&self.0.path, f)).collect()
     }
 
     /// Changes when the pictures do, as far as names, sizes and times of files tell.

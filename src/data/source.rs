@@ -177,7 +177,7 @@ pub(super) fn list(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<(PathB
     Ok(found)
 }
 
-fn relative(root: &Path, path: &Path) -> String {
+pub(super) fn relative(root: &Path, path: &Path) -> String {
     let rest = path.strip_prefix(root).unwrap_or(path);
     rest.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

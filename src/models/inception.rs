@@ -237,8 +237,17 @@ impl Inception {
     /// # Errors
     /// `E0401` when it holds another network.
     pub fn with_state(state: &State) -> Result<Module> {
-        let module = Module::build("inception", default_device(), |p| Ok(Built::layer(Self::new(p)?).importing(import)))?;
+        let module = Self::untrained()?;
         module.load_state(state, true)?;
+        Ok(module)
+    }
+
+    /// The network with random weights, for tests: its distances mean nothing.
+    ///
+    /// # Errors
+    /// `E0203` without memory.
+    pub fn untrained() -> Result<Module> {
+        let module = Module::build("inception", default_device(), |p| Ok(Built::layer(Self::new(p)?).importing(import)))?;
         module.set_requires_grad(false)?;
         module.set_training(false);
         Ok(module)

@@ -19,8 +19,6 @@ pub struct Minimum {
     pub at: Tensor,
     /// Steps taken.
     pub steps: usize,
-    /// The largest element of the gradient there.
-    pub gradient: f64,
 }
 
 /// Minimises `f`, which gives value and gradient, from `start`, until no element of the gradient is larger than `tolerance`.
@@ -36,7 +34,7 @@ pub fn minimise(start: Tensor, tolerance: f64, most: usize, f: impl Fn(&Tensor) 
         interrupt::check()?;
         let gradient = g.abs()?.max()?.item()?;
         if gradient <= tolerance {
-            return Ok(Minimum { at: x, steps, gradient });
+            return Ok(Minimum { at: x, steps });
         }
         if steps == most {
             return Err(Error::value("probe", format!("no convergence in {most} steps: the gradient is {gradient:.2e}, {tolerance:.0e} is wanted"))
@@ -64,7 +62,7 @@ pub fn minimise(start: Tensor, tolerance: f64, most: usize, f: impl Fn(&Tensor) 
         let Some((next, v, ng)) = moved else {
             // Flat to the last digit of the value: as near as f64 comes, and near enough if the gradient says so.
             if gradient <= 100.0 * tolerance {
-                return Ok(Minimum { at: x, steps, gradient });
+                return Ok(Minimum { at: x, steps });
             }
             return Err(Error::value("probe", format!("the fit stalls with a gradient of {gradient:.2e}; {tolerance:.0e} is wanted")));
         };

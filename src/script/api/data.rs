@@ -99,7 +99,7 @@ fn strings(list: &[String]) -> Array {
 }
 
 /// `[#{name, values}, ..]` in the order of the columns.
-fn attribute_maps(attributes: &[Attribute]) -> Array {
+pub(super) fn attribute_maps(attributes: &[Attribute]) -> Array {
     let one = |a: &Attribute| Map::from_iter([("name".into(), a.name.clone().into()), ("values".into(), strings(&a.values).into())]);
     attributes.iter().map(|a| Dynamic::from(one(a))).collect()
 }

@@ -1,9 +1,12 @@
 //! `data::pictures`, sets of pictures that are measured.
 
+use super::data::attribute_maps;
 use crate::api;
-use crate::data::Pictures;
+use crate::data::{Pictures, read_attribute_file};
+use crate::script::value::Kw;
 use crate::script_handle;
 use crate::torch::Tensor;
+use rhai::{Dynamic, Map};
 use std::path::Path;
 
 script_handle!(Pictures, "a set of pictures");
@@ -22,7 +25,37 @@ api! {
     /// assert_eq(set.size, [64, 64]);
     /// assert_eq(set.read(2, 3).shape, [3, 3, 64, 64]);
     /// ```
-    fn pictures(path: String) -> Pictures { Pictures::open(Path::new(&path)) }
+    fn pictures[cx](path: String) -> Pictures {
+        cx.readable_within(&path)?;
+        Pictures::open(Path::new(&path))
+    }
+
+    /// Attributes of pictures from a file, in the order of `names` (their paths below a folder, as `.names` of a set gives them):
+    /// `#{attributes, values}`, for `probe::linear(z, values, #{attributes})`. Known: `attributes.csv` (a header; the first column is path or file name),
+    /// CelebA's `list_attr_celeba.txt`, DeepFashion's `list_attr_img.txt` and `list_category_img.txt` with the lists of names beside them, AwA2's
+    /// `predicate-matrix-binary.txt` with `classes.txt` and `predicates.txt` beside it. Option `factors` chooses columns.
+    ///
+    /// # Shapes
+    /// - `values`: i64 `[N, A]`, positions in each attribute's values
+    /// # Errors
+    /// `E0302` for another layout, pictures without a row (by name), or an unknown column, with the nearest name.
+    /// # Example
+    /// ```rhai
+    /// let set = data::pictures("tests/data/avatars64");
+    /// let found = data::attribute_file("tests/data/avatars64/attributes.csv", set.names, #{factors: ["hair", "beard"]});
+    /// assert_eq(found.values.shape, [set.len, 2]);
+    /// assert_eq(found.attributes[0].name, "hair");
+    /// ```
+    fn attribute_file[cx](path: String, names: Vec<String>, opts: Kw) -> Map {
+        cx.readable(&path)?;
+        let mut opts = opts;
+        let wanted: Option<Vec<String>> = opts.opt("factors")?;
+        opts.done()?;
+        let table = read_attribute_file(Path::new(&path), &names, wanted.as_deref())?;
+        let shape = [names.len() as i64, table.attributes.len() as i64];
+        let values = Tensor::from_slice(&table.rows.concat())?.reshape(&shape)?;
+        Ok(Map::from_iter([("attributes".into(), attribute_maps(&table.attributes).into()), ("values".into(), Dynamic::from(values))]))
+    }
 }
 
 api! {
@@ -44,6 +77,14 @@ api! {
     /// assert_eq(data::pictures("tests/data/avatars64/bun").size, [64, 64]);
     /// ```
     fn size as "get$size"(set: Pictures) -> Vec<i64> { Ok(set.size().to_vec()) }
+
+    /// The paths of the pictures below their folder; empty for an `.npz` or shards.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(data::pictures("tests/data/avatars64/bun").names[0].ends_with(".png"), "a file");
+    /// ```
+    fn names as "get$names"(set: Pictures) -> Vec<String> { Ok(set.names()) }
 
     /// A short text that changes when the pictures do, as far as names, sizes and times of files tell.
     ///

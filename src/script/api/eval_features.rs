@@ -198,7 +198,8 @@ api! {
     /// assert_eq(eval::load_stats(path).extractor, "lite0");
     /// assert_eq(eval::load_stats(path, #{spatial: true, optional: true}), ());
     /// ```
-    fn load_stats(path: String, opts: Kw) -> Dynamic {
+    fn load_stats[cx](path: String, opts: Kw) -> Dynamic {
+        cx.readable(&path)?;
         let mut opts = opts;
         let (spatial, optional) = (opts.get("spatial", false)?, opts.get("optional", false)?);
         opts.done()?;
@@ -221,7 +222,8 @@ api! {
     /// eval::save_stats(path, eval::feature_stats(torch::randn([9, 2]), #{extractor: "lite0"}));
     /// assert_eq(io::npz(path).sigma.shape, [2, 2]);
     /// ```
-    fn save_stats(path: String, stats: Map, opts: Kw) -> () {
+    fn save_stats[cx](path: String, stats: Map, opts: Kw) -> () {
+        cx.writable(&path)?;
         let mut opts = opts;
         let spatial = opts.opt::<Map>("spatial")?.map(|m| stats_of("save_stats", m)).transpose()?;
         opts.done()?;
@@ -230,6 +232,8 @@ api! {
 
     /// Sums of features that come in batches, in f64: `.push(features)`, then `.stats()`. What is held does not grow with the number of pictures.
     ///
+    /// # Errors
+    /// None here; `push` refuses batches of another width.
     /// # Example
     /// ```rhai
     /// let sums = eval::moments();

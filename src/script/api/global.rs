@@ -88,6 +88,8 @@ api! {
     /// Opens a prompt in this place of the script: variables can be looked at and assigned, functions called; leaving it goes on.
     /// Without a terminal it says so once and goes on.
     ///
+    /// # Errors
+    /// `E0202` when it is called by another name, through a pointer.
     /// # Example
     /// ```rhai
     /// let x = 1;

@@ -329,6 +329,10 @@ api! {
     /// `E0202` without weights, saying where to get them; `E0401` for weights of another network.
     /// # Example
     /// ```rhai
+    /// let net = models::inception(#{pretrained: false});
+    /// assert_eq(net.activations(torch::zeros([1, 3, 32, 32])).pool.shape, [1, 2048]);
+    /// ```
+    /// ```rhai
     /// let message = "";
     /// try { models::inception() } catch (e) { message = `${e.help}`; }
     /// assert(message.contains("pt_inception-2015-12-05-6726825d.pth"), message);
@@ -336,8 +340,11 @@ api! {
     fn inception[cx](opts: Kw) -> Module {
         let mut kw = opts;
         let given: Option<Dynamic> = kw.opt("weights")?;
+        let pretrained = kw.get("pretrained", true)?;
         kw.done()?;
         match given {
+            Some(_) if !pretrained => Err(Error::value("inception", "`pretrained: false` and `weights` exclude each other")),
+            None if !pretrained => Inception::untrained(),
             Some(given) if given.is_map() => Inception::with_state(&state(cx, &given)?),
             Some(given) => match &files(cx, &given)?[..] {
                 [file] => Inception::module(Some(file.clone())),

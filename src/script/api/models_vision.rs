@@ -86,9 +86,8 @@ api! {
     /// `E0202` for a module that is not Inception, or other pictures.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { models::discriminator().activations(torch::zeros([1, 3, 64, 64])) } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("has no `activations`"), message);
+    /// let out = models::inception(#{pretrained: false}).activations(torch::zeros([1, 3, 32, 32]));
+    /// assert_eq([out.pool.shape, out.spatial.shape, out.logits.shape], [[1, 2048], [1, 2023], [1, 1008]]);
     /// ```
     fn activations[cx](encoder: Module, images: Tensor) -> Dynamic {
         dispatch::<Inception>(cx, &encoder, &[Dynamic::from(images.clone())], |m| {

@@ -25,6 +25,9 @@ use std::collections::BTreeMap;
 
 /// What is said of namespaces and types as a whole, by the name of the page.
 const ABOUT: &[(&str, &str)] = &[
+    ("pictures", "A set of pictures to be measured, opened with `data::pictures`."),
+    ("probe", "Probes of latents: what a simple predictor reads out of them, how they are spread, and pictures of them."),
+    ("sums", "Sums of features that come in batches, made with `eval::moments`."),
     (item::GLOBAL, "Checks, settings, and functions by name. They need no prefix."),
     ("adamw", "An AdamW optimizer, made with `optim::adamw`."),
     ("bar", "A progress bar for a loop of a script's own."),

@@ -37,7 +37,7 @@ pub fn refuse_file_access(path: &Path) -> Result<()> {
             continue;
         }
         let mut code = Vec::new();
-        entry.take(MAX_CODE).read_to_end(&mut code).map_err(io)?;
+        entry.take(MAX_CODE).read_to_end(&mut code).map_err(|e| Error::data(path, e.to_string()))?;
         if code.len() as u64 == MAX_CODE {
             return Err(Error::data(path, "its program has more code than any model"));
         }
