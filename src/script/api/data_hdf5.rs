@@ -30,9 +30,15 @@ api! {
     /// go with them, or this build reads no HDF5.
     /// # Example
     /// ```rhai
-    /// let message = "";
-    /// try { data::import_latents("tests/data/hdf5/images.h5", io::temp_dir()) } catch (e) { message = `${e.message}`; }
-    /// assert(message.contains("images.h5"), "it holds pictures: " + message);
+    /// let dir = io::temp_dir();
+    /// let w = data::latent_writer(dir + "/a", #{channels: 2, size: 2, classes: ["0", "1"]});
+    /// w.push(#{mean: torch::randn([2, 2, 2, 2]), std: torch::ones([2, 2, 2, 2]), labels: torch::tensor([0, 1])});
+    /// try {
+    ///     data::export_h5(w.finish(), dir + "/vae.h5");
+    ///     assert_eq(data::import_latents(dir + "/vae.h5", dir + "/b", #{name: "vae"}).shape, [2, 2, 2]);
+    /// } catch (e) {
+    ///     assert(`${e.help}`.contains("--features hdf5"), "nothing else is wrong");
+    /// }
     /// ```
     fn import as "import_latents"[cx](path: String, dst: String, opts: Kw) -> LatentSet {
         ask_for_container(cx, &path)?;
