@@ -70,7 +70,9 @@ mod with_the_library {
     }
 
     fn copy(dir: &Path, names: &[&str]) {
-        names.iter().for_each(|n| drop(std::fs::copy(file(n), dir.join(n)).unwrap()));
+        for n in names {
+            std::fs::copy(file(n), dir.join(n)).unwrap();
+        }
     }
 
     fn check_images(folder: &Path) -> ImageSet {

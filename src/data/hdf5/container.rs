@@ -37,6 +37,14 @@ fn refused(path: &Path, e: &hdf5::Error) -> Error {
     Error::data(path, format!("not an HDF5 file that can be read: {text}"))
 }
 
+/// The library's own lock is left out: a child process that is started meanwhile inherits it, and network file systems refuse it. Containers
+/// appear by rename and are never written in place.
+fn options() -> hdf5::FileBuilder {
+    let mut options = hdf5::File::with_options();
+    options.with_fapl(|access| access.file_locking(false));
+    options
+}
+
 fn kind_of(dtype: &hdf5::Datatype) -> Kind {
     let Ok(descriptor) = dtype.to_descriptor() else {
         return Kind::Bytes;
@@ -70,7 +78,7 @@ impl Container {
     /// `E0301` when it cannot be opened, `E0302` when it is truncated or not HDF5.
     pub(crate) fn open(path: &Path) -> Result<Container> {
         let raw = std::fs::File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let file = hdf5::File::open(path).map_err(|e| refused(path, &e))?;
+        let file = options().open(path).map_err(|e| refused(path, &e))?;
         let mut container = Container { path: path.to_owned(), file, raw, entries: BTreeMap::new() };
         let mut todo = vec![(String::new(), 0)];
         while let Some((group, depth)) = todo.pop() {
@@ -121,11 +129,9 @@ impl Container {
     }
 
     /// What the library says to a read; compression is not built into it.
-    fn unread(&self, name: &str, e: &hdf5::Error) -> Error {
-        let text = e.to_string();
-        let lacks =
-            if text.contains("filter") { "it is compressed, which this build does not read (`h5repack -f NONE IN OUT` unpacks it): " } else { "" };
-        self.bad(name, format!("{lacks}{text}"))
+    fn unread(&self, name: &str, set: &hdf5::Dataset, e: &hdf5::Error) -> Error {
+        let lacks = if set.filters().is_empty() { "" } else { "it is compressed, which is not read here (`h5repack -f NONE IN OUT` unpacks it): " };
+        self.bad(name, format!("{lacks}{e}"))
     }
 
     /// Opens a data set through the library once its claims are checked against what the file holds.
@@ -161,7 +167,10 @@ impl Container {
                 self.raw.read_exact_at(&mut data, at).map_err(|e| Error::io("read", &self.path, e))?;
                 Ok(data)
             }
-            (Kind::Number(DType::Uint8), None) => self.set(name, entry)?.read_raw::<u8>().map_err(|e| self.unread(name, &e)),
+            (Kind::Number(DType::Uint8), None) => {
+                let set = self.set(name, entry)?;
+                set.read_raw::<u8>().map_err(|e| self.unread(name, &set, &e))
+            }
             (Kind::Text, _) if entry.shape.is_empty() => {
                 let set = self.set(name, entry)?;
                 let text = set.read_scalar::<VarLenUnicode>().map(|s| s.as_bytes().to_vec());
@@ -185,7 +194,7 @@ impl Container {
         let shape: Vec<i64> = entry.shape.iter().map(|n| *n as i64).collect();
         macro_rules! read {
             ($t:ty) => {
-                Tensor::from_vec(&set.read_raw::<$t>().map_err(|e| self.unread(name, &e))?, &shape)
+                Tensor::from_vec(&set.read_raw::<$t>().map_err(|e| self.unread(name, &set, &e))?, &shape)
             };
         }
         match dtype {
@@ -218,7 +227,7 @@ impl Creator {
         let mut builder = tempfile::Builder::new();
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let temp = builder.prefix(".h5-").suffix(".part").tempfile_in(folder).map_err(|e| Error::io("create", path, e))?.into_temp_path();
-        let file = hdf5::File::create(&temp).map_err(|e| Error::io("create", path, std::io::Error::other(e)))?;
+        let file = options().create(&temp).map_err(|e| Error::io("create", path, std::io::Error::other(e)))?;
         Ok(Creator { path: path.to_owned(), temp, file })
     }
 

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 /// What a data set of a container holds.
 #[cfg_attr(not(feature = "hdf5"), allow(dead_code))]
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(not(feature = "hdf5"), expect(dead_code, reason = "the library alone says what there is"))]
 pub(crate) enum Kind {
     /// The bytes of a file: strings of a fixed length, opaque data.
     Bytes,
