@@ -1,6 +1,7 @@
 # Lathe. `make` or `make help` lists the targets.
 #
 # LIBTORCH=/path or LIBTORCH_USE_PYTORCH=1 uses an installation of yours; CUDA=1 fetches the CUDA build as well.
+# CARGO_FEATURES=hdf5 reads REPA-E's HDF5 files as well (needs cmake).
 
 CARGO ?= cargo
 LATHE = target/release/lathe
@@ -18,7 +19,7 @@ test: libtorch weights ## all tests
 	$(CARGO) test --release $(ARGS)
 
 build: libtorch ## the `lathe` binary, target/release/lathe
-	$(CARGO) build --release
+	$(CARGO) build --release $(if $(CARGO_FEATURES),--features $(CARGO_FEATURES))
 
 lint: libtorch ## rustfmt and clippy, warnings are errors
 	$(CARGO) fmt --check

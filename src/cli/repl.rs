@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::repl::{Local, Repl};
-use crate::script::{Engine, EngineOptions, on_big_stack};
+use crate::script::{Engine, EngineOptions, Permissions, on_big_stack};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::{settings, status::Status};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,12 @@ pub struct Args {
     /// How many CPU threads one operator may use.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// A file or folder that the prompt may read besides the working directory, the script's project and the run.
+    #[arg(long, value_name = "PATH")]
+    allow_read: Vec<PathBuf>,
+    /// A file or folder that the prompt may write besides the working directory.
+    #[arg(long, value_name = "PATH")]
+    allow_write: Vec<PathBuf>,
 }
 
 /// Opens the prompt.
@@ -36,9 +42,14 @@ fn start(args: &Args) -> Result<()> {
     if let Some(n) = args.threads {
         crate::torch::set_num_threads(n);
     }
-    let engine = Rc::new(Engine::new(EngineOptions { allow_eval: true, ..EngineOptions::default() }));
-    crate::repl::on_breakpoint(&engine);
     let loaded = args.load.as_deref().map(find).transpose()?;
+    let mut permissions = Permissions::interactive(args.script.as_deref());
+    args.load.iter().chain(loaded.iter().map(|l| &l.run)).for_each(|path| permissions.allow_run(path));
+    args.allow_read.iter().for_each(|path| permissions.allow_read(path));
+    args.allow_write.iter().for_each(|path| permissions.allow_write(path));
+    let options = EngineOptions { allow_eval: true, permissions: Some(permissions), ..EngineOptions::default() };
+    let engine = Rc::new(Engine::new(options));
+    crate::repl::on_breakpoint(&engine);
     match (&args.script, &loaded) {
         (Some(script), _) => engine.load(script)?,
         (None, Some(loaded)) if loaded.script.is_file() => {

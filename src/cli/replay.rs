@@ -25,6 +25,12 @@ pub struct Args {
     /// The folder of the new run's folder; default: where the old one lies.
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
+    /// A file or folder that the script may read besides its project and what its recorded settings name.
+    #[arg(long, value_name = "PATH")]
+    allow_read: Vec<PathBuf>,
+    /// A file or folder that the script may write besides its run folder and outputs.
+    #[arg(long, value_name = "PATH")]
+    allow_write: Vec<PathBuf>,
 }
 
 /// Repeats the run, and says whether its numbers are the same.
@@ -66,7 +72,12 @@ fn start(args: &Args) -> Result<()> {
     }
     go_to(&from.start.folder)?;
 
-    let engine = Engine::new(EngineOptions::default());
+    // The recorded scripts may do what they could do then, in the new run's folder.
+    let mut permissions = Permissions::for_script(&from.start.folder.join(&from.sources.entry));
+    permissions.allow_run(&dir);
+    args.allow_read.iter().for_each(|path| permissions.allow_read(path));
+    // Constants and `params` run before anything may be written.
+    let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     let entry = from.sources.entry.clone();
     engine.load_recorded(from.sources)?;
     Params::of(&engine)?;
@@ -80,7 +91,6 @@ fn start(args: &Args) -> Result<()> {
     let text = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
     let (device, dtype) = (torch::parse_device(&text("device"))?, torch::parse_dtype(&text("dtype"))?);
     prepare(&config, device, Some(from.start.threads))?;
-    let context_script = entry.clone();
     engine.host().put(RunContext {
         script: entry.into(),
         args: std::env::args().collect(),
@@ -89,11 +99,9 @@ fn start(args: &Args) -> Result<()> {
         device,
         dtype,
     });
-    // The recorded scripts may do what they could do then, in the new run's folder.
-    let mut permissions = Permissions::for_script(&from.start.folder.join(context_script));
-    permissions.allow_run(&dir);
     permissions.allow_settings(&config);
     permissions.allow_write(&output_dir);
+    args.allow_write.iter().for_each(|path| permissions.allow_write(path));
     engine.set_permissions(permissions);
     let replay = Replay::new(&dir, &output_dir, &name, from.rest, Some(last));
     replay.set_typed(crate::script::attached::typed_again());

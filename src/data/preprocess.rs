@@ -4,7 +4,7 @@
 //! depend on nothing but the source and the options, and an interrupted run goes on behind its last whole shard.
 
 use super::crop::{center_crop, to_planes};
-use super::decode::{decode, read_file};
+use super::decode::decode;
 use super::files::{Column, read_json, remove_leftovers, write_json, write_shard, write_whole};
 use super::manifest::{Dataset, FORMAT_VERSION, ShardInfo, Skipped};
 use super::source::{Item, Source};
@@ -90,7 +90,7 @@ const PARTIAL: &str = "dataset.partial.json";
 /// How many broken pictures are named on stderr; `dataset.json` has all.
 const NAMED: usize = 20;
 
-/// Turns a folder tree of pictures into a data set folder.
+/// Turns a folder tree of pictures, or REPA-E's `images.h5`, into a data set folder.
 ///
 /// Classes are the sorted names of the top-level folders; `dataset.json` with `{"labels": [[path, class], ..]}` in the
 /// source overrides them and then says which pictures there are. `attributes.csv` in the source (first column the picture's
@@ -345,7 +345,7 @@ impl<'a> Job<'a> {
     /// Decodes and crops one picture into its planes; a broken one is named.
     fn picture(&self, item: &Item, planes: &mut [u8]) -> Result<Option<Skipped>> {
         interrupt::check()?;
-        let made = read_file(&item.path).and_then(|bytes| {
+        let made = self.source.read(item).and_then(|bytes| {
             let decoded = decode(&bytes).map_err(|reason| Error::data(&item.path, reason))?;
             center_crop(&decoded.picture, self.resolution)
         });

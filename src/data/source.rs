@@ -1,6 +1,7 @@
 //! The pictures of a source folder, with their classes and attributes.
 
 use super::files::{hex, read_json};
+use super::hdf5::{self, Container, is_hdf5};
 use super::manifest::{Attribute, Skipped};
 use crate::error::{Error, Result};
 use serde::Deserialize;
@@ -21,7 +22,7 @@ const MAX_VALUES: usize = 256;
 /// One picture of the source.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
-    /// Relative to the source, with `/`.
+    /// Relative to the source, with `/`; in a container its key.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     pub(crate) label: usize,
@@ -33,6 +34,8 @@ pub(crate) struct Item {
 pub(crate) struct Source {
     pub(crate) items: Vec<Item>,
     pub(crate) classes: Vec<String>,
+    /// Whether anything says which class a picture has.
+    pub(crate) labelled: bool,
     /// Where the classes come from, in words.
     pub(crate) labelling: String,
     pub(crate) attributes: Vec<Attribute>,
@@ -40,24 +43,27 @@ pub(crate) struct Source {
     pub(crate) values: Vec<u8>,
     /// What looked like a picture and cannot be one of the set.
     pub(crate) skipped: Vec<Skipped>,
+    /// The HDF5 file that holds the pictures, if one does.
+    container: Option<Container>,
 }
 
 impl Source {
-    /// Lists the pictures below `root`.
+    /// Lists the pictures below `root`, or in it if it is an HDF5 container.
     pub(crate) fn open(root: &Path, max_images: Option<usize>, wanted: Option<&[String]>) -> Result<Source> {
         let meta = std::fs::metadata(root).map_err(|e| Error::io("open", root, e).help("the first argument is the folder with the pictures"))?;
-        if !meta.is_dir() && root.extension().is_some_and(|e| e.eq_ignore_ascii_case("h5") || e.eq_ignore_ascii_case("hdf5")) {
-            return Err(Error::data(root, "an HDF5 container, which is not read").help(
-                "give the folder of pictures it was made from; h5py unpacks it: each dataset is the bytes of one PNG file under its own name",
-            ));
+        if !meta.is_dir() && is_hdf5(root) {
+            return Self::in_container(root, max_images, wanted);
         }
         if !meta.is_dir() {
-            return Err(Error::data(root, "not a folder").help("give the folder with the pictures, one sub-folder for each class"));
+            return Err(
+                Error::data(root, "not a folder").help("give the folder with the pictures, one sub-folder for each class, or a container images.h5")
+            );
         }
         let mut skipped = Vec::new();
         let labels = root.join("dataset.json");
         let mut source = if labels.is_file() {
-            by_file(root, &labels, skipped)?
+            let parsed: LabelFile = read_json(&labels).map_err(|e| e.help("expected {\"labels\": [[\"path/of/picture.png\", 3], ..]}"))?;
+            by_file(root, &labels, parsed, skipped, |path| std::fs::metadata(path).map(|m| m.len()).map_err(|e| e.to_string()))?
         } else {
             let listed = list(root, &mut skipped)?;
             by_folder(listed, skipped)
@@ -76,6 +82,62 @@ impl Source {
             return Err(Error::data(&csv, "there is no such file, and attributes were asked for"));
         }
         Ok(source)
+    }
+
+    /// Lists the pictures of an HDF5 container, whose classes its `dataset.json` says.
+    fn in_container(path: &Path, max_images: Option<usize>, wanted: Option<&[String]>) -> Result<Source> {
+        let container = Container::open(path)?;
+        let mut skipped = Vec::new();
+        let names = hdf5::pictures(&container, path, &mut skipped)?;
+        if names.is_empty() {
+            let some: Vec<&str> = container.entries().keys().take(3).map(String::as_str).collect();
+            return Err(Error::data(path, format!("no picture in this container; its first keys are {some:?}"))
+                .help("keys such as `00000/img00000000.png` are looked for"));
+        }
+        if wanted.is_some() {
+            return Err(Error::data(path, "a container has no attributes.csv, and attributes were asked for"));
+        }
+        let mut source = Self::of_container(path, &container, names, skipped)?;
+        if let Some(max) = max_images {
+            source.items.truncate(max);
+        }
+        source.container = Some(container);
+        Ok(source)
+    }
+
+    /// The data sets `names` of a container, sorted by name as the reference does, with the classes of its `dataset.json`.
+    pub(crate) fn of_container(path: &Path, container: &Container, names: Vec<String>, skipped: Vec<Skipped>) -> Result<Source> {
+        let parsed: Option<LabelFile> = hdf5::labels(container, path)?;
+        let mut source = match parsed.filter(|p| p.labels.is_some()) {
+            Some(parsed) => {
+                let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+                let size = |at: &Path| {
+                    let name = relative(path, at);
+                    let entry = container.entries().get(&name).filter(|_| names.contains(name.as_str()));
+                    entry.map(|e| e.bytes).ok_or_else(|| "it is not in the container".to_owned())
+                };
+                by_file(path, path, parsed, skipped, size)?
+            }
+            None => {
+                let listed = names.into_iter().map(|n| (path.join(&n), n.clone(), container.entries()[&n].bytes)).collect();
+                let mut source = by_folder(listed, skipped);
+                // The folders of a container are numbers, not classes.
+                source.items.iter_mut().for_each(|i| i.label = 0);
+                (source.classes, source.labelled) = (vec!["all".into()], false);
+                source.labelling = "no dataset.json in the container, so one class: all labels are 0".into();
+                source
+            }
+        };
+        source.items.sort_by(|a, b| a.name.cmp(&b.name));
+        if source.items.is_empty() {
+            return Err(Error::data(path, "none of the keys that its dataset.json names is in it"));
+        }
+        Ok(source)
+    }
+
+    /// The bytes of a picture's file.
+    pub(crate) fn read(&self, item: &Item) -> Result<Vec<u8>> {
+        self.container.as_ref().map_or_else(|| super::decode::read_file(&item.path), |c| c.bytes(&item.name))
     }
 
     /// SHA-256 over path, label and size of every picture, in order.
@@ -201,7 +263,7 @@ fn by_folder(listed: Vec<(PathBuf, String, u64)>, mut skipped: Vec<Skipped>) -> 
         (_, 1) => ("one folder, so one class: all labels are 0".into(), classes),
         _ => ("no class folders, so one class: all labels are 0".into(), vec!["all".into()]),
     };
-    Source { items, classes, labelling, attributes: Vec::new(), values: Vec::new(), skipped }
+    Source { items, classes, labelled, labelling, attributes: Vec::new(), values: Vec::new(), skipped, container: None }
 }
 
 #[derive(Deserialize)]
@@ -209,10 +271,15 @@ struct LabelFile {
     labels: Option<Vec<(String, Value)>>,
 }
 
-/// Classes are those of `dataset.json`, which also says which pictures there are.
-fn by_file(root: &Path, file: &Path, mut skipped: Vec<Skipped>) -> Result<Source> {
+/// Classes are those of `dataset.json`, which also says which pictures there are; `size` is that of a picture, or why there is none.
+fn by_file(
+    root: &Path,
+    file: &Path,
+    parsed: LabelFile,
+    mut skipped: Vec<Skipped>,
+    size: impl Fn(&Path) -> std::result::Result<u64, String>,
+) -> Result<Source> {
     let bad = |what: String| Error::data(file, what);
-    let parsed: LabelFile = read_json(file).map_err(|e| e.help("expected {\"labels\": [[\"path/of/picture.png\", 3], ..]}"))?;
     let labels = parsed.labels.ok_or_else(|| bad("`labels` is missing or null".into()))?;
     let mut sorted = BTreeMap::new();
     for (name, class) in labels {
@@ -243,11 +310,11 @@ fn by_file(root: &Path, file: &Path, mut skipped: Vec<Skipped>) -> Result<Source
         let key = class.as_str().map_or_else(|| class.to_string(), String::from);
         let label = *positions.get(key.as_str()).ok_or_else(|| bad(format!("the class of `{name}` is {class}; a number or a name is needed")))?;
         let path = root.join(path);
-        match std::fs::metadata(&path) {
-            Ok(m) => items.push(Item { name: relative(root, &path), path, label, size: m.len() }),
-            Err(e) => skipped.push(Skipped { path: name.clone(), reason: e.to_string() }),
+        match size(&path) {
+            Ok(size) => items.push(Item { name: relative(root, &path), path, label, size }),
+            Err(reason) => skipped.push(Skipped { path: name.clone(), reason }),
         }
     }
     let labelling = format!("{} classes by dataset.json", classes.len());
-    Ok(Source { items, classes, labelling, attributes: Vec::new(), values: Vec::new(), skipped })
+    Ok(Source { items, classes, labelled: true, labelling, attributes: Vec::new(), values: Vec::new(), skipped, container: None })
 }

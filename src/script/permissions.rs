@@ -89,9 +89,9 @@ impl Permissions {
         p
     }
 
-    /// What a prompt allows: to read and write the working directory, besides what scripts in it may.
-    pub fn interactive() -> Self {
-        let mut p = Self::for_script(Path::new("prompt"));
+    /// What a prompt allows: to read and write the working directory, besides what `script` may.
+    pub fn interactive(script: Option<&Path>) -> Self {
+        let mut p = Self::for_script(script.unwrap_or(Path::new("prompt")));
         p.allow_write(Path::new("."));
         p
     }

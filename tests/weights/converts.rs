@@ -112,7 +112,7 @@ fn refusals() {
         words.iter().for_each(|w| assert!(err.contains(w), "{args:?}: no `{w}` in\n{err}"));
     };
     says(&[joint, "x.safetensors", "--key", "nope"], 1, &["no weights at `nope`", "`discriminator` ("]);
-    // Several networks and no key: the average is no answer to a question that was not asked of one network.
+    // A key that names a part of another kind.
     says(&[joint, "x.safetensors", "--to", "ldm", "--key", "model"], 1, &["holds no autoencoder"]);
     says(&[joint, "x.txt"], 2, &[".txt", "one of .safetensors"]);
     says(&[joint, "x"], 2, &["no ending", "--to diffusers"]);

@@ -2,7 +2,8 @@
 
 use crate::api;
 use crate::data::{
-    Attribute, Batch, ImageSet, LatentOptions, LatentSet, LatentWriter, Loader, LoaderOptions, PreprocessOptions, Samples, Skipped, preprocess,
+    Attribute, Batch, ImageSet, LatentOptions, LatentSet, LatentWriter, Loader, LoaderOptions, PreprocessOptions, Samples, Skipped, is_hdf5,
+    preprocess,
 };
 use crate::error::{Error, Result};
 use crate::script::bind::into_script;
@@ -124,7 +125,7 @@ api! {
     ///
     /// Classes are the sorted names of the folders in `src`; `dataset.json` there, `{"labels": [[path, class], ..]}`,
     /// overrides them; `attributes.csv` there (a header; first column the picture's path or file name) gives each picture
-    /// its attributes. The crop is ADM's (openai/guided-diffusion), byte for byte as with Pillow. Broken pictures are named,
+    /// its attributes. `src` may be REPA-E's container `images.h5` (in a build with `--features hdf5`). The crop is ADM's (openai/guided-diffusion), byte for byte as with Pillow. Broken pictures are named,
     /// counted and skipped. A run that was interrupted or killed continues when it is started again. Options: `resolution`
     /// (256), `workers` (0: all cores), `max_images` (all), `shard_size` (source pictures in a shard, 0: about 256 MiB),
     /// `attributes` (names of the columns to take, all), `strict` (false: fail at a broken picture), `quiet` (false).
@@ -143,6 +144,9 @@ api! {
     /// ```
     fn preprocess[cx](src: String, dst: String, opts: Kw) -> Map {
         cx.readable_within(&src)?;
+        if is_hdf5(&src) {
+            super::data_hdf5::ask_for_container(cx, &src)?;
+        }
         cx.writable_within(&dst)?;
         let d = PreprocessOptions::default();
         let options = PreprocessOptions {

@@ -1,8 +1,9 @@
 //! `io::`, tensors and plain values in files.
 
-use super::io_convert::{flatten, from_pt, json_of, load_image, to_map};
+use super::io_convert::{flatten, from_pt, hdf5, json_of, load_image, to_map};
 use super::io_pt::item_of;
 use crate::api;
+use crate::data::is_hdf5;
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::Weights;
 use crate::script::value::{Kw, from_json, type_name};
@@ -15,8 +16,27 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-const READ: &[&str] =
-    &["safetensors", "pt", "pth", "ckpt", "bin", "npy", "npz", "png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp", "json", "txt"];
+const READ: &[&str] = &[
+    "safetensors",
+    "pt",
+    "pth",
+    "ckpt",
+    "bin",
+    "npy",
+    "npz",
+    "png",
+    "jpg",
+    "jpeg",
+    "bmp",
+    "gif",
+    "tif",
+    "tiff",
+    "webp",
+    "json",
+    "txt",
+    "h5",
+    "hdf5",
+];
 const WRITTEN: &[&str] = &["safetensors", "pt", "pth", "ckpt", "bin", "npy", "npz", "json", "txt"];
 
 fn extension(path: &Path) -> String {
@@ -94,7 +114,8 @@ api! {
     /// What a file holds, by its name: tensors of `.safetensors` and `.npz` as a map, `.npy` as a tensor, a picture as u8 `[3, H, W]`, `.json` as a
     /// value, `.txt` as a string. PyTorch files (`.pt .pth .ckpt .bin`) are read as data and nothing in them is run: nested maps and arrays, objects
     /// as maps of their attributes. For these, option `key` takes a part (`"ema"`), `weights: true` finds the state dict. A folder of diffusers or the
-    /// `.index.json` of sharded weights gives all tensors as one map, a folder of several networks a map of such maps.
+    /// `.index.json` of sharded weights gives all tensors as one map, a folder of several networks a map of such maps. HDF5 (`.h5`, in a build with
+    /// `--features hdf5`) gives a map of tensors, pictures and JSON by their keys, or the one called `key`.
     ///
     /// # Shapes
     /// - as in the file
@@ -117,8 +138,11 @@ api! {
             return folder(at, key.as_deref());
         }
         let is_pt = matches!(ext.as_str(), "pt" | "pth" | "ckpt" | "bin");
+        if is_hdf5(at) && !weights {
+            return hdf5(at, key.as_deref());
+        }
         if (key.is_some() || weights) && !is_pt {
-            return Err(Error::value("load", "options `key` and `weights` are for PyTorch files"));
+            return Err(Error::value("load", "options `key` and `weights` are for PyTorch files, `key` for HDF5 as well"));
         }
         match ext.as_str() {
             "safetensors" => Ok(to_map(files::read_safetensors(at)?.0).into()),

@@ -1,8 +1,8 @@
 //! Values of files to and from script values.
 
-use crate::data::read_picture;
+use crate::data::{Hdf5Value, Picture, load_hdf5, read_picture};
 use crate::error::{Error, Result};
-use crate::script::value::type_name;
+use crate::script::value::{from_json, type_name};
 use crate::torch::files::{Named, PtValue, PtView};
 use crate::torch::{DType, Tensor};
 use rhai::{Array, Dynamic, Map};
@@ -130,7 +130,27 @@ fn nested(flat: &mut impl Iterator<Item = serde_json::Value>, shape: &[i64]) -> 
 
 /// A picture as u8 `[3, H, W]`.
 pub(super) fn load_image(path: &Path) -> Result<Tensor> {
-    let picture = read_picture(path)?;
-    let size = |n: usize| i64::try_from(n).map_err(|_| Error::data(path, "the picture is too large"));
+    planes(&read_picture(path)?)
+}
+
+fn planes(picture: &Picture) -> Result<Tensor> {
+    let size = |n: usize| i64::try_from(n).map_err(|_| Error::value("load", "the picture is too large"));
     Tensor::from_vec(&picture.rgb, &[size(picture.height)?, size(picture.width)?, 3])?.permute(&[2, 0, 1])?.contiguous()
+}
+
+/// The data sets of a container as a map, or the one called `key`.
+pub(super) fn hdf5(path: &Path, key: Option<&str>) -> Result<Dynamic> {
+    let mut out = Map::new();
+    for (name, value) in load_hdf5(path, key)? {
+        let value = match value {
+            Hdf5Value::Picture(p) => Dynamic::from(planes(&p)?),
+            Hdf5Value::Json(json) => from_json(&json),
+            Hdf5Value::Tensor(t) => Dynamic::from(t),
+        };
+        if key.is_some() {
+            return Ok(value);
+        }
+        out.insert(name.into(), value);
+    }
+    Ok(out.into())
 }

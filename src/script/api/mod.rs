@@ -1,6 +1,7 @@
 //! What scripts can call: one file for each namespace. Thin: convert, call down, convert back.
 
 pub mod data;
+pub mod data_hdf5;
 pub mod data_pictures;
 pub mod data_samples;
 pub mod eval;
@@ -60,6 +61,7 @@ pub fn all() -> Vec<ApiFn> {
         data::writer_functions(),
         data_pictures::functions(),
         data_pictures::methods(),
+        data_hdf5::functions(),
         data_samples::functions(),
         data_samples::image_functions(),
         data_samples::methods(),

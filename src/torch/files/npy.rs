@@ -1,8 +1,10 @@
 //! NumPy arrays: `.npy`, and `.npz` archives of them.
 //!
-//! The header is read here and not by a crate: it is a Python literal, and a parser of all literals recurses on hostile nesting.
+//! The header is read here and not by a crate: it is a Python literal, and `py_literal`, which `npyz` uses, is a parser of all literals that
+//! recurses on hostile nesting. `npyz` also leaves to be done what is most of this file: the bound on what a header may claim, and rows of a
+//! `.npz` that come one by one.
 
-use super::{Named, byte_len, fill_tensor, open, read_tensor, write_atomic};
+use super::{FillError, Named, byte_len, fill_tensor, open, read_tensor, write_atomic};
 use crate::error::{Error, Result};
 use crate::torch::{DType, Tensor, dtype_name};
 use std::fs::File;
@@ -13,6 +15,8 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 const MAX_HEADER: usize = 1 << 16;
 /// Deflate does not compress better than this.
 const MAX_RATIO: u64 = 1100;
+/// Bytes of a stream that are read first; then as many as are there already.
+const CHUNK: usize = 1 << 20;
 
 /// numpy's code of a dtype; `None` for those it lacks.
 fn code_of(dtype: DType) -> Option<&'static str> {
@@ -150,11 +154,19 @@ fn read_stream(path: &Path, header: &Header, r: &mut impl Read, limit: u64) -> R
     if len as u64 > limit {
         return Err(Error::data(path, format!("its shape {:?} needs more data than the file holds: it was cut off", header.shape)));
     }
+    // Memory grows with the data that comes, not with what the header claims: few bytes of a deflated entry can claim a thousand times as many.
+    let mut data = Vec::new();
+    while data.len() < len {
+        let (at, step) = (data.len(), (len - data.len()).min(data.len().max(CHUNK)));
+        data.try_reserve_exact(step).map_err(|_| Error::run(format!("not enough memory for an array of {len} bytes")))?;
+        data.resize(at + step, 0);
+        r.read_exact(&mut data[at..]).map_err(|e| FillError::Io(e).into_error(path))?;
+    }
+    // At its end an archive's entry compares its checksum.
+    let _trailing = r.read(&mut [0u8; 1]).map_err(|e| FillError::Io(e).into_error(path))?;
+    swap_groups(&mut data, header.swap);
     let t = fill_tensor(&header.stored(), header.dtype, len, |buffer| {
-        r.read_exact(buffer)?;
-        // At its end an archive's entry compares its checksum.
-        let _trailing = r.read(&mut [0u8; 1])?;
-        swap_groups(buffer, header.swap);
+        buffer.copy_from_slice(&data);
         Ok(())
     });
     header.finish(t.map_err(|e| e.into_error(path))?)

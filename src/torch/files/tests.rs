@@ -272,6 +272,32 @@ fn numpy_files() {
 }
 
 #[test]
+fn an_npz_entry_that_claims_more_than_it_holds() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.npz");
+    // A true header for 4 GiB, then 3 MiB of zeros; the sizes of the entry in the directory are made to fit the claim.
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1073741824,), }";
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    zip.start_file("x.npy", options).unwrap();
+    zip.write_all(&[b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes(), &vec![0; 3 << 20]].concat()).unwrap();
+    drop(zip.finish().unwrap());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let directory = bytes.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+    for at in [20, 24] {
+        bytes[directory + at..directory + at + 4].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let status = || std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = |s: String| s.lines().find_map(|l| l.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok()).unwrap();
+    let before = peak(status());
+    let e = read_npz(&path).unwrap_err().to_string();
+    assert!(e.contains("bomb.npz"), "{e}");
+    assert!(peak(status()) - before < 1 << 20, "less than 1 GiB more, of the 4 that are claimed");
+}
+
+#[test]
 fn npz_is_written_row_by_row() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("samples.npz");
