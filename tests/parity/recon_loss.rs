@@ -1,14 +1,14 @@
 //! The loss of the VAE and its discriminator by `std/losses`: every term, gradients, and the buffers after each of the two passes.
 
 use super::fixture::{Fixture, fill, hash_tensor, read, shape_of};
-use super::report::Report;
+use super::report::{Report, on_this_device};
 use super::scripts::{Library, entry, map, tensor};
 use lathe::error::{Error, Result};
 use lathe::models::{Lpips, PatchGan, PatchGanConfig, Posterior};
 use lathe::nn::{Module, State};
 use lathe::script::rhai::Dynamic;
 use lathe::script::value::from_json;
-use lathe::torch::{DType, Device, Tensor, default_device, no_grad};
+use lathe::torch::{DType, Tensor, no_grad};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -17,12 +17,6 @@ const FORWARD: f64 = 1e-4;
 const GRADIENT: f64 = 5e-4;
 /// The discriminator has no VGG16 before it.
 const DISC_GRADIENT: f64 = 1e-4;
-
-/// The limits are for another CPU. A GPU sums in another order, and of the thousands of ReLU and max-pooling units between the loss and what it
-/// is derived by, some lie so near their kink that they switch: a jump in the gradient, not an error that grows. See docs/parity.md.
-fn on_this_device(limit: f64) -> f64 {
-    if default_device() == Device::Cpu { limit } else { 10.0 * limit }
-}
 
 /// The published heads of LPIPS: those of the fixture, or of one beside it, or of this repository; they are everywhere the same.
 fn heads(f: &Fixture) -> Result<State> {

@@ -117,8 +117,8 @@ api! {
     fn clip_norm as "clip_grad_norm"(params: Params, max: f64) -> Tensor { clip_grad_norm(&params.tensors(), max) }
 
     /// Everything that follows `backward()`: scales the gradients of `params` so that their norm is at most `max`, takes the optimizer's step,
-    /// and updates the average `ema` (or `()`). Gives the norm before. On the CPU this goes through memory once instead of three times; what the
-    /// gradients hold afterwards, scaled or not, is not defined.
+    /// and updates the average `ema` (or `()`). Gives the norm before. The same as `clip_grad_norm`, `step` and `update`, and on the CPU faster: it
+    /// goes through memory once.
     ///
     /// # Shapes
     /// - any parameters -> `[]`

@@ -12,7 +12,7 @@ const SLICE: i64 = 1 << 18;
 pub struct AdamWItem {
     /// The parameter.
     pub param: Tensor,
-    /// Its gradient, which is only read.
+    /// Its gradient, which is scaled in place.
     pub grad: Tensor,
     /// The average of the gradient.
     pub exp_avg: Tensor,
@@ -95,7 +95,7 @@ pub fn adamw_pass(items: &[AdamWItem], pass: &AdamWPass) -> Result<()> {
         work();
     });
     for item in items {
-        for t in [Some(&item.param), Some(&item.exp_avg), Some(&item.exp_avg_sq), item.average.as_ref()].into_iter().flatten() {
+        for t in [Some(&item.param), Some(&item.grad), Some(&item.exp_avg), Some(&item.exp_avg_sq), item.average.as_ref()].into_iter().flatten() {
             // SAFETY: a tensor. Autograd thereby knows that it was written.
             unsafe { ffi::lathe_bump_version(handle(t)) };
         }

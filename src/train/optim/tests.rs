@@ -362,6 +362,9 @@ fn one_pass_is_clipping_the_step_and_the_average() {
             assert_eq!(norm.item().unwrap(), clip_grad_norm(&p3, max).unwrap().item().unwrap());
             opt3.step().unwrap();
             ema3.update().unwrap();
+            for (a, b) in p1.iter().zip(&p3) {
+                assert_eq!(a.grad().unwrap().map(|g| g.to_vec_f64().unwrap()), b.grad().unwrap().map(|g| g.to_vec_f64().unwrap()));
+            }
         }
         for (a, b) in [(one.state(), three.state()), (ema1.module().state(), ema3.module().state()), (opt1.state().unwrap(), opt3.state().unwrap())] {
             assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
