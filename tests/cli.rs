@@ -102,7 +102,7 @@ settings [default]:
 
   --config FILE.toml  values for settings; flags go before the file
   --print-config      show every value with where it comes from, and stop
-  --threads N         how many CPU threads one operator may use
+  --threads N         how many CPU threads to use
   --allow-read PATH   a file or folder that the script may read besides its project
   --allow-write PATH  a file or folder that it may write besides its run folder and outputs
   --watch             take saved edits of the scripts in between two steps; --watch=poll looks at the files instead

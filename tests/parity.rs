@@ -20,6 +20,7 @@ mod parity {
     pub mod scripts;
     pub mod sit;
     pub mod sit_misc;
+    pub mod strides;
     pub mod table;
     pub mod trajectory;
     pub mod trajectory_end;
@@ -78,6 +79,15 @@ fn set_device() -> String {
     name
 }
 
+/// Says which tensors of a fixture its check left alone.
+fn leftovers(fixture: &Fixture, report: &mut Report) {
+    match fixture.unseen()[..] {
+        [] => {}
+        [first] => report.note(format!("`{first}` is not compared")),
+        [first, ref more @ ..] => report.note(format!("`{first}` and {} more are not compared", more.len())),
+    }
+}
+
 /// Runs the check of one sidecar. A panic in it is a failure of this fixture alone.
 fn run(path: &Path, name: &str) -> Row {
     let start = Instant::now();
@@ -86,7 +96,7 @@ fn run(path: &Path, name: &str) -> Row {
         let fixture = Fixture::open(path)?;
         kind.clone_from(&fixture.kind);
         match check_of(&fixture.kind) {
-            Some(check) => check(&fixture, &mut report),
+            Some(check) => check(&fixture, &mut report).map(|()| leftovers(&fixture, &mut report)),
             None => {
                 report.fail(format!("there is no check for fixtures of the kind `{}`", fixture.kind));
                 Ok(())

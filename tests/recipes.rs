@@ -56,6 +56,6 @@ fn the_page_s_commands_run_and_no_switch_is_dead() {
         }
         count += 1;
     }
-    let named = page.lines().filter(|l| l.starts_with("send ") || l.starts_with("ldm ") || l.starts_with("vae ")).count();
+    let named = page.lines().filter(|l| ["send ", "ldm ", "vae ", "joint "].iter().any(|kind| l.starts_with(kind))).count();
     assert_eq!(count, named, "runs on disk, and commands of the page that make one");
 }

@@ -19,7 +19,7 @@ pub struct Args {
     /// Run this line, print its value, and leave. May be given several times.
     #[arg(short, long = "expr", value_name = "EXPR")]
     expr: Vec<String>,
-    /// How many CPU threads one operator may use.
+    /// How many CPU threads to use.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// A file or folder that the prompt may read besides the working directory, the script's project and the run.
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn start(args: &Args) -> Result<()> {
     if let Some(n) = args.threads {
-        crate::torch::set_num_threads(n);
+        super::run::limit_threads(n);
     }
     let loaded = args.load.as_deref().map(find).transpose()?;
     let mut permissions = Permissions::interactive(args.script.as_deref());

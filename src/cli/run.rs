@@ -17,7 +17,7 @@ use std::path::PathBuf;
   --dtype f32|bf16|f16            what the script computes in, where it honours cfg.dtype
   --config FILE.toml              values for settings; flags go before the file
   --print-config                  show every value with where it comes from, and stop
-  --threads N                     how many CPU threads one operator may use
+  --threads N                     how many CPU threads to use
   --watch                         take saved edits in between two steps (SIGHUP does it once without)
   --help                          the script's settings")]
 pub struct Args {
@@ -139,11 +139,18 @@ fn choose(params: &Params, flags: &Flags) -> Result<(Config, torch::Device, torc
     Ok((config, device, dtype))
 }
 
+/// Lets no operator, and no loop over pictures or points, use more than `n` threads.
+pub(super) fn limit_threads(n: usize) {
+    torch::set_num_threads(n);
+    // A pool that runs already keeps its size: then a host program made it.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(n).build_global();
+}
+
 /// Puts the process into the state that the settings ask for.
 pub(super) fn prepare(config: &Config, device: torch::Device, threads: Option<usize>) -> Result<()> {
     torch::set_default_device(device);
     if let Some(n) = threads {
-        torch::set_num_threads(n);
+        limit_threads(n);
     }
     if let Some(seed) = config.get("seed").and_then(|s| s.as_int().ok()) {
         torch::bridge::manual_seed(seed)?;

@@ -1,6 +1,6 @@
 //! Pillow's `Image.resize` for 8-bit RGB, byte for byte: BOX and BICUBIC (a = -0.5, antialiased).
 //!
-//! Two passes, rows first, each in fixed point with 22 fractional bits and rounded to 8 bits (Pillow's `Resample.c`).
+//! Two passes, rows first (but see `vertical_first`), each in fixed point with 22 fractional bits and rounded to 8 bits (Pillow's `Resample.c`).
 //! Only the asked-for window of the result is computed.
 
 use super::decode::Picture;
@@ -109,6 +109,9 @@ impl Taps {
 /// The window must lie within the scaled picture.
 pub(crate) fn resize(source: &Picture, width: usize, height: usize, filter: Filter, window: Window) -> Picture {
     assert!(window.x + window.width <= width && window.y + window.height <= height, "the window lies within the picture");
+    if width != source.width && vertical_first(source, width, height) {
+        return vertical_then_horizontal(source, width, height, filter, window);
+    }
     let vertical = (height != source.height).then(|| Taps::new(filter, source.height, height, window.y, window.height));
     let (first, last) = vertical.as_ref().map_or((window.y, window.y + window.height), Taps::range);
     let row = source.width * 3;
@@ -134,7 +137,28 @@ pub(crate) fn resize(source: &Picture, width: usize, height: usize, filter: Filt
     Picture { width: window.width, height: window.height, rgb }
 }
 
-/// The first pass over whole rows of `row_len` samples.
+/// Pillow 13 begins with the columns where the height shrinks by more than twice what the width does; the rounding between the passes then
+/// falls elsewhere. Earlier versions always began with the rows.
+fn vertical_first(source: &Picture, width: usize, height: usize) -> bool {
+    let (shorter, narrower) = (source.height as i128 - height as i128, source.width as i128 - width as i128);
+    shorter > 0 && shorter > narrower * 2
+}
+
+/// Columns, then rows.
+fn vertical_then_horizontal(source: &Picture, width: usize, height: usize, filter: Filter, window: Window) -> Picture {
+    let row = source.width * 3;
+    let taps = Taps::new(filter, source.height, height, window.y, window.height);
+    let mut short = vec![0; row * window.height];
+    for (i, out) in short.chunks_exact_mut(row).enumerate() {
+        line(&source.rgb[taps.starts[i] * row..], row, taps.weights(i), out);
+    }
+    let taps = Taps::new(filter, source.width, width, window.x, window.width);
+    let mut rgb = vec![0; window.width * window.height * 3];
+    horizontal(&short, row, &taps, &mut rgb, window.width * 3);
+    Picture { width: window.width, height: window.height, rgb }
+}
+
+/// The pass over whole rows of `row_len` samples.
 ///
 /// A tile of [`ROWS`] rows is turned on its side, four bytes a pixel, so that one step of the weighted sum covers all of its
 /// rows: three samples of one pixel alone would leave the vector unit idle.

@@ -12,6 +12,7 @@ use super::params::{Config, Origin};
 use super::principal::Principal;
 use super::program::Program;
 use super::recipes::Library;
+use crate::data::{hdf5_key_list, is_hdf5};
 use crate::error::{Error, ErrorKind, Result};
 use rhai::{Array, Dynamic, Map};
 use std::cell::RefCell;
@@ -107,12 +108,12 @@ impl Permissions {
 
     /// Allows reading a file, or a folder with all that is in it.
     pub fn allow_read(&mut self, path: &Path) {
-        self.read.push(resolve(path));
+        self.read.extend(with_companion(path));
     }
 
     /// Allows reading and writing a file, or a folder with all that is in it.
     pub fn allow_write(&mut self, path: &Path) {
-        self.write.push(resolve(path));
+        self.write.extend(with_companion(path));
     }
 
     /// Allows reading a run's folder, and what the run was made from.
@@ -125,7 +126,7 @@ impl Permissions {
     /// Allows what the settings of a run name.
     ///
     /// A string that was given by a flag or in a configuration file may be read as a path, or as several with commas between; with a file
-    /// `vae.pt` those beside it that are called `vae-..` or `vae.`; with a folder what the links directly in it lead to. If the setting is called like an
+    /// `vae.pt` those beside it that are called `vae-..` or `vae.`, with `images.h5` its list of keys `images_h5.json`; with a folder what the links directly in it lead to. If the setting is called like an
     /// output (a word of its name is `output`, `out`, `exp`, `run`, `save`, `export`, `dst` or `dest`, and it is no `.._name`),
     /// it may be written too. With the folder of a run, what that run's own settings name may be read. The default of such a setting may be written when it lies below the project or the working
     /// directory and no part of it is hidden.
@@ -155,7 +156,7 @@ impl Permissions {
             }
             self.allow_run_inputs(&path, RUNS_IN_A_ROW);
             if output {
-                self.outputs.push(path);
+                self.outputs.extend(with_companion(given));
                 continue;
             }
             // Folders of weights and of pictures often hold links to where the files really are.
@@ -164,7 +165,7 @@ impl Permissions {
             if let (Some(folder), Some(stem), true) = (given.parent(), given.file_stem(), given.extension().is_some()) {
                 self.beside.push(resolve(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).join(stem));
             }
-            self.read.push(path);
+            self.read.extend(with_companion(given));
         }
     }
 
@@ -209,6 +210,12 @@ impl Permissions {
             Access::Read => below(&self.read) || below(&self.write) || output() || companion(),
         }
     }
+}
+
+/// The place of a path, and of the one file that belongs to it under another name: `images_h5.json`, the keys of `images.h5`.
+fn with_companion(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let list = is_hdf5(path).then(|| resolve(&hdf5_key_list(path)));
+    std::iter::once(resolve(path)).chain(list)
 }
 
 /// Whether `target` is a file beside `name` that is called like it up to one of the separators.

@@ -5,6 +5,8 @@ use lathe::nn::{Module, State};
 use lathe::torch::{DType, Tensor, default_device, no_grad};
 use rayon::prelude::*;
 use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// One fixture: its sidecar and its tensors.
@@ -13,6 +15,8 @@ pub struct Fixture {
     pub kind: String,
     pub meta: Value,
     pub tensors: State,
+    /// Names of the tensors that a check looked at.
+    seen: RefCell<BTreeSet<String>>,
 }
 
 impl Fixture {
@@ -37,11 +41,12 @@ impl Fixture {
                 return Err(Error::data(&data, format!("lacks the tensor `{name}` of its sidecar")));
             }
         }
-        Ok(Fixture { path: path.to_owned(), kind, meta, tensors })
+        Ok(Fixture { path: path.to_owned(), kind, meta, tensors, seen: RefCell::default() })
     }
 
     /// A tensor that must be there.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
+        self.seen.borrow_mut().insert(name.to_owned());
         self.tensors.get(name).ok_or_else(|| Error::data(&self.path, format!("has no tensor `{name}`")))
     }
 
@@ -51,7 +56,23 @@ impl Fixture {
 
     /// All tensors whose name starts with `prefix`, without it.
     pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
-        self.tensors.iter().filter_map(move |(k, t)| Some((k.strip_prefix(prefix)?, t)))
+        let all = self.tensors.iter().filter_map(move |(k, t)| Some((k.strip_prefix(prefix)?, t)));
+        all.inspect(move |(rest, _)| {
+            self.seen.borrow_mut().insert(format!("{prefix}{rest}"));
+        })
+    }
+
+    /// All tensors, for a check that goes through them.
+    pub fn everything(&self) -> &State {
+        self.seen.borrow_mut().extend(self.tensors.keys().cloned());
+        &self.tensors
+    }
+
+    /// The tensors that no check has looked at. Weights beside a `spec` are those that it describes.
+    pub fn unseen(&self) -> Vec<&str> {
+        let seen = self.seen.borrow();
+        let described = |name: &str| self.meta["spec"].is_object() && name.starts_with("w.");
+        self.tensors.keys().map(String::as_str).filter(|n| !seen.contains(*n) && !described(n)).collect()
     }
 
     /// The seed of the hashed weights.

@@ -2,6 +2,7 @@
 
 use super::fixture::{Fixture, hash_tensor, shape_of};
 use super::report::Report;
+use super::strides::strided;
 use lathe::error::{Error, Result};
 use lathe::models::Lpips;
 use lathe::nn::State;
@@ -42,8 +43,7 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
         for (i, map) in lpips.maps(&a)?.iter().enumerate() {
             let name = format!("feat{i}_a_strided");
             let want = f.get(&name)?;
-            let strided = (0..4).try_fold(map.clone(), |m, d| m.slice(d, None, None, m.size(d)? / want.size(d)?))?;
-            r.close(&name, &strided, want, FORWARD)?;
+            r.close(&name, &strided(map, want)?, want, FORWARD)?;
         }
         let again = Lpips::with_state(&reference)?.forward(&[a.detach()?, b.detach()?])?;
         r.close("under the reference's names", &again, f.get("lpips")?, FORWARD)

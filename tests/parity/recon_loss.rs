@@ -27,7 +27,7 @@ fn heads(f: &Fixture) -> Result<State> {
     beside.sort();
     beside.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/loss/lpips.safetensors"));
     let of = |tensors: &State| -> State { tensors.iter().filter(|(k, _)| k.starts_with("lin")).map(|(k, t)| (k.clone(), t.clone())).collect() };
-    let mut found = of(&f.tensors);
+    let mut found = of(f.everything());
     for path in beside {
         if !found.is_empty() {
             break;

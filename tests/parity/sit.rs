@@ -3,6 +3,7 @@
 use super::fixture::{Fixture, hash_normalish};
 use super::report::Report;
 use super::scripts::{Library, entry, list, tensor};
+use super::strides::strided;
 use lathe::error::{Error, Result};
 use lathe::models::{LabelDrop, Sit, SitConfig, sit::timestep_embedding};
 use lathe::nn::Module;
@@ -225,7 +226,6 @@ pub fn full(f: &Fixture, r: &mut Report) -> Result<()> {
     };
     let library = &Library::load()?;
     let (tokens, dims) = (config.grid() * config.grid(), config.z_dims.clone());
-    let z = dims.first().copied().unwrap_or(0);
     let shape = [1, config.in_channels, config.input_size, config.input_size];
     let module = Sit::module("sit", config)?;
     f.init(&module)?;
@@ -247,7 +247,6 @@ pub fn full(f: &Fixture, r: &mut Report) -> Result<()> {
         r.close("eval.proj_loss", &projection_loss(library, &out.projected, &targets)?, f.get("eval.proj_loss")?, FORWARD_FULL)?;
         let want = f.get("eval.zs_tilde0_strided")?;
         let got = out.projected.first().ok_or_else(|| Error::value("parity", "no projector"))?;
-        let got = got.slice(1, None, None, tokens / want.size(1)?)?.slice(2, None, None, z / want.size(2)?)?;
-        r.close("eval.zs_tilde0", &got, want, FORWARD_FULL)
+        r.close("eval.zs_tilde0", &strided(got, want)?, want, FORWARD_FULL)
     })
 }

@@ -104,7 +104,7 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
     let features = no_grad(|| own.network().features(&x))?;
     r.same("shape of the tokens", features.shape(), vec![batch, own.grid() * own.grid(), own.dim()]);
 
-    for (key, want) in &f.tensors {
+    for (key, want) in f.everything() {
         let got = match key.as_str() {
             "features" => features.clone(),
             "cls" => no_grad(|| own.network().pooled(&x))?.reshape(&want.shape())?,
@@ -122,7 +122,7 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
             },
         };
         let tolerance = if key.ends_with("pos_embed") { TABLE } else { tolerance };
-        r.close(key, &strided(f, key, &got, want)?, want, tolerance)?;
+        r.close(key, &stored(f, key, &got, want)?, want, tolerance)?;
     }
     for (what, renamed) in [("Hugging Face's names", hugging_face(arch, &state)?), ("the official checkpoint's names", official(arch, &state)?)] {
         no_grad(|| module.state().values().try_for_each(|t| t.zero_().map(drop)))?;
@@ -246,20 +246,18 @@ fn official(arch: &str, state: &State) -> Result<State> {
 
 /// What the fixture keeps of a tensor: all of it, or the slices that its sidecar declares; where it declares none, the steps that lead
 /// to the stored shape.
-fn strided(f: &Fixture, name: &str, got: &Tensor, want: &Tensor) -> Result<Tensor> {
+fn stored(f: &Fixture, name: &str, got: &Tensor, want: &Tensor) -> Result<Tensor> {
     if got.shape() == want.shape() || got.rank() != want.rank() {
         return Ok(got.clone());
     }
     let text = f.meta["strided"].as_str().unwrap_or_default();
     if let Some((_, after)) = text.split_once(&format!("{name}[")) {
-        return slices(got, after.split(']').next().unwrap_or_default());
+        let declared = slices(got, after.split(']').next().unwrap_or_default())?;
+        if declared.shape() == want.shape() {
+            return Ok(declared);
+        }
     }
-    let mut out = got.clone();
-    for (d, (have, kept)) in got.shape().into_iter().zip(want.shape()).enumerate() {
-        let step = (1..=have).find(|s| (have + s - 1) / s == kept).unwrap_or(1);
-        out = out.slice(d as i64, None, None, step)?;
-    }
-    Ok(out)
+    super::strides::strided(got, want)
 }
 
 /// Python's `:, ::5, -6:`.
@@ -281,7 +279,7 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
     // Some encoders take the picture as it is: theirs is the largest shape.
     let shape = shapes.iter().max_by_key(|s| s.iter().product::<i64>()).ok_or_else(|| Error::data(&f.path, "has no shapes"))?;
     let image = hash_tensor(f.seed(), "in.image", shape, 0.0, 256.0)?.floor()?.to_dtype(DType::Uint8)?;
-    for (key, want) in &f.tensors {
+    for (key, want) in f.everything() {
         if key == "image_u8_corner" {
             let (h, w) = (want.size(-2)?, want.size(-1)?);
             r.close(key, &image.narrow(-2, 0, h)?.narrow(-1, 0, w)?, want, 0.5)?;

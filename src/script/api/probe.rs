@@ -18,6 +18,32 @@ fn factors(list: &Array) -> Result<Vec<Factor>> {
     list.iter().map(|d| one(d).ok_or_else(wrong)).collect()
 }
 
+/// What is read from latents: a tensor, or what `data::attribute_file` gives, `#{attributes, values}`.
+pub struct Targets {
+    values: Tensor,
+    attributes: Option<Array>,
+}
+
+impl FromArg for Targets {
+    const NAME: &'static str = "labels [N], factors [N, A], or a map #{attributes, values}";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        if let Some(values) = Tensor::from_dynamic(d) {
+            return Some(Targets { values, attributes: None });
+        }
+        let m = Map::from_dynamic(d)?;
+        Some(Targets { values: Tensor::from_dynamic(m.get("values")?)?, attributes: Some(Array::from_dynamic(m.get("attributes")?)?) })
+    }
+}
+
+/// The factor of a column without names: its values are called by their positions, behind `prefix`.
+fn unnamed(name: String, prefix: &str, column: &Tensor) -> Result<Factor> {
+    let most = if column.numel() == 0 { 0 } else { column.max()?.item()? as i64 };
+    if !(0..1 << 16).contains(&most) {
+        return Err(Error::value("linear", format!("{name}: values count from 0, the largest is {most}")));
+    }
+    Ok(Factor { name, values: (0..=most).map(|v| format!("{prefix}{v}")).collect() })
+}
+
 fn summary(s: &Summary) -> Dynamic {
     let values: Array = s.values.iter().map(|v| (*v).into()).collect();
     let fields = [("mean", s.mean.into()), ("ci", s.interval.map_or(Dynamic::UNIT, Dynamic::from)), ("values", values.into())];
@@ -52,14 +78,14 @@ api! {
     /// `seeds` ([0, 1, 2, 3, 4]) the pictures are divided into training and test pictures (`test`: 0.2 of them) by a permutation that depends on the
     /// seed alone, features are flattened and standardised by the training pictures, and each factor gets a logistic regression with L2
     /// regularisation (`c`: 1.0, scikit-learn's `C`), fitted by L-BFGS until no element of the mean loss's gradient exceeds 1e-6 (`iterations`: 2000 at
-    /// most). Targets are labels `[N]`, or columns of factors `[N, A]` with `attributes: [#{name, values}, ..]` as `.attributes` of a set gives them;
-    /// `factors: ["hair", ..]` chooses some. A factor of two values that say no and yes (`-1`/`1`, `0`/`1`) is binary, with the F1 of yes; of another the F1 is
+    /// most). Targets are labels `[N]`; columns of factors `[N, A]`, with their names by `attributes: [#{name, values}, ..]` as `.attributes` of a set
+    /// gives them; or the map that `data::attribute_file` gives. `factors: ["hair", ..]` chooses some. A factor of two values that say no and yes (`-1`/`1`, `0`/`1`) is binary, with the F1 of yes; of another the F1 is
     /// averaged over its values. Returns `#{f1_macro, f1_micro, ap, top5, factors, train, test, seeds, c, steps, left_out}`, each figure `#{mean, ci, values}`:
     /// the mean over seeds and half the width of its 95 % interval. `top5` is the part of true answers among a picture's five highest scores, where
     /// there are more than five to choose from.
     ///
     /// # Shapes
-    /// - `z`: `[N, ..]`, `targets`: i64 `[N]`, or u8 `[N, A]`
+    /// - `z`: `[N, ..]`, `targets`: i64 `[N]`, or u8 or i64 `[N, A]`
     /// # Errors
     /// `E0202` for latents that are not finite, a factor with one value (by its name), an unknown factor, other sizes, or a fit that does not converge.
     /// # Example
@@ -69,7 +95,12 @@ api! {
     /// let p = probe::linear(z, labels, #{seeds: [0, 1]});
     /// assert(p.f1_macro.mean > 0.3 && p.f1_macro.values.len() == 2, "cosines of 0 to 3 differ");
     /// ```
-    fn linear(z: Tensor, targets: Tensor, opts: Kw) -> Map {
+    /// ```rhai
+    /// let attrs = torch::stack([torch::arange(200) % 2, torch::arange(200) % 3], 1);
+    /// let z = attrs.float() + torch::randn([200, 2]) * 0.1;
+    /// assert(probe::linear(z, attrs).f1_macro.mean > 0.9, "both factors are in the latents");
+    /// ```
+    fn linear(z: Tensor, targets: Targets, opts: Kw) -> Map {
         let mut opts = opts;
         let d = ProbeOptions::default();
         let seeds: Option<Vec<i64>> = opts.opt("seeds")?;
@@ -82,17 +113,16 @@ api! {
         let given: Option<Array> = opts.opt("attributes")?;
         let chosen: Option<Vec<String>> = opts.opt("factors")?;
         opts.done()?;
-        let (mut list, mut columns) = match (given, targets.rank()) {
-            (Some(a), 2) => (factors(&a)?, targets.clone()),
-            (None, 1) => {
-                let most = if targets.numel() == 0 { 0 } else { targets.max()?.item()? as i64 };
-                if !(0..1 << 16).contains(&most) {
-                    return Err(Error::value("linear", format!("labels count from 0, the largest is {most}")));
-                }
-                (vec![Factor { name: "class".into(), values: (0..=most).map(|v| format!("class {v}")).collect() }], targets.unsqueeze(1)?)
+        let Targets { values: targets, attributes } = targets;
+        let (mut list, mut columns) = match (given.or(attributes), targets.rank()) {
+            (Some(a), 2) => (factors(&a)?, targets),
+            (None, 1) => (vec![unnamed("class".into(), "class ", &targets)?], targets.unsqueeze(1)?),
+            (None, 2) => {
+                let list = targets.unbind(1)?.iter().enumerate().map(|(i, c)| unnamed(format!("attribute {i}"), "", c)).collect::<Result<_>>()?;
+                (list, targets)
             }
             _ => {
-                let message = format!("targets are labels [N], or factors [N, A] with the option `attributes`; got {}", targets.describe());
+                let message = format!("targets are labels [N], or factors [N, A] with or without `attributes`; got {}", targets.describe());
                 return Err(Error::value("linear", message));
             }
         };

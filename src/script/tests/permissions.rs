@@ -291,6 +291,24 @@ fn settings_name_what_may_be_read_and_written() {
     ] {
         assert_eq!((allowed(&config, Access::Read, path), allowed(&config, Access::Write, path)), (read, write), "flag: {path}");
     }
+    // With a container of HDF5 goes the list of its keys, and nothing else that is called alike.
+    flag(&mut config, "data_dir", "/big/images.h5");
+    flag(&mut config, "output_dir", "/scratch/vae.h5");
+    for (path, read, write) in [
+        ("/big/images.h5", true, false),
+        ("/big/images_h5.json", true, false),
+        ("/big/images_h5.txt", false, false),
+        ("/big/images2_h5.json", false, false),
+        ("/big/sub/images_h5.json", false, false),
+        ("/scratch/vae_h5.json", true, true),
+        ("/scratch/other_h5.json", false, false),
+    ] {
+        assert_eq!((allowed(&config, Access::Read, path), allowed(&config, Access::Write, path)), (read, write), "container: {path}");
+    }
+    let mut given = rights(&s);
+    given.allow_read(Path::new("/big/latents.hdf5"));
+    let list = resolve(Path::new("/big/latents_h5.json"));
+    assert!(given.allows(Access::Read, &list) && !given.allows(Access::Write, &list));
     let read_only = rights(&s).read_only();
     let out = resolve(&s.path("project/out/x"));
     assert!(read_only.allows(Access::Read, &out) && !read_only.allows(Access::Write, &out));
