@@ -121,10 +121,16 @@ api! {
     /// assert_eq(report::names(["exps/vae", "exps/ldm"]), ["vae", "ldm"]);
     /// assert_eq(report::names(["exps/a/vae", "exps/b/vae"]), ["a/vae", "b/vae"]);
     /// ```
-    fn path_names as "names"(paths: Vec<String>) -> Vec<String> { names(&paths.into_iter().map(PathBuf::from).collect::<Vec<_>>()) }
+    fn path_names as "names"[cx](paths: Vec<String>) -> Vec<String> {
+        // Links are followed.
+        paths.iter().try_for_each(|path| cx.readable(path))?;
+        names(&paths.into_iter().map(PathBuf::from).collect::<Vec<_>>())
+    }
 
     /// A number as the tables show it: 4 significant digits, whole numbers whole, and `NaN`, `∞`, `−∞` by their signs.
     ///
+    /// # Errors
+    /// None.
     /// # Example
     /// ```rhai
     /// assert_eq([report::number(0.71234), report::number(3000), report::number(0.0/0.0)], ["0.7123", "3000", "NaN"]);
@@ -138,6 +144,8 @@ api! {
 
     /// Begins a section; with more than two of them the page has a list of them at its top.
     ///
+    /// # Errors
+    /// None.
     /// # Example
     /// ```rhai
     /// let page = report::page("Runs");
@@ -151,6 +159,8 @@ api! {
 
     /// Adds a paragraph.
     ///
+    /// # Errors
+    /// None.
     /// # Example
     /// ```rhai
     /// let page = report::page("Runs");
@@ -266,6 +276,8 @@ api! {
 
     /// The page as text.
     ///
+    /// # Errors
+    /// None.
     /// # Example
     /// ```rhai
     /// assert(report::page("Runs").html().starts_with("<!DOCTYPE html>"));
