@@ -73,14 +73,11 @@ fn text(t: &Table, names: &[String]) -> String {
         row("scripts", each(&|r| r.side.scripts.chars().take(12).collect())),
     ]);
 
-    let (lonely, shared): (Vec<_>, Vec<_>) = t.settings.iter().partition(|s| s.is_lonely);
-    out.push_str(&format!("\nsettings that differ: {} of {}\n", t.settings.len(), t.all_settings));
-    out.push_str(&table(&shared.iter().map(|s| (s.name.clone(), s.values.iter().map(value).collect())).collect::<Vec<_>>()));
-    for (name, i) in names.iter().zip(0..) {
-        let own: Vec<&str> = lonely.iter().filter(|s| !s.values[i].is_null()).map(|s| s.name.as_str()).collect();
-        if !own.is_empty() {
-            out.push_str(&format!("  only {name} has {} more: {}\n", own.len(), own.join(", ")));
-        }
+    let (of_script, own): (Vec<_>, Vec<_>) = t.settings.iter().partition(|s| s.is_of_script);
+    out.push_str(&format!("\nsettings that differ: {} of {}\n", own.len(), t.all_settings));
+    out.push_str(&table(&own.iter().map(|s| (s.name.clone(), s.values.iter().map(value).collect())).collect::<Vec<_>>()));
+    if !of_script.is_empty() {
+        out.push_str(&format!("  and {} that only some of the scripts have (--html and --json list them)\n", of_script.len()));
     }
 
     out.push_str("\nmetrics: last, and best at its step\n");

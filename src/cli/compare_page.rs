@@ -3,7 +3,7 @@
 use super::compare::{best, count};
 use crate::error::Result;
 use crate::eval::Series;
-use crate::eval::report::{Cell, Page, Picture, Plot, shown};
+use crate::eval::report::{Cell, Page, Picture, Plot};
 use crate::progress::human;
 use crate::train::compare::{Better, Column, MetricRow, RunPicture, Table, pictures};
 use serde_json::Value;
@@ -152,18 +152,18 @@ fn settings(page: &mut Page, t: &Table, names: &[String]) -> Result<()> {
         Value::String(s) => Cell::text(s),
         v => v.as_f64().map_or_else(|| Cell::text(v.to_string()), |x| Cell { text: v.to_string(), ..Cell::number(x) }),
     };
-    let rows = |lonely: bool| -> Vec<Vec<Cell>> {
+    let rows = |of_script: bool| -> Vec<Vec<Cell>> {
         let row = |s: &crate::train::compare::SettingRow| std::iter::once(Cell::text(&s.name)).chain(s.values.iter().map(cell)).collect();
-        t.settings.iter().filter(|s| s.is_lonely == lonely).map(row).collect()
+        t.settings.iter().filter(|s| s.is_of_script == of_script).map(row).collect()
     };
     page.section("Settings");
-    page.text(&format!("{} of {} settings differ.", shown(t.settings.len() as f64), t.all_settings));
-    let (shared, lonely) = (rows(false), rows(true));
-    if !shared.is_empty() {
-        page.table(&header("", names), &shared, "Settings that differ, as they were at the end")?;
+    let (own, of_script) = (rows(false), rows(true));
+    page.text(&format!("{} of {} settings differ.", own.len(), t.all_settings));
+    if !own.is_empty() {
+        page.table(&header("", names), &own, "Settings that differ, as they were at the end")?;
     }
-    if !lonely.is_empty() {
-        page.folded_table(&format!("{} settings that only one run has", lonely.len()), &header("", names), &lonely)?;
+    if !of_script.is_empty() {
+        page.folded_table(&format!("{} settings that only some of the scripts have", of_script.len()), &header("", names), &of_script)?;
     }
     Ok(())
 }

@@ -159,7 +159,8 @@ impl Chart {
         let mut builder = ChartBuilder::on(area);
         let small = self.is_small();
         let bottom = if self.x_label.is_empty() { 32.0 } else { 48.0 };
-        builder.margin(if small { 8 } else { 16 }).x_label_area_size((bottom * self.text) as u32);
+        // The last label of the axis stands half beyond it.
+        builder.margin(if small { 8 } else { 16 }).margin_right(if small { 22 } else { 16 }).x_label_area_size((bottom * self.text) as u32);
         builder.y_label_area_size(if self.y_label.is_empty() { 64 } else { 80 });
         if !self.title.is_empty() {
             builder.caption(&self.title, self.font(20.0));
@@ -184,6 +185,9 @@ impl Chart {
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(self.x_label.as_str()).y_desc(self.y_label.as_str()).label_style(self.font(14.0)).axis_desc_style(self.font(15.0));
         let ticks = if self.is_small() { 5 } else { 8 };
+        if self.is_small() {
+            mesh.max_light_lines(1);
+        }
         mesh.x_label_formatter(&number).y_label_formatter(&number).x_labels(ticks).y_labels(ticks);
         mesh.light_line_style(RGBColor(244, 244, 244)).bold_line_style(RGBColor(222, 222, 222));
         mesh.draw().map_err(text)

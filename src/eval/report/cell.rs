@@ -9,7 +9,7 @@ pub struct Cell {
     pub text: String,
     /// Below it, smaller.
     pub note: String,
-    /// Whether it is a number, which stands to the right.
+    /// Whether it is a number: columns of such stand to the right.
     pub is_number: bool,
     /// Whether it stands out, as the best of its row does.
     pub is_strong: bool,
@@ -45,10 +45,11 @@ impl Cell {
         self
     }
 
-    pub(super) fn html(&self) -> Markup {
+    /// The cell, to the right where its column holds numbers.
+    pub(super) fn html(&self, to_right: bool) -> Markup {
         let text = html! { @if self.is_strong { strong { (self.text) } } @else { (self.text) } };
         html! {
-            td.n[self.is_number] {
+            td.n[to_right] {
                 (text)
                 @if !self.note.is_empty() { small { (self.note) } }
             }

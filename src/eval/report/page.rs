@@ -12,6 +12,10 @@ use std::path::Path;
 /// More points than a small chart has pixels; of longer curves the smallest and largest value of each group is drawn.
 const POINTS: usize = 600;
 
+/// What a picture as wide as the page, and one beside others, may be enlarged to, in pixels.
+const WIDE: u32 = 1160;
+const NARROW: u32 = 512;
+
 /// Pictures in a row that is named, such as what one VAE made of the row above.
 #[derive(Debug, Clone)]
 pub struct Strip {
@@ -110,7 +114,7 @@ impl Page {
                 @for s in strips {
                     figure {
                         figcaption { b { (s.label) } @if !s.note.is_empty() { (s.note) } }
-                        (image(&s.picture, &s.alt))
+                        (image(&s.picture, &s.alt, WIDE))
                     }
                 }
             }
@@ -121,7 +125,7 @@ impl Page {
     pub fn picture(&mut self, picture: &Picture, title: &str, note: &str, alt: &str) {
         let alt = if alt.is_empty() { title } else { alt };
         self.push(Block::Card(html! {
-            figure { figcaption { b { (title) } (note) } (image(picture, alt)) }
+            figure { figcaption { b { (title) } (note) } (image(picture, alt, NARROW)) }
         }));
     }
 
@@ -253,8 +257,8 @@ fn table(header: &[String], rows: &[Vec<Cell>], caption: &str) -> Result<Markup>
     if let Some((i, row)) = rows.iter().enumerate().find(|(_, row)| row.len() != header.len()) {
         return Err(Error::value("table", format!("row {i} has {} cells, the header {}", row.len(), header.len())));
     }
-    // Headers stand over numbers as the numbers do.
-    let numbers = |column: usize| column > 0 && !rows.is_empty() && rows.iter().all(|r| r[column].is_number);
+    // A column of numbers stands to the right, with its header and the few words among them.
+    let numbers = |column: usize| column > 0 && 2 * rows.iter().filter(|r| r[column].is_number).count() > rows.len();
     let label = if caption.is_empty() { header.first().map_or("table", String::as_str) } else { caption };
     Ok(html! {
         // Reachable by the keyboard, because it scrolls.
@@ -267,7 +271,7 @@ fn table(header: &[String], rows: &[Vec<Cell>], caption: &str) -> Result<Markup>
                         tr {
                             @for (i, cell) in row.iter().enumerate() {
                                 @if i == 0 { th scope="row" { (cell.text) @if !cell.note.is_empty() { small { (cell.note) } } } }
-                                @else { (cell.html()) }
+                                @else { (cell.html(numbers(i))) }
                             }
                         }
                     }
@@ -277,8 +281,8 @@ fn table(header: &[String], rows: &[Vec<Cell>], caption: &str) -> Result<Markup>
     })
 }
 
-fn image(p: &Picture, alt: &str) -> Markup {
-    let scale = p.scale();
+fn image(p: &Picture, alt: &str, room: u32) -> Markup {
+    let scale = p.scale(room);
     html! { img src=(p.data_uri()) width=(p.width * scale) height=(p.height * scale) alt=(alt); }
 }
 

@@ -70,8 +70,8 @@ impl Picture {
         format!("data:{};base64,{}", self.kind, STANDARD.encode(&self.bytes))
     }
 
-    /// How many times larger than its pixels it is shown: small ones up to four times, so that their pixels can be seen.
-    pub(super) fn scale(&self) -> u32 {
-        (512 / self.width.max(1)).clamp(1, 4)
+    /// How many times larger than its pixels it is shown: at most four times, so that the pixels of a small one can be seen.
+    pub(super) fn scale(&self, room: u32) -> u32 {
+        (room / self.width.max(1)).clamp(1, 4)
     }
 }

@@ -101,8 +101,8 @@ pub struct SettingRow {
     pub name: String,
     /// Its value in each run; null where it is absent.
     pub values: Vec<Value>,
-    /// Whether only one of the runs has it: then it says which script a run is of rather than how two runs differ.
-    pub is_lonely: bool,
+    /// Whether it says only which scripts the runs are of: those that have it have the same, and no two runs of one script differ.
+    pub is_of_script: bool,
 }
 
 /// The best value of a metric in a run.
@@ -171,7 +171,8 @@ pub fn table(paths: &[PathBuf], known: &Metrics) -> Result<Table> {
     }
     let metrics = metric_rows(&runs, known, &mut remarks);
     let configs: Vec<Vec<(String, Value)>> = runs.iter().map(|r| settings::flat(&r.summary.config)).collect();
-    let (settings, all_settings) = setting_rows(&configs);
+    let scripts: Vec<&str> = runs.iter().map(|r| r.script.as_str()).collect();
+    let (settings, all_settings) = setting_rows(&configs, &scripts);
     Ok(Table { runs, settings, all_settings, metrics, remarks })
 }
 
@@ -233,8 +234,8 @@ fn best_of(curve: &[(u64, f64)], better: Better) -> Option<Best> {
     best
 }
 
-/// Settings that differ, and how many there are in all.
-fn setting_rows(configs: &[Vec<(String, Value)>]) -> (Vec<SettingRow>, usize) {
+/// Settings that differ, and how many there are in all. `scripts` are those of the runs.
+fn setting_rows(configs: &[Vec<(String, Value)>], scripts: &[&str]) -> (Vec<SettingRow>, usize) {
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in configs.iter().flatten() {
         if !names.contains(&name.as_str()) {
@@ -244,9 +245,12 @@ fn setting_rows(configs: &[Vec<(String, Value)>]) -> (Vec<SettingRow>, usize) {
     let find = |c: &Vec<(String, Value)>, name: &str| c.iter().find(|(n, _)| n == name).map_or(Value::Null, |(_, v)| v.clone());
     let row = |name: &&str| {
         let values: Vec<Value> = configs.iter().map(|c| find(c, name)).collect();
-        let is_lonely = values.iter().filter(|v| !v.is_null()).count() == 1;
-        let differs = values.windows(2).any(|w| !settings::same(&w[0], &w[1]));
-        (differs && !settings::is_place(name)).then(|| SettingRow { name: (*name).to_owned(), values, is_lonely })
+        let differs = |a: usize, b: usize| !settings::same(&values[a], &values[b]);
+        let pairs = || (0..values.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+        let matters = |(a, b): (usize, usize)| differs(a, b) && (scripts[a] == scripts[b] || !(values[a].is_null() || values[b].is_null()));
+        let is_of_script = !pairs().any(matters);
+        let is_any = pairs().any(|(a, b)| differs(a, b)) && !settings::is_place(name);
+        is_any.then(|| SettingRow { name: (*name).to_owned(), values: values.clone(), is_of_script })
     };
     (names.iter().filter_map(row).collect(), names.len())
 }
@@ -286,13 +290,25 @@ mod tests {
     #[test]
     fn settings_of_three_runs() {
         let config = |v: Value| settings::flat(v.as_object().unwrap());
-        let (rows, all) = setting_rows(&[
-            config(json!({"lr": 1, "seed": 0, "exp_name": "a", "mapper": {"depth": 1}})),
-            config(json!({"lr": 1.0, "seed": 1, "exp_name": "b", "mapper": {"depth": 1}, "own": "x"})),
-            config(json!({"lr": 1, "seed": 0, "exp_name": "c", "mapper": {"depth": 2}})),
-        ]);
-        let row = |name: &str, values: Value, is_lonely| SettingRow { name: name.into(), values: values.as_array().unwrap().clone(), is_lonely };
-        let want = [row("seed", json!([0, 1, 0]), false), row("mapper.depth", json!([1, 1, 2]), false), row("own", json!([null, "x", null]), true)];
-        assert_eq!((rows.as_slice(), all), (&want[..], 5));
+        let configs = [
+            config(json!({"lr": 1, "seed": 0, "exp_name": "a", "mapper": {"depth": 1}, "opt": 3})),
+            config(json!({"lr": 1.0, "seed": 1, "exp_name": "b", "mapper": {"depth": 1}})),
+            config(json!({"lr": 1, "seed": 0, "exp_name": "c", "own": "x"})),
+        ];
+        let (rows, all) = setting_rows(&configs, &["train", "train", "sample"]);
+        let row = |name: &str, values: Value, of_script| SettingRow {
+            name: name.into(),
+            values: values.as_array().unwrap().clone(),
+            is_of_script: of_script,
+        };
+        let want = [
+            row("seed", json!([0, 1, 0]), false),
+            // Both runs of `train` have it, and the same.
+            row("mapper.depth", json!([1, 1, null]), true),
+            // Here two runs of one script differ.
+            row("opt", json!([3, null, null]), false),
+            row("own", json!([null, null, "x"]), true),
+        ];
+        assert_eq!((rows.as_slice(), all), (&want[..], 6));
     }
 }
