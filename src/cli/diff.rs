@@ -1,10 +1,9 @@
 //! `lathe diff RUN RUN`.
 
-use super::help::rows_of;
+use super::table::{table, value};
 use crate::error::{Error, Result};
 use crate::progress::human;
 use crate::train::compare::{Comparison, MetricPair, compare};
-use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -51,17 +50,6 @@ fn text(c: &Comparison) -> String {
     out.push_str(&format!("\nscripts that differ: {}\n", c.scripts.len()));
     c.scripts.iter().for_each(|s| out.push_str(&s.diff));
     out
-}
-
-/// Columns as wide as their widest cell.
-fn table(rows: &[(String, Vec<String>)]) -> String {
-    let width = |i: usize| rows.iter().filter_map(|(_, cells)| cells.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
-    let line = |cells: &[String]| cells.iter().enumerate().map(|(i, c)| format!("{c:w$}  ", w = width(i))).collect::<String>();
-    rows_of(&rows.iter().map(|(name, cells)| (name.clone(), line(cells).trim_end().to_owned())).collect::<Vec<_>>(), "  ", 36)
-}
-
-fn value(v: &Value) -> String {
-    if v.is_null() { "-".into() } else { v.to_string() }
 }
 
 fn number(x: Option<f64>) -> String {

@@ -3,6 +3,8 @@
 mod add;
 mod attach;
 mod check;
+mod compare;
+mod compare_page;
 mod convert;
 mod diff;
 mod doc;
@@ -14,6 +16,7 @@ mod repl;
 mod replay;
 mod run;
 mod runs;
+mod table;
 mod test;
 mod update;
 
@@ -39,6 +42,7 @@ enum Verb {
     Add(add::Args),
     Attach(attach::Args),
     Check(check::Args),
+    Compare(compare::Args),
     Doc(doc::Args),
     Convert(convert::Args),
     Doctor(doctor::Args),
@@ -82,6 +86,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Add(args) => add::run(&args),
         Verb::Attach(args) => attach::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Compare(args) => compare::run(&args),
         Verb::Doc(args) => doc::run(&args),
         Verb::Convert(args) => convert::run(&args),
         Verb::Doctor(args) => doctor::run(&args),

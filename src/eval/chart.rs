@@ -27,11 +27,15 @@ pub struct Chart {
     pub size: (u32, u32),
     /// Whether the vertical axis is logarithmic; values that are not positive are left out.
     pub log_y: bool,
+    /// Whether the names of the curves stand in the chart.
+    pub legend: bool,
+    /// How much larger than usual its texts are: for charts that are shown small.
+    pub text: f64,
 }
 
 impl Default for Chart {
     fn default() -> Self {
-        Chart { title: String::new(), x_label: String::new(), y_label: String::new(), size: (900, 520), log_y: false }
+        Chart { title: String::new(), x_label: String::new(), y_label: String::new(), size: (900, 520), log_y: false, legend: true, text: 1.0 }
     }
 }
 
@@ -45,6 +49,19 @@ const COLORS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(0, 0, 0),
 ];
+
+/// What a chart is drawn on and with, as its SVG says it: a page with a dark side gives these other colours.
+pub const PAPER: &str = "#FFFFFF";
+/// Texts, axes, and the last curve's colour.
+pub const INK: &str = "#000000";
+/// Lines of the mesh: light, and at ticks.
+pub const MESH: [&str; 2] = ["#F4F4F4", "#DEDEDE"];
+
+/// The colour of curve `i` as SVG says it, and whether it is dashed: colours repeat after seven curves, and are dashed then.
+pub fn curve_style(i: usize) -> (String, bool) {
+    let RGBColor(r, g, b) = COLORS[i % COLORS.len()];
+    (format!("#{r:02X}{g:02X}{b:02X}"), i / COLORS.len() % 2 == 1)
+}
 
 type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -79,12 +96,14 @@ impl Chart {
         let mut chart = self.frame(area).build_cartesian_2d(xs.0..xs.1, y).map_err(text)?;
         self.mesh(&mut chart)?;
         for (i, s) in series.iter().enumerate() {
-            let color = COLORS[i % COLORS.len()];
+            let (color, dashed) = (COLORS[i % COLORS.len()], curve_style(i).1);
             let fits = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite() && (!self.log_y || p.1 > 0.0);
             // The first part carries the legend, so that a curve with gaps is named once.
             for (part, run) in s.points.split(|p| !fits(p)).filter(|run| !run.is_empty()).enumerate() {
                 let drawn = if run.len() == 1 {
                     chart.draw_series([Circle::new(run[0], 3, color.filled())]).map_err(text)?
+                } else if dashed {
+                    chart.draw_series(DashedLineSeries::new(run.iter().copied(), 7, 5, color.stroke_width(2))).map_err(text)?
                 } else {
                     chart.draw_series(LineSeries::new(run.iter().copied(), color.stroke_width(2))).map_err(text)?
                 };
@@ -93,7 +112,7 @@ impl Chart {
                 }
             }
         }
-        legend(&mut chart, series)
+        self.names(&mut chart, series)
     }
 
     /// Bars of several counts over the same bins `[low, high]`: the SVG text.
@@ -122,7 +141,7 @@ impl Chart {
                 }
             }
             let named: Vec<Series> = counts.iter().map(|(name, _)| Series { name: name.clone(), points: Vec::new() }).collect();
-            legend(&mut chart, &named)
+            self.names(&mut chart, &named)
         })
     }
 
@@ -138,12 +157,24 @@ impl Chart {
 
     fn frame<'a, 'b>(&self, area: &'a Canvas<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
         let mut builder = ChartBuilder::on(area);
-        builder.margin(16).x_label_area_size(if self.x_label.is_empty() { 32 } else { 48 });
+        let small = self.is_small();
+        let bottom = if self.x_label.is_empty() { 32.0 } else { 48.0 };
+        // The last label of the axis stands half beyond it.
+        builder.margin(if small { 8 } else { 16 }).margin_right(if small { 22 } else { 16 }).x_label_area_size((bottom * self.text) as u32);
         builder.y_label_area_size(if self.y_label.is_empty() { 64 } else { 80 });
         if !self.title.is_empty() {
-            builder.caption(&self.title, ("sans-serif", 20));
+            builder.caption(&self.title, self.font(20.0));
         }
         builder
+    }
+
+    fn font(&self, size: f64) -> (&'static str, f64) {
+        ("sans-serif", size * self.text)
+    }
+
+    /// Fewer ticks fit then.
+    fn is_small(&self) -> bool {
+        self.size.0 < 600
     }
 
     fn mesh<'b, X, Y>(&self, chart: &mut ChartContext<'_, SVGBackend<'b>, Cartesian2d<X, Y>>) -> Result<(), String>
@@ -152,23 +183,28 @@ impl Chart {
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
         let mut mesh = chart.configure_mesh();
-        mesh.x_desc(self.x_label.as_str()).y_desc(self.y_label.as_str()).label_style(("sans-serif", 14)).axis_desc_style(("sans-serif", 15));
-        mesh.x_label_formatter(&number).y_label_formatter(&number).x_labels(8).y_labels(8);
+        mesh.x_desc(self.x_label.as_str()).y_desc(self.y_label.as_str()).label_style(self.font(14.0)).axis_desc_style(self.font(15.0));
+        let ticks = if self.is_small() { 5 } else { 8 };
+        if self.is_small() {
+            mesh.max_light_lines(1);
+        }
+        mesh.x_label_formatter(&number).y_label_formatter(&number).x_labels(ticks).y_labels(ticks);
         mesh.light_line_style(RGBColor(244, 244, 244)).bold_line_style(RGBColor(222, 222, 222));
         mesh.draw().map_err(text)
     }
-}
 
-fn legend<'a, X: Ranged<ValueType = f64>, Y: Ranged<ValueType = f64>>(
-    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
-    series: &[Series],
-) -> Result<(), String> {
-    if series.iter().all(|s| s.name.is_empty()) {
-        return Ok(());
+    fn names<'a, X: Ranged<ValueType = f64>, Y: Ranged<ValueType = f64>>(
+        &self,
+        chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
+        series: &[Series],
+    ) -> Result<(), String> {
+        if !self.legend || series.iter().all(|s| s.name.is_empty()) {
+            return Ok(());
+        }
+        let mut labels = chart.configure_series_labels();
+        labels.position(SeriesLabelPosition::UpperRight).margin(8).label_font(self.font(14.0));
+        labels.background_style(WHITE.mix(0.85)).border_style(RGBColor(200, 200, 200)).draw().map_err(text)
     }
-    let mut labels = chart.configure_series_labels();
-    labels.position(SeriesLabelPosition::UpperRight).margin(8).label_font(("sans-serif", 14));
-    labels.background_style(WHITE.mix(0.85)).border_style(RGBColor(200, 200, 200)).draw().map_err(text)
 }
 
 /// Smallest and largest value, a share of their distance added on both sides; never empty.
@@ -213,6 +249,21 @@ mod tests {
         }
         assert!(svg.lines().any(|l| l.trim() == "0.5") && svg.lines().any(|l| l.trim() == "40"), "no ticks");
         assert!(svg.matches("<polyline").count() >= 2);
+    }
+
+    #[test]
+    fn the_colours_are_those_that_pages_restyle() {
+        let chart = Chart { title: "t".into(), legend: false, ..Chart::default() };
+        let many: Vec<Series> = (0..9).map(|i| curve(&format!("run {i}"), |x| x * f64::from(i))).collect();
+        let svg = chart.curves(&many).unwrap();
+        for attribute in [format!("fill=\"{PAPER}\""), format!("stroke=\"{}\"", MESH[1]), format!("stroke=\"{INK}\""), format!("fill=\"{INK}\"")] {
+            assert!(svg.contains(&attribute), "{attribute} is missing");
+        }
+        assert!(!svg.contains("run 3"), "no legend was wanted");
+        assert_eq!((curve_style(6), curve_style(7)), ((INK.to_owned(), false), (curve_style(0).0, true)));
+        let lines = |color: &str| svg.matches(&format!("stroke=\"{color}\"")).count();
+        assert_eq!(lines(&curve_style(3).0), 1, "one line");
+        assert!(lines(&curve_style(0).0) > 5, "the eighth has the first one's colour, in dashes");
     }
 
     #[test]

@@ -143,11 +143,11 @@ pub fn grid(x: &Tensor, o: GridOptions) -> Result<Tensor> {
     })
 }
 
-/// Writes u8 `[3, H, W]` as a PNG file, which appears whole or not at all.
+/// Width, height and bytes of u8 `[3, H, W]` as a PNG file.
 ///
 /// # Errors
-/// `E0202` for another shape, `E0301` when the file cannot be written.
-pub fn save_png(path: &Path, x: &Tensor) -> Result<()> {
+/// `E0202` for another shape.
+pub fn png(x: &Tensor) -> Result<(u32, u32, Vec<u8>)> {
     let ([3, h, w], DType::Uint8) = (&x.shape()[..], x.dtype()) else {
         return Err(Error::value("save_png", format!("a picture is u8 [3, H, W], got {}", x.describe())));
     };
@@ -158,6 +158,15 @@ pub fn save_png(path: &Path, x: &Tensor) -> Result<()> {
     image::codecs::png::PngEncoder::new(&mut bytes)
         .write_image(&pixels, width, height, ExtendedColorType::Rgb8)
         .map_err(|e| Error::value("save_png", e.to_string()))?;
+    Ok((width, height, bytes))
+}
+
+/// Writes u8 `[3, H, W]` as a PNG file, which appears whole or not at all.
+///
+/// # Errors
+/// `E0202` for another shape, `E0301` when the file cannot be written.
+pub fn save_png(path: &Path, x: &Tensor) -> Result<()> {
+    let (_, _, bytes) = png(x)?;
     write_atomic(path, |out| out.write_all(&bytes).map_err(|e| Error::io("write", path, e)))
 }
 

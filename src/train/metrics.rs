@@ -245,7 +245,8 @@ impl Log {
     }
 }
 
-fn number(x: f64) -> Value {
+/// A number as it is logged: text where JSON has none for it.
+pub(super) fn number(x: f64) -> Value {
     serde_json::Number::from_f64(x).map_or_else(
         || {
             Value::from(if x.is_nan() {

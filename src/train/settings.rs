@@ -115,13 +115,14 @@ fn flatten(prefix: &str, v: &Value, out: &mut Vec<(String, Value)>) {
 }
 
 /// Every setting by its name with dots.
-fn flat(m: &Map<String, Value>) -> Vec<(String, Value)> {
+pub fn flat(m: &Map<String, Value>) -> Vec<(String, Value)> {
     let mut out = Vec::new();
     flatten("", &Value::Object(m.clone()), &mut out);
     out
 }
 
-fn same(a: &Value, b: &Value) -> bool {
+/// Whether two values are the same setting.
+pub fn same(a: &Value, b: &Value) -> bool {
     // `1` and `1.0` are the same setting.
     a == b || matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
 }
@@ -208,6 +209,11 @@ pub fn is_free(name: &str) -> bool {
     FREE.contains(&name.split('.').next().unwrap_or(name))
 }
 
+/// Whether a setting names the run or its folder, and says nothing about the result.
+pub fn is_place(name: &str) -> bool {
+    PLACE.contains(&name)
+}
+
 /// How many settings there are, those in groups one by one.
 pub fn count(config: &Map<String, Value>) -> usize {
     flat(config).len()
@@ -218,7 +224,7 @@ pub fn differences(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Se
     let (old, new) = (flat(old), flat(new));
     let find = |list: &[(String, Value)], key: &str| list.iter().find(|(k, _)| k == key).map_or(Value::Null, |(_, v)| v.clone());
     let keys = new.iter().chain(old.iter().filter(|(k, _)| !new.iter().any(|(n, _)| n == k))).map(|(k, _)| k);
-    keys.filter(|k| !PLACE.contains(&k.as_str()))
+    keys.filter(|k| !is_place(k))
         .map(|k| SettingChange { name: k.clone(), old: find(&old, k), new: find(&new, k) })
         .filter(|c| !same(&c.old, &c.new))
         .collect()

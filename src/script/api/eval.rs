@@ -1,8 +1,9 @@
 //! `eval::`, measures of pictures and features.
 
+use super::viz::numbers;
 use crate::api;
 use crate::error::{Error, Result};
-use crate::eval::{FeatureStats, Range, feature_stats, frechet, psnr, ssim};
+use crate::eval::{FeatureStats, Range, correlation, feature_stats, frechet, psnr, ssim};
 use crate::script::value::{IntoScript, Kw};
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
@@ -81,6 +82,25 @@ api! {
     /// assert_close(eval::frechet(torch::zeros([3]), s, torch::ones([3]), s * 4), 6.0, #{rtol: 1e-6});
     /// ```
     fn frechet(mu1: Tensor, s1: Tensor, mu2: Tensor, s2: Tensor) -> f64 { frechet(&mu1, &s1, &mu2, &s2) }
+
+    /// How two lists of figures go together: `#{n, pearson, spearman}`. `n` counts the pairs in which both are finite; a pair with `()`, NaN or an
+    /// infinity is left out. For fewer than three pairs, or where one list does not vary, both correlations are `()`: say `n` beside them always.
+    ///
+    /// # Shapes
+    /// - arrays or vectors `[N]`
+    /// # Errors
+    /// `E0202` for lists of different lengths, or of something else than numbers.
+    /// # Example
+    /// ```rhai
+    /// let c = eval::correlation([0.6, 0.7, 0.8, ()], [50.0, 45.0, 20.0, 10.0]);
+    /// assert_eq([c.n, c.spearman], [3, -1.0]);
+    /// assert_eq(eval::correlation([0.6, 0.7], [50.0, 45.0]).pearson, ());
+    /// ```
+    fn correlation(x: Dynamic, y: Dynamic) -> Map {
+        let c = correlation(&numbers(&x)?, &numbers(&y)?)?;
+        let number = |r: Option<f64>| r.map_or(Dynamic::UNIT, Dynamic::from);
+        Ok(Map::from_iter([("n".into(), (c.n as i64).into()), ("pearson".into(), number(c.pearson)), ("spearman".into(), number(c.spearman))]))
+    }
 }
 
 /// Statistics as scripts see them.

@@ -26,6 +26,7 @@ pub mod nn_digest;
 pub mod optim;
 pub mod probe;
 pub mod progress;
+pub mod report;
 pub mod tensor;
 pub mod tensor_binary;
 pub mod tensor_convert;
@@ -91,6 +92,8 @@ pub fn all() -> Vec<ApiFn> {
         probe::functions(),
         progress::functions(),
         progress::methods(),
+        report::functions(),
+        report::methods(),
         tensor::functions(),
         tensor_binary::functions(),
         tensor_convert::functions(),

@@ -375,6 +375,27 @@ api! {
         };
         Ok(train::metrics::read(&file)?.into_iter().map(row).collect())
     }
+
+    /// The pictures in a run folder: the newest of each name that `run.image` saved, and the newest set that `sample.rhai` drew. An array of
+    /// `#{name, step, path, is_set}`; `step` is `()` where the file's name does not tell it, and a set is a folder or `.npz` for `data::pictures`.
+    ///
+    /// # Errors
+    /// `E0301` when the folder cannot be listed.
+    /// # Example
+    /// ```rhai
+    /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", seed: 0});
+    /// run.image("noise", torch::rand([4, 3, 8, 8]));
+    /// assert_eq(train::pictures(run.dir)[0].name, "noise");
+    /// ```
+    fn pictures[cx](run: String) -> Array {
+        cx.readable_within(&run)?;
+        let row = |p: train::compare::RunPicture| {
+            let step = p.step.map_or(Dynamic::UNIT, |s| i64::try_from(s).unwrap_or(i64::MAX).into());
+            let fields = [("name", p.name.into()), ("step", step), ("path", p.path.display().to_string().into()), ("is_set", p.is_set.into())];
+            Dynamic::from(Map::from_iter(fields.into_iter().map(|(k, v): (&str, Dynamic)| (k.into(), v))))
+        };
+        Ok(train::compare::pictures(Path::new(&run))?.into_iter().map(row).collect())
+    }
 }
 
 api! {

@@ -145,13 +145,13 @@ api! {
 
 /// The option `range`.
 #[derive(Clone, Copy)]
-enum Shades {
+pub(super) enum Shades {
     Unknown,
     Auto,
     Given(Range),
 }
 
-fn range(opts: &mut Kw) -> Result<Shades> {
+pub(super) fn range(opts: &mut Kw) -> Result<Shades> {
     let Some(given) = opts.opt::<Dynamic>("range")? else { return Ok(Shades::Unknown) };
     if String::from_dynamic(&given).is_some_and(|s| s == "auto") {
         return Ok(Shades::Auto);
@@ -162,7 +162,7 @@ fn range(opts: &mut Kw) -> Result<Shades> {
     }
 }
 
-fn grid_options(opts: &mut Kw) -> Result<GridOptions> {
+pub(super) fn grid_options(opts: &mut Kw) -> Result<GridOptions> {
     let d = GridOptions::default();
     let grey = opts.get("pad_value", i64::from(d.pad_value))?;
     let pad_value = u8::try_from(grey).map_err(|_| Error::value("grid", format!("`pad_value` must be 0 to 255, got {grey}")))?;
@@ -170,7 +170,7 @@ fn grid_options(opts: &mut Kw) -> Result<GridOptions> {
 }
 
 /// A tensor or an array of tensors of one size as u8 `[B, 3, H, W]`.
-fn to_pictures(op: &str, images: &Dynamic, shades: Shades) -> Result<Tensor> {
+pub(super) fn to_pictures(op: &str, images: &Dynamic, shades: Shades) -> Result<Tensor> {
     let x = match (Tensor::from_dynamic(images), Vec::<Tensor>::from_dynamic(images)) {
         (Some(x), _) => x,
         (None, Some(list)) if !list.is_empty() => Tensor::stack(&list, 0)?,
@@ -185,7 +185,7 @@ fn to_pictures(op: &str, images: &Dynamic, shades: Shades) -> Result<Tensor> {
 }
 
 /// A single picture as it is, several as a grid.
-fn one_picture(op: &str, image: &Dynamic, shades: Shades, options: GridOptions) -> Result<Tensor> {
+pub(super) fn one_picture(op: &str, image: &Dynamic, shades: Shades, options: GridOptions) -> Result<Tensor> {
     let x = to_pictures(op, image, shades)?;
     if x.size(0)? == 1 { x.select(0, 0) } else { grid(&x, options) }
 }
@@ -202,11 +202,12 @@ fn chart(opts: &mut Kw) -> Result<Chart> {
         y_label: opts.get("y", d.y_label)?,
         size: (side(opts.get("width", i64::from(d.size.0))?)?, side(opts.get("height", i64::from(d.size.1))?)?),
         log_y: opts.get("log_y", d.log_y)?,
+        ..d
     })
 }
 
 /// One curve, or several by name.
-fn curves(d: &Dynamic) -> Result<Vec<Series>> {
+pub(super) fn curves(d: &Dynamic) -> Result<Vec<Series>> {
     match Map::from_dynamic(d) {
         Some(map) if !is_curve(&map) => map.iter().map(|(name, d)| Ok(Series { name: name.to_string(), points: points(d)? })).collect(),
         _ => Ok(vec![Series { name: String::new(), points: points(d)? }]),
@@ -232,7 +233,7 @@ fn points(d: &Dynamic) -> Result<Vec<(f64, f64)>> {
 }
 
 /// Numbers, tensors of one element (as losses are logged) and `()`, which leaves a gap.
-fn numbers(d: &Dynamic) -> Result<Vec<f64>> {
+pub(super) fn numbers(d: &Dynamic) -> Result<Vec<f64>> {
     if let Some(t) = Tensor::from_dynamic(d) {
         return t.to_vec_f64();
     }

@@ -1,32 +1,22 @@
-//! Two runs side by side: settings, scripts, final metrics; and whether their numbers are the same.
+//! Runs side by side: settings, scripts, final metrics; and whether the numbers of two are the same.
+
+mod many;
+mod pictures;
+mod summary;
+
+pub use many::{Best, Better, Column, Figure, MetricRow, Metrics, SettingRow, Table, table};
+pub use pictures::{RunPicture, pictures};
+pub use summary::{Side, Summary};
 
 use super::edits;
 use super::files;
-use super::metrics::{self, EDIT, Line};
+use super::metrics::{self, Line};
 use super::settings;
-use super::sources::{Difference, Sources};
-use super::status::Status;
+use super::sources::Difference;
 use crate::error::Result;
 use serde::Serialize;
-use serde_json::{Map, Value};
-use std::path::{Path, PathBuf};
-
-/// One side of a comparison.
-#[derive(Debug, Clone, Serialize)]
-pub struct Side {
-    /// The run's folder.
-    pub path: PathBuf,
-    /// What it is doing.
-    pub state: &'static str,
-    /// Steps done.
-    pub step: u64,
-    /// Seconds of training.
-    pub seconds: f64,
-    /// How often it was edited.
-    pub edits: usize,
-    /// The hash of the scripts in effect at the end.
-    pub scripts: String,
-}
+use serde_json::Value;
+use std::path::Path;
 
 /// A setting that is another one on each side; null where it is absent.
 #[derive(Debug, Clone, Serialize, PartialEq)]
@@ -79,10 +69,11 @@ pub struct Comparison {
 /// # Errors
 /// `E0301` or `E0302` when one is no run or cannot be read.
 pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
-    let (x, y) = (Last::of(a)?, Last::of(b)?);
+    let (x, y) = (Summary::of(a)?, Summary::of(b)?);
+    let (mx, my) = (x.last(), y.last());
     let pair = |c: edits::SettingChange| SettingPair { name: c.name, a: c.old, b: c.new };
     let mut names: Vec<&str> = Vec::new();
-    for (name, _) in x.metrics.iter().chain(&y.metrics) {
+    for (name, _) in mx.iter().chain(&my) {
         if !names.contains(&name.as_str()) {
             names.push(name);
         }
@@ -92,44 +83,10 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
     Ok(Comparison {
         settings: settings::differences(&x.config, &y.config).into_iter().map(pair).collect(),
         all_settings: settings::count(&x.config).max(settings::count(&y.config)),
-        metrics: names.iter().map(|n| MetricPair { name: (*n).to_owned(), a: last(&x.metrics, n), b: last(&y.metrics, n) }).collect(),
+        metrics: names.iter().map(|n| MetricPair { name: (*n).to_owned(), a: last(&mx, n), b: last(&my, n) }).collect(),
         scripts: x.sources.differences(&y.sources).iter().map(script).collect(),
         runs: [x.side, y.side],
     })
-}
-
-/// A run as it is at its end.
-struct Last {
-    side: Side,
-    config: Map<String, Value>,
-    sources: Sources,
-    metrics: Vec<(String, f64)>,
-}
-
-impl Last {
-    fn of(run: &Path) -> Result<Last> {
-        let status = Status::read(run).map_err(|e| e.help("give a run folder such as `exps/NAME`; `lathe runs` lists them"))?;
-        let number = edits::list(run)?.last().map_or(0, |e| e.number);
-        let line = edits::lineage(run, number)?;
-        let log = run.join("metrics.jsonl");
-        let lines = if log.exists() { metrics::read(&log)? } else { Vec::new() };
-        let mut last: Vec<(String, f64)> = Vec::new();
-        for (name, value) in lines.into_iter().flat_map(|l| l.values).filter(|(name, _)| name != EDIT) {
-            match last.iter_mut().find(|(n, _)| *n == name) {
-                Some(known) => known.1 = value,
-                None => last.push((name, value)),
-            }
-        }
-        let side = Side {
-            path: run.to_owned(),
-            state: status.state.name(),
-            step: status.step,
-            seconds: status.seconds,
-            edits: edits::list(run)?.len(),
-            scripts: line.sources.hash(),
-        };
-        Ok(Last { side, config: line.config, sources: line.sources, metrics: last })
-    }
 }
 
 /// Where the numbers of two runs part.
