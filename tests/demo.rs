@@ -125,7 +125,14 @@ fn few_judged_pictures_and_an_edited_run_are_no_trouble() {
             let found = engine.call("judge", args).unwrap_or_else(|e| panic!("{judged} judged: {}", e.render(false)));
             let map = found.cast::<Map>();
             let losses = map["losses"].clone().cast::<Map>()["vae"].clone().cast::<Map>();
-            [number(&map, "n"), number(&map, "psnr"), number(&map, "fd_lite0"), number(&losses, "first"), number(&losses, "last"), number(&losses, "steps")]
+            [
+                number(&map, "n"),
+                number(&map, "psnr"),
+                number(&map, "fd_lite0"),
+                number(&losses, "first"),
+                number(&losses, "last"),
+                number(&losses, "steps"),
+            ]
         })
         .unwrap();
         assert!(summary.iter().all(|v| v.is_finite()), "{summary:?}");

@@ -73,13 +73,13 @@ fn metrics(page: &mut Page, t: &Table, names: &[String]) -> Result<()> {
         page.text("No run has logged any.");
         return Ok(());
     }
-    let rows: Vec<Vec<Cell>> = t.metrics.iter().map(metric).collect();
+    let rows: Vec<Vec<Cell>> = t.metrics.iter().map(|m| metric(m, &t.runs)).collect();
     page.table(&header("", names), &rows, "Last value; below it the best one and its step, where the name tells which way is good.")
 }
 
-fn metric(m: &MetricRow) -> Vec<Cell> {
+fn metric(m: &MetricRow, runs: &[Column]) -> Vec<Cell> {
     let way = m.better.map_or("", |b| if b == Better::Lower { "lower is better" } else { "higher is better" });
-    let best_run = best_run(m);
+    let best_run = best_run(m, runs);
     let cell = |i: usize| match m.last[i] {
         Some(last) => {
             let note = m.best[i].as_ref().map_or(String::new(), |b| format!("best {}", best(b)));
@@ -90,9 +90,12 @@ fn metric(m: &MetricRow) -> Vec<Cell> {
     std::iter::once(Cell::text(&m.name).note(way)).chain((0..m.last.len()).map(cell)).collect()
 }
 
-/// The run with the best value, where there is one.
-fn best_run(m: &MetricRow) -> Option<usize> {
+/// The run with the best value, where there is one; losses of two scripts are not compared.
+fn best_run(m: &MetricRow, runs: &[Column]) -> Option<usize> {
     let found: Vec<(usize, f64)> = m.best.iter().enumerate().filter_map(|(i, b)| Some((i, b.as_ref()?.value))).collect();
+    if found.iter().any(|(i, _)| runs[*i].script != runs[found[0].0].script) {
+        return None;
+    }
     let order = |a: &&(usize, f64), b: &&(usize, f64)| if m.better == Some(Better::Lower) { a.1.total_cmp(&b.1) } else { b.1.total_cmp(&a.1) };
     let first = found.iter().min_by(order)?;
     (found.len() > 1 && found.iter().filter(|f| f.1 == first.1).count() == 1).then_some(first.0)
@@ -147,10 +150,12 @@ fn grids(t: &mut Table, names: &[String]) -> Result<Vec<(Picture, String, String
 }
 
 fn settings(page: &mut Page, t: &Table, names: &[String]) -> Result<()> {
+    // To the left all of them: numbers and words are mixed in a column.
     let cell = |v: &Value| match v {
-        Value::Null => Cell::none(),
+        Value::Null => Cell::text("\u{2013}"),
+        Value::String(s) if s.is_empty() => Cell::text("\"\""),
         Value::String(s) => Cell::text(s),
-        v => v.as_f64().map_or_else(|| Cell::text(v.to_string()), |x| Cell { text: v.to_string(), ..Cell::number(x) }),
+        v => Cell::text(v.to_string()),
     };
     let rows = |of_script: bool| -> Vec<Vec<Cell>> {
         let row = |s: &crate::train::compare::SettingRow| std::iter::once(Cell::text(&s.name)).chain(s.values.iter().map(cell)).collect();

@@ -68,7 +68,8 @@ impl Lpips {
         for file in files {
             state.extend(read_state(file, None)?);
         }
-        Self::with_state(&state)
+        let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+        Self::with_state(&state).map_err(|e| e.context(names.join(", ")))
     }
 
     /// The same from a state dict.

@@ -88,7 +88,9 @@ fn figures_are_those_of_the_definitions_in_every_form() {
         let line = said.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no line of {name} in\n{said}"));
         assert!(line.contains("N = 9") && line.contains(floor), "{line}");
     }
-    for note in ["9 pictures are fewer than the 2048 features", "12 reference pictures are fewer than the 2048 features", "differ in number: 9 and 12"] {
+    for note in
+        ["9 pictures are fewer than the 2048 features", "12 reference pictures are fewer than the 2048 features", "differ in number: 9 and 12"]
+    {
         assert!(said.contains(note), "no `{note}` in\n{said}");
     }
 

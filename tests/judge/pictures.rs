@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Copies `n` pictures of a class, from the `skip`th on, into a new folder.
 pub fn folder(to: PathBuf, class: &str, skip: usize, n: usize) -> PathBuf {
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(root().join("tests/data/avatars64").join(class)).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join("tests/data/avatars64").join(class)).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     std::fs::create_dir_all(&to).unwrap();
     for f in files.iter().skip(skip).take(n) {

@@ -24,8 +24,7 @@ fn figures_of_pairs_are_those_of_the_functions() {
     let recon = npz(at("recon.npz"), &[("arr_0", &y)]);
     let [vgg, heads] = weights::lpips();
     let both = format!("{},{}", path(vgg), path(heads));
-    let flags =
-        ["--task", "reconstruction", "--batch", "3", "--weights", path(weights::inception()), "--lpips-weights", &both];
+    let flags = ["--task", "reconstruction", "--batch", "3", "--weights", path(weights::inception()), "--lpips-weights", &both];
     let (found, said) = evaluate(&recon, &real, &at("out"), &flags);
 
     let (a, b) = (planes(&y), planes(&x));

@@ -61,7 +61,10 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
                 (number(&call("fid", pair())?)?, limit)
             }
             "fid_self" => (number(&call("fid", vec![reference.clone(), reference.clone()])?)?, distance_limit(["ref", "ref"], want)?),
-            "sfid" => (number(&call("sfid", vec![given("spatial_ref")?, given("spatial_sample")?])?)?, distance_limit(["spatial_ref", "spatial_sample"], want)?),
+            "sfid" => (
+                number(&call("sfid", vec![given("spatial_ref")?, given("spatial_sample")?])?)?,
+                distance_limit(["spatial_ref", "spatial_sample"], want)?,
+            ),
             _ if name.starts_with("inception_score") => {
                 let split = match name.strip_prefix("inception_score_split") {
                     Some(n) => n.parse().map_err(|_| Error::data(&f.path, format!("`{name}` names no split")))?,

@@ -175,6 +175,8 @@ pub fn full(f: &Fixture, r: &mut Report) -> Result<()> {
         let want = f.get("recon_strided")?;
         r.close("recon", &strided(&recon, want)?, want, FORWARD_FULL)?;
         let abs = recon.to_dtype(lathe::torch::DType::Double)?.abs()?.sum(&[], false)?.item()?;
+        let sum = recon.to_dtype(lathe::torch::DType::Double)?.sum(&[], false)?.item()?;
+        r.within("recon_sum", (sum - f.get("recon_sum")?.item()?).abs(), FORWARD_FULL * abs);
         r.within("recon_abs_sum", (abs / f.get("recon_abs_sum")?.item()? - 1.0).abs(), FORWARD_FULL);
         Ok(())
     })
