@@ -1,5 +1,6 @@
 //! `lathe repl [SCRIPT] [--load RUN]`: a prompt.
 
+use super::paths::Paths;
 use crate::error::{Error, Result};
 use crate::repl::{Local, Repl};
 use crate::script::{Engine, EngineOptions, Permissions, on_big_stack};
@@ -22,12 +23,8 @@ pub struct Args {
     /// How many CPU threads one operator may use.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// A file or folder that the prompt may read besides the working directory, the script's project and the run.
-    #[arg(long, value_name = "PATH")]
-    allow_read: Vec<PathBuf>,
-    /// A file or folder that the prompt may write besides the working directory.
-    #[arg(long, value_name = "PATH")]
-    allow_write: Vec<PathBuf>,
+    #[command(flatten)]
+    paths: Paths,
 }
 
 /// Opens the prompt.
@@ -44,9 +41,8 @@ fn start(args: &Args) -> Result<()> {
     }
     let loaded = args.load.as_deref().map(find).transpose()?;
     let mut permissions = Permissions::interactive(args.script.as_deref());
-    args.load.iter().chain(loaded.iter().map(|l| &l.run)).for_each(|path| permissions.allow_run(path));
-    args.allow_read.iter().for_each(|path| permissions.allow_read(path));
-    args.allow_write.iter().for_each(|path| permissions.allow_write(path));
+    args.load.iter().chain(loaded.iter().map(|l| &l.run)).for_each(|path| permissions.allow_read(path));
+    args.paths.grant(&mut permissions);
     let options = EngineOptions { allow_eval: true, permissions: Some(permissions), ..EngineOptions::default() };
     let engine = Rc::new(Engine::new(options));
     crate::repl::on_breakpoint(&engine);
