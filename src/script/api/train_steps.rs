@@ -6,6 +6,7 @@ use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::nn::Module;
 use crate::script::bind::Cx;
+use crate::script::At as SessionAt;
 use crate::script::callback;
 use crate::script::hot::{At, Busy, Hot};
 use crate::script::program::Program;
@@ -151,9 +152,12 @@ impl ScriptSteps<'_, '_> {
 
 impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     fn step(&mut self, _: &TrainRun, batch: &B) -> Result<Metrics> {
-        let batch = batch.batch();
-        self.run.keep_batch(&batch);
-        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), batch])?;
+        let kept = batch.batch();
+        self.run.keep_batch(&kept);
+        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), kept]);
+        let waits = value.is_err() && self.hot.as_ref().is_some_and(|hot| hot.may_retry());
+        self.run.keep_late_batch(waits, || batch.batch());
+        let value = value?;
         let metrics = metrics_of("step", &value)?;
         if let Some(hot) = &self.hot {
             hot.step_done();
@@ -181,7 +185,7 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
             self.is_pinned_said = true;
             run.say("the step is a closure, which stays as it was: give `fit` the name of a function to reload it");
         }
-        self.run.answer(self.cx)?;
+        self.run.answer(&SessionAt { rhai: self.cx.native().engine(), program: &self.cx.program()?, host: self.cx.host() }, false);
         Ok(())
     }
 

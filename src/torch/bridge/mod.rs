@@ -5,6 +5,7 @@ mod call;
 mod ffi;
 mod filter;
 mod library;
+mod memory;
 mod rng;
 #[cfg(test)]
 mod tests;
@@ -16,5 +17,6 @@ pub(crate) use call::clear_grad;
 pub use call::{call, call1, names, schemas};
 pub use filter::{allowed, script_call};
 pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, kernels, library, load_cuda};
+pub(crate) use memory::{filled, map};
 pub use rng::{manual_seed, manual_seed_on, rng_state, set_rng_state};
 pub use value::Value;
