@@ -115,6 +115,14 @@ pub(crate) fn underscore_is_name() -> bool {
     UNDERSCORE.get()
 }
 
+/// What ends the tag of a prompt's text, where that of a file has the number of its version.
+const TYPED: &str = "typed";
+
+/// Whether a source's tag is that of a prompt.
+pub(crate) fn is_typed(tag: &str) -> bool {
+    tag.rsplit_once(VERSION).is_some_and(|(_, version)| version == TYPED)
+}
+
 /// What an evaluation needs of the engine.
 #[derive(Clone, Copy)]
 pub struct At<'a> {
@@ -225,7 +233,7 @@ impl Session {
         let folder = at.program.prompt_folder();
         Session {
             id: id.to_owned(),
-            tag: format!("{id}{VERSION}typed"),
+            tag: format!("{id}{VERSION}{TYPED}"),
             folder,
             parser: parser(),
             scope: Scope::new(),

@@ -99,6 +99,9 @@ impl Callback {
             return Err(Error::value("fit", format!("`{what}` must be the name of a function of this script, got {}", type_name(f))));
         }
         let name = f.to_string();
+        if let Some(typed) = cx.typed(&name, Some(arities))? {
+            return Ok(Callback::Pointer(typed));
+        }
         let mut first = None;
         for &n in arities {
             match cx.require(&name, n) {
