@@ -152,7 +152,10 @@ impl Attached {
             session.set("run", Dynamic::UNIT);
         }
         if !self.server.is_attached() {
-            self.batch.take();
+            // Of a step that failed and waits, for whoever comes next.
+            if !now {
+                self.batch.take();
+            }
             self.is_deferred.set(false);
         }
         self.is_busy.set(false);

@@ -21,7 +21,7 @@ pub use pt_write::{PtItem, write_pt};
 pub use safetensors::{SafeTensorsInfo, read_safetensors, safetensors_info, write_safetensors};
 pub use state::{pt_parts, state_dict};
 
-use super::{DType, Device, Tensor};
+use super::{DType, Tensor, bridge};
 use crate::error::{Error, Result};
 use indexmap::IndexMap;
 use std::fs::File;
