@@ -137,7 +137,9 @@ fn attach(dir: &Path) -> lathe::error::Result<()> {
     let ((half, most), (start, _)) = (median(lines), median(starts));
     println!("attach, `1+1` beside steps of {STEP_MS} ms (20 times): median {half:.1} ms, most {most:.1} ms; the bound is {:.0} ms", STEP_MS + 20.0);
     let (half, most) = median(commands);
-    println!("the whole command `lathe attach RUN -e '1+1'`: median {half:.0} ms, most {most:.0} ms, of which a process takes {start:.0} ms to start");
+    println!(
+        "the whole command `lathe attach RUN -e '1+1'`: median {half:.0} ms, most {most:.0} ms, of which a process takes {start:.0} ms to start"
+    );
     // What a step pays while nobody is attached.
     let server = lathe::train::attach::Server::start(dir)?;
     let start = Instant::now();

@@ -61,7 +61,9 @@ fn start(args: &Args) -> Result<()> {
         (None, None) => overview(&reference, style),
         (_, Some(words)) => found(&reference, words, style)?,
         // The name of a library alone stands for all its modules.
-        (Some(name), None) if libraries.iter().any(|l| l.name == *name) => libraries.iter().filter(|l| l.name == *name).map(|l| library(l, &reference, style)).collect(),
+        (Some(name), None) if libraries.iter().any(|l| l.name == *name) => {
+            libraries.iter().filter(|l| l.name == *name).map(|l| library(l, &reference, style)).collect()
+        }
         (Some(name), None) => match reference.find(name)? {
             Found::Page(p, others) => page(p, &others, style),
             Found::Items(items) => items.iter().map(|i| item(i, style)).collect::<Vec<_>>().join("\n"),

@@ -109,7 +109,9 @@ fn start(args: &Args) -> Result<()> {
         (ReplayEnd::Restart, _) => again(&here),
         (ReplayEnd::Script, Err(e)) => Err(e),
         // It ended where the recorded run was started anew, to train longer for example.
-        (ReplayEnd::Script, Ok(_)) if replay.rest().first().is_some_and(|e| e.kind == Kind::Resume) && is_at(&new, replay.rest()[0].step)? => again(&here),
+        (ReplayEnd::Script, Ok(_)) if replay.rest().first().is_some_and(|e| e.kind == Kind::Resume) && is_at(&new, replay.rest()[0].step)? => {
+            again(&here)
+        }
         (ReplayEnd::Script, Ok(_)) if !replay.rest().is_empty() => {
             let edit = &replay.rest()[0];
             Err(Error::run(format!("the script ended before step {}, at which edit {} took effect", edit.step, edit.number)))

@@ -201,7 +201,9 @@ fn a_record_allows_nothing_by_what_it_says() {
     // The folder in which it claims to have been started is none of its project.
     let start = std::fs::read_to_string(place.path("project/exps/try1/start.json")).unwrap();
     let (from, to) = (place.path("project").canonicalize().unwrap(), place.path("outside").canonicalize().unwrap());
-    let elsewhere = start.replace(&format!("\"{}\"", from.display()), &format!("\"{}\"", to.display())).replace(&secret, &from.join("data").display().to_string());
+    let elsewhere = start
+        .replace(&format!("\"{}\"", from.display()), &format!("\"{}\"", to.display()))
+        .replace(&secret, &from.join("data").display().to_string());
     assert_ne!(start, elsewhere);
     place.write("project/exps/try1/start.json", &elsewhere);
     refused(&["replay", "exps/try1", "--exp-name", "elsewhere"]);
