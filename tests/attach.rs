@@ -134,6 +134,7 @@ fn live_objects_are_read_and_changed_and_changes_recorded() {
     assert_eq!(out, "42\n", "the script's functions are there");
     let (_, out, _) = job.eval("print(\"here\"); run.step > 0");
     assert_eq!(out, "here\ntrue\n", "what a line prints goes to whoever typed it");
+    assert_eq!(job.eval("let y = 5; fn f(a) { y + a + run.step * 0 } f(2)").1, "7\n", "typed functions see the prompt's variables");
     assert!(job.edits().is_empty(), "looking is no edit");
 
     let (code, out, err) = job.eval("run.opt.lr = 0.0005");
