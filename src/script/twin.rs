@@ -3,8 +3,8 @@
 //! Such functions see the prompt's variables, which rhai allows by a hook alone that it asks at every use of every variable: with it
 //! a loop of a script takes a quarter longer. So only this engine has the hook, and it is made when somebody types a function.
 
-use super::api::{self, ApiFn};
-use super::bind::install;
+use super::api;
+use super::bind::{ApiFn, install};
 use super::engine::{EngineOptions, set_language};
 use super::facade::Resolver;
 use super::host::Host;
