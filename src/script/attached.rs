@@ -189,7 +189,7 @@ impl Attached {
             session.set(&name, object);
         }
         session.set("run", Dynamic::from(run.clone()));
-        if let Some(batch) = self.batch.borrow().as_ref().filter(|b| !b.is_unit()) {
+        if let Some(batch) = self.batch.borrow().as_ref() {
             session.set("batch", batch.clone());
         }
         match want {

@@ -1,5 +1,8 @@
 //! Every way of saving ends in one whole swap; every broken save leaves the last good version.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use super::place::{A, B, Job, Place, TRAIN, name, text};
 
 fn versions(place: &Place, main: u64, a: u64, b: u64) {
@@ -196,6 +199,11 @@ fn prompts_are_answered_while_a_failed_step_waits() {
     assert_eq!(eval("run.step"), steps.to_string());
     assert!(eval("run.cfg.factor = 2.0;").contains("run.cfg.factor 1.0 -> 2.0"), "recorded as an edit");
     assert_eq!(place.steps("try1").len(), steps, "it still waits");
+    // Tried again without a save, it fails again.
+    let mut prompt = place.lathe(&["attach", "exps/try1"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    prompt.stdin.take().unwrap().write_all(b":reload\n").unwrap();
+    assert_eq!(text(&prompt.wait_with_output().unwrap().stdout), "nothing differs from what runs; the failed step is tried again\n");
+    job.until("a second failure", |job| job.said().matches("is tried again at the next save").count() == 2);
     place.sh("sed 's/throw \"oh\";/run.opt.zero_grad();/' train.rhai > mended; mv mended train.rhai");
     job.until_more(3);
     assert_eq!(eval("run.cfg.factor"), "2.0");

@@ -54,8 +54,7 @@ error[E0503]: in this closure `rate` is the function of line 1, not the variable
 4 |     [1, 2].map(|x| x * rate)
   |                        ^^^^
   |
-  = help: give the variable another name: a closure takes functions of the file first
-";
+  = help: give the variable another name: a closure takes functions of the file first";
     assert_eq!(text(main, &[]), want, "\n{}", text(main, &[]));
     let is_told = |body: &str| {
         let (result, _) = run(&format!("fn rate(a) {{ a }}\nfn main() {{\n    {body}\n}}\nfn late() {{ 7 }}\n"), &[]);
