@@ -129,22 +129,24 @@ impl Cx<'_> {
         self.program()?.require(&self.caller()?, name, arity)
     }
 
-    /// The function `name` that a prompt has, typed there or from a script that it sees, as a pointer that calls its newest version; `None`
-    /// when it is no prompt that calls.
+    /// The function `name` that a prompt has, typed there or from a script that it sees, as a pointer that calls its newest version,
+    /// with its number of parameters; `None` when it is no prompt that calls.
     ///
     /// # Errors
     /// `E0503` when the prompt has no function of that name with one of these numbers of parameters, or with any.
-    pub(crate) fn typed(&self, name: &str, arities: Option<&[usize]>) -> Result<Option<FnPtr>> {
+    pub(crate) fn typed(&self, name: &str, arities: Option<&[usize]>) -> Result<Option<(FnPtr, usize)>> {
         if !self.ctx.call_source().is_some_and(super::session::is_typed) {
             return Ok(None);
         }
         let all = || self.ctx.iter_namespaces().flat_map(Module::iter_script_fn_info).map(|(_, _, name, n, _)| (name, n));
-        if all().any(|(f, n)| f == name && arities.is_none_or(|a| a.contains(&n))) {
-            return FnPtr::new(name).map(Some).map_err(|e| self.rust_error(e));
+        let has: Vec<usize> = all().filter(|(f, _)| *f == name).map(|(_, n)| n).collect();
+        let usual = arities.map_or(has.first(), |a| a.iter().find(|n| has.contains(n)));
+        if let Some(n) = usual {
+            return FnPtr::new(name).map(|f| Some((f, *n))).map_err(|e| self.rust_error(e));
         }
         let counts: std::collections::BTreeSet<usize> = arities.unwrap_or_default().iter().copied().collect();
-        let message = match all().find(|(f, _)| *f == name) {
-            Some((_, n)) => format!("`{name}` has {n} parameters, and {} are needed", super::known::counts(&counts)),
+        let message = match has.first() {
+            Some(n) => format!("`{name}` has {n} parameters, and {} are needed", super::known::counts(&counts)),
             None => format!("this prompt has no function `{name}`{}", did_you_mean(name, all().map(|(f, _)| f).filter(|f| !diagnose::is_closure(f)))),
         };
         let help = "type it first, or open its script with `lathe repl SCRIPT`: the script's functions are there by name";
@@ -156,7 +158,7 @@ impl Cx<'_> {
     /// # Errors
     /// `E0503` when the script has no function of that name.
     pub fn hot(&self, name: &str) -> Result<FnPtr> {
-        if let Some(typed) = self.typed(name, None)? {
+        if let Some((typed, _)) = self.typed(name, None)? {
             return Ok(typed);
         }
         let (program, unit) = (self.program()?, self.caller()?);

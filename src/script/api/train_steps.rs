@@ -71,7 +71,16 @@ pub(super) fn metrics_of(function: &str, value: &Dynamic) -> Result<Metrics> {
 
 /// A function that `fit` calls: by name in the newest version of the calling script, or a pointer.
 pub(super) enum Callback {
-    Named { name: String, arity: usize, needed: Needed },
+    Named {
+        name: String,
+        arity: usize,
+        needed: Needed,
+    },
+    /// One that a prompt has, by name.
+    Typed {
+        f: FnPtr,
+        arity: usize,
+    },
     Pointer(FnPtr),
 }
 
@@ -99,8 +108,8 @@ impl Callback {
             return Err(Error::value("fit", format!("`{what}` must be the name of a function of this script, got {}", type_name(f))));
         }
         let name = f.to_string();
-        if let Some(typed) = cx.typed(&name, Some(arities))? {
-            return Ok(Callback::Pointer(typed));
+        if let Some((f, arity)) = cx.typed(&name, Some(arities))? {
+            return Ok(Callback::Typed { f, arity });
         }
         let mut first = None;
         for &n in arities {
@@ -126,6 +135,10 @@ impl Callback {
             Callback::Named { name, arity, needed } => {
                 args.truncate(*arity);
                 cx.call_in(&needed.unit, name, args)
+            }
+            Callback::Typed { f, arity } => {
+                args.truncate(*arity);
+                cx.call(f, args)
             }
             Callback::Pointer(f) => cx.call(f, args),
         }
