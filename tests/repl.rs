@@ -320,9 +320,10 @@ fn slow_lines_say_how_long_they_took() {
 
 #[test]
 fn training_works_at_the_prompt() {
-    let script = "fn main(cfg) { }\nfn step(run, batch) {\n    let loss = run.net.forward(torch::ones([1, 2])).square().mean();\n    #{loss: loss}\n}\nfn short(run) { #{loss: 2.0} }\n";
+    let script = "fn params() { #{exp_name: \"a\", seed: arg(1, \"\")} }\nfn main(cfg) { }\nfn step(run, batch) {\n    let loss = run.net.forward(torch::ones([1, 2])).square().mean();\n    #{loss: loss}\n}\nfn short(run) { #{loss: 2.0} }\n";
     let p = Place::new(&[("t.rhai", script)]);
-    let begin = "let run = train::run(#{output_dir: \"exps\", exp_name: \"a\", seed: 1});\nrun.track(\"net\", nn::linear(2, 1));\n";
+    let begin =
+        "assert_eq([cfg.seed, cfg.device, cfg.dtype], [1, \"cpu\", \"f32\"]);\nlet run = train::run(cfg);\nrun.track(\"net\", nn::linear(2, 1));\n";
     let lines = "train::fit(run, (), \"step\", #{steps: 3, log_every: 1})\nrun.step\n\
                  let weight = 5.0;\nfn mine(run, batch) { #{loss: weight} }\ntrain::fit(run, (), \"mine\", #{steps: 5, log_every: 1, on_sample: \"short\", sample_every: 5})\nrun.step\n\
                  train::metrics(run.dir)[-1].loss\nlet f = hot(\"mine\"); f.call(run, ()).loss\n";
