@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "src/torch/bridge";
-const SOURCES: [&str; 3] = ["convert.cpp", "dispatch.cpp", "runtime.cpp"];
+const SOURCES: [&str; 4] = ["adamw.cpp", "convert.cpp", "dispatch.cpp", "runtime.cpp"];
 const HEADERS: [&str; 3] = ["bridge.h", "convert.h", "guard.h"];
 
 fn main() {
@@ -28,6 +28,10 @@ fn main() {
         .debug(false)
         .warnings(false)
         .flag("-std=c++17")
+        // Loops over numbers become vectors, and give the same bits whatever vectors the processor has.
+        .flag_if_supported("-ftree-vectorize")
+        .flag_if_supported("-fno-math-errno")
+        .flag_if_supported("-ffp-contract=off")
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .include(&include)
         .include(include.join("torch/csrc/api/include"));

@@ -5,7 +5,7 @@
 
 use lathe::nn::{Built, Init, Module};
 use lathe::torch::{Device, Tensor};
-use lathe::train::optim::{AdamW, AdamWOptions, Ema, clip_grad_norm};
+use lathe::train::optim::{AdamW, AdamWOptions, Ema, step};
 use tch::nn::OptimizerConfig;
 
 const RUNS: usize = 5;
@@ -57,9 +57,7 @@ fn ours() -> Result<(f64, f64), lathe::error::Error> {
     let opt = AdamW::new(module.named_parameters(), AdamWOptions { lr: 1e-4, ..AdamWOptions::default() })?;
     let ema = Ema::new(&module, DECAY)?;
     Ok(best(|| {
-        clip_grad_norm(&params, 1.0).expect("finite gradients");
-        opt.step().expect("gradients that fit");
-        ema.update().expect("the same module");
+        step(&opt, &params, 1.0, Some(&ema)).expect("gradients that fit, and the same module");
     }))
 }
 

@@ -54,7 +54,7 @@ class SiT(nn.Module):
 
     def forward(self, x, t, y):
         b, ch, h, w = x.shape
-        freqs = torch.exp(-torch.arange(128) * (9.210340371976184 / 128))
+        freqs = torch.exp(-torch.arange(128, device=t.device) * (9.210340371976184 / 128))
         args = t[:, None] * freqs
         c = self.time(torch.cat([args.cos(), args.sin()], 1)) + self.label(y)
         x = self.embed(x).flatten(2).transpose(1, 2) + self.pos
@@ -118,33 +118,42 @@ def encoder(ch=128, mult=(1, 1, 2, 2, 4), z=32):
     return nn.Sequential(*layers, nn.Conv2d(width, 2 * z, 3, padding=1), nn.Conv2d(2 * z, 2 * z, 1))
 
 
-def main(case):
-    cast = torch.autocast("cpu", dtype=torch.bfloat16, enabled="bf16" in case)
+def main(case, device="cpu", batch=8, steps=1):
+    batch, steps = int(batch), int(steps)
+    cast = torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled="bf16" in case)
+    torch.set_default_device(device)
     if case.startswith("sit"):
         net = SiT()
         params = [p for p in net.parameters() if p.requires_grad]
         opt = torch.optim.AdamW(params, lr=1e-4, weight_decay=0.0)
-        x, t, y, target = torch.randn(8, 32, 16, 16), torch.rand(8), torch.randint(0, 1000, (8,)), torch.randn(8, 32, 16, 16)
+        x, t, y, target = torch.randn(batch, 32, 16, 16), torch.rand(batch), torch.randint(0, 1000, (batch,)), torch.randn(batch, 32, 16, 16)
 
         def run():
             opt.zero_grad()
             with cast:
                 v, p = net(x, t, y)
-            ((v.float() - target).square().mean() + p.float().square().mean()).backward()
+            loss = (v.float() - target).square().mean() + p.float().square().mean()
+            loss.backward()
             nn.utils.clip_grad_norm_(params, 1.0)
             opt.step()
+            return loss.detach()
     else:
         net = encoder().eval()
-        x = torch.randn(4, 3, 256, 256)
+        x = torch.randn(batch, 3, 256, 256)
 
         def run():
             with torch.no_grad(), cast:
-                net(x)
+                return net(x)
 
-    run()
-    start = time.perf_counter()
-    run()
-    print(time.perf_counter() - start)
+    def seconds():
+        start = time.perf_counter()
+        for _ in range(steps):
+            out = run()
+        out.float().mean().item()
+        return (time.perf_counter() - start) / steps
+
+    seconds()
+    print(seconds())
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

@@ -125,6 +125,11 @@ impl Path {
         self.store.mode.clone()
     }
 
+    /// A tensor of the model, if it has one already: where that lives now, the model's inputs belong.
+    pub fn anchor(&self) -> Option<Tensor> {
+        self.store.entries.borrow().first().map(|e| e.tensor.clone())
+    }
+
     /// Where the parameters live.
     pub fn device(&self) -> Device {
         self.device

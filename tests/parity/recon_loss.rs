@@ -1,7 +1,7 @@
 //! The loss of the VAE and its discriminator by `std/losses`: every term, gradients, and the buffers after each of the two passes.
 
 use super::fixture::{Fixture, fill, hash_tensor, read, shape_of};
-use super::report::Report;
+use super::report::{Report, on_this_device};
 use super::scripts::{Library, entry, map, tensor};
 use lathe::error::{Error, Result};
 use lathe::models::{Lpips, PatchGan, PatchGanConfig, Posterior};
@@ -79,7 +79,7 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
     for (name, x) in [("reconstructions", &recon), ("moments", &moments)] {
         let got = x.grad()?.ok_or_else(|| Error::value("parity", format!("no gradient of the {name}")))?;
         let name = format!("gen.grad_{name}");
-        r.gradient(&name, &got, f.get(&name)?, GRADIENT, 0.0)?;
+        r.gradient(&name, &got, f.get(&name)?, on_this_device(GRADIENT), 0.0)?;
     }
     let untouched = disc.named_parameters().iter().all(|(_, p)| matches!(p.grad(), Ok(None)));
     r.same("the generator's pass gives the discriminator no gradient", untouched, true);
@@ -126,11 +126,11 @@ fn disc_gradients(f: &Fixture, disc: &Module, r: &mut Report) -> Result<()> {
     let state = disc.state();
     let grad = |name: &str| state.get(name).map_or(Ok(None), Tensor::grad)?.ok_or_else(|| Error::value("parity", format!("no gradient of `{name}`")));
     for (name, want) in f.below("disc.grad.") {
-        r.gradient(&format!("disc.grad.{name}"), &grad(name)?, want, DISC_GRADIENT, 0.0)?;
+        r.gradient(&format!("disc.grad.{name}"), &grad(name)?, want, on_this_device(DISC_GRADIENT), 0.0)?;
     }
     for (name, want) in f.meta["disc_grad_norms"].as_object().into_iter().flatten() {
         let (got, want) = (grad(name)?.to_dtype(DType::Double)?.norm()?.item()?, want.as_f64().unwrap_or(f64::NAN));
-        r.within(&format!("norm of disc.grad.{name}"), (got - want).abs(), DISC_GRADIENT * want);
+        r.within(&format!("norm of disc.grad.{name}"), (got - want).abs(), on_this_device(DISC_GRADIENT) * want);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use super::fixture::{Fixture, fill, hash_normalish, hash_tensor, shape_of};
 use super::recon_loss::perceptual;
-use super::report::Report;
+use super::report::{Report, on_this_device};
 use super::scripts::{Library, Script, entry, list, map, module, tensor};
 use super::trajectory_end as end;
 use lathe::error::{Error, Result};
@@ -71,7 +71,7 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
         };
         for ((key, want), limit) in keys.iter().zip(logs).zip(limits) {
             let got = session.logged(&log, key)?;
-            r.within(&format!("{key} of step {step}"), (got - want).abs(), limit * want.abs());
+            r.within(&format!("{key} of step {step}"), (got - want).abs(), on_this_device(limit * want.abs()));
         }
         if step == 0 {
             end::gradients(&session, |norm| session.logged(&log, norm), r)?;

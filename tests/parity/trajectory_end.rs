@@ -4,7 +4,7 @@
 //! times that, at least 2e-5 of the largest value. A parameter whose gradient is mathematically zero (key biases, biases before a group norm
 //! of one channel a group) is moved by rounding noise, which Adam turns into whole steps: those are not compared.
 
-use super::report::Report;
+use super::report::{Report, on_this_device};
 use super::trajectory::{Config, Session};
 use lathe::error::{Error, Result};
 use lathe::torch::{DType, Tensor};
@@ -45,7 +45,7 @@ pub fn gradients(s: &Session, logged: impl Fn(&str) -> Result<f64>, r: &mut Repo
     for model in ["vae", "disc", "sit"] {
         let Ok(module) = s.model(model) else { continue };
         let clipped = (maximum / (logged(&format!("grad_norm_{model}"))? + 1e-6)).min(1.0);
-        let (limit, zero) = (if model == "vae" { GRADIENT_VAE } else { GRADIENT }, zero(s, model));
+        let (limit, zero) = (if model == "vae" { on_this_device(GRADIENT_VAE) } else { GRADIENT }, zero(s, model));
         let state = module.state();
         let grad = |name: &str| -> Result<Tensor> {
             let grad = state.get(name).map_or(Ok(None), Tensor::grad)?;

@@ -1,7 +1,7 @@
 //! Vision encoders: tokens under every published naming, position tables, preprocessing.
 
 use super::fixture::{Fixture, hash_normalish, hash_tensor, shape_of};
-use super::report::Report;
+use super::report::{Report, on_this_device};
 use lathe::error::{Error, Result};
 use lathe::models::encoder::{Ffn, Interpolation, interpolate_positions, resample_positions};
 use lathe::models::{Encoder, EncoderOptions, VitOptions};
@@ -302,7 +302,11 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
             }
             let sum = got.to_dtype(DType::Double)?.sum(&[], false)?.item()?;
             // A sum of rounding errors of both signs.
-            r.within(&format!("{kind}_sum"), (sum - f.get(&format!("{kind}_sum"))?.item()?).abs(), TABLE * (got.numel() as f64).sqrt() * 10.0);
+            r.within(
+                &format!("{kind}_sum"),
+                (sum - f.get(&format!("{kind}_sum"))?.item()?).abs(),
+                on_this_device(TABLE * (got.numel() as f64).sqrt() * 10.0),
+            );
         } else if let Some(numbers) = key.strip_prefix("resample.").and_then(|k| k.strip_suffix(".out")) {
             let n: Vec<i64> = numbers.split('_').filter_map(|n| n.parse().ok()).collect();
             let &[from, to, prefix] = n.as_slice() else { return Err(Error::data(&f.path, format!("cannot read the sizes in `{key}`"))) };

@@ -123,6 +123,8 @@ impl EncoderOptions {
 pub struct Encoder {
     model: Box<dyn VisionModel>,
     preprocess: Preprocess,
+    /// Any tensor of the network: pictures go where it is.
+    anchor: Option<Tensor>,
 }
 
 crate::nn::layers::forward_one!(Encoder, "encoder");
@@ -177,7 +179,7 @@ impl Encoder {
                     options.refuse(&known.name, &["sizes of a transformer"])?;
                     let preprocess = preprocess(1);
                     let model = EfficientNetLite0::new(p, preprocess.resolution, options.stride.unwrap_or(lite0::STRIDE))?;
-                    Ok(Built::layer(Encoder { model: Box::new(model), preprocess }))
+                    Ok(Built::layer(Encoder { model: Box::new(model), preprocess, anchor: p.anchor() }))
                 }
                 Network::Vit(config) => {
                     options.refuse(&known.name, &["stride"])?;
@@ -185,7 +187,7 @@ impl Encoder {
                     let preprocess = preprocess(config.patch);
                     let import = Vit::importer(&config, preprocess.resolution)?;
                     let model = Vit::new(p, config, preprocess.resolution, draw)?;
-                    Ok(Built::layer(Encoder { model: Box::new(model), preprocess }).importing(import))
+                    Ok(Built::layer(Encoder { model: Box::new(model), preprocess, anchor: p.anchor() }).importing(import))
                 }
             }
         })?;
@@ -201,7 +203,7 @@ impl Encoder {
             let usual = Preprocess { unit: 255.0, mean, std, resize_first: false, resolution: torchscript::RESOLUTION };
             let preprocess = options.preprocess(usual, |_| torchscript::RESOLUTION);
             let model = torchscript::Program::new(p, &path, &options, preprocess.resolution)?;
-            Ok(Built::layer(Encoder { model: Box::new(model), preprocess }))
+            Ok(Built::layer(Encoder { model: Box::new(model), preprocess, anchor: p.anchor() }))
         })?;
         Self::freeze(module)
     }
@@ -212,12 +214,13 @@ impl Encoder {
         Ok(module)
     }
 
-    /// Pictures `[B, 3, H, W]`, u8 or floats in [-1, 1], as the network's input.
+    /// Pictures `[B, 3, H, W]`, u8 or floats in [-1, 1], on any device, as the network's input on its own.
     ///
     /// # Errors
     /// `E0202` for another shape or dtype.
     pub fn preprocess(&self, images: &Tensor) -> Result<Tensor> {
-        self.preprocess.apply(images)
+        let device = self.anchor.as_ref().map_or_else(default_device, Tensor::device);
+        self.preprocess.apply(&images.to_device(device)?)
     }
 
     /// The network, which takes what [`Encoder::preprocess`] makes.

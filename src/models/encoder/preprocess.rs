@@ -40,13 +40,12 @@ impl Preprocess {
             _ if images.is_float() => images.add(1.0)?.mul(127.5)?,
             _ => return Err(Error::value("encoder", format!("pictures are u8, or floats in [-1, 1]; got {}", images.describe()))),
         };
-        let scaled = if self.unit == 1.0 { pixels } else { pixels.div(self.unit)? };
+        let scaled = if self.unit == 1.0 { pixels } else { pixels.div(&constant(&pixels, [self.unit; 3])?)? };
         if self.resize_first { self.normalise(&self.resize(&scaled)?) } else { self.resize(&self.normalise(&scaled)?) }
     }
 
     fn normalise(&self, x: &Tensor) -> Result<Tensor> {
-        let constant = |v: [f64; 3]| Tensor::from_vec(&v, &[1, 3, 1, 1])?.to_device(x.device())?.to_dtype(x.dtype());
-        x.sub(&constant(self.mean)?)?.div(&constant(self.std)?)
+        x.sub(&constant(x, self.mean)?)?.div(&constant(x, self.std)?)
     }
 
     fn resize(&self, x: &Tensor) -> Result<Tensor> {
@@ -54,4 +53,9 @@ impl Preprocess {
         let side = self.resolution;
         if (h, w) == (side, side) { Ok(x.clone()) } else { x.upsample_bicubic2d([side, side], false) }
     }
+}
+
+/// One number a channel, beside `like`. A quotient by a tensor is rounded once on every device; by a number, CUDA multiplies by its inverse.
+fn constant(like: &Tensor, v: [f64; 3]) -> Result<Tensor> {
+    Tensor::from_vec(&v, &[1, 3, 1, 1])?.to_device(like.device())?.to_dtype(like.dtype())
 }

@@ -14,7 +14,7 @@ pub use posterior::Posterior;
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::layers::{Conv2d, Conv2dOptions};
 use crate::nn::{Built, Mode, Module, Path};
-use crate::torch::{Tensor, default_device};
+use crate::torch::{Device, Tensor, default_device};
 use coder::{Decoder, Encoder};
 pub use names::{ANCHOR, from_any, to_diffusers};
 use parts::channels_last;
@@ -174,9 +174,10 @@ impl AutoencoderKl {
         self.decoder.forward(&self.post_quant_conv.forward(&z)?)?.contiguous()
     }
 
-    /// Channels last outside training: the forward pass of convolutions is faster so, the backward pass is not.
+    /// Channels last on the CPU outside training: the forward pass of convolutions is faster so. The backward pass is not, nor group
+    /// normalisation on a GPU.
     fn layout(&self, x: &Tensor) -> Result<Tensor> {
         x.size4()?;
-        if self.mode.training() { Ok(x.clone()) } else { channels_last(x) }
+        if self.mode.training() || x.device() != Device::Cpu { Ok(x.clone()) } else { channels_last(x) }
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::nn::{Module, State};
 use crate::script::value::{FromArg, Kw, type_name};
 use crate::torch::Tensor;
-use crate::train::optim::{AdamW, AdamWOptions, Ema, GradScaler, GradScalerOptions, clip_grad_norm};
+use crate::train::optim::{AdamW, AdamWOptions, Ema, GradScaler, GradScalerOptions, clip_grad_norm, step};
 use rhai::{Array, Dynamic, Map};
 
 crate::script_handle!(AdamW, "an optimizer");
@@ -115,6 +115,31 @@ api! {
     /// assert_close(w.grad().norm().item(), 1.0, #{ atol: 1e-4 });
     /// ```
     fn clip_norm as "clip_grad_norm"(params: Params, max: f64) -> Tensor { clip_grad_norm(&params.tensors(), max) }
+
+    /// Everything that follows `backward()`: scales the gradients of `params` so that their norm is at most `max`, takes the optimizer's step,
+    /// and updates the average `ema` (or `()`). Gives the norm before. The same as `clip_grad_norm`, `step` and `update`, and on the CPU faster: it
+    /// goes through memory once.
+    ///
+    /// # Shapes
+    /// - any parameters -> `[]`
+    /// # Errors
+    /// `E0202` when `max` is not above 0, a gradient does not fit its parameter, or `ema` is no average.
+    /// # Example
+    /// ```rhai
+    /// let m = nn::linear(2, 2);
+    /// let opt = optim::adamw(m, #{ lr: 0.1 });
+    /// let ema = optim::ema(m, 0.5);
+    /// m.forward(torch::ones([1, 2])).sum().backward();
+    /// assert(optim::step(opt, m, 1.0, ema).item() > 0.0);
+    /// assert_close(ema.module.bias, m.bias + 0.05, #{ atol: 1e-3 });
+    /// ```
+    fn step(opt: AdamW, params: Params, max: f64, ema: Dynamic) -> Tensor {
+        let average = ema.read_lock::<Ema>().map(|e| e.clone());
+        if average.is_none() && !ema.is_unit() {
+            return Err(Error::value("step", format!("the last argument is a moving average or `()`, got {}", type_name(&ema))));
+        }
+        step(&opt, &params.tensors(), max, average.as_ref())
+    }
 
     /// A moving average of a module's weights: `ema = decay * ema + (1 - decay) * now` at each `update()`.
     ///

@@ -67,6 +67,27 @@ int lathe_autocast_nest(int enter, char** err);
 int lathe_autocast_active(void);
 void lathe_autocast_clear(void);
 
+// AdamW. Handles are at::Tensor*, all f32 on the CPU in one layout; `average` may be null. `step` counts from 1.
+typedef struct LatheParam {
+  void* param;
+  void* grad;
+  void* exp_avg;
+  void* exp_avg_sq;
+  void* average;
+  double step;
+} LatheParam;
+typedef struct LatheAdamW {
+  double lr, beta1, beta2, eps, weight_decay, scale, decay;
+} LatheAdamW;
+// Whether the pass can take them; to be asked first.
+int lathe_adamw_check(const LatheParam* item, char** err);
+// Elements `from` to `to`, in the order of memory.
+void lathe_adamw_pass(const LatheParam* item, int64_t from, int64_t to, const LatheAdamW* o);
+void lathe_bump_version(void* tensor);
+
+// Has the C library keep freed memory for the next step.
+void lathe_keep_memory(void);
+
 // The folder of the libtorch_cpu.so that is loaded, to be freed with lathe_free_str.
 int lathe_library(char** path, char** err);
 int lathe_dlopen(const char* path, char** err);

@@ -42,6 +42,27 @@ pub struct RawOp {
     _private: [u8; 0],
 }
 
+#[repr(C)]
+pub struct RawParam {
+    pub param: *mut c_void,
+    pub grad: *mut c_void,
+    pub exp_avg: *mut c_void,
+    pub exp_avg_sq: *mut c_void,
+    pub average: *mut c_void,
+    pub step: f64,
+}
+
+#[repr(C)]
+pub struct RawAdamW {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub eps: f64,
+    pub weight_decay: f64,
+    pub scale: f64,
+    pub decay: f64,
+}
+
 pub type OnSchema = extern "C" fn(*mut c_void, *const c_char, *const c_char);
 
 unsafe extern "C" {
@@ -69,6 +90,10 @@ unsafe extern "C" {
     pub fn lathe_autocast_active() -> c_int;
     pub fn lathe_autocast_clear();
     pub fn lathe_library(path: *mut *mut c_char, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_adamw_check(item: *const RawParam, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_adamw_pass(item: *const RawParam, from: i64, to: i64, o: *const RawAdamW);
+    pub fn lathe_bump_version(tensor: *mut c_void);
+    pub fn lathe_keep_memory();
     pub fn lathe_dlopen(path: *const c_char, err: *mut *mut c_char) -> c_int;
     pub fn lathe_kernels(key: *const c_char) -> i64;
     pub fn lathe_build_info(text: *mut *mut c_char, err: *mut *mut c_char) -> c_int;

@@ -1,5 +1,6 @@
 //! What `tch` lacks, through a small C++ file set: operators by name, random generators, mixed precision, CUDA at run time.
 
+mod adamw;
 mod autocast;
 mod call;
 mod ffi;
@@ -11,12 +12,13 @@ mod rng;
 mod tests;
 mod value;
 
+pub use adamw::{AdamWItem, AdamWPass, adamw_pass};
 pub(crate) use autocast::clear_autocast_cache;
 pub use autocast::{Autocast, autocast, autocast_is_on};
 pub(crate) use call::clear_grad;
 pub use call::{call, call1, names, schemas};
 pub use filter::{allowed, script_call};
-pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, kernels, library, load_cuda};
+pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, keep_memory, kernels, library, load_cuda};
 pub(crate) use memory::{filled, map};
 pub use rng::{manual_seed, manual_seed_on, rng_state, set_rng_state};
 pub use value::Value;

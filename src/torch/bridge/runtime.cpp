@@ -10,7 +10,11 @@
 #include <ATen/core/ivalue.h>
 #include <ATen/cpu/Utils.h>
 #include <dlfcn.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 
@@ -102,6 +106,14 @@ extern "C" int lathe_library(char** path, char** err) {
     }
     *path = lathe::c_string(info.dli_fname);
   });
+}
+
+extern "C" void lathe_keep_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
 }
 
 extern "C" int lathe_dlopen(const char* path, char** err) {

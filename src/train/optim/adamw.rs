@@ -64,18 +64,18 @@ struct Slot {
 }
 
 #[derive(Clone)]
-struct Moments {
-    exp_avg: Tensor,
-    exp_avg_sq: Tensor,
+pub(super) struct Moments {
+    pub exp_avg: Tensor,
+    pub exp_avg_sq: Tensor,
     /// f32 scalar on the parameter's device, as the fused kernel wants it.
-    step: Tensor,
+    pub step: Tensor,
 }
 
 /// What one step needs of a parameter that has a gradient.
-struct Ready {
-    param: Tensor,
-    grad: Tensor,
-    moments: Moments,
+pub(super) struct Ready {
+    pub param: Tensor,
+    pub grad: Tensor,
+    pub moments: Moments,
 }
 
 impl Moments {
@@ -169,20 +169,7 @@ impl AdamW {
     /// As [`AdamW::step`].
     pub fn step_unless(&self, found_inf: Option<&Tensor>) -> Result<()> {
         no_grad(|| {
-            let mut slots = self.0.slots.borrow_mut();
-            let mut ready: Vec<Ready> = Vec::new();
-            for slot in slots.iter_mut() {
-                let Some(grad) = slot.param.grad()? else { continue };
-                let grad = fitting(&slot.name, &slot.param, &grad)?;
-                let moments = match &slot.moments {
-                    Some(m) if m.step.device() == slot.param.device() && m.exp_avg.dtype() == slot.param.dtype() => m.clone(),
-                    // The module was moved or converted since the last step.
-                    Some(m) => m.like(&slot.param)?,
-                    None => Moments::new(&slot.param)?,
-                };
-                slot.moments = Some(moments.clone());
-                ready.push(Ready { param: slot.param.clone(), grad, moments });
-            }
+            let ready = self.begin_step()?;
             for group in groups(ready.iter().map(|r| &r.param)) {
                 self.fused(&group.iter().map(|&i| &ready[i]).collect::<Vec<_>>(), found_inf)?;
             }
@@ -190,12 +177,33 @@ impl AdamW {
         })
     }
 
+    /// The parameters that have a gradient, with their state, whose counters are those of the step that begins.
+    pub(super) fn begin_step(&self) -> Result<Vec<Ready>> {
+        let mut slots = self.0.slots.borrow_mut();
+        let mut ready: Vec<Ready> = Vec::new();
+        for slot in slots.iter_mut() {
+            let Some(grad) = slot.param.grad()? else { continue };
+            let grad = fitting(&slot.name, &slot.param, &grad)?;
+            let moments = match &slot.moments {
+                Some(m) if m.step.device() == slot.param.device() && m.exp_avg.dtype() == slot.param.dtype() => m.clone(),
+                // The module was moved or converted since the last step.
+                Some(m) => m.like(&slot.param)?,
+                None => Moments::new(&slot.param)?,
+            };
+            slot.moments = Some(moments.clone());
+            ready.push(Ready { param: slot.param.clone(), grad, moments });
+        }
+        for group in groups(ready.iter().map(|r| &r.moments.step)) {
+            let steps = Value::List(group.iter().map(|&i| (&ready[i].moments.step).into()).collect());
+            call("_foreach_add_.Scalar", &[steps, 1i64.into()], &[])?;
+        }
+        Ok(ready)
+    }
+
     fn fused(&self, ready: &[&Ready], found_inf: Option<&Tensor>) -> Result<()> {
         let of = |f: fn(&Ready) -> &Tensor| Value::List(ready.iter().map(|r| f(r).into()).collect());
         let o = &self.0.options;
         let steps = of(|r| &r.moments.step);
-        // The kernel expects the counters to be those of this step already.
-        call("_foreach_add_.Scalar", &[steps.clone(), 1i64.into()], &[])?;
         let found_inf = found_inf.map(|t| t.to_device(ready[0].param.device())).transpose()?;
         let args =
             [of(|r| &r.param), of(|r| &r.grad), of(|r| &r.moments.exp_avg), of(|r| &r.moments.exp_avg_sq), Value::List(Vec::new()), steps.clone()];

@@ -11,35 +11,59 @@ use crate::torch::{DType, Device, Tensor, no_grad};
 /// # Errors
 /// `E0202` when `max_norm` is not positive, `E0201` when libtorch refuses.
 pub fn clip_grad_norm(params: &[Tensor], max_norm: f64) -> Result<Tensor> {
+    no_grad(|| {
+        let grads = gradients(params, max_norm)?;
+        let norm = total_norm(&grads, params)?;
+        scale(&grads, &coefficient(&norm, max_norm)?)?;
+        Ok(norm)
+    })
+}
+
+/// The gradients that there are.
+pub(super) fn gradients(params: &[Tensor], max_norm: f64) -> Result<Vec<Tensor>> {
     // An infinite maximum is useful: it only measures.
     if max_norm.is_nan() || max_norm <= 0.0 {
         return Err(Error::value("clip_grad_norm", format!("the maximum must be above 0, got {max_norm}")));
     }
-    no_grad(|| {
-        let mut grads = Vec::new();
-        for p in params {
-            grads.extend(p.grad()?);
+    let mut grads = Vec::new();
+    for p in params {
+        grads.extend(p.grad()?);
+    }
+    Ok(grads)
+}
+
+fn lists(grads: &[Tensor], groups: &[Vec<usize>]) -> Vec<Value> {
+    groups.iter().map(|g| Value::List(g.iter().map(|&i| (&grads[i]).into()).collect())).collect()
+}
+
+/// The norm of all gradients together, an f32 scalar on the first one's device.
+pub(super) fn total_norm(grads: &[Tensor], params: &[Tensor]) -> Result<Tensor> {
+    let Some(device) = grads.first().map(Tensor::device) else {
+        return Tensor::zeros(&[], DType::Float, params.first().map_or(Device::Cpu, Tensor::device));
+    };
+    let groups = groups(grads);
+    let mut norms = Vec::new();
+    for (group, list) in groups.iter().zip(lists(grads, &groups)) {
+        // Squares of halves overflow at 256: they are summed in f32.
+        let dtype = matches!(grads[group[0]].dtype(), DType::Half | DType::BFloat16).then_some(DType::Float);
+        let kw = dtype.map(|d| ("dtype", d.into()));
+        for n in call("_foreach_norm", &[list, 2i64.into()], kw.as_slice())?.remove(0).into_tensors()? {
+            norms.push(n.to_device(device)?.to_dtype(DType::Float)?);
         }
-        let Some(device) = grads.first().map(Tensor::device) else {
-            return Tensor::zeros(&[], DType::Float, params.first().map_or(Device::Cpu, Tensor::device));
-        };
-        let groups = groups(&grads);
-        let lists: Vec<Value> = groups.iter().map(|g| Value::List(g.iter().map(|&i| (&grads[i]).into()).collect())).collect();
-        let mut norms = Vec::new();
-        for (group, list) in groups.iter().zip(&lists) {
-            // Squares of halves overflow at 256: they are summed in f32.
-            let dtype = matches!(grads[group[0]].dtype(), DType::Half | DType::BFloat16).then_some(DType::Float);
-            let kw = dtype.map(|d| ("dtype", d.into()));
-            for n in call("_foreach_norm", &[list.clone(), 2i64.into()], kw.as_slice())?.remove(0).into_tensors()? {
-                norms.push(n.to_device(device)?.to_dtype(DType::Float)?);
-            }
-        }
-        let total = call1("linalg_vector_norm", &[Tensor::stack(&norms, 0)?.into()], &[])?;
-        let coefficient = call1("div", &[max_norm.into(), total.add(1e-6)?.into()], &[])?.clamp(None, Some(1.0))?;
-        for (group, list) in groups.iter().zip(&lists) {
-            let on = coefficient.to_device(grads[group[0]].device())?;
-            call("_foreach_mul_.Tensor", &[list.clone(), on.into()], &[])?;
-        }
-        Ok(total)
-    })
+    }
+    call1("linalg_vector_norm", &[Tensor::stack(&norms, 0)?.into()], &[])
+}
+
+/// What gradients of that norm are multiplied by: `min(1, max_norm / (norm + 1e-6))`.
+pub(super) fn coefficient(norm: &Tensor, max_norm: f64) -> Result<Tensor> {
+    call1("div", &[max_norm.into(), norm.add(1e-6)?.into()], &[])?.clamp(None, Some(1.0))
+}
+
+pub(super) fn scale(grads: &[Tensor], coefficient: &Tensor) -> Result<()> {
+    let groups = groups(grads);
+    for (group, list) in groups.iter().zip(lists(grads, &groups)) {
+        let on = coefficient.to_device(grads[group[0]].device())?;
+        call("_foreach_mul_.Tensor", &[list, on.into()], &[])?;
+    }
+    Ok(())
 }

@@ -60,32 +60,39 @@ impl Ema {
     /// # Errors
     /// `E0202` when parts were added to or removed from the module since, `E0201` when libtorch refuses.
     pub fn update(&self) -> Result<()> {
+        let pairs = self.pairs()?;
+        no_grad(|| self.follow(&pairs))
+    }
+
+    /// Every tensor as it is now, beside its average.
+    pub(super) fn pairs(&self) -> Result<Vec<(Tensor, Tensor)>> {
         let (from, to) = (self.0.source.entries(), self.0.copy.entries());
         if from.len() != to.len() || from.iter().zip(&to).any(|(a, b)| a.name != b.name || a.tensor.shape() != b.tensor.shape()) {
             let message = format!("the {} has other parameters than when its average was begun", self.0.source.kind());
             return Err(Error::value("ema", message).help("make the average after the module is complete"));
         }
-        no_grad(|| {
-            let (mut average, mut now): (Vec<Tensor>, Vec<Tensor>) = (Vec::new(), Vec::new());
-            let mut seen = std::collections::HashSet::new();
-            for (from, to) in from.iter().zip(&to) {
-                if to.tensor.numel() == 0 || !seen.insert(to.tensor.id()) {
-                    continue;
-                }
-                let source = from.tensor.detach()?;
-                if !to.tensor.is_float() {
-                    to.tensor.copy_(&source)?;
-                    continue;
-                }
-                // A module that was moved or converted after the average was begun.
-                now.push(source.to_device(to.tensor.device())?.to_dtype(to.tensor.dtype())?);
-                average.push(to.tensor.detach()?);
+        let mut seen = std::collections::HashSet::new();
+        let mut new = |to: &Tensor| to.numel() > 0 && seen.insert(to.id());
+        Ok(from.into_iter().zip(to).filter(|(_, to)| new(&to.tensor)).map(|(from, to)| (from.tensor, to.tensor)).collect())
+    }
+
+    /// Moves the averages of `pairs`.
+    pub(super) fn follow<'a>(&self, pairs: impl IntoIterator<Item = &'a (Tensor, Tensor)>) -> Result<()> {
+        let (mut average, mut now): (Vec<Tensor>, Vec<Tensor>) = (Vec::new(), Vec::new());
+        for (from, to) in pairs {
+            let source = from.detach()?;
+            if !to.is_float() {
+                to.copy_(&source)?;
+                continue;
             }
-            for group in groups(&average) {
-                let of = |list: &[Tensor]| Value::List(group.iter().map(|&i| (&list[i]).into()).collect());
-                call("_foreach_lerp_.Scalar", &[of(&average), of(&now), (1.0 - self.decay()).into()], &[])?;
-            }
-            Ok(())
-        })
+            // A module that was moved or converted after the average was begun.
+            now.push(source.to_device(to.device())?.to_dtype(to.dtype())?);
+            average.push(to.detach()?);
+        }
+        for group in groups(&average) {
+            let of = |list: &[Tensor]| Value::List(group.iter().map(|&i| (&list[i]).into()).collect());
+            call("_foreach_lerp_.Scalar", &[of(&average), of(&now), (1.0 - self.decay()).into()], &[])?;
+        }
+        Ok(())
     }
 }

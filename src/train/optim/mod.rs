@@ -5,6 +5,7 @@ mod adamw;
 mod clip;
 mod ema;
 mod scaler;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ pub use adamw::{AdamW, AdamWOptions};
 pub use clip::clip_grad_norm;
 pub use ema::Ema;
 pub use scaler::{GradScaler, GradScalerOptions};
+pub use step::step;
 
 use crate::torch::{DType, Device, Tensor};
 

@@ -320,3 +320,99 @@ fn the_scaler_skips_overflows_and_grows() {
     off.update().unwrap();
     assert!(GradScaler::new(GradScalerOptions { backoff_factor: 2.0, ..o }).is_err());
 }
+
+/// A module whose parameters are two layouts, with a buffer and a frozen parameter, in `dtype`.
+fn mixed(dtype: DType) -> Module {
+    let m = Module::build("m", CPU, |p| {
+        p.param("a", &[3, 700_001], Init::Normal(0.0, 0.5))?;
+        p.param("b", &[5], Init::Normal(0.0, 0.5))?;
+        p.param("c", &[2, 3, 5, 7], Init::Normal(0.0, 0.5))?;
+        p.param("frozen", &[4], Init::Normal(0.0, 0.5))?.requires_grad_(false)?;
+        p.buffer("mean", &Tensor::ones(&[2], DType::Float, CPU)?)?;
+        Ok(Built::layer(|x: &[Tensor]| Ok(x[0].clone())))
+    })
+    .unwrap();
+    m.to(None, Some(dtype)).unwrap();
+    let c = &m.named_parameters()[2].1;
+    no_grad(|| c.set_data(&c.detach().unwrap().to_memory_format("channels_last").unwrap())).unwrap();
+    m
+}
+
+#[test]
+fn one_pass_is_clipping_the_step_and_the_average() {
+    for (dtype, decay, tolerance) in [(DType::Float, 0.9, 2e-6), (DType::Float, 0.3, 2e-6), (DType::Double, 0.9, 0.0)] {
+        let (one, three) = {
+            let m = mixed(dtype);
+            (m.deep_copy().unwrap(), m)
+        };
+        let options = AdamWOptions { lr: 0.05, betas: (0.8, 0.95), eps: 1e-6, weight_decay: 0.1 };
+        let make = |m: &Module| {
+            let trained: Vec<_> = m.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect();
+            (AdamW::new(trained, options).unwrap(), Ema::new(m, decay).unwrap(), m.trainable())
+        };
+        let ((opt1, ema1, p1), (opt3, ema3, p3)) = (make(&one), make(&three));
+        for i in 0..4 {
+            opt1.zero_grad().unwrap();
+            opt3.zero_grad().unwrap();
+            backward(&p1, i);
+            backward(&p3, i);
+            // Scaled in some steps and not in others.
+            let max = if i == 1 { 1e9 } else { 0.7 };
+            let norm = step(&opt1, &p1, max, Some(&ema1)).unwrap();
+            assert_eq!(norm.item().unwrap(), clip_grad_norm(&p3, max).unwrap().item().unwrap());
+            opt3.step().unwrap();
+            ema3.update().unwrap();
+            for (a, b) in p1.iter().zip(&p3) {
+                assert_eq!(a.grad().unwrap().map(|g| g.to_vec_f64().unwrap()), b.grad().unwrap().map(|g| g.to_vec_f64().unwrap()));
+            }
+        }
+        for (a, b) in [(one.state(), three.state()), (ema1.module().state(), ema3.module().state()), (opt1.state().unwrap(), opt3.state().unwrap())] {
+            assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+            for (name, a) in &a {
+                assert_eq!(a.strides(), b[name].strides(), "{name}");
+                for (x, y) in a.to_vec_f64().unwrap().iter().zip(b[name].to_vec_f64().unwrap()) {
+                    assert!((x - y).abs() <= tolerance * y.abs().max(1.0), "{name}: {x} {y}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_pass_gives_the_same_bits_on_any_number_of_threads_and_goes_on_from_a_state() {
+    let start = mixed(DType::Float);
+    let run = |threads: i32, halves: bool| {
+        tch::set_num_threads(threads);
+        let m = start.deep_copy().unwrap();
+        let trained = || m.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect::<Vec<_>>();
+        let mut opt = AdamW::new(trained(), AdamWOptions::default()).unwrap();
+        for i in 0..4 {
+            if halves && i == 2 {
+                let next = AdamW::new(trained(), AdamWOptions::default()).unwrap();
+                next.load_state(&opt.state().unwrap()).unwrap();
+                opt = next;
+            }
+            opt.zero_grad().unwrap();
+            backward(&m.trainable(), i);
+            step(&opt, &m.trainable(), 1.0, None).unwrap();
+        }
+        m.state().into_iter().map(|(_, t)| t.to_vec_f64().unwrap()).collect::<Vec<_>>()
+    };
+    let before = crate::torch::num_threads();
+    let one = run(1, false);
+    assert!(run(4, false) == one);
+    assert!(run(2, true) == one);
+    tch::set_num_threads(before as i32);
+}
+
+#[test]
+fn one_pass_leaves_parameters_without_a_gradient_and_clips_only_what_it_is_given() {
+    let p = params();
+    let before = p[1].to_vec_f64().unwrap();
+    let opt = AdamW::new(named(&p), AdamWOptions::default()).unwrap();
+    p[0].sum(&[], false).unwrap().backward().unwrap();
+    let norm = step(&opt, &p[..1], 1.0, None).unwrap().item().unwrap();
+    assert!((norm - 6f64.sqrt()).abs() < 1e-6);
+    assert_eq!(p[1].to_vec_f64().unwrap(), before);
+    assert!(step(&opt, &p, 0.0, None).is_err());
+}

@@ -1,0 +1,66 @@
+//! All that follows a backward pass: clipping, AdamW's step, the moving average. On the CPU in one pass over memory.
+
+use super::clip::{coefficient, gradients, scale, total_norm};
+use super::{AdamW, Ema};
+use crate::error::Result;
+use crate::torch::bridge::{AdamWItem, AdamWPass, adamw_pass};
+use crate::torch::{DType, Device, Tensor, no_grad};
+use std::collections::{HashMap, HashSet};
+
+/// Scales the gradients of `params` as [`super::clip_grad_norm`], takes the optimizer's step, and updates `ema`. Returns the norm before
+/// clipping. The same as the three calls, and where everything is f32 on the CPU in one pass over memory instead of three.
+///
+/// # Errors
+/// `E0202` when `max_norm` is not positive, and as the three.
+pub fn step(opt: &AdamW, params: &[Tensor], max_norm: f64, ema: Option<&Ema>) -> Result<Tensor> {
+    no_grad(|| {
+        let grads = gradients(params, max_norm)?;
+        let norm = total_norm(&grads, params)?;
+        let coefficient = coefficient(&norm, max_norm)?;
+        let clipped: HashSet<_> = params.iter().map(Tensor::id).collect();
+        let whole = opt.params().iter().all(|(_, p)| clipped.contains(&p.id()));
+        let pairs = ema.map(Ema::pairs).transpose()?.unwrap_or_default();
+        let mut averages: HashMap<_, _> = pairs.iter().map(|(now, average)| (now.id(), average)).collect();
+        if !whole || !opt.params().iter().all(|(_, p)| one_pass(p)) {
+            scale(&grads, &coefficient)?;
+            opt.step()?;
+            ema.map_or(Ok(()), Ema::update)?;
+            return Ok(norm);
+        }
+        let items: Vec<AdamWItem> = opt
+            .begin_step()?
+            .into_iter()
+            .filter(|r| r.param.numel() > 0)
+            .map(|r| {
+                // A gradient of another layout was copied: the pass scales the copy.
+                if let Some(original) = r.param.grad()?.filter(|g| g.id() != r.grad.id()) {
+                    scale(&[original], &coefficient)?;
+                }
+                let average = averages.get(&r.param.id()).filter(|a| one_pass(a) && a.strides() == r.param.strides()).map(|a| (*a).clone());
+                if average.is_some() {
+                    averages.remove(&r.param.id());
+                }
+                Ok(AdamWItem {
+                    step: r.moments.step.item()?,
+                    param: r.param,
+                    grad: r.grad,
+                    exp_avg: r.moments.exp_avg,
+                    exp_avg_sq: r.moments.exp_avg_sq,
+                    average,
+                })
+            })
+            .collect::<Result<_>>()?;
+        let o = opt.options();
+        let decay = ema.map_or(0.0, Ema::decay);
+        let pass = AdamWPass { lr: opt.lr(), betas: o.betas, eps: o.eps, weight_decay: o.weight_decay, scale: coefficient.item()?, decay };
+        adamw_pass(&items, &pass)?;
+        if let Some(ema) = ema {
+            ema.follow(pairs.iter().filter(|(now, _)| averages.contains_key(&now.id())))?;
+        }
+        Ok(norm)
+    })
+}
+
+fn one_pass(t: &Tensor) -> bool {
+    t.device() == Device::Cpu && t.dtype() == DType::Float && t.is_dense()
+}
