@@ -2,11 +2,12 @@
 //!
 //! Reload: a script of 500 lines and five modules of 100, one of them edited each time; parsing, checks and swap, in this process.
 //! Latency: from the save of a file to the first step that runs it, in a `lathe run --watch` whose steps take 10 ms; the edit is on disk
-//! in the run folder by then. Overhead: what the fit loop and a scripted step cost beside the tensors' own work.
+//! in the run folder by then. Attach: from a line that is sent to a running job to its answer, and what the loop pays while nobody is
+//! there. Overhead: what the fit loop and a scripted step cost beside the tensors' own work, and what our hooks add to the language's own loop.
 
 use lathe::script::rhai::Map;
 use lathe::script::{Engine, EngineOptions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ fn main() -> lathe::error::Result<()> {
     let dir = tempfile::tempdir().expect("a temporary folder");
     reload(dir.path())?;
     latency(dir.path());
+    attach(dir.path())?;
+    hooks()?;
     overhead(dir.path())
 }
 
@@ -99,6 +102,92 @@ fn latency(dir: &Path) {
     child.wait().expect("it ends");
     let (half, most) = median(times);
     println!("save to new behaviour, steps of 10 ms (20 edits, in place and by rename): median {half:.0} ms, most {most:.0} ms");
+}
+
+/// The bound that an answer must keep: one step of 10 ms, and 20 ms.
+const STEP_MS: f64 = 10.0;
+
+fn attach(dir: &Path) -> lathe::error::Result<()> {
+    let script = "fn params() { #{ output_dir: \"exps\", exp_name: \"attach\", seed: 1 } }\nfn main(cfg) {\n    let run = train::run(cfg);\n    run.track(\"net\", nn::linear(4, 4));\n    train::fit(run, (), \"step\", #{steps: 1_000_000, log_every: 0, save_every: 0});\n}\nfn step(run, batch) {\n    sleep(0.01);\n    #{loss: 0.0}\n}\n";
+    write(&dir.join("attach.rhai"), script);
+    let lathe = |args: &[&str]| {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_lathe"));
+        c.args(args).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        c
+    };
+    let mut child = lathe(&["run", "attach.rhai", "--device", "cpu", "--threads", "1"]).spawn().expect("the lathe binary");
+    let run = dir.join("exps/attach");
+    while lathe::train::attach::connect(&run).is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // The first answer waits for `main` to come to its loop.
+    answer(&run);
+    let wait = |i: u64| std::thread::sleep(Duration::from_millis(50 + 7 * i));
+    let lines: Vec<Duration> = (0..20).map(|i| (wait(i), answer(&run)).1).collect();
+    let timed = |args: &[&str], want: &str| {
+        let start = Instant::now();
+        let out = lathe(args).output().expect("the lathe binary");
+        assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains(want), "{args:?}");
+        start.elapsed()
+    };
+    let commands: Vec<Duration> = (0..20).map(|i| (wait(i), timed(&["attach", "exps/attach", "-e", "1+1"], "2")).1).collect();
+    let starts: Vec<Duration> = (0..20).map(|_| timed(&["--version"], "lathe")).collect();
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    let ((half, most), (start, _)) = (median(lines), median(starts));
+    println!("attach, `1+1` beside steps of {STEP_MS} ms (20 times): median {half:.1} ms, most {most:.1} ms; the bound is {:.0} ms", STEP_MS + 20.0);
+    let (half, most) = median(commands);
+    println!(
+        "the whole command `lathe attach RUN -e '1+1'`: median {half:.0} ms, most {most:.0} ms, of which a process takes {start:.0} ms to start"
+    );
+    // What a step pays while nobody is attached.
+    let server = lathe::train::attach::Server::start(dir)?;
+    let start = Instant::now();
+    let looks = 10_000_000;
+    let seen = (0..looks).filter(|_| std::hint::black_box(&server).has_events()).count();
+    assert_eq!(seen, 0);
+    println!("a look for attached prompts: {:.1} ns a step", start.elapsed().as_secs_f64() / f64::from(looks) * 1e9);
+    Ok(())
+}
+
+/// Asks a run for `1+1` as `lathe attach` does, and says how long the answer took.
+fn answer(run: &Path) -> Duration {
+    use lathe::script::attached::{Call, Got, Reply, Want};
+    let start = Instant::now();
+    let mut stream = lathe::train::attach::connect(run).expect("the run listens");
+    let want = Want::Eval { text: "1+1".into(), mode: lathe::script::answer::Mode::Plain, color: false, seconds: 60 };
+    let line = serde_json::to_string(&Call { id: 1, want }).expect("JSON");
+    writeln!(stream, "{line}").expect("the run reads");
+    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        if let Got::Answer(a) = serde_json::from_str::<Reply>(&line).expect("a reply").got {
+            assert_eq!(a.shown.as_deref(), Some("2"));
+            return start.elapsed();
+        }
+    }
+    panic!("the run gave no answer");
+}
+
+/// An empty loop in our engine, beside the same one in the language's own engine without what lets it be stopped and limited.
+fn hooks() -> lathe::error::Result<()> {
+    use lathe::script::rhai;
+    const TURNS: f64 = 1e6;
+    let text = "let i = 0; while i < 1_000_000 { i += 1; } i";
+    let engine = Engine::new(EngineOptions::default());
+    let mut bare = rhai::Engine::new();
+    bare.set_optimization_level(rhai::OptimizationLevel::None);
+    let ast = bare.compile(text).expect("a script");
+    let (mut own, mut theirs) = (f64::MAX, f64::MAX);
+    for _ in 0..5 {
+        let start = Instant::now();
+        assert_eq!(engine.eval(text)?.as_int(), Ok(1_000_000));
+        own = own.min(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        assert_eq!(bare.eval_ast::<i64>(&ast).ok(), Some(1_000_000));
+        theirs = theirs.min(start.elapsed().as_secs_f64());
+    }
+    let ns = |s: f64| s / TURNS * 1e9;
+    println!("an empty loop: {:.0} ns a turn, {:.0} ns in the bare language ({:+.0} %)", ns(own), ns(theirs), (own / theirs - 1.0) * 100.0);
+    Ok(())
 }
 
 /// Steps without tensors, and the scripted calls of a step on tensors so small that nothing else counts.

@@ -108,19 +108,6 @@ pub fn take_reload() -> bool {
     RELOAD.load(Ordering::Relaxed) && RELOAD.swap(false, Ordering::SeqCst)
 }
 
-/// Runs `f`, which may take SIGINT for itself, and gives it back to whom it belonged.
-pub fn keep_handler<T>(f: impl FnOnce() -> T) -> T {
-    // SAFETY: a zeroed `sigaction` is a valid one; both calls only read and write it.
-    let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
-    let known = unsafe { libc::sigaction(libc::SIGINT, std::ptr::null(), &raw mut before) } == 0;
-    let value = f();
-    if known {
-        // SAFETY: `before` is what the system itself gave.
-        unsafe { libc::sigaction(libc::SIGINT, &raw const before, std::ptr::null_mut()) };
-    }
-    value
-}
-
 /// Says that a prompt has the terminal: Ctrl-C ends its line instead of a run.
 pub fn at_prompt(on: bool) {
     PROMPT.store(on, Ordering::SeqCst);

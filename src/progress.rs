@@ -84,6 +84,12 @@ impl Progress {
         }
     }
 
+    /// Says that `done` things are ready; the remark stays.
+    pub fn advance(&mut self, done: u64) {
+        self.done = done;
+        self.bar.set_position(done);
+    }
+
     /// Changes how many things there are.
     pub fn set_total(&mut self, total: u64) {
         self.total = total;

@@ -1,4 +1,5 @@
-//! The arrows of docs/architecture.md: a part uses only what lies below it, `tch` is named in `torch/` and `rhai` in `script/`.
+//! The arrows of docs/architecture.md: a part uses only what lies below it, `tch` is named in `torch/` and `rhai` in `script/`; and what
+//! the compiler cannot vouch for is in the bridge alone.
 
 use std::path::{Path, PathBuf};
 
@@ -83,6 +84,42 @@ fn arrows_go_down_only() {
     }
     assert!(wrong.is_empty(), "arrows that point up:\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn unsafe_is_in_the_bridge_alone() {
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "benches"] {
+        rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut files);
+    }
+    files.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs"));
+    let bridge = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/torch/bridge");
+    let (mut wrong, mut seen, mut unexplained) = (Vec::new(), 0, Vec::new());
+    for file in &files {
+        let text = std::fs::read_to_string(file).expect("readable");
+        let lines: Vec<&str> = text.lines().collect();
+        for (i, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if !["{", "fn ", "impl ", "extern "].iter().any(|next| code.contains(&format!("{} {next}", UNSAFE))) {
+                continue;
+            }
+            if !file.starts_with(&bridge) {
+                wrong.push(format!("{}:{}", file.display(), i + 1));
+            }
+            seen += 1;
+            let is_block = code.contains(&format!("{UNSAFE} {{"));
+            // The reason stands above, perhaps above the statement that the block is a part of.
+            if is_block && !lines[i.saturating_sub(6)..i].iter().any(|l| l.contains("SAFETY:")) {
+                unexplained.push(format!("{}:{}", file.display(), i + 1));
+            }
+        }
+    }
+    assert!(seen > 5, "the bridge was looked at");
+    assert!(wrong.is_empty(), "outside of the bridge to libtorch:\n{}", wrong.join("\n"));
+    assert!(unexplained.is_empty(), "without a `SAFETY:` above:\n{}", unexplained.join("\n"));
+}
+
+/// In two parts, so that this file is not among those that have it.
+const UNSAFE: &str = concat!("un", "safe");
 
 #[test]
 fn tch_and_rhai_have_one_home_each() {

@@ -1,7 +1,11 @@
 //! `lathe attach` on real runs in other processes: live objects, edits on record, and clients that misbehave.
 
+use lathe::script::answer::Mode;
+use lathe::script::attached::{Call, Got, Reply, Want};
 use rexpect::session::spawn_command;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -52,10 +56,32 @@ fn wait(what: &str, mut f: impl FnMut() -> bool) {
     }
 }
 
+/// A line for a run, as `lathe attach` sends it.
+fn request(id: u64, text: &str) -> String {
+    let want = Want::Eval { text: text.to_owned(), mode: Mode::Plain, color: false, seconds: 60 };
+    serde_json::to_string(&Call { id, want }).unwrap() + "\n"
+}
+
+/// The value of a line, by the socket itself: without the time that a process takes to start.
+fn value(run: &Path, text: &str) -> String {
+    let mut stream = lathe::train::attach::connect(run).unwrap();
+    stream.write_all(request(1, text).as_bytes()).unwrap();
+    for line in BufReader::new(stream).lines() {
+        if let Got::Answer(answer) = serde_json::from_str::<Reply>(&line.unwrap()).unwrap().got {
+            return answer.shown.or(answer.error).unwrap_or_default();
+        }
+    }
+    panic!("no answer to {text}");
+}
+
 impl Job {
     fn start() -> Self {
+        Job::with(SCRIPT)
+    }
+
+    fn with(script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("t.rhai"), SCRIPT).unwrap();
+        std::fs::write(dir.path().join("t.rhai"), script).unwrap();
         let child = Self::spawn(&dir);
         let job = Job { dir, child };
         wait("the first steps", || job.steps() > 3);
@@ -108,6 +134,7 @@ fn live_objects_are_read_and_changed_and_changes_recorded() {
     assert_eq!(out, "42\n", "the script's functions are there");
     let (_, out, _) = job.eval("print(\"here\"); run.step > 0");
     assert_eq!(out, "here\ntrue\n", "what a line prints goes to whoever typed it");
+    assert_eq!(job.eval("let y = 5; fn f(a) { y + a + run.step * 0 } f(2)").1, "7\n", "typed functions see the prompt's variables");
     assert!(job.edits().is_empty(), "looking is no edit");
 
     let (code, out, err) = job.eval("run.opt.lr = 0.0005");
@@ -159,6 +186,67 @@ fn a_client_that_dies_or_loops_does_not_stall_the_run() {
     assert!(out.status.code() == Some(1) && err.contains("stopped after 1 s"), "{err}");
     assert!(start.elapsed() < Duration::from_secs(30));
     assert_eq!(job.eval("1+1").1, "2\n");
+}
+
+#[test]
+fn an_answer_comes_at_the_end_of_the_step_under_way() {
+    let job = Job::with(&SCRIPT.replace("let i = 0;", "sleep(0.4); let i = 0;"));
+    for _ in 0..3 {
+        let done = job.steps();
+        wait("a step", || job.steps() > done);
+        // In the middle of the next step: its end answers, and not the end of the one after.
+        std::thread::sleep(Duration::from_millis(100));
+        let during = job.steps();
+        assert_eq!(value(&job.run(), "run.step"), (during + 1).to_string());
+    }
+}
+
+#[test]
+fn clients_that_hang_do_not_slow_the_run() {
+    let job = Job::start();
+    let rate = || {
+        let (start, before) = (Instant::now(), job.steps());
+        std::thread::sleep(Duration::from_millis(1500));
+        (job.steps() - before) as f64 / start.elapsed().as_secs_f64()
+    };
+    let open = || lathe::train::attach::connect(&job.run()).unwrap();
+    let alone = rate();
+    // One that says nothing, one that stops in the middle of a line, one that never reads what it asked for.
+    let silent = open();
+    let mut half = open();
+    half.write_all(request(1, "1 + 1").split_at(20).0.as_bytes()).unwrap();
+    let mut deaf: UnixStream = open();
+    for id in 0..15 {
+        deaf.write_all(request(id, "let s = \"\"; s.pad(1_000_000, \"x\"); s").as_bytes()).unwrap();
+    }
+    wait("its lines to be answered", || value(&job.run(), "1 + 1") == "2");
+    // A run that waits for one of them does no step at all; the bound leaves room for whatever else the machine does.
+    let beside = rate();
+    assert!(beside > alone / 4.0, "{alone:.0} steps a second without clients, {beside:.0} with them");
+    assert_eq!(value(&job.run(), "2 + 2"), "4");
+    drop((silent, half, deaf));
+}
+
+#[test]
+fn a_run_that_does_not_step_is_not_waited_for_without_an_end() {
+    let job = {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("t.rhai"), SCRIPT.replace("train::fit", "sleep(600.0); train::fit")).unwrap();
+        let child = Job::spawn(&dir);
+        Job { dir, child }
+    };
+    wait("the socket", || job.run().join("attach.sock").exists());
+    let start = Instant::now();
+    let out = job.attach(&["--timeout", "1", "-e", "run.opt.lr = 9.0"]).stdin(Stdio::null()).output().unwrap();
+    let err = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(1) && out.stdout.is_empty(), "{err}");
+    assert!(err.contains("`try1` came to no end of a step within 1 s: nothing was evaluated") && err.contains("--timeout SECONDS"), "{err}");
+    assert!(start.elapsed() < Duration::from_secs(20));
+    // From a pipe as well.
+    let mut child = job.attach(&["--timeout", "1"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"1 + 1\n").unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.code() == Some(1) && String::from_utf8_lossy(&out.stderr).contains("within 1 s"));
 }
 
 #[test]

@@ -174,10 +174,15 @@ fn train_ldm_killed_at_any_time_gives_the_losses_of_an_uninterrupted_run() {
     // Both runs draw the same pictures, and a sampling that was killed goes on.
     let m = made();
     let sample = |run: &str, out: &str| {
-        let (run, out) = (m.path(run), m.path(out));
-        ["--exp-path", &run, "--output", &out, "--num-fid-samples", "12", "--pproc-batch-size", "4", "--num-steps", "3", "--cfg-scale", "2.0"]
-            .map(str::to_owned)
+        let (run, out, all) = (m.path(run), m.path(out), m.path(""));
+        let drawn = ["--num-fid-samples", "12", "--pproc-batch-size", "4", "--num-steps", "3", "--cfg-scale", "2.0"];
+        let named = ["--exp-path", &run, "--output", &out, "--allow-read", &all];
+        [drawn.as_slice(), &named].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
+    // The run's own settings name the latents, which are no part of this project: that alone allows nothing.
+    let all = sample("whole", "pictures");
+    let text = refused("sample", &[&words(&all[..all.len() - 2])]);
+    assert!(text.contains("E0701") && text.contains("run again with `--allow-read "), "{text}");
     ok("sample", &[&words(&sample("whole", "pictures"))]);
     let again = sample("killed", "pictures2");
     let mut child = lathe("sample", &[&words(&again)]).spawn().unwrap();

@@ -112,6 +112,34 @@ fn a_library_from_git_is_fetched_once_and_works_offline() {
 }
 
 #[test]
+fn doc_lists_the_modules_of_libraries() {
+    let augment = "//! Turns pictures.\n\n/// Twice as much.\n///\n/// # Example\n/// ```rhai\n/// 1\n/// ```\nfn twice(x) { 2 * x }\nprivate fn hidden() { 0 }";
+    let p = Place::new(&[
+        ("project/main.rhai", USER),
+        ("lab/augment.rhai", augment),
+        ("lab/deep/more.rhai", "//! Deeper.\nfn thrice(x) { 3 * x }"),
+        ("lab/tests/t.rhai", "fn test_it() { }"),
+        ("lab/recipe.toml", &recipe("lab", "1.0.0")),
+    ]);
+    assert!(!p.lathe("project", &["doc"]).1.contains("Recipe libraries"));
+    assert_eq!(p.lathe("project", &["add", "lab", "--path", "../lab"]).0, 0);
+    let (code, out, err) = p.lathe("project", &["doc"]);
+    assert!(code == 0 && err.is_empty() && !out.contains("lab/tests"), "{out}{err}");
+    all(&out, &["Recipe libraries", "\n  lab/augment ", "Turns pictures.", "\n  lab/deep/more "]);
+    let (code, out, err) = p.lathe("project", &["doc", "lab/augment"]);
+    assert!(code == 0 && !out.contains("hidden"), "{out}{err}");
+    all(&out, &["lab/augment", "augment::twice(x)", "Twice as much."]);
+    all(&p.lathe("project", &["doc", "augment::twice"]).1, &["augment::twice(x)"]);
+    all(&p.lathe("project", &["doc", "lab"]).1, &["lab 1.0.0", "tries", "lab/augment", "lab/deep/more"]);
+    let (code, _, err) = p.lathe("project", &["doc", "lab/augmnt"]);
+    assert!(code == 2 && err.contains("did you mean `lab/augment`?"), "{err}");
+    // What is wrong with a library hides nothing else.
+    p.write("lab/augment.rhai", "fn (");
+    let (code, out, err) = p.lathe("project", &["doc", "tensor.matmul"]);
+    assert!(code == 0 && out.starts_with("tensor.matmul(other)") && err.contains("warning: the documentation of `lab`"), "{out}{err}");
+}
+
+#[test]
 fn a_moved_branch_is_taken_by_update_only_and_a_changed_cache_is_found() {
     let (p, url, first) = with_repository();
     assert_eq!(p.lathe("project", &["add", "lab", "--git", &url, "--rev", "main"]).0, 0);

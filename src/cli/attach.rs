@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::repl::{Remote, Repl};
 use crate::script::on_big_stack;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +18,14 @@ pub struct Args {
     /// The longest that one line may hold the training up, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     limit: u64,
+    /// How long to wait for the run to come to the end of a step, in seconds; 0 is for ever. Default: 60 with -e and from a pipe, for
+    /// ever at a terminal.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
 }
+
+/// The longest wait for a run by a program, which could not be told to give up.
+const PATIENCE: u64 = 60;
 
 /// Opens the prompt.
 ///
@@ -25,7 +33,10 @@ pub struct Args {
 /// `E0601` when no process works on the run; with `-e`, what a line threw.
 pub fn run(args: &Args) -> Result<()> {
     on_big_stack(|| {
-        let mut remote = Remote::connect(&args.run, Duration::from_secs(args.limit))?;
+        let is_watched = args.expr.is_empty() && std::io::stdin().is_terminal();
+        let timeout = args.timeout.unwrap_or(if is_watched { 0 } else { PATIENCE });
+        let timeout = (timeout > 0).then(|| Duration::from_secs(timeout));
+        let mut remote = Remote::connect(&args.run, Duration::from_secs(args.limit), timeout)?;
         if args.expr.is_empty() {
             remote.greet()?;
         }

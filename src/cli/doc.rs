@@ -3,21 +3,23 @@
 use crate::error::{Error, Result};
 use crate::script::docs::terminal::{Style, dimmed, render, table};
 use crate::script::docs::{self, Found, Item, Page, PageKind, Reference, ScriptPage};
+use crate::script::recipes::{Library, Project};
 use crate::script::{Engine, EngineOptions, Params, Permissions, on_big_stack};
 use crate::torch::files::write_atomic;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-/// Show what scripts can call: a function, a type, a module of the standard library, or the list of all.
+/// Show what scripts can call: a function, a type, a module of the standard library or of a recipe library, or the list of all.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lathe doc                      namespaces, types, modules
   lathe doc torch::op            one function
   lathe doc tensor.matmul        a method; `lathe doc matmul` finds it as well
   lathe doc std/flow             a module of the standard library
+  lathe doc lab/augment          one of a recipe library; `lathe doc lab` lists its modules
   lathe doc --search cosine      everything that speaks of it")]
 pub struct Args {
-    /// `torch::op`, `tensor.matmul`, `std/flow`, `torch`. Without it: what there is.
+    /// `torch::op`, `tensor.matmul`, `std/flow`, `lab/augment`, `torch`. Without it: what there is.
     name: Option<String>,
     /// Look for words in all names and texts.
     #[arg(long, value_name = "WORDS", conflicts_with = "name")]
@@ -43,7 +45,8 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn start(args: &Args) -> Result<()> {
     let engine = Engine::new(EngineOptions::default());
-    let reference = engine.reference()?;
+    let mut reference = engine.reference()?;
+    let libraries = libraries(&mut reference);
     if let Some(folder) = &args.write {
         return write_pages(&engine, &reference, folder, &args.scripts);
     }
@@ -57,6 +60,10 @@ fn start(args: &Args) -> Result<()> {
     let text = match (&args.name, &args.search) {
         (None, None) => overview(&reference, style),
         (_, Some(words)) => found(&reference, words, style)?,
+        // The name of a library alone stands for all its modules.
+        (Some(name), None) if libraries.iter().any(|l| l.name == *name) => {
+            libraries.iter().filter(|l| l.name == *name).map(|l| library(l, &reference, style)).collect()
+        }
         (Some(name), None) => match reference.find(name)? {
             Found::Page(p, others) => page(p, &others, style),
             Found::Items(items) => items.iter().map(|i| item(i, style)).collect::<Vec<_>>().join("\n"),
@@ -67,6 +74,29 @@ fn start(args: &Args) -> Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write", "stdout", e)),
         _ => Ok(()),
     }
+}
+
+/// Takes the recipe libraries of the project around the working directory in. What is wrong with one hides nothing else.
+fn libraries(reference: &mut Reference) -> Vec<Library> {
+    let found = Project::find([Path::new(".")]).and_then(|project| project.map_or(Ok(Default::default()), |p| p.look()));
+    let (libraries, wrong) = found.unwrap_or_else(|e| (Vec::new(), vec![("lathe.toml".to_owned(), e)]));
+    let unread = libraries.iter().filter_map(|l| Some((l.name.clone(), reference.add_library(l).err()?)));
+    for (name, e) in wrong.into_iter().chain(unread) {
+        eprintln!("warning: the documentation of `{name}` is not complete: {e}");
+    }
+    libraries
+}
+
+/// A library: what it says of itself, and its modules.
+fn library(library: &Library, reference: &Reference, style: Style) -> String {
+    let own = format!("{}/", library.name);
+    let rows = rows(reference, |p| p.kind == PageKind::Library && p.name.starts_with(&own));
+    let about = format!("{} {}\n{}", library.name, library.version, library.description);
+    format!("{}\n\n{}", style.bold(about.trim_end()), table(&rows, style))
+}
+
+fn rows(reference: &Reference, keep: impl Fn(&Page) -> bool) -> Vec<(String, String)> {
+    reference.pages().iter().filter(|p| keep(p)).map(|p| (p.name.clone(), p.summary())).collect()
 }
 
 fn style() -> Style {
@@ -83,9 +113,10 @@ fn overview(reference: &Reference, style: Style) -> String {
         (PageKind::Global, "Without a namespace"),
         (PageKind::Type, "Types"),
         (PageKind::Module, "Standard library"),
+        (PageKind::Library, "Recipe libraries"),
     ];
     for (kind, title) in kinds {
-        let rows: Vec<(String, String)> = reference.pages().iter().filter(|p| p.kind == kind).map(|p| (p.name.clone(), p.summary())).collect();
+        let rows = rows(reference, |p| p.kind == kind);
         if !rows.is_empty() {
             out.push_str(&format!("{}\n{}\n", style.bold(title), table(&rows, style)));
         }

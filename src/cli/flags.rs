@@ -1,5 +1,6 @@
 //! The flags after the script's name: `--learning-rate 1e-4 --mapper.depth=2 --no-shuffle --ch-mult 1 2 4`.
 
+use super::paths::Paths;
 use crate::error::{Error, Result};
 use crate::script::params::normal;
 use crate::script::{Params, WatchMode};
@@ -12,8 +13,7 @@ pub(super) struct Flags {
     pub print_config: bool,
     pub config: Vec<PathBuf>,
     pub threads: Option<usize>,
-    pub allow_read: Vec<PathBuf>,
-    pub allow_write: Vec<PathBuf>,
+    pub paths: Paths,
     /// Whether saves of the scripts are noticed, and how.
     pub watch: Option<WatchMode>,
     /// Settings by name, in the order given: the last one counts.
@@ -52,8 +52,8 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             ("log_level", None) => {
                 value(given)?;
             }
-            ("allow_read", None) => flags.allow_read.push(value(given)?.into()),
-            ("allow_write", None) => flags.allow_write.push(value(given)?.into()),
+            ("allow_read", None) => flags.paths.allow_read.push(value(given)?.into()),
+            ("allow_write", None) => flags.paths.allow_write.push(value(given)?.into()),
             ("watch", None) => flags.watch = Some(watch_mode(given.as_deref())?),
             ("config", None) => flags.config.push(value(given)?.into()),
             ("threads", None) => {

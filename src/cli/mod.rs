@@ -11,6 +11,7 @@ mod doc;
 mod doctor;
 mod flags;
 mod help;
+mod paths;
 mod recipes;
 mod repl;
 mod replay;

@@ -1,8 +1,11 @@
 //! `lathe repl [SCRIPT] [--load RUN]`: a prompt.
 
+use super::paths::Paths;
 use crate::error::{Error, Result};
 use crate::repl::{Local, Repl};
-use crate::script::{Engine, EngineOptions, Permissions, on_big_stack};
+use crate::script::rhai::Map;
+use crate::script::{Engine, EngineOptions, Origin, Params, Permissions, on_big_stack};
+use crate::torch;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::{settings, status::Status};
 use std::path::{Path, PathBuf};
@@ -11,7 +14,8 @@ use std::rc::Rc;
 /// Try things at a prompt; from a pipe, run what it brings line by line.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A script whose functions the prompt has; when it is saved, the next line runs the new ones. Nothing of it runs by itself.
+    /// A script whose functions the prompt has, and its settings as `cfg`; when it is saved, the next line runs the new functions. Nothing
+    /// of it runs by itself but `params()`.
     script: Option<PathBuf>,
     /// A run folder or checkpoint: `ckpt`, its settings `cfg`, and the functions of the script that trained it.
     #[arg(long, value_name = "RUN")]
@@ -22,12 +26,8 @@ pub struct Args {
     /// How many CPU threads to use.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// A file or folder that the prompt may read besides the working directory, the script's project and the run.
-    #[arg(long, value_name = "PATH")]
-    allow_read: Vec<PathBuf>,
-    /// A file or folder that the prompt may write besides the working directory.
-    #[arg(long, value_name = "PATH")]
-    allow_write: Vec<PathBuf>,
+    #[command(flatten)]
+    paths: Paths,
 }
 
 /// Opens the prompt.
@@ -44,9 +44,8 @@ fn start(args: &Args) -> Result<()> {
     }
     let loaded = args.load.as_deref().map(find).transpose()?;
     let mut permissions = Permissions::interactive(args.script.as_deref());
-    args.load.iter().chain(loaded.iter().map(|l| &l.run)).for_each(|path| permissions.allow_run(path));
-    args.allow_read.iter().for_each(|path| permissions.allow_read(path));
-    args.allow_write.iter().for_each(|path| permissions.allow_write(path));
+    args.load.iter().chain(loaded.iter().map(|l| &l.run)).for_each(|path| permissions.allow_read(path));
+    args.paths.grant(&mut permissions);
     let options = EngineOptions { allow_eval: true, permissions: Some(permissions), ..EngineOptions::default() };
     let engine = Rc::new(Engine::new(options));
     crate::repl::on_breakpoint(&engine);
@@ -57,7 +56,11 @@ fn start(args: &Args) -> Result<()> {
         }
         _ => {}
     }
+    let settings = if loaded.is_none() { settings_of(&engine)? } else { None };
     let mut local = Local::new(engine)?;
+    if let Some(cfg) = &settings {
+        local.session().set("cfg", cfg.clone().into());
+    }
     if let Some(loaded) = &loaded {
         local.open(&loaded.checkpoint.path().display().to_string())?;
     }
@@ -67,6 +70,9 @@ fn start(args: &Args) -> Result<()> {
     }
     if repl.is_terminal() {
         println!("lathe {}; :help lists what there is, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
+        if settings.is_some() {
+            println!("cfg: the script's settings, as `main` gets them without flags");
+        }
         if let Some(l) = &loaded {
             let parts: Vec<String> = l.checkpoint.parts().into_iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
             println!(
@@ -78,6 +84,18 @@ fn start(args: &Args) -> Result<()> {
         }
     }
     repl.run()
+}
+
+/// What `main` of the loaded script gets without flags; `None` for a script without settings.
+fn settings_of(engine: &Engine) -> Result<Option<Map>> {
+    if !engine.has_fn("params", 0) {
+        return Ok(None);
+    }
+    let mut params = Params::of(engine)?;
+    super::run::declare_common(&mut params);
+    let mut config = params.defaults();
+    config.fill("device", torch::device_name(torch::default_device()).into(), Origin::Lathe);
+    Ok(Some(config.map()))
 }
 
 struct Loaded {

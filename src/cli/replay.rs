@@ -1,5 +1,6 @@
 //! `lathe replay RUN`: trains a run again from its record.
 
+use super::paths::Paths;
 use super::run::prepare;
 use crate::error::{Error, Result};
 use crate::script::rhai::{Dynamic, Map};
@@ -25,12 +26,8 @@ pub struct Args {
     /// The folder of the new run's folder; default: where the old one lies.
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
-    /// A file or folder that the script may read besides its project and what its recorded settings name.
-    #[arg(long, value_name = "PATH")]
-    allow_read: Vec<PathBuf>,
-    /// A file or folder that the script may write besides its run folder and outputs.
-    #[arg(long, value_name = "PATH")]
-    allow_write: Vec<PathBuf>,
+    #[command(flatten)]
+    paths: Paths,
 }
 
 /// Repeats the run, and says whether its numbers are the same.
@@ -70,12 +67,13 @@ fn start(args: &Args) -> Result<()> {
             "warning: the scripts were reloaded {n} times before the run was opened; what they did until then is done with the later ones"
         ));
     }
+    // The rights are those of whoever types this, where it is typed: what the record says of folders may be somebody else's wish.
+    let mut permissions = Permissions::for_script(Path::new("replay"));
+    permissions.allow_read(&dir);
+    permissions.allow_write(args.output_dir.as_ref().map_or(&new, |_| &output_dir));
+    args.paths.grant(&mut permissions);
+    let here = std::env::current_dir().map_err(|e| Error::io("open", ".", e))?;
     go_to(&from.start.folder)?;
-
-    // The recorded scripts may do what they could do then, in the new run's folder.
-    let mut permissions = Permissions::for_script(&from.start.folder.join(&from.sources.entry));
-    permissions.allow_run(&dir);
-    args.allow_read.iter().for_each(|path| permissions.allow_read(path));
     // Constants and `params` run before anything may be written.
     let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     let entry = from.sources.entry.clone();
@@ -100,8 +98,6 @@ fn start(args: &Args) -> Result<()> {
         dtype,
     });
     permissions.allow_settings(&config);
-    permissions.allow_write(&output_dir);
-    args.allow_write.iter().for_each(|path| permissions.allow_write(path));
     engine.set_permissions(permissions);
     let replay = Replay::new(&dir, &output_dir, &name, from.rest, Some(last));
     replay.set_typed(crate::script::attached::typed_again());
@@ -110,10 +106,12 @@ fn start(args: &Args) -> Result<()> {
     let result = engine.run(map);
     let replay = hot.replay().expect("it was just installed");
     match (replay.end(), result) {
-        (ReplayEnd::Restart, _) => again(),
+        (ReplayEnd::Restart, _) => again(&here),
         (ReplayEnd::Script, Err(e)) => Err(e),
         // It ended where the recorded run was started anew, to train longer for example.
-        (ReplayEnd::Script, Ok(_)) if replay.rest().first().is_some_and(|e| e.kind == Kind::Resume) && is_at(&new, replay.rest()[0].step)? => again(),
+        (ReplayEnd::Script, Ok(_)) if replay.rest().first().is_some_and(|e| e.kind == Kind::Resume) && is_at(&new, replay.rest()[0].step)? => {
+            again(&here)
+        }
         (ReplayEnd::Script, Ok(_)) if !replay.rest().is_empty() => {
             let edit = &replay.rest()[0];
             Err(Error::run(format!("the script ended before step {}, at which edit {} took effect", edit.step, edit.number)))
@@ -131,10 +129,10 @@ fn newest(run: &Path) -> Result<Option<Checkpoint>> {
     crate::train::checkpoint::latest(&run.join("checkpoints"), &mut |w| log::say(&format!("warning: {w}")))
 }
 
-/// Starts this very command anew: a part of the run that another process did is done by another process.
-fn again() -> Result<()> {
+/// Starts this very command anew in the folder where it was typed: a part of the run that another process did is done by another process.
+fn again(here: &Path) -> Result<()> {
     let program = std::env::current_exe().map_err(|e| Error::io("open", "the program itself", e))?;
-    Err(Error::io("start", &program, std::process::Command::new(&program).args(std::env::args_os().skip(1)).exec()))
+    Err(Error::io("start", &program, std::process::Command::new(&program).args(std::env::args_os().skip(1)).current_dir(here).exec()))
 }
 
 /// What the new run has done so far tells which scripts and settings come next.

@@ -2,6 +2,7 @@
 
 use super::flags::{self, Flags};
 use super::help;
+use super::paths::Paths;
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::script::rhai::Dynamic;
@@ -21,12 +22,8 @@ use std::path::PathBuf;
   --watch                         take saved edits in between two steps (SIGHUP does it once without)
   --help                          the script's settings")]
 pub struct Args {
-    /// A file or folder that the script may read besides its project.
-    #[arg(long, value_name = "PATH")]
-    allow_read: Vec<PathBuf>,
-    /// A file or folder that the script may write besides its run folder and outputs.
-    #[arg(long, value_name = "PATH")]
-    allow_write: Vec<PathBuf>,
+    #[command(flatten)]
+    paths: Paths,
     /// Take saved edits of the scripts in between two steps. `--watch=poll` looks at the files instead of waiting for events.
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     watch: Option<String>,
@@ -77,8 +74,9 @@ fn start(args: &Args) -> Result<()> {
         return help::print_config(&config);
     }
     prepare(&config, device, flags.threads)?;
-    flags.allow_read.iter().chain(&args.allow_read).for_each(|path| permissions.allow_read(path));
-    flags.allow_write.iter().chain(&args.allow_write).for_each(|path| permissions.allow_write(path));
+    // Before the script's name and after it.
+    args.paths.grant(&mut permissions);
+    flags.paths.grant(&mut permissions);
     permissions.allow_settings(&config);
     engine.set_permissions(permissions);
     let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };

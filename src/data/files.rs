@@ -139,9 +139,8 @@ impl Shard {
             return Err(Error::data(path, format!("the file is {state}: {actual} bytes instead of {want}"))
                 .help("make the data set again, or fetch this file again"));
         }
-        // SAFETY: the map is read-only and lives as long as the shard. Shards appear by rename and are never written in
-        // place; a person who shortens one while it is in use ends the process, as with any mapped file.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("map", path, e))?;
+        // Shards appear by rename and are never written in place.
+        let map = crate::torch::bridge::map(&file).map_err(|e| Error::io("map", path, e))?;
         let bad = |what: String| Error::data(path, format!("not a whole safetensors file: {what}"));
         let (header_size, header) = safetensors::SafeTensors::read_metadata(&map).map_err(|e| bad(e.to_string()))?;
         let data = header_size + 8;

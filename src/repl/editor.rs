@@ -152,8 +152,8 @@ fn open() -> Result<(Terminal, Option<PathBuf>)> {
         .indent_size(2)
         .tab_stop(4)
         .build();
-    // rustyline takes SIGINT for itself, although it reads Ctrl-C as a key; what runs between two lines needs it.
-    let mut inner = crate::interrupt::keep_handler(|| Terminal::with_config(config)).map_err(failed)?;
+    // With its feature `signal-hook` rustyline leaves SIGINT alone, which what runs between two lines needs.
+    let mut inner = Terminal::with_config(config).map_err(failed)?;
     inner.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), EventHandler::Simple(Cmd::Newline));
     inner.bind_sequence(KeyEvent(KeyCode::Up, Modifiers::NONE), EventHandler::Conditional(Box::new(Search(true))));
     inner.bind_sequence(KeyEvent(KeyCode::Down, Modifiers::NONE), EventHandler::Conditional(Box::new(Search(false))));

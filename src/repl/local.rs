@@ -62,7 +62,8 @@ impl Backend for Local {
         if let Some(news) = self.take_saved() {
             println!("{news}");
         }
-        let limit = Limit { on_interrupt: true, ..Limit::default() };
+        // Ctrl-C ends any line; where the line trains, after the step, which is saved then.
+        let limit = Limit::default();
         self.session.answer(self.engine.at(), text, mode, wants_color(), limit, false)
     }
 

@@ -24,6 +24,7 @@ pub struct Remote {
     replies: Receiver<Reply>,
     count: u64,
     limit: Duration,
+    timeout: Option<Duration>,
     prompt: String,
     gone: bool,
     name: String,
@@ -32,11 +33,12 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Attaches to the run in the folder `dir`.
+    /// Attaches to the run in the folder `dir`. `limit` is how long one line may hold the run up, `timeout` how long is waited for the run
+    /// to begin with it, when not for ever.
     ///
     /// # Errors
     /// `E0601` when no process works on it.
-    pub fn connect(dir: &Path, limit: Duration) -> Result<Self> {
+    pub fn connect(dir: &Path, limit: Duration, timeout: Option<Duration>) -> Result<Self> {
         let stream = attach::connect(dir)?;
         let reader = stream.try_clone().map_err(|e| Error::io("read", dir, e))?;
         let (send, replies) = channel();
@@ -49,7 +51,7 @@ impl Remote {
             }
         });
         let name = dir.canonicalize().ok().and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned())).unwrap_or_default();
-        Ok(Remote { stream, replies, count: 0, limit, prompt: format!("{name}> "), gone: false, name, offline: None })
+        Ok(Remote { stream, replies, count: 0, limit, timeout, prompt: format!("{name}> "), gone: false, name, offline: None })
     }
 
     /// Lets the run tell its step for the first prompt, if it comes to the end of one soon.
@@ -80,14 +82,18 @@ impl Remote {
         }
         self.send(&call)?;
         let start = Instant::now();
+        let mut is_begun = false;
         let (mut is_cancelled, mut is_said) = (false, patience.is_some() || !std::io::stderr().is_terminal());
         loop {
             match self.replies.recv_timeout(Duration::from_millis(50)) {
                 Ok(reply) => {
                     self.prompt = reply.prompt;
                     // Replies to completions that were not waited for come late.
-                    if reply.id == id {
-                        return Ok(Some(reply.got));
+                    match reply.got {
+                        _ if reply.id != id => {}
+                        // From now on the run itself sees to the limit.
+                        Got::Begun => (is_begun, is_said) = (true, true),
+                        got => return Ok(Some(got)),
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
@@ -95,6 +101,10 @@ impl Remote {
             }
             if patience.is_some_and(|p| start.elapsed() > p) {
                 return Ok(None);
+            }
+            if let Some(timeout) = self.timeout.filter(|t| !is_begun && patience.is_none() && start.elapsed() > *t) {
+                self.send(attach::CANCEL)?;
+                return Err(self.unanswered(timeout));
             }
             if crate::interrupt::pending() {
                 if is_cancelled && patience.is_none() && start.elapsed() > SAY_WAITING {
@@ -110,6 +120,11 @@ impl Remote {
                 eprintln!("waiting for the run to come to the end of a step; Ctrl-C gives up");
             }
         }
+    }
+
+    fn unanswered(&self, timeout: Duration) -> Error {
+        let message = format!("the run `{}` came to no end of a step within {} s: nothing was evaluated", self.name, timeout.as_secs());
+        Error::run(message).help("`--timeout SECONDS` waits longer, `--timeout 0` without an end; `lathe runs` tells what the run does")
     }
 
     fn offline(&mut self) -> Option<&(Engine, Session)> {

@@ -59,6 +59,8 @@ pub struct Call {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Got {
+    /// Before the answer of a line: it is being evaluated.
+    Begun,
     /// For a line.
     Answer(Answer),
     /// For a question.
@@ -108,10 +110,16 @@ impl Attached {
         }
     }
 
-    /// Keeps the batch of a step for whoever is attached.
+    /// Keeps the batch of a step that begins for whoever is attached.
     pub(crate) fn keep_batch(&self, batch: &Dynamic) {
-        if self.server.is_attached() {
-            *self.batch.borrow_mut() = Some(batch.clone());
+        *self.batch.borrow_mut() = self.server.is_attached().then(|| batch.clone());
+    }
+
+    /// Keeps the batch of a step that ends, if somebody came in the middle of it; or `always`.
+    pub(crate) fn keep_late_batch(&self, always: bool, batch: impl FnOnce() -> Dynamic) {
+        let mut kept = self.batch.borrow_mut();
+        if kept.is_none() && (always || self.server.is_attached()) {
+            *kept = Some(batch());
         }
     }
 
@@ -121,13 +129,13 @@ impl Attached {
         self.batch.take();
     }
 
-    /// Answers what waits. Costs one atomic read where nothing does.
-    pub(crate) fn between(&self, at: At, run: &Run) {
+    /// Answers what waits. Costs one atomic read where nothing does. `now`: also before there is a batch.
+    pub(crate) fn between(&self, at: At, run: &Run, now: bool) {
         if !self.server.has_events() || self.is_busy.get() {
             return;
         }
-        // The first line of a prompt that came in the middle of a step: the batch is there after the next one.
-        if self.batch.borrow().is_none() && !self.is_deferred.replace(true) {
+        // The first line of a prompt that came between two steps: the batch is there after the next one.
+        if !now && self.batch.borrow().is_none() && !self.is_deferred.replace(true) {
             return;
         }
         self.is_busy.set(true);
@@ -144,7 +152,10 @@ impl Attached {
             session.set("run", Dynamic::UNIT);
         }
         if !self.server.is_attached() {
-            self.batch.take();
+            // Of a step that failed and waits, for whoever comes next.
+            if !now {
+                self.batch.take();
+            }
             self.is_deferred.set(false);
         }
         self.is_busy.set(false);
@@ -152,14 +163,15 @@ impl Attached {
 
     fn answer(&self, at: At, run: &Run, request: Request) {
         let (id, got) = match serde_json::from_str::<Call>(&request.line) {
-            Ok(call) => (call.id, self.got(at, run, &request, call.want)),
+            Ok(call) => {
+                if matches!(call.want, Want::Eval { .. }) {
+                    request.tell(line(call.id, prompt(at, run), Got::Begun));
+                }
+                (call.id, self.got(at, run, &request, call.want))
+            }
             Err(e) => (0, Got::Error(format!("the request cannot be read: {e}"))),
         };
-        let step = crate::train::grouped(run.run().step());
-        let stale = at.host.get::<Hot>().and_then(|h| h.stale()).map_or(String::new(), |place| format!(" [stale: {place}]"));
-        let reply = Reply { id, prompt: format!("{}:{step}{stale}> ", run.run().name()), got };
-        let line = serde_json::to_string(&reply).unwrap_or_else(|e| format!("{{\"id\":{id},\"prompt\":\"> \",\"got\":{{\"error\":\"{e}\"}}}}"));
-        request.reply(line);
+        request.reply(line(id, prompt(at, run), got));
     }
 
     fn got(&self, at: At, run: &Run, request: &Request, want: Want) -> Got {
@@ -177,7 +189,7 @@ impl Attached {
             session.set(&name, object);
         }
         session.set("run", Dynamic::from(run.clone()));
-        if let Some(batch) = self.batch.borrow().as_ref().filter(|b| !b.is_unit()) {
+        if let Some(batch) = self.batch.borrow().as_ref() {
             session.set("batch", batch.clone());
         }
         match want {
@@ -214,12 +226,32 @@ impl Attached {
     }
 }
 
+/// `try1:1 301> `, and what is the matter with the run.
+fn prompt(at: At, run: &Run) -> String {
+    let hot = at.host.get::<Hot>();
+    let stale = hot.as_ref().and_then(|h| h.stale()).map_or(String::new(), |place| format!(" [stale: {place}]"));
+    let waits = if hot.is_some_and(|h| h.waits()) { " [waits for a save]" } else { "" };
+    format!("{}:{}{stale}{waits}> ", run.run().name(), crate::train::grouped(run.run().step()))
+}
+
+/// A reply as it is sent.
+fn line(id: u64, prompt: String, got: Got) -> String {
+    let reply = Reply { id, prompt, got };
+    serde_json::to_string(&reply).unwrap_or_else(|e| format!("{{\"id\":{id},\"prompt\":\"> \",\"got\":{{\"error\":\"{e}\"}}}}"))
+}
+
 /// Takes in what is on disk, as a save under `--watch` does: recorded, or told why not.
 fn reload(at: At, run: &Run) -> Got {
     let Some(hot) = at.host.get::<Hot>() else { return Got::Text("this program reloads by itself".into()) };
     match hot.reload(&hot::At { program: at.program, rhai: at.rhai, run: Some(run) }) {
-        Ok(Some(done)) => Got::Text(format!("reloaded in {:.0} ms: {} scripts changed", 1e3 * done.seconds, done.changed.len())),
-        Ok(None) => Got::Text("nothing differs from what runs".into()),
+        Ok(done) => {
+            let again = if hot.waits() { "; the failed step is tried again" } else { "" };
+            hot.try_again();
+            Got::Text(match done {
+                Some(done) => format!("reloaded in {:.0} ms: {} scripts changed{again}", 1e3 * done.seconds, done.changed.len()),
+                None => format!("nothing differs from what runs{again}"),
+            })
+        }
         Err(e) => Got::Error(e.render(false)),
     }
 }

@@ -10,7 +10,7 @@ use super::host::Host;
 use super::program::Program;
 use super::source::id_of;
 use super::stack::{self, Crossing};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
 use rhai::{Dynamic, Engine, EvalAltResult, FnNamespace, FnPtr, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, Shared};
 use std::any::TypeId;
 use std::cell::RefCell;
@@ -129,11 +129,38 @@ impl Cx<'_> {
         self.program()?.require(&self.caller()?, name, arity)
     }
 
+    /// The function `name` that a prompt has, typed there or from a script that it sees, as a pointer that calls its newest version,
+    /// with its number of parameters; `None` when it is no prompt that calls.
+    ///
+    /// # Errors
+    /// `E0503` when the prompt has no function of that name with one of these numbers of parameters, or with any.
+    pub(crate) fn typed(&self, name: &str, arities: Option<&[usize]>) -> Result<Option<(FnPtr, usize)>> {
+        if !self.ctx.call_source().is_some_and(super::session::is_typed) {
+            return Ok(None);
+        }
+        let all = || self.ctx.iter_namespaces().flat_map(Module::iter_script_fn_info).map(|(_, _, name, n, _)| (name, n));
+        let has: Vec<usize> = all().filter(|(f, _)| *f == name).map(|(_, n)| n).collect();
+        let usual = arities.map_or(has.first(), |a| a.iter().find(|n| has.contains(n)));
+        if let Some(n) = usual {
+            return FnPtr::new(name).map(|f| Some((f, *n))).map_err(|e| self.rust_error(e));
+        }
+        let counts: std::collections::BTreeSet<usize> = arities.unwrap_or_default().iter().copied().collect();
+        let message = match has.first() {
+            Some(n) => format!("`{name}` has {n} parameters, and {} are needed", super::known::counts(&counts)),
+            None => format!("this prompt has no function `{name}`{}", did_you_mean(name, all().map(|(f, _)| f).filter(|f| !diagnose::is_closure(f)))),
+        };
+        let help = "type it first, or open its script with `lathe repl SCRIPT`: the script's functions are there by name";
+        Err(Error::script(Diagnostic { help: Some(help.into()), ..Diagnostic::plain(diagnose::LINT, message) }))
+    }
+
     /// The function `name` of the calling script as a pointer that always calls its newest version.
     ///
     /// # Errors
     /// `E0503` when the script has no function of that name.
     pub fn hot(&self, name: &str) -> Result<FnPtr> {
+        if let Some((typed, _)) = self.typed(name, None)? {
+            return Ok(typed);
+        }
         let (program, unit) = (self.program()?, self.caller()?);
         program.require_any(&unit, name)?;
         callback::hot(&program, self.host, unit, name).map_err(|e| self.rust_error(e))
@@ -162,7 +189,7 @@ impl Cx<'_> {
     pub(crate) fn rust_error(&self, e: Box<EvalAltResult>) -> Error {
         match self.host.get::<Program>() {
             Some(program) => from_script(&program, self.ctx.call_source().unwrap_or_default(), e),
-            None => Error::script(crate::error::Diagnostic::plain(diagnose::RUNTIME, e.to_string())),
+            None => Error::script(Diagnostic::plain(diagnose::RUNTIME, e.to_string())),
         }
     }
 }
@@ -226,7 +253,7 @@ pub(crate) fn from_script(program: &Program, top: &str, e: Box<EvalAltResult>) -
         flight.list.push_back((flight.last, e));
         flight.last
     });
-    Error::script(crate::error::Diagnostic { ticket: Some(ticket), ..(**d).clone() })
+    Error::script(Diagnostic { ticket: Some(ticket), ..(**d).clone() })
 }
 
 /// Our error as an exception thrown at `position` of the source `tag`.

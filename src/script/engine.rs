@@ -1,10 +1,8 @@
 //! The engine: what an embedding program holds.
 
-use super::api;
 use super::bind::{ApiFn, ErrorValue, install};
 use super::diagnose::{INTERRUPTED, OUT_OF_STACK};
 use super::docs::Reference;
-use super::facade::Resolver;
 use super::host::Host;
 use super::known::Known;
 use super::limits::{Limits, Meter};
@@ -14,8 +12,9 @@ use super::reload::Reloaded;
 use super::roots::Roots;
 use super::session::{self, ApiTable, At, Session};
 use super::stack::{self, Crossing, MAX_CALL_LEVELS};
+use super::twin::{Recipe, Twin};
 use crate::error::{Error, Result, did_you_mean};
-use rhai::{AST, Dynamic, FnPtr, Map, OptimizationLevel, Scope};
+use rhai::{AST, Dynamic, FnNamespace, FnPtr, FuncRegistration, Map, Module, OptimizationLevel, Scope, Shared};
 use std::cell::Cell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,6 +28,9 @@ const MAX_STRING: usize = 256 << 20;
 /// Elements of an array or map, those in inner ones too. More belong in a tensor; and an array in an array in an array ..
 /// without an end would use up the stack when it is freed.
 const MAX_ELEMENTS: usize = 1_000_000;
+
+/// Operations between two looks at the stack: so many calls need far less than what stays free.
+const STACK_EVERY: u64 = 8;
 
 /// Takes what a script prints.
 pub type Print = Rc<dyn Fn(&str)>;
@@ -56,9 +58,16 @@ pub struct Engine {
     rhai: rhai::Engine,
     host: Host,
     program: Rc<Program>,
-    functions: Vec<ApiFn>,
-    meter: Rc<Meter>,
+    /// What the engine is made from, its functions among it.
+    recipe: Recipe,
     known_is_old: Cell<bool>,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // It holds the host, which holds it.
+        self.host.remove::<Twin>();
+    }
 }
 
 impl Engine {
@@ -69,23 +78,24 @@ impl Engine {
 
     /// The same with modules of the embedding program.
     pub(crate) fn with_roots(options: EngineOptions, roots: Roots) -> Self {
-        let mut rhai = rhai::Engine::new();
         let host = Host::new();
         let program = host.put(Program::new(&host, options.stdlib.clone(), roots));
-        let meter = Rc::new(Meter::new(options.limits));
-        // By this, callbacks know whether it is their own engine that calls them.
-        rhai.set_default_tag(host.id());
-        set_language(&mut rhai, &options, &meter);
-        rhai.set_module_resolver(Resolver(host.clone()));
-        if let Some(permissions) = options.permissions {
-            host.put(permissions);
+        if let Some(permissions) = &options.permissions {
+            host.put(permissions.clone());
         }
-        let mut engine = Engine { allow_eval: options.allow_eval, rhai, host, program, functions: Vec::new(), meter, known_is_old: Cell::new(true) };
-        engine.register(api::all());
-        super::breakpoint::install(&mut engine.rhai, &engine.host);
-        // Only a method that takes the variable itself can empty it.
-        engine.rhai.register_fn("drop", |x: &mut Dynamic| *x = Dynamic::UNIT);
+        let meter = Rc::new(Meter::new(options.limits));
+        let allow_eval = options.allow_eval;
+        let recipe = Recipe::new(&host, options, &meter);
+        let engine = Engine { allow_eval, rhai: recipe.make(), host, program, recipe, known_is_old: Cell::new(true) };
+        engine.changed();
         engine
+    }
+
+    /// Lets prompts and checks know of other functions.
+    fn changed(&self) {
+        self.host.put(ApiTable(self.recipe.functions.clone()));
+        self.host.put(Twin::new(self.recipe.clone()));
+        self.known_is_old.set(true);
     }
 
     /// The values that functions share with the host program.
@@ -100,15 +110,14 @@ impl Engine {
 
     /// Every registered function, for documentation.
     pub fn functions(&self) -> &[ApiFn] {
-        &self.functions
+        &self.recipe.functions
     }
 
     /// Adds functions made with [`api!`](crate::api). Scripts loaded before do not see them.
     pub fn register(&mut self, functions: Vec<ApiFn>) {
         install(&mut self.rhai, &self.host, &functions);
-        self.functions.extend(functions);
-        self.host.put(ApiTable(self.functions.clone()));
-        self.known_is_old.set(true);
+        self.recipe.functions.extend(functions);
+        self.changed();
     }
 
     /// Adds a plain Rust closure as a global function. Unlike those of [`api!`](crate::api) it gets its arguments exactly as
@@ -118,8 +127,12 @@ impl Engine {
         name: &str,
         function: impl rhai::RhaiNativeFunc<A, N, X, R, F> + 'static,
     ) {
-        self.rhai.register_fn(name, function);
-        self.known_is_old.set(true);
+        let mut module = Module::new();
+        FuncRegistration::new(name).with_namespace(FnNamespace::Global).set_into_module(&mut module, function);
+        let module = Shared::new(module);
+        self.rhai.register_global_module(module.clone());
+        self.recipe.modules.push(module);
+        self.changed();
     }
 
     /// The documentation of every registered function and of the standard library.
@@ -128,12 +141,12 @@ impl Engine {
     /// `E0302` or `E0504` for a module of the standard library that cannot be read.
     pub fn reference(&self) -> Result<Reference> {
         let modules = self.program.std_modules()?;
-        Reference::new(&self.functions, modules.iter().map(|(name, text)| (name.as_str(), &**text)))
+        Reference::new(&self.recipe.functions, modules.iter().map(|(name, text)| (name.as_str(), &**text)))
     }
 
     /// What ends a script that runs in this engine, from any thread.
     pub(crate) fn meter(&self) -> &Meter {
-        &self.meter
+        &self.recipe.meter
     }
 
     /// The rhai engine, for what this type does not offer.
@@ -141,7 +154,8 @@ impl Engine {
         &self.rhai
     }
 
-    /// The rhai engine, for what this type does not offer.
+    /// The rhai engine, for what this type does not offer. Functions typed at a prompt, and what they call, run on another one, which
+    /// knows nothing of what is done here.
     pub fn rhai_mut(&mut self) -> &mut rhai::Engine {
         self.known_is_old.set(true);
         &mut self.rhai
@@ -174,7 +188,7 @@ impl Engine {
 
     fn refresh_known(&self) {
         if self.known_is_old.replace(false) {
-            self.program.set_known(Known::new(&self.rhai, &self.functions, self.allow_eval));
+            self.program.set_known(Known::new(&self.rhai, &self.recipe.functions, self.allow_eval));
         }
     }
 
@@ -316,7 +330,7 @@ impl Engine {
     /// A panic below is our fault, but no reason to end the host program.
     pub(crate) fn guarded<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
         let caught = || catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
-        self.meter.run(caught)
+        self.recipe.meter.run(caught)
     }
 }
 
@@ -326,10 +340,11 @@ pub(crate) fn set_syntax(rhai: &mut rhai::Engine) {
     // Folding constants would lose positions.
     rhai.set_optimization_level(OptimizationLevel::None);
     rhai.set_max_expr_depths(MAX_EXPR_DEPTH, MAX_EXPR_DEPTH);
-    api::configure(rhai);
+    super::api::configure(rhai);
 }
 
-fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Meter>) {
+/// Everything about a language but its functions: limits, what stops a script, where it prints.
+pub(super) fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Meter>) {
     let limits = options.limits;
     set_syntax(rhai);
     rhai.set_fail_on_invalid_map_property(true);
@@ -338,21 +353,17 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Met
     rhai.set_max_array_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
     rhai.set_max_map_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
     let meter = meter.clone();
+    // At every operation of a script: what is looked at each time costs next to nothing, the rest is looked at now and then.
     rhai.on_progress(move |_| {
-        if crate::interrupt::process_requested() {
+        if crate::interrupt::process_requested() || session::must_stop() {
             return Some(INTERRUPTED.into());
         }
-        if session::must_stop() {
-            return Some(INTERRUPTED.into());
-        }
-        if stack::is_short() {
+        let n = meter.count();
+        if n.is_multiple_of(STACK_EVERY) && stack::is_short() {
             return Some(OUT_OF_STACK.into());
         }
-        meter.tick()
+        meter.look(n)
     });
-    // What a function typed at a prompt does not have itself it takes from there; elsewhere every name is the parser's matter.
-    #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
-    rhai.on_var(|name, _, cx| Ok(session::variable(name, cx.scope())));
     let print = options.print.clone();
     let say = move |text: &str| match &print {
         Some(print) => print(text),

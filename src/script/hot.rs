@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 /// How long an error waits for the rest of a save: files are often written in several goes.
 const GRACE: Duration = Duration::from_millis(150);
-/// Between two looks at Ctrl-C and SIGHUP while a failed step waits for a save.
-const WAIT: Duration = Duration::from_millis(50);
+/// Between two looks at Ctrl-C, SIGHUP and attached prompts while a failed step waits for a save.
+const WAIT: Duration = Duration::from_millis(10);
 /// How often files that are being written are read again when a reload was asked for, and how long apart.
 const TRIES: usize = 30;
 const TRY: Duration = Duration::from_millis(30);
@@ -63,13 +63,18 @@ pub struct Hot {
     marked: Cell<bool>,
     /// Whether no step has run since the last swap.
     fresh: Cell<bool>,
+    /// Whether a failed step waits for a save.
+    waits: Cell<bool>,
+    /// Whether it is to be tried again because somebody at an attached prompt said so.
+    again: Cell<bool>,
     /// The run opened last, for loops of the script's own.
     open: RefCell<Option<WeakRun>>,
 }
 
 /// Where a boundary is: whose scripts, and which run.
+#[derive(Clone, Copy)]
 pub(crate) struct At<'a> {
-    pub program: &'a Program,
+    pub program: &'a Rc<Program>,
     pub rhai: &'a rhai::Engine,
     pub run: Option<&'a Run>,
 }
@@ -129,6 +134,8 @@ impl Hot {
             fits: Cell::new(0),
             marked: Cell::new(false),
             fresh: Cell::new(false),
+            waits: Cell::new(false),
+            again: Cell::new(false),
             open: RefCell::default(),
         };
         engine.host().put(hot)
@@ -142,6 +149,16 @@ impl Hot {
     /// Where the text on disk is not the code that runs, as far as is known: `train.rhai:14`.
     pub fn stale(&self) -> Option<String> {
         self.failure.borrow().as_ref().map(|(_, place)| place.clone())
+    }
+
+    /// Whether a failed step waits to be tried again.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits.get()
+    }
+
+    /// Has a failed step that waits tried again, with whatever runs now.
+    pub(crate) fn try_again(&self) {
+        self.again.set(self.waits.get());
     }
 
     pub(crate) fn opened(&self, run: &Run) {
@@ -169,7 +186,7 @@ impl Hot {
     ///
     /// # Errors
     /// As [`Hot::between`].
-    pub(crate) fn mark(&self, program: &Program, rhai: &rhai::Engine) -> Result<()> {
+    pub(crate) fn mark(&self, program: &Rc<Program>, rhai: &rhai::Engine) -> Result<()> {
         self.marked.set(true);
         if self.busy.get() > 0 {
             return Ok(());
@@ -184,7 +201,7 @@ impl Hot {
     /// What the function threw.
     pub(crate) fn call(
         self: &Rc<Self>,
-        program: &Program,
+        program: &Rc<Program>,
         rhai: &rhai::Engine,
         unit: &str,
         mut args: Vec<Dynamic>,
@@ -431,9 +448,24 @@ impl Hot {
             ));
         }
         at.say(&format!("`{}` is tried again at the next save, with the same batch and random numbers; Ctrl-C stops", failure.what));
+        self.waits.set(true);
+        let retry = self.wait(at, watch);
+        self.waits.set(false);
+        retry
+    }
+
+    /// Waits for a save that mends a failed step, and answers attached prompts meanwhile.
+    fn wait(&self, at: &At, watch: &Watch) -> Result<Retry> {
+        self.again.set(false);
         loop {
             if interrupt::pending() {
                 return Err(Error::interrupted());
+            }
+            if let Some(run) = at.run {
+                run.answer(&super::At { rhai: at.rhai, program: at.program, host: at.program.host() }, true);
+            }
+            if self.again.take() {
+                return Ok(Retry::Again);
             }
             let asked = interrupt::take_reload();
             if watch.wait(WAIT) || asked {

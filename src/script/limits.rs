@@ -86,10 +86,15 @@ impl Meter {
         }
     }
 
-    /// Counts one operation; the reason to end the script, if there is one.
-    pub(crate) fn tick(&self) -> Option<Dynamic> {
+    /// Counts one operation.
+    pub(crate) fn count(&self) -> u64 {
         let n = self.operations.get() + 1;
         self.operations.set(n);
+        n
+    }
+
+    /// The reason to end the script after `n` operations, if there is one.
+    pub(crate) fn look(&self, n: u64) -> Option<Dynamic> {
         if n > self.most {
             return Some(token(format!("the script ran more than {} operations", self.most)));
         }

@@ -1,5 +1,6 @@
 //! What can be known to be wrong before a script runs: calls of functions that do not exist.
 
+use super::capture;
 use super::diagnose::{self, Explain, LINT, is_closure};
 use super::known::{Arities, Known, counts};
 use super::unit::{Parsed, Unit, exported_constants, public_functions};
@@ -88,6 +89,10 @@ impl<'a> Lint<'a> {
             }
             true
         });
+        for capture::Mistaken { name, at, line } in capture::mistaken(ast) {
+            let message = format!("in this closure `{name}` is the function of line {line}, not the variable `{name}` around it");
+            self.report(at, message, Some("give the variable another name: a closure takes functions of the file first".into()));
+        }
         self.found
     }
 

@@ -304,7 +304,7 @@ pub(super) fn read(import: &str, id: String, shown: String, path: &Path, root: &
     Ok(Found { id, shown, path: Some(real), text: text.into() })
 }
 
-pub(super) fn module_name(path: &Path) -> Option<String> {
+pub(crate) fn module_name(path: &Path) -> Option<String> {
     let is_module = path.extension().is_some_and(|e| e == EXTENSION);
     is_module.then(|| path.with_extension("").components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/"))
 }

@@ -6,6 +6,7 @@ pub mod attached;
 pub mod bind;
 pub mod breakpoint;
 mod callback;
+mod capture;
 pub mod complete;
 mod context;
 mod diagnose;
@@ -36,6 +37,7 @@ mod source;
 mod stack;
 #[cfg(test)]
 mod tests;
+mod twin;
 mod unit;
 pub mod value;
 mod watch;

@@ -61,9 +61,6 @@ const GUARDED: &[&str] = &["lathe.toml", "lathe.lock", "recipe.toml"];
 /// More links than this in one path are a circle: the system's own limit.
 const MAX_LINKS: usize = 40;
 
-/// How far the inputs of runs are followed: a denoiser's run names its VAE's run, which may name the run that it went on from, and so on.
-const RUNS_IN_A_ROW: usize = 8;
-
 impl Permissions {
     /// Nothing but temporary folders.
     pub fn none() -> Self {
@@ -116,20 +113,13 @@ impl Permissions {
         self.write.extend(with_companion(path));
     }
 
-    /// Allows reading a run's folder, and what the run was made from.
-    pub fn allow_run(&mut self, folder: &Path) {
-        let path = resolve(folder);
-        self.allow_run_inputs(&path, RUNS_IN_A_ROW);
-        self.read.push(path);
-    }
-
     /// Allows what the settings of a run name.
     ///
     /// A string that was given by a flag or in a configuration file may be read as a path, or as several with commas between; with a file
     /// `vae.pt` those beside it that are called `vae-..` or `vae.`, with `images.h5` its list of keys `images_h5.json`; with a folder what the links directly in it lead to. If the setting is called like an
     /// output (a word of its name is `output`, `out`, `exp`, `run`, `save`, `export`, `dst` or `dest`, and it is no `.._name`),
-    /// it may be written too. With the folder of a run, what that run's own settings name may be read. The default of such a setting may be written when it lies below the project or the working
-    /// directory and no part of it is hidden.
+    /// it may be written too. The default of such a setting may be written when it lies below the project or the working
+    /// directory and no part of it is hidden. What a run's folder says of itself allows nothing: it may be somebody else's.
     pub fn allow_settings(&mut self, config: &Config) {
         for chosen in config.iter() {
             let is_given = !matches!(chosen.origin, Origin::Default | Origin::Lathe);
@@ -154,36 +144,19 @@ impl Permissions {
             if path.parent().is_none() {
                 continue;
             }
-            self.allow_run_inputs(&path, RUNS_IN_A_ROW);
             if output {
                 self.outputs.extend(with_companion(given));
                 continue;
             }
-            // Folders of weights and of pictures often hold links to where the files really are.
-            let inside = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_symlink());
-            self.read.extend(inside.map(|p| resolve(&p)));
+            // Folders of weights and of pictures often hold links to where the files really are; a run makes none.
+            if !path.join(crate::train::status::FILE).is_file() {
+                let inside = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_symlink());
+                self.read.extend(inside.map(|p| resolve(&p)));
+            }
             if let (Some(folder), Some(stem), true) = (given.parent(), given.file_stem(), given.extension().is_some()) {
                 self.beside.push(resolve(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).join(stem));
             }
             self.read.extend(with_companion(given));
-        }
-    }
-
-    /// Allows reading what a run was made from, and the runs among that: to name a run is to name its data and its weights.
-    fn allow_run_inputs(&mut self, folder: &Path, depth: usize) {
-        if depth == 0 || !folder.join("run.json").is_file() {
-            return;
-        }
-        let config = std::fs::read_to_string(folder.join("config.toml")).unwrap_or_default();
-        let Ok(config) = config.parse::<toml::Table>() else { return };
-        let mut texts = Vec::new();
-        toml_strings(&toml::Value::Table(config), &mut texts);
-        for path in texts.iter().filter(|t| !t.is_empty()).map(|t| resolve(Path::new(t))) {
-            // Only what is there: any word of the settings could be a path.
-            if path.parent().is_some() && path.exists() && !self.read.contains(&path) {
-                self.allow_run_inputs(&path, depth - 1);
-                self.read.push(path);
-            }
         }
     }
 
@@ -235,15 +208,6 @@ fn is_output(setting: &str) -> bool {
 }
 
 /// Every string in a setting's value.
-fn toml_strings(value: &toml::Value, out: &mut Vec<String>) {
-    match value {
-        toml::Value::String(s) => out.push(s.clone()),
-        toml::Value::Array(list) => list.iter().for_each(|v| toml_strings(v, out)),
-        toml::Value::Table(table) => table.iter().for_each(|(_, v)| toml_strings(v, out)),
-        _ => {}
-    }
-}
-
 fn strings(value: &Dynamic, out: &mut Vec<String>) {
     if let Some(list) = value.read_lock::<Array>() {
         list.iter().for_each(|v| strings(v, out));

@@ -154,6 +154,11 @@ impl Program {
         }
     }
 
+    /// The values that functions share with the host program.
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// Whose code a unit is. The standard library acts for whoever calls it.
     pub(crate) fn principal(&self, unit: &str) -> Principal {
         self.locator.borrow().library_of(unit).map_or(Principal::Program, |l| Principal::Library(l.name.as_str().into()))

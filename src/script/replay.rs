@@ -109,6 +109,12 @@ impl Replay {
             self.apply(hot, at, edit)?;
             mended = Retry::Again;
         }
+        // It was tried again without an edit, and failed again, before the edit came: a file was saved as it was, for one.
+        let here = at.run.map(|run| (run.run().step(), run.run().visit()));
+        let is_later = |edit: &Edit| edit.kind != Kind::Resume && here.is_some_and(|(step, visit)| edit.step == step && edit.visit > visit);
+        if mended == Retry::Stop && self.rest().first().is_some_and(is_later) {
+            mended = Retry::Again;
+        }
         Ok(mended)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! All lines together are one text that only grows, so that a place in a function typed long ago is still found in an error. rhai
 //! keeps nothing between two evaluations but the scope: functions are merged into one library, imports are repeated before every
-//! statement, and variables are handed to typed functions through `on_var`.
+//! statement, and variables are handed to typed functions through `on_var`, which only the engine's twin has.
 
 use super::display;
 use super::known::Known;
@@ -11,10 +11,11 @@ use super::locate::Found;
 use super::program::{Program, UNIT};
 use super::source::VERSION;
 use super::stack::Crossing;
+use super::twin::Twin;
 use super::unit::{self, Parsed, Unit};
 use super::{ApiFn, Host};
 use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
-use rhai::{AST, ASTNode, Array, Dynamic, Expr, LexError, ParseError, ParseErrorType, Position, Scope, Stmt};
+use rhai::{AST, ASTNode, Array, Dynamic, Expr, LexError, ParseError, ParseErrorType, Position, Scope, ScriptFuncDef, Shared, Stmt};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -101,7 +102,7 @@ pub(crate) fn must_stop() -> bool {
         })
 }
 
-/// A prompt's variable, for a function typed there: for the engine's `on_var` hook.
+/// A prompt's variable, for a function typed there: for the `on_var` hook of the engine's twin.
 pub(crate) fn variable(name: &str, scope: &Scope) -> Option<Dynamic> {
     if !IS_EVALUATING.get() || scope.contains(name) {
         return None;
@@ -112,6 +113,14 @@ pub(crate) fn variable(name: &str, scope: &Scope) -> Option<Dynamic> {
 /// Whether the parser takes `_` for a variable.
 pub(crate) fn underscore_is_name() -> bool {
     UNDERSCORE.get()
+}
+
+/// What ends the tag of a prompt's text, where that of a file has the number of its version.
+const TYPED: &str = "typed";
+
+/// Whether a source's tag is that of a prompt.
+pub(crate) fn is_typed(tag: &str) -> bool {
+    tag.rsplit_once(VERSION).is_some_and(|(_, version)| version == TYPED)
 }
 
 /// What an evaluation needs of the engine.
@@ -224,7 +233,7 @@ impl Session {
         let folder = at.program.prompt_folder();
         Session {
             id: id.to_owned(),
-            tag: format!("{id}{VERSION}typed"),
+            tag: format!("{id}{VERSION}{TYPED}"),
             folder,
             parser: parser(),
             scope: Scope::new(),
@@ -408,7 +417,11 @@ impl Session {
     fn statements(&mut self, at: At, ast: &AST) -> std::result::Result<Dynamic, Box<rhai::EvalAltResult>> {
         let _crossing = Crossing::enter().map_err(|e| super::bind::into_script(e, None, Position::NONE))?;
         let mut value = Dynamic::UNIT;
-        let functions = self.lib.iter_functions().any(|f| !super::diagnose::is_closure(f.name));
+        // Those of scripts stand where no text is, and see their own script alone.
+        let is_typed = |f: &Shared<ScriptFuncDef>| f.body.start_position().line().is_none_or(|line| line < WRAPPERS);
+        let functions = self.lib.iter_fn_def().any(|f| is_typed(f) && !super::diagnose::is_closure(&f.name));
+        let twin = if functions { at.host.get::<Twin>() } else { None };
+        let rhai = twin.as_ref().map_or(at.rhai, |twin| twin.engine());
         for statement in ast.statements() {
             if let Stmt::Import(x, _) = statement
                 && let Expr::StringConstant(path, ..) = &x.0
@@ -424,7 +437,7 @@ impl Session {
             let all = self.imports.iter().map(|(.., s)| s.clone()).chain([statement.clone()]);
             let mut one = AST::new(all, self.lib.shared_lib().clone());
             one.set_source(self.tag.as_str());
-            let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| at.rhai.eval_ast_with_scope::<Dynamic>(&mut self.scope, &one)));
+            let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rhai.eval_ast_with_scope::<Dynamic>(&mut self.scope, &one)));
             value = caught.unwrap_or_else(|panic| Err(super::bind::into_script(super::stack::internal(&*panic), None, Position::NONE)))?;
             if matches!(statement, Stmt::Return(..)) {
                 break;

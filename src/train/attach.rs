@@ -42,6 +42,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Hands a line over that comes before the answer; returns at once.
+    pub fn tell(&self, line: String) {
+        let _ = self.reply.send(line);
+    }
+
     /// Hands the answer over; returns at once.
     pub fn reply(self, line: String) {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -192,12 +197,7 @@ fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
 }
 
 fn is_same_user(stream: &UnixStream) -> bool {
-    let mut who = libc::ucred { pid: 0, uid: u32::MAX, gid: 0 };
-    let mut size = std::mem::size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: `who` is as large as `size` says, and the descriptor is open.
-    let done = unsafe { libc::getsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut who).cast(), &raw mut size) };
-    // SAFETY: takes nothing and cannot fail.
-    done == 0 && who.uid == unsafe { libc::geteuid() }
+    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|who| who.uid == rustix::process::geteuid())
 }
 
 fn read_lines(client: u64, mut stream: UnixStream, shared: &Shared, reply: &Sender<String>) {

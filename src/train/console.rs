@@ -40,10 +40,10 @@ impl Console {
         }
     }
 
-    /// Moves the bar on.
-    pub fn advance(&mut self, step: u64, message: &str) {
+    /// Moves the bar on; the values of the last log step stay.
+    pub fn advance(&mut self, step: u64) {
         if let Some(bar) = &mut self.bar {
-            bar.set(step, message);
+            bar.advance(step);
         }
     }
 

@@ -287,7 +287,7 @@ impl<L: Batches> Fit<'_, L> {
         if log {
             self.log()?;
         } else if let Some(console) = &mut *run.console().borrow_mut() {
-            console.advance(run.step(), "");
+            console.advance(run.step());
         }
         // A sample may take minutes, and whoever stops a run may not have them: the resumed run makes up for it.
         let owed = sample && interrupt::pending();

@@ -1,6 +1,9 @@
 //! Every way of saving ends in one whole swap; every broken save leaves the last good version.
 
-use super::place::{A, B, Job, Place, TRAIN, name};
+use std::io::Write;
+use std::process::Stdio;
+
+use super::place::{A, B, Job, Place, TRAIN, name, text};
 
 fn versions(place: &Place, main: u64, a: u64, b: u64) {
     let n = |text: &str, v: u64| text.replace("VERSION = 1", &format!("VERSION = {v}"));
@@ -177,6 +180,36 @@ fn a_new_step_that_fails_waits_for_the_next_save() {
     assert!(place.start(&["--exp-name", "plain", "--steps", &n, "--wait", "0"]).wait().success());
     let losses = |run: &str| place.steps(run).iter().map(|l| l["loss"].clone()).collect::<Vec<_>>();
     assert_eq!(losses("try1")[..steps.len() - 1], losses("plain")[..steps.len() - 1]);
+}
+
+#[test]
+fn prompts_are_answered_while_a_failed_step_waits() {
+    let place = Place::new();
+    let mut job = place.start(&["--watch"]);
+    job.until_version("main", 1);
+    place.sh("sed -i 's/run.opt.zero_grad();/throw \"oh\";/' train.rhai");
+    job.until_said("is tried again at the next save");
+    let steps = place.steps("try1").len();
+    let eval = |line: &str| {
+        let out = place.output(&["attach", "exps/try1", "-e", line]);
+        assert!(out.status.success(), "{line}: {}", text(&out.stderr));
+        text(&out.stdout).trim().to_owned()
+    };
+    assert_eq!(eval("1 + 1"), "2");
+    assert_eq!(eval("run.step"), steps.to_string());
+    assert!(eval("run.cfg.factor = 2.0;").contains("run.cfg.factor 1.0 -> 2.0"), "recorded as an edit");
+    assert_eq!(place.steps("try1").len(), steps, "it still waits");
+    // Tried again without a save, it fails again.
+    let mut prompt = place.lathe(&["attach", "exps/try1"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    prompt.stdin.take().unwrap().write_all(b":reload\n").unwrap();
+    assert_eq!(text(&prompt.wait_with_output().unwrap().stdout), "nothing differs from what runs; the failed step is tried again\n");
+    job.until("a second failure", |job| job.said().matches("is tried again at the next save").count() == 2);
+    place.sh("sed 's/throw \"oh\";/run.opt.zero_grad();/' train.rhai > mended; mv mended train.rhai");
+    job.until_more(3);
+    assert_eq!(eval("run.cfg.factor"), "2.0");
+    assert_eq!(job.stop().code(), Some(130));
+    let out = place.output(&["replay", "exps/try1"]);
+    assert!(out.status.success() && text(&out.stderr).contains("bit for bit"), "{}", text(&out.stderr));
 }
 
 #[test]

@@ -116,7 +116,11 @@ fn random_saves_never_stop_a_run_nor_mix_versions() {
     job.until("the first step", |job| !job.place.steps("try1").is_empty());
     let mut editor = Editor { place: &place, dice: Dice(11) };
     let mut version = 0;
-    for _ in 0..edits {
+    let mut warm = 0;
+    for n in 0..edits {
+        if n == edits / 5 {
+            warm = job.resident();
+        }
         if editor.dice.roll(3) == 0 {
             editor.break_one(version);
             editor.pause(150);
@@ -135,6 +139,7 @@ fn random_saves_never_stop_a_run_nor_mix_versions() {
     FILES.iter().zip(texts(version)).for_each(|(file, text)| place.write(file, &text));
     job.until_version("version", version);
     job.until_more(3);
+    let (resident, grown) = (job.resident(), job.resident().saturating_sub(warm));
     let said = job.said();
     assert!(!said.contains("is tried again at the next save"), "no step failed, so no generation was mixed");
     assert!(!said.lines().last().unwrap().contains("[stale"));
@@ -146,7 +151,14 @@ fn random_saves_never_stop_a_run_nor_mix_versions() {
     // The live setting and the script took effect together.
     assert!(lines.iter().all(|l| l["scale"].as_f64().unwrap() == l["version"].as_f64().unwrap() + 1.0));
     let folders = place.edits("try1");
-    println!("{edits} saves, {} swaps, {} errors shown, {} steps", folders.len(), said.matches("not reloaded").count(), steps.len());
+    let (swaps, errors, mb) = (folders.len(), said.matches("not reloaded").count(), |bytes: u64| bytes as f64 / 1e6);
+    println!(
+        "{edits} saves, {swaps} swaps, {errors} errors shown, {} steps; {:.0} MB resident, {:.1} MB more than after a fifth",
+        steps.len(),
+        mb(resident),
+        mb(grown)
+    );
+    assert!(grown < 32 << 20, "{grown} bytes more");
     assert!(folders.len() as u64 >= edits / 8, "only {} swaps", folders.len());
     // Each record is whole, and of one version.
     for folder in &folders {

@@ -177,3 +177,37 @@ fn two_runs_are_compared() {
     assert_eq!((&v["scripts"][0]["script"], &v["runs"][1]["step"]), (&"train.rhai".into(), &5.into()));
     assert_eq!(place.output(&["diff", "exps/try1", "exps"]).status.code(), Some(1));
 }
+
+#[test]
+fn a_record_allows_nothing_by_what_it_says() {
+    let place = Place::new();
+    place.sh("mkdir project outside; mv train.rhai a.rhai lib project; touch project/lathe.toml outside/secret.txt");
+    // A script that looks at what a setting names, and for a file in its working directory.
+    place.sh(
+        "cd project; sed -i -e 's/width: 4,/width: 4, data: \"data\",/' -e 's/let net = /io::exists(cfg.data); io::exists(\"secret.txt\"); let net = /' train.rhai",
+    );
+    let lathe = |args: &[&str]| place.lathe(args).current_dir(place.path("project")).output().unwrap();
+    let secret = place.path("outside").canonicalize().unwrap().join("secret.txt").display().to_string();
+    let flags = ["run", "train.rhai", "--device", "cpu", "--threads", "1", "--steps", "4", "--wait", "0", "--data", &secret];
+    ok(&lathe(&flags));
+    // The setting was a flag then; now it is only what the record says.
+    let refused = |args: &[&str]| {
+        let out = lathe(args);
+        let said = text(&out.stderr);
+        assert!(out.status.code() == Some(1) && said.contains("E0701") && said.contains(&format!("--allow-read {secret}")), "{said}");
+    };
+    refused(&["replay", "exps/try1", "--exp-name", "refused"]);
+    assert!(ok(&lathe(&["replay", "exps/try1", "--exp-name", "allowed", "--allow-read", "../outside"])).contains("bit for bit"));
+    // The folder in which it claims to have been started is none of its project.
+    let start = std::fs::read_to_string(place.path("project/exps/try1/start.json")).unwrap();
+    let (from, to) = (place.path("project").canonicalize().unwrap(), place.path("outside").canonicalize().unwrap());
+    let elsewhere = start
+        .replace(&format!("\"{}\"", from.display()), &format!("\"{}\"", to.display()))
+        .replace(&secret, &from.join("data").display().to_string());
+    assert_ne!(start, elsewhere);
+    place.write("project/exps/try1/start.json", &elsewhere);
+    refused(&["replay", "exps/try1", "--exp-name", "elsewhere"]);
+    // Nor is what its settings file says taken at the prompt.
+    let out = lathe(&["repl", "--load", "exps/try1", "-e", "io::exists(cfg.data)"]);
+    assert!(out.status.code() == Some(1) && text(&out.stderr).contains("E0701"), "{}", text(&out.stderr));
+}

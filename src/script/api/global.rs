@@ -135,7 +135,7 @@ api! {
     /// ```
     fn reload_point[cx]() -> () {
         match cx.host().get::<Hot>() {
-            Some(hot) => hot.mark(&*cx.program()?, cx.native().engine()),
+            Some(hot) => hot.mark(&cx.program()?, cx.native().engine()),
             None => Ok(()),
         }
     }

@@ -72,12 +72,12 @@ impl Run {
         set(&mut self.0.cfg.borrow_mut(), &change.name, change)
     }
 
-    /// Answers the prompts that are attached to it: between two steps.
-    pub(crate) fn answer(&self, cx: &Cx) -> Result<()> {
+    /// Answers the prompts that are attached to it: between two steps. `now`: no step with a batch is near, so that nothing is gained by
+    /// waiting for one.
+    pub(crate) fn answer(&self, at: &At, now: bool) {
         if let Some(attached) = &self.0.attached {
-            attached.between(At { rhai: cx.native().engine(), program: &cx.program()?, host: cx.host() }, self);
+            attached.between(*at, self, now);
         }
-        Ok(())
     }
 
     /// Forgets what prompts hold of it, when its steps end.
@@ -87,10 +87,17 @@ impl Run {
         }
     }
 
-    /// Keeps the batch of a step for whoever is attached.
+    /// Keeps the batch of the step that begins for whoever is attached.
     pub(crate) fn keep_batch(&self, batch: &Dynamic) {
         if let Some(attached) = &self.0.attached {
             attached.keep_batch(batch);
+        }
+    }
+
+    /// Keeps the batch of the step that ends for whoever came meanwhile; `always`, because the step failed and waits: for whoever comes.
+    pub(crate) fn keep_late_batch(&self, always: bool, batch: impl FnOnce() -> Dynamic) {
+        if let Some(attached) = &self.0.attached {
+            attached.keep_late_batch(always, batch);
         }
     }
 
@@ -443,7 +450,8 @@ api! {
     /// ```
     fn set_step as "set$step"[cx](run: Run, step: i64) -> () {
         run.run().set_step(u64::try_from(step).map_err(|_| Error::value("step", format!("must not be negative, got {step}")))?);
-        run.answer(cx)
+        run.answer(&At { rhai: cx.native().engine(), program: &cx.program()?, host: cx.host() }, true);
+        Ok(())
     }
 
     /// Seconds of training so far, over all restarts, without the time in between.

@@ -5,6 +5,7 @@ use super::train::Run;
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::nn::Module;
+use crate::script::At as SessionAt;
 use crate::script::bind::Cx;
 use crate::script::callback;
 use crate::script::hot::{At, Busy, Hot};
@@ -70,7 +71,16 @@ pub(super) fn metrics_of(function: &str, value: &Dynamic) -> Result<Metrics> {
 
 /// A function that `fit` calls: by name in the newest version of the calling script, or a pointer.
 pub(super) enum Callback {
-    Named { name: String, arity: usize, needed: Needed },
+    Named {
+        name: String,
+        arity: usize,
+        needed: Needed,
+    },
+    /// One that a prompt has, by name.
+    Typed {
+        f: FnPtr,
+        arity: usize,
+    },
     Pointer(FnPtr),
 }
 
@@ -98,6 +108,9 @@ impl Callback {
             return Err(Error::value("fit", format!("`{what}` must be the name of a function of this script, got {}", type_name(f))));
         }
         let name = f.to_string();
+        if let Some((f, arity)) = cx.typed(&name, Some(arities))? {
+            return Ok(Callback::Typed { f, arity });
+        }
         let mut first = None;
         for &n in arities {
             match cx.require(&name, n) {
@@ -122,6 +135,10 @@ impl Callback {
             Callback::Named { name, arity, needed } => {
                 args.truncate(*arity);
                 cx.call_in(&needed.unit, name, args)
+            }
+            Callback::Typed { f, arity } => {
+                args.truncate(*arity);
+                cx.call(f, args)
             }
             Callback::Pointer(f) => cx.call(f, args),
         }
@@ -151,9 +168,12 @@ impl ScriptSteps<'_, '_> {
 
 impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     fn step(&mut self, _: &TrainRun, batch: &B) -> Result<Metrics> {
-        let batch = batch.batch();
-        self.run.keep_batch(&batch);
-        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), batch])?;
+        let kept = batch.batch();
+        self.run.keep_batch(&kept);
+        let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), kept]);
+        let waits = value.is_err() && self.hot.as_ref().is_some_and(|hot| hot.may_retry());
+        self.run.keep_late_batch(waits, || batch.batch());
+        let value = value?;
         let metrics = metrics_of("step", &value)?;
         if let Some(hot) = &self.hot {
             hot.step_done();
@@ -181,7 +201,7 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
             self.is_pinned_said = true;
             run.say("the step is a closure, which stays as it was: give `fit` the name of a function to reload it");
         }
-        self.run.answer(self.cx)?;
+        self.run.answer(&SessionAt { rhai: self.cx.native().engine(), program: &self.cx.program()?, host: self.cx.host() }, false);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ pub fn definitions(reference: &Reference) -> Vec<(String, String)> {
                 page.items.iter().for_each(|i| declare(&mut text, page, i));
                 files.push((format!("{}.d.rhai", page.name), text));
             }
-            PageKind::Module => {
+            PageKind::Module | PageKind::Library => {
                 let mut text = format!("module \"{}\";\n", page.name);
                 page.items.iter().for_each(|i| declare(&mut text, page, i));
                 files.push((format!("{}.d.rhai", page.name), text));

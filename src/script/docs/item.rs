@@ -57,14 +57,16 @@ pub enum PageKind {
     Namespace,
     /// A type and its methods.
     Type,
-    /// A module in Rhai.
+    /// A module of the standard library, in Rhai.
     Module,
+    /// A module of a recipe library.
+    Library,
 }
 
 /// A page: everything in one namespace, on one type, or in one module.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// `torch`, `tensor`, `std/flow`, `global`.
+    /// `torch`, `tensor`, `std/flow`, `lab/augment`, `global`.
     pub name: String,
     /// What it is about.
     pub kind: PageKind,
@@ -80,7 +82,7 @@ impl Page {
         match self.kind {
             PageKind::Namespace => format!("{}::", self.name),
             PageKind::Global => "functions without a namespace".into(),
-            PageKind::Type | PageKind::Module => self.name.clone(),
+            PageKind::Type | PageKind::Module | PageKind::Library => self.name.clone(),
         }
     }
 

@@ -20,6 +20,7 @@ pub use modules::{head, script_texts};
 pub use pages::{ScriptPage, is_ours, pages};
 
 use super::bind::{ApiFn, Receiver};
+use super::recipes::Library;
 use crate::error::Result;
 use std::collections::BTreeMap;
 
@@ -92,6 +93,21 @@ impl Reference {
             pages.push(modules::page(name, text)?);
         }
         Ok(Reference { pages })
+    }
+
+    /// Adds the modules of a recipe library.
+    ///
+    /// # Errors
+    /// `E0301` for a module that cannot be read, `E0302` for one that does not parse; the others are there.
+    pub fn add_library(&mut self, library: &Library) -> Result<()> {
+        let mut first = Ok(());
+        for name in library.modules()? {
+            match library.text(&name).and_then(|text| modules::page(&name, &text)) {
+                Ok(page) => self.pages.push(page),
+                Err(e) => first = first.and(Err(e)),
+            }
+        }
+        first
     }
 
     /// The pages: functions without a namespace, namespaces, types, modules.

@@ -7,7 +7,7 @@ use crate::script::unit::{exported_constants, lenient};
 use rhai::FnAccess;
 use std::path::{Path, PathBuf};
 
-/// The page of a module: `name` as an import writes it, `std/flow`.
+/// The page of a module: `name` as an import writes it, `std/flow` or `lab/augment`.
 ///
 /// # Errors
 /// `E0302` for a text that does not parse.
@@ -40,7 +40,8 @@ pub fn page(name: &str, text: &str) -> Result<Page> {
         returns: String::new(),
         doc: Comment::parse(&before(text, constant)),
     }));
-    let mut page = Page { name: name.to_owned(), kind: PageKind::Module, about: plain(ast.doc()), items };
+    let kind = if name.starts_with("std/") { PageKind::Module } else { PageKind::Library };
+    let mut page = Page { name: name.to_owned(), kind, about: plain(ast.doc()), items };
     page.sort();
     Ok(page)
 }

@@ -54,6 +54,7 @@ fn index(reference: &Reference, scripts: &[ScriptPage]) -> String {
             "Standard library",
             "Modules in Rhai: `import \"std/flow\" as flow;`, then `flow::score(..)`. Copy one beside a script to change it.",
         ),
+        (PageKind::Library, "Recipe libraries", "Modules of the libraries that lathe.toml names."),
     ];
     for (kind, title, text) in kinds {
         let rows: Vec<(String, String)> =
@@ -87,7 +88,7 @@ fn page(p: &Page) -> String {
     if !p.about.is_empty() {
         let _ = write!(out, "\n{}\n", p.about);
     }
-    if p.kind == PageKind::Module {
+    if matches!(p.kind, PageKind::Module | PageKind::Library) {
         let short = p.name.rsplit('/').next().unwrap_or(&p.name);
         let _ = write!(out, "\n```rhai\nimport \"{}\" as {short};\n```\n", p.name);
     }

@@ -2,6 +2,8 @@
 
 use super::digest::is_hidden;
 use super::manifest::Wants;
+use crate::error::{Error, Result};
+use crate::script::locate::module_name;
 use crate::script::permissions::{Access, resolve};
 use semver::Version;
 use std::collections::BTreeSet;
@@ -67,6 +69,35 @@ fn words(wants: &Wants) -> String {
 }
 
 impl Library {
+    /// The names of its modules as an import writes them, `lab/augment`, in alphabetical order; its tests are none.
+    ///
+    /// # Errors
+    /// `E0301` when its folder cannot be listed.
+    pub fn modules(&self) -> Result<Vec<String>> {
+        let visible = |e: &walkdir::DirEntry| e.depth() == 0 || !is_hidden(e.path());
+        let mut names = Vec::new();
+        for entry in walkdir::WalkDir::new(&self.root).sort_by_file_name().into_iter().filter_entry(visible) {
+            let entry = entry.map_err(|e| {
+                let at = e.path().unwrap_or(&self.root).to_owned();
+                Error::io("list", at, e.into())
+            })?;
+            let module = entry.path().strip_prefix(&self.root).ok().and_then(module_name);
+            let is_module = |name: &String| entry.file_type().is_file() && !name.starts_with("tests/") && !name.ends_with(".d");
+            names.extend(module.filter(is_module).map(|name| format!("{}/{name}", self.name)));
+        }
+        Ok(names)
+    }
+
+    /// The text of one of its modules.
+    ///
+    /// # Errors
+    /// `E0301` when it cannot be read.
+    pub fn text(&self, module: &str) -> Result<String> {
+        let name = module.strip_prefix(&format!("{}/", self.name)).unwrap_or(module);
+        let path = self.root.join(format!("{name}.rhai"));
+        std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))
+    }
+
     /// Whether a resolved path is one of its own files. Hidden ones are not: its hash does not cover them.
     pub(crate) fn holds(&self, target: &Path) -> bool {
         target.strip_prefix(&self.root).is_ok_and(|inner| !inner.ancestors().any(is_hidden))

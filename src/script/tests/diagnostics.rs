@@ -45,6 +45,40 @@ fn value(main: &str) -> String {
 }
 
 #[test]
+fn a_variable_that_a_closure_takes_for_a_function_is_told() {
+    let main = "fn rate() { 0.5 }\nfn main() {\n    let rate = 3;\n    [1, 2].map(|x| x * rate)\n}\n";
+    let want = "\
+error[E0503]: in this closure `rate` is the function of line 1, not the variable `rate` around it
+ --> main.rhai:4:24
+  |
+4 |     [1, 2].map(|x| x * rate)
+  |                        ^^^^
+  |
+  = help: give the variable another name: a closure takes functions of the file first";
+    assert_eq!(text(main, &[]), want, "\n{}", text(main, &[]));
+    let is_told = |body: &str| {
+        let (result, _) = run(&format!("fn rate(a) {{ a }}\nfn main() {{\n    {body}\n}}\nfn late() {{ 7 }}\n"), &[]);
+        result.is_err_and(|e| e.to_string().contains("is the function of line 1"))
+    };
+    for (body, told) in [
+        ("let f = |rate| || rate + 1; f.call(2).call()", true),
+        ("for rate in 0..2 { [1].map(|x| x + rate) }", true),
+        ("let rate = 1; [1].map(|x| [x].map(|y| y + rate))", true),
+        ("try { throw 1 } catch (rate) { [1].map(|x| x + rate) }", true),
+        // The function is meant: no variable of that name is around.
+        ("[1].map(|x| rate(x))", false),
+        ("[1].map(|x| { let f = rate; f.call(x) })", false),
+        // Its own parameter or variable, and a function that stands below.
+        ("let rate = 1; [1].map(|rate| rate + 1)", false),
+        ("let rate = 1; [1].map(|x| { let rate = 2; x + rate })", false),
+        ("let late = 1; [1].map(|x| x + late)", false),
+        ("let rate = 1; rate + 1", false),
+    ] {
+        assert_eq!(is_told(body), told, "{body}");
+    }
+}
+
+#[test]
 fn a_shape_mismatch_in_a_module_shows_its_line_and_the_chain() {
     let layers = "// Layers.\nfn project(x) {\n    let w = ones_of(4, 5);\n    product(x, w)\n}\nfn block(x) {\n    project(x)\n}\n";
     let main = "import \"./layers\" as layers;\n\nfn main() {\n    let x = ones_of(2, 3);\n    layers::block(x)\n}\n";

@@ -207,6 +207,33 @@ fn checkpoints_do_not_lead_out_of_their_folder() {
 }
 
 #[test]
+fn a_run_folder_allows_nothing_by_what_it_says() {
+    let s = place();
+    let (outside, secret) = (s.path("outside"), resolve(&s.path("outside/secret.txt")));
+    // A run from somebody else: its settings and its links name what is not theirs to give; so does a run that those name.
+    for run in ["elsewhere/evil", "elsewhere/inner"] {
+        s.write(&format!("{run}/run.json"), "{}");
+        let inner = s.path("elsewhere/inner");
+        s.write(&format!("{run}/config.toml"), &format!("data_dir = {outside:?}\nvae = [{secret:?}]\n[deep]\nfrom = {inner:?}\n"));
+    }
+    symlink(&outside, s.path("elsewhere/evil/samples")).unwrap();
+    let mut params = Params::default();
+    for name in ["vae_ckpt", "exp_path"] {
+        let arg = Arg { default: Dynamic::from(String::new()), help: String::new(), choices: vec![], live: false, min: None, max: None };
+        params.declare(name, arg);
+        let mut config = params.defaults();
+        params.set_text(&mut config, name, &s.path("elsewhere/evil").display().to_string(), Origin::Flag(format!("--{name}"))).unwrap();
+        let mut p = Permissions::for_script(&s.path("project/main.rhai"));
+        p.allow_settings(&config);
+        let reads = |path: &Path| p.allows(Access::Read, &resolve(path));
+        assert!(reads(&s.path("elsewhere/evil/config.toml")), "{name}");
+        for path in ["outside/secret.txt", "elsewhere/evil/samples/secret.txt", "elsewhere/inner/config.toml"] {
+            assert!(!reads(&s.path(path)), "{name}: {path}");
+        }
+    }
+}
+
+#[test]
 fn what_decides_over_a_project_is_not_written() {
     let s = place();
     let mut all = rights(&s);

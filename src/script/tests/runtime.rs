@@ -295,3 +295,29 @@ fn runtimes_on_two_threads_work_at_once() {
         assert_eq!(log, want.join("\n") + "\n");
     }
 }
+
+#[test]
+fn functions_typed_at_a_prompt_have_everything_that_the_program_added() {
+    use crate::script::session::Limit;
+    let runtime = lab().function("seven", || 7_i64).build().unwrap();
+    runtime.load_text("s.rhai", "fn twice(x) { 2 * x }\nfn main(cfg) { }").unwrap();
+    let engine = runtime.engine();
+    let mut session = engine.session("prompt").unwrap();
+    let mut value = |text: &str| {
+        let outcome = session.eval(engine.at(), text, Limit::default());
+        outcome.error.map_or_else(|| outcome.value.to_string(), |e| e.to_string())
+    };
+    assert_eq!(value("let x = 3; let l = lab::lens(5); twice(x)"), "6");
+    // A function sees the variables as they are now, its own parameters first.
+    value("fn all(y) { x + y + seven() + l.power + twice(x) + lab::count() }");
+    assert_eq!(value("all(1)"), "23");
+    value("let x = 10;");
+    assert_eq!(value("all(1)"), "45");
+    assert_eq!(value("fn own(x) { x } own(4)"), "4");
+    assert_eq!(value("[1, 2].map(|y| all(y))[1] - all(0)"), "1");
+    assert_eq!(value("fn none() { missing } none()"), "unknown variable `missing`");
+    // What its functions keep for later runs in the program's own engine.
+    value("lab::keep(|| seven() + x);");
+    let kept = runtime.host().get::<Kept>().unwrap();
+    assert_eq!(runtime.call_fn(&kept.0, vec![]).unwrap().as_int(), Ok(17));
+}

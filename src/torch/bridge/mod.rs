@@ -6,6 +6,7 @@ mod call;
 mod ffi;
 mod filter;
 mod library;
+mod memory;
 mod rng;
 #[cfg(test)]
 mod tests;
@@ -18,5 +19,6 @@ pub(crate) use call::clear_grad;
 pub use call::{call, call1, names, schemas};
 pub use filter::{allowed, script_call};
 pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, keep_memory, kernels, library, load_cuda};
+pub(crate) use memory::{filled, map};
 pub use rng::{manual_seed, manual_seed_on, rng_state, set_rng_state};
 pub use value::Value;

@@ -21,7 +21,7 @@ pub use pt_write::{PtItem, write_pt};
 pub use safetensors::{SafeTensorsInfo, read_safetensors, safetensors_info, write_safetensors};
 pub use state::{pt_parts, state_dict};
 
-use super::{DType, Device, Tensor};
+use super::{DType, Tensor, bridge};
 use crate::error::{Error, Result};
 use indexmap::IndexMap;
 use std::fs::File;
@@ -53,6 +53,12 @@ enum FillError {
     Io(std::io::Error),
 }
 
+impl From<Error> for FillError {
+    fn from(e: Error) -> Self {
+        FillError::Torch(e)
+    }
+}
+
 impl FillError {
     fn into_error(self, path: &Path) -> Error {
         match self {
@@ -67,12 +73,7 @@ impl FillError {
 fn fill_tensor(shape: &[i64], dtype: DType, len: usize, fill: impl FnOnce(&mut [u8]) -> std::io::Result<()>) -> Result<Tensor, FillError> {
     // Bytes other than 0 and 1 in a bool tensor are undefined behaviour in C++: read them as numbers and compare.
     let raw = if dtype == DType::Bool { DType::Uint8 } else { dtype };
-    let t = Tensor::empty(shape, raw, Device::Cpu).map_err(FillError::Torch)?;
-    if len > 0 {
-        // SAFETY: a new contiguous CPU tensor of `len` bytes that nobody else sees yet.
-        let buffer = unsafe { std::slice::from_raw_parts_mut(t.0.data_ptr().cast::<u8>(), len) };
-        fill(buffer).map_err(FillError::Io)?;
-    }
+    let t = bridge::filled(shape, raw, len, |buffer| fill(buffer).map_err(FillError::Io))?;
     if dtype == DType::Bool { t.ne(0i64).map_err(FillError::Torch) } else { Ok(t) }
 }
 

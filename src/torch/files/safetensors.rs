@@ -70,9 +70,9 @@ fn header(path: &Path, file: &File) -> Result<(u64, Metadata)> {
     if size > MAX_HEADER || size > len - 8 {
         return Err(bad("not a safetensors file, or cut off within its header".into()));
     }
-    // SAFETY: only the header is read through the map, right here; the data is read by ordinary calls, for which a file that
-    // shrinks meanwhile is an error and not a signal.
-    let map = unsafe { memmap2::Mmap::map(file) }.map_err(io)?;
+    // Only the header is read through the map, right here; the data is read by ordinary calls, for which a file that shrinks
+    // meanwhile is an error and not a signal.
+    let map = crate::torch::bridge::map(file).map_err(io)?;
     let (_, metadata) =
         ::safetensors::SafeTensors::read_metadata(&map).map_err(|e| bad(format!("a damaged safetensors file, or one that was cut off: {e}")))?;
     Ok((8 + size, metadata))

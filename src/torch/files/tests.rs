@@ -1,4 +1,5 @@
 use super::*;
+use crate::torch::Device;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::collections::HashMap;
 use std::path::PathBuf;
