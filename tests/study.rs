@@ -1,0 +1,204 @@
+//! `scripts/study_avatars.rhai` with tiny networks' worth of steps on real pictures: killed in the middle of its stages it ends with the figures of a
+//! study that ran through.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Enough steps for a kill to fall between two checkpoints.
+const TINY: &[&str] = &[
+    "--max-pictures",
+    "90",
+    "--held-out",
+    "0.5",
+    "--vae-steps",
+    "3",
+    "--more-steps",
+    "5",
+    "--ldm-steps",
+    "5",
+    "--samples",
+    "8",
+    "--sampler-steps",
+    "2",
+    "--probe-seeds",
+    "2",
+    "--save-every",
+    "1",
+];
+
+struct Study(tempfile::TempDir);
+
+impl Study {
+    fn new() -> Self {
+        Study(tempfile::tempdir().unwrap())
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_lathe"));
+        c.current_dir(env!("CARGO_MANIFEST_DIR")).args(["run", "scripts/study_avatars.rhai", "--device", "cpu", "--threads", "1", "--output-dir"]);
+        c.arg(self.0.path()).args(TINY).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+        c
+    }
+
+    fn run(&self, more: &[&str]) -> String {
+        let out = self.command(more).output().unwrap();
+        assert!(out.status.success(), "{:?}\n{}", out.status, said(&out));
+        said(&out)
+    }
+
+    /// Starts it and kills it as soon as `reached`, while the stage that leaves `unfinished` is under way.
+    fn kill_when(&self, reached: impl Fn() -> bool, unfinished: &str) {
+        let mut c = self.command(&["--seeds", "1"]);
+        let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while !reached() {
+            assert!(start.elapsed() < Duration::from_secs(300), "{unfinished}: not reached in five minutes");
+            assert!(child.try_wait().unwrap().is_none(), "{unfinished}: it ended before");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!self.at(unfinished).exists(), "the kill came too late for {unfinished}");
+    }
+
+    /// The whole checkpoints of a run.
+    fn saved(&self, run: &str) -> usize {
+        std::fs::read_dir(self.at(run).join("checkpoints"))
+            .map_or(0, |d| d.filter(|e| !e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.')).count())
+    }
+
+    /// The result files of finished stages, byte by byte.
+    fn finished(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let json = |dir: PathBuf| {
+            let entries = std::fs::read_dir(dir).map_or(Vec::new(), |d| d.map(|e| e.unwrap().path()).collect());
+            entries.into_iter().filter(|p| p.extension().is_some_and(|e| e == "json")).map(|p| (p.clone(), std::fs::read(p).unwrap())).collect::<Vec<_>>()
+        };
+        json(self.at("seed-0")).into_iter().collect()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.at("study.json")).unwrap()).unwrap()
+    }
+
+    /// All values of study.json but clocks and the place.
+    fn figures(&self) -> Value {
+        let mut v = self.json();
+        v["settings"].as_object_mut().unwrap().remove("output_dir");
+        without_seconds(&mut v);
+        v
+    }
+}
+
+fn said(out: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+}
+
+fn without_seconds(v: &mut Value) {
+    match v {
+        Value::Object(map) => {
+            map.remove("seconds");
+            map.values_mut().for_each(without_seconds);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_seconds),
+        _ => {}
+    }
+}
+
+fn pictures(dir: &Path) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for class in std::fs::read_dir(dir).unwrap() {
+        let class = class.unwrap();
+        for file in std::fs::read_dir(class.path()).unwrap() {
+            names.insert(format!("{}/{}", class.file_name().to_string_lossy(), file.unwrap().file_name().to_string_lossy()));
+        }
+    }
+    names
+}
+
+/// The `kl` of the first step of a run: it depends on the weights and the pictures, and not on the noise.
+fn first_kl(run: &Path) -> f64 {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let row: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(row["step"], 1);
+    row["kl"].as_f64().unwrap()
+}
+
+#[test]
+fn a_study_killed_in_its_stages_has_the_figures_of_one_that_ran_through() {
+    let whole = Study::new();
+    let text = whole.run(&["--seeds", "2"]);
+
+    let killed = Study::new();
+    killed.kill_when(|| killed.at("pictures/train").exists(), "pictures.json");
+    killed.kill_when(|| killed.saved("seed-0/aligned") >= 2, "seed-0/aligned.json");
+    let before = killed.finished();
+    assert!(before.contains_key(&killed.at("seed-0/plain-judged.json")), "{:?}", before.keys());
+    killed.kill_when(|| killed.saved("seed-0/aligned-ldm") >= 3, "seed-0/aligned-ldm.json");
+    killed.run(&["--seeds", "1"]);
+    // Nothing that was finished was done again.
+    let after = killed.finished();
+    for (file, bytes) in &before {
+        assert_eq!(Some(bytes), after.get(file), "{}", file.display());
+    }
+    // The runs that were killed went on.
+    let log = std::fs::read_to_string(killed.at("seed-0/aligned-ldm/log.txt")).unwrap();
+    assert!(log.contains("goes on at step"), "{log}");
+    // With more seeds the same folder goes on as well.
+    killed.run(&["--seeds", "2"]);
+    assert_eq!(killed.figures(), whole.figures());
+
+    // A finished study is told again, and nothing in it changes.
+    let json = std::fs::read(whole.at("study.json")).unwrap();
+    let again = whole.run(&["--seeds", "2"]);
+    assert_eq!(std::fs::read(whole.at("study.json")).unwrap(), json);
+    assert!(!again.contains("-- "), "a stage was repeated:\n{again}");
+
+    // Other settings would mix two studies.
+    let out = whole.command(&["--seeds", "2", "--align-coeff", "0.25"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    assert!(said(&out).contains("align_coeff = 0.5, now it is 0.25"), "{}", said(&out));
+
+    the_arms_are_a_fair_pair(&whole, &text);
+}
+
+/// Both arms begin with the same weights and pictures, are judged by pictures that nothing was trained on, and differ.
+fn the_arms_are_a_fair_pair(study: &Study, text: &str) {
+    let (train, held) = (pictures(&study.at("pictures/train")), pictures(&study.at("pictures/held-out")));
+    assert_eq!((train.len(), held.len(), train.intersection(&held).count()), (45, 45, 0));
+    assert_eq!(first_kl(&study.at("seed-0/plain")).to_bits(), first_kl(&study.at("seed-0/aligned")).to_bits());
+    assert_ne!(first_kl(&study.at("seed-0/plain")).to_bits(), first_kl(&study.at("seed-1/plain")).to_bits());
+    let v = study.json();
+    let seed = &v["seeds"][0];
+    assert_eq!(seed["plain"]["vae"]["steps"], seed["aligned"]["vae"]["steps"]);
+    assert!(seed["aligned"]["vae"]["last"]["align"].is_number() && seed["plain"]["vae"]["last"]["align"].is_null());
+    assert_eq!(seed["plain"]["judged"]["floor"], seed["aligned"]["judged"]["floor"]);
+    for figure in ["f1_macro", "f1_micro", "ap", "psnr", "ssim", "rfd", "fd", "precision", "recall"] {
+        let row = &v["compared"][figure];
+        let (plain, aligned) = (row["plain"]["values"].as_array().unwrap(), row["aligned"]["values"].as_array().unwrap());
+        assert_eq!((plain.len(), aligned.len()), (2, 2), "{figure}");
+        let difference = aligned[1].as_f64().unwrap() - plain[1].as_f64().unwrap();
+        assert!((row["difference"]["values"][1].as_f64().unwrap() - difference).abs() < 1e-12, "{figure}: {row}");
+    }
+    // Another loss and another start give other pictures.
+    let psnr = |seed: usize, arm: &str| v["seeds"][seed][arm]["recon"]["psnr"].as_f64().unwrap();
+    let all: BTreeSet<u64> = [psnr(0, "start"), psnr(0, "plain"), psnr(0, "aligned"), psnr(1, "plain")].map(f64::to_bits).into();
+    assert_eq!(all.len(), 4);
+
+    let table = std::fs::read_to_string(study.at("table.txt")).unwrap();
+    assert!(text.contains(&table), "the terminal has the table:\n{text}");
+    for row in ["PSNR, dB", "FD-lite0 of samples", "skinColor", "hair", "SiT"] {
+        assert!(table.contains(&format!("\n| {row} | ")), "no row {row}:\n{table}");
+    }
+    for file in ["reconstructions-0.png", "samples-1-plain.png", "samples-1-aligned.png"] {
+        let picture = image::open(study.at(file)).unwrap();
+        // Eight pictures of 64 pixels in a row, two pixels around each.
+        assert_eq!(picture.width(), 8 * 66 + 2, "{file}");
+    }
+}
