@@ -78,7 +78,11 @@ impl Study {
     fn finished(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let json = |dir: PathBuf| {
             let entries = std::fs::read_dir(dir).map_or(Vec::new(), |d| d.map(|e| e.unwrap().path()).collect());
-            entries.into_iter().filter(|p| p.extension().is_some_and(|e| e == "json")).map(|p| (p.clone(), std::fs::read(p).unwrap())).collect::<Vec<_>>()
+            entries
+                .into_iter()
+                .filter(|p| p.extension().is_some_and(|e| e == "json"))
+                .map(|p| (p.clone(), std::fs::read(p).unwrap()))
+                .collect::<Vec<_>>()
         };
         json(self.at("seed-0")).into_iter().collect()
     }
