@@ -11,6 +11,8 @@ static STOP: AtomicBool = AtomicBool::new(false);
 static RELOAD: AtomicBool = AtomicBool::new(false);
 static HOLDS: AtomicUsize = AtomicUsize::new(0);
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+/// What scripts look at after every operation: 1 for a request to stop, and 2 for each line that a prompt evaluates.
+static LOOK: AtomicUsize = AtomicUsize::new(0);
 static PROMPT: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -65,7 +67,7 @@ pub fn install() -> Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(|e| Error::io("open", "signals", e))?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            STOP.store(true, Ordering::SeqCst);
+            request();
             let is_prompt = PROMPT.load(Ordering::SeqCst);
             // At a prompt there is nothing to be saved, and only Ctrl-C means the line.
             let is_first = SIGNALS.fetch_add(1, Ordering::SeqCst) == 0 && !(is_prompt && signal == SIGTERM);
@@ -128,6 +130,27 @@ pub fn pending() -> bool {
     STOP.load(Ordering::Relaxed) || is_scope_over()
 }
 
+/// Whether scripts need look at nothing but their own counters: no request to stop, and no line of a prompt. One atomic read.
+pub fn is_quiet() -> bool {
+    LOOK.load(Ordering::Relaxed) == 0
+}
+
+/// A line that a prompt evaluates: scripts look after every operation whether it must end, until this is dropped.
+#[must_use]
+pub struct Line(PhantomData<*const ()>);
+
+/// Begins the evaluation of a line.
+pub fn line() -> Line {
+    LOOK.fetch_add(2, Ordering::SeqCst);
+    Line(PhantomData)
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        LOOK.fetch_sub(2, Ordering::SeqCst);
+    }
+}
+
 /// Holds requests up until it is dropped, so that what is half done becomes whole: a training step, for one.
 /// A second signal still ends the process at once. It is of the thread that holds.
 #[must_use]
@@ -150,11 +173,13 @@ impl Drop for Hold {
 /// Asks everything to stop, as Ctrl-C does.
 pub fn request() {
     STOP.store(true, Ordering::SeqCst);
+    LOOK.fetch_or(1, Ordering::SeqCst);
 }
 
 /// Forgets the request: the REPL's next line runs again.
 pub fn clear() {
     STOP.store(false, Ordering::SeqCst);
+    LOOK.fetch_and(!1, Ordering::SeqCst);
     SIGNALS.store(0, Ordering::SeqCst);
 }
 

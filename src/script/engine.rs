@@ -29,8 +29,8 @@ const MAX_STRING: usize = 256 << 20;
 /// without an end would use up the stack when it is freed.
 const MAX_ELEMENTS: usize = 1_000_000;
 
-/// Operations between two looks at the stack: so many calls need far less than what stays free.
-const STACK_EVERY: u64 = 8;
+/// Operations between two looks at the stack and the limits: so many calls need far less of the stack than what stays free.
+const LOOK_EVERY: u64 = 8;
 
 /// Takes what a script prints.
 pub type Print = Rc<dyn Fn(&str)>;
@@ -353,13 +353,16 @@ pub(super) fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, met
     rhai.set_max_array_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
     rhai.set_max_map_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
     let meter = meter.clone();
-    // At every operation of a script: what is looked at each time costs next to nothing, the rest is looked at now and then.
+    // At every operation of a script: most of the time only a counter and one atomic number are looked at.
     rhai.on_progress(move |_| {
+        let n = meter.count();
+        if !n.is_multiple_of(LOOK_EVERY) && crate::interrupt::is_quiet() {
+            return None;
+        }
         if crate::interrupt::process_requested() || session::must_stop() {
             return Some(INTERRUPTED.into());
         }
-        let n = meter.count();
-        if n.is_multiple_of(STACK_EVERY) && stack::is_short() {
+        if stack::is_short() {
             return Some(OUT_OF_STACK.into());
         }
         meter.look(n)

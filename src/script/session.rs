@@ -400,6 +400,7 @@ impl Session {
         self.lib.combine(ast.clone_functions_only());
         self.lib.set_source(self.tag.as_str());
         self.lint(at, &known, &ast, text)?;
+        let line = crate::interrupt::line();
         IS_EVALUATING.set(true);
         VARIABLES.with_borrow_mut(|v| v.push(BTreeMap::new()));
         let before = LIMIT.replace(Some(limit));
@@ -410,6 +411,7 @@ impl Session {
             v.len()
         });
         IS_EVALUATING.set(left > 0);
+        drop(line);
         self.tidy();
         result.map_err(|e| self.explained(at, &known, &e))
     }
