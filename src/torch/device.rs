@@ -82,6 +82,25 @@ pub fn num_threads() -> usize {
     usize::try_from(tch::get_num_threads()).unwrap_or(1)
 }
 
+/// While it lives, an operator uses no more threads than this; then as many as before.
+#[derive(Debug)]
+pub struct ThreadCap(usize);
+
+impl ThreadCap {
+    /// At most `n` threads, at least one.
+    pub fn at_most(n: usize) -> Self {
+        let before = num_threads();
+        set_num_threads(before.min(n));
+        ThreadCap(before)
+    }
+}
+
+impl Drop for ThreadCap {
+    fn drop(&mut self) {
+        set_num_threads(self.0);
+    }
+}
+
 /// Waits until the device has done all its work; nothing to wait for on the CPU.
 pub fn synchronize(device: Device) {
     if let Device::Cuda(n) = device

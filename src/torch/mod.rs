@@ -15,8 +15,8 @@ mod summary;
 mod tensor;
 
 pub use device::{
-    Device, cuda_device_count, cuda_is_available, default_device, device_name, num_threads, parse_device, set_default_device, set_num_threads,
-    synchronize,
+    Device, ThreadCap, cuda_device_count, cuda_is_available, default_device, device_name, num_threads, parse_device, set_default_device,
+    set_num_threads, synchronize,
 };
 pub use dtype::{DType, dtype_name, parse_dtype};
 pub use script::TorchScript;

@@ -9,10 +9,12 @@ use super::linear::{Standardise, fit_binary, fit_classes};
 use super::scores::{average_precision, f1, interval};
 use crate::data::epoch_order;
 use crate::error::{Error, Result};
-use crate::torch::{DType, Device, Tensor, no_grad};
+use crate::torch::{DType, Device, Tensor, ThreadCap, no_grad};
 
 /// More numbers than this are fitted in f32: 1 GB of f64.
 const MOST_F64: usize = 1 << 27;
+/// Numbers that keep a thread busy: a fit makes thousands of steps, and in small ones threads spend their time waiting for each other.
+const NUMBERS_A_THREAD: usize = 1 << 24;
 /// Answers behind Top-5 recall.
 const TOP: usize = 5;
 
@@ -143,6 +145,7 @@ pub fn probe(features: &Tensor, targets: &Tensor, factors: &[Factor], o: &ProbeO
         return Err(wrong("the latents hold NaN or infinite values".into()));
     }
     let y: Vec<Vec<i64>> = columns(targets, factors)?;
+    let _cap = ThreadCap::at_most(x.numel() / NUMBERS_A_THREAD);
     for (f, column) in factors.iter().zip(&y) {
         if column.iter().all(|v| *v == column[0]) {
             let value = f.values.get(column[0] as usize).cloned().unwrap_or_default();
