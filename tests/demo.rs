@@ -118,10 +118,8 @@ fn few_judged_pictures_and_an_edited_run_are_no_trouble() {
             let engine = Engine::new(EngineOptions { stdlib: Some(root().join("stdlib")), ..EngineOptions::default() });
             engine.load(root().join("scripts/demo.rhai")).unwrap();
             let map = |entries: Vec<(&str, Dynamic)>| -> Dynamic { entries.into_iter().map(|(k, v)| (k.into(), v)).collect::<Map>().into() };
-            let cfg = map(vec![("samples", 4i64.into()), ("judged", judged.into()), ("seed", 0i64.into())]);
-            let program = format!("torchscript:{}", root().join("tests/data/encoders/map.pt").display());
-            let enc = map(vec![("enc_type", program.into()), ("enc_config", map(vec![("resolution", 16i64.into())]))]);
-            let args = vec![cfg, enc, out.display().to_string().into(), map(vec![])];
+            let cfg = map(vec![("samples", 4i64.into()), ("judged", judged.into()), ("seed", 0i64.into()), ("resolution", 32i64.into())]);
+            let args = vec![cfg, out.display().to_string().into()];
             let found = engine.call("judge", args).unwrap_or_else(|e| panic!("{judged} judged: {}", e.render(false)));
             let map = found.cast::<Map>();
             let losses = map["losses"].clone().cast::<Map>()["vae"].clone().cast::<Map>();
