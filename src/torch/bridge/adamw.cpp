@@ -57,6 +57,19 @@ LATHE_CLONES void walk_average(int64_t n, float* __restrict p, const float* __re
   }
 }
 
+// Sixteen lanes, so that they become vectors; summed in f64 after each block.
+LATHE_CLONES double squares(int64_t n, const float* g) {
+  float lanes[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    for (int j = 0; j < 16; j++) lanes[j] += g[i + j] * g[i + j];
+  }
+  double sum = 0.0;
+  for (float lane : lanes) sum += lane;
+  for (; i < n; i++) sum += static_cast<double>(g[i]) * g[i];
+  return sum;
+}
+
 float* numbers(const at::Tensor& t, const at::Tensor& like) {
   if (!t.device().is_cpu() || t.scalar_type() != at::kFloat || !t.is_non_overlapping_and_dense() || t.sizes() != like.sizes() ||
       t.strides() != like.strides()) {
@@ -95,6 +108,13 @@ extern "C" void lathe_adamw_pass(const LatheParam* item, int64_t from, int64_t t
       walk(n, p + i, g + i, m + i, v + i, k);
     }
   }
+}
+
+extern "C" double lathe_squares(const void* tensor, int64_t from, int64_t to) {
+  const float* g = static_cast<const at::Tensor*>(tensor)->const_data_ptr<float>();
+  double sum = 0.0;
+  for (int64_t i = from; i < to; i += BLOCK) sum += squares(std::min(BLOCK, to - i), g + i);
+  return sum;
 }
 
 extern "C" void lathe_bump_version(void* tensor) { static_cast<at::Tensor*>(tensor)->unsafeGetTensorImpl()->bump_version(); }

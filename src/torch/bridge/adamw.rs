@@ -1,9 +1,11 @@
 //! AdamW on the CPU in one pass over memory, with the gradient scaled on the way in and a moving average updated on the way out.
 
 use super::ffi;
-use crate::error::Result;
-use crate::torch::{Tensor, from_message};
+use crate::error::{Error, Result};
+use crate::torch::{DType, Device, Tensor, from_message};
 use std::ffi::c_void;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 /// Elements that a thread takes at a time: enough that starting costs nothing, and few enough that threads end together.
 const SLICE: i64 = 1 << 18;
@@ -66,11 +68,7 @@ pub fn adamw_pass(items: &[AdamWItem], pass: &AdamWPass) -> Result<()> {
         // SAFETY: tensors that `items` holds.
         unsafe { ffi::checked(|e| ffi::lathe_adamw_check(raw, e)) }.map_err(|f| from_message("adamw_pass", &[&item.param], &f.message))?;
     }
-    let mut slices: Vec<(usize, i64, i64)> = Vec::new();
-    for (i, item) in items.iter().enumerate() {
-        let n = item.param.numel() as i64;
-        slices.extend((0..n).step_by(SLICE as usize).map(|from| (i, from, n.min(from + SLICE))));
-    }
+    let slices = slices(items.iter().map(|i| &i.param));
     let o = ffi::RawAdamW {
         lr: pass.lr,
         beta1: pass.betas.0,
@@ -80,19 +78,11 @@ pub fn adamw_pass(items: &[AdamWItem], pass: &AdamWPass) -> Result<()> {
         scale: pass.scale,
         decay: pass.decay,
     };
-    let (raw, next) = (Shared(&raw), std::sync::atomic::AtomicUsize::new(0));
-    let work = || {
+    let raw = Shared(&raw);
+    on_threads(&slices, |_, &(i, from, to)| {
         let raw = &raw;
-        while let Some(&(i, from, to)) = slices.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-            // SAFETY: checked above; the range lies within the tensors and belongs to this thread alone.
-            unsafe { ffi::lathe_adamw_pass(&raw.0[i], from, to, &o) };
-        }
-    };
-    std::thread::scope(|s| {
-        for _ in 1..crate::torch::num_threads().min(slices.len()) {
-            s.spawn(work);
-        }
-        work();
+        // SAFETY: checked above; the range lies within the tensors and belongs to this thread alone.
+        unsafe { ffi::lathe_adamw_pass(&raw.0[i], from, to, &o) };
     });
     for item in items {
         for t in [Some(&item.param), Some(&item.grad), Some(&item.exp_avg), Some(&item.exp_avg_sq), item.average.as_ref()].into_iter().flatten() {
@@ -101,4 +91,58 @@ pub fn adamw_pass(items: &[AdamWItem], pass: &AdamWPass) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The norm of all tensors together, which are f32 without gaps on the CPU: squares are summed in f32 within short blocks, blocks in f64. The
+/// bits do not depend on the number of threads.
+///
+/// # Errors
+/// `E0202` for a tensor of another kind.
+pub fn total_norm_cpu(tensors: &[Tensor]) -> Result<f64> {
+    if let Some(t) = tensors.iter().find(|t| t.device() != Device::Cpu || t.dtype() != DType::Float || !t.is_dense()) {
+        return Err(Error::value("total_norm_cpu", format!("f32 tensors without gaps on the CPU are needed, got {}", t.describe())));
+    }
+    let slices = slices(tensors);
+    let handles: Vec<Handle> = tensors.iter().map(|t| Handle(t.0.as_ptr().cast::<c_void>())).collect();
+    let sums: Vec<AtomicU64> = slices.iter().map(|_| AtomicU64::new(0)).collect();
+    on_threads(&slices, |at, &(i, from, to)| {
+        let handle = &handles[i];
+        // SAFETY: a dense f32 tensor on the CPU that outlives the call, and a range within it; nothing writes.
+        let sum = unsafe { ffi::lathe_squares(handle.0, from, to) };
+        sums[at].store(sum.to_bits(), Relaxed);
+    });
+    Ok(sums.iter().map(|s| f64::from_bits(s.load(Relaxed))).sum::<f64>().sqrt())
+}
+
+/// A tensor that threads only read.
+struct Handle(*const c_void);
+// SAFETY: see `total_norm_cpu`.
+unsafe impl Sync for Handle {}
+
+/// `(tensor, from, to)`, each at most [`SLICE`] elements.
+fn slices<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<(usize, i64, i64)> {
+    let mut slices = Vec::new();
+    for (i, t) in tensors.into_iter().enumerate() {
+        let n = t.numel() as i64;
+        slices.extend((0..n).step_by(SLICE as usize).map(|from| (i, from, n.min(from + SLICE))));
+    }
+    slices
+}
+
+/// Works through `list` on as many threads as operators use.
+fn on_threads<T: Sync>(list: &[T], work: impl Fn(usize, &T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let run = || {
+        loop {
+            let at = next.fetch_add(1, Relaxed);
+            let Some(item) = list.get(at) else { break };
+            work(at, item);
+        }
+    };
+    std::thread::scope(|s| {
+        for _ in 1..crate::torch::num_threads().min(list.len()) {
+            s.spawn(run);
+        }
+        run();
+    });
 }

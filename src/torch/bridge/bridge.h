@@ -83,6 +83,8 @@ typedef struct LatheAdamW {
 int lathe_adamw_check(const LatheParam* item, char** err);
 // Elements `from` to `to`, in the order of memory.
 void lathe_adamw_pass(const LatheParam* item, int64_t from, int64_t to, const LatheAdamW* o);
+// The sum of the squares of elements `from` to `to` of a dense f32 tensor on the CPU, in the order of memory.
+double lathe_squares(const void* tensor, int64_t from, int64_t to);
 void lathe_bump_version(void* tensor);
 
 // Has the C library keep freed memory for the next step.

@@ -92,6 +92,7 @@ unsafe extern "C" {
     pub fn lathe_library(path: *mut *mut c_char, err: *mut *mut c_char) -> c_int;
     pub fn lathe_adamw_check(item: *const RawParam, err: *mut *mut c_char) -> c_int;
     pub fn lathe_adamw_pass(item: *const RawParam, from: i64, to: i64, o: *const RawAdamW);
+    pub fn lathe_squares(tensor: *const c_void, from: i64, to: i64) -> f64;
     pub fn lathe_bump_version(tensor: *mut c_void);
     pub fn lathe_keep_memory();
     pub fn lathe_dlopen(path: *const c_char, err: *mut *mut c_char) -> c_int;

@@ -12,7 +12,7 @@ mod rng;
 mod tests;
 mod value;
 
-pub use adamw::{AdamWItem, AdamWPass, adamw_pass};
+pub use adamw::{AdamWItem, AdamWPass, adamw_pass, total_norm_cpu};
 pub(crate) use autocast::clear_autocast_cache;
 pub use autocast::{Autocast, autocast, autocast_is_on};
 pub(crate) use call::clear_grad;

@@ -3,7 +3,7 @@
 use super::clip::{coefficient, gradients, scale, total_norm};
 use super::{AdamW, Ema};
 use crate::error::Result;
-use crate::torch::bridge::{AdamWItem, AdamWPass, adamw_pass};
+use crate::torch::bridge::{AdamWItem, AdamWPass, adamw_pass, total_norm_cpu};
 use crate::torch::{DType, Device, Tensor, no_grad};
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,11 @@ use std::collections::{HashMap, HashSet};
 pub fn step(opt: &AdamW, params: &[Tensor], max_norm: f64, ema: Option<&Ema>) -> Result<Tensor> {
     no_grad(|| {
         let grads = gradients(params, max_norm)?;
-        let norm = total_norm(&grads, params)?;
+        let norm = if grads.iter().all(one_pass) {
+            Tensor::full(&[], total_norm_cpu(&grads)?, DType::Float, Device::Cpu)?
+        } else {
+            total_norm(&grads, params)?
+        };
         let coefficient = coefficient(&norm, max_norm)?;
         let clipped: HashSet<_> = params.iter().map(Tensor::id).collect();
         let whole = opt.params().iter().all(|(_, p)| clipped.contains(&p.id()));

@@ -359,11 +359,14 @@ fn one_pass_is_clipping_the_step_and_the_average() {
             // Scaled in some steps and not in others.
             let max = if i == 1 { 1e9 } else { 0.7 };
             let norm = step(&opt1, &p1, max, Some(&ema1)).unwrap();
-            assert_eq!(norm.item().unwrap(), clip_grad_norm(&p3, max).unwrap().item().unwrap());
+            let expected = clip_grad_norm(&p3, max).unwrap().item().unwrap();
+            assert!((norm.item().unwrap() - expected).abs() <= tolerance.max(1e-12) * expected, "{norm:?} {expected}");
             opt3.step().unwrap();
             ema3.update().unwrap();
             for (a, b) in p1.iter().zip(&p3) {
-                assert_eq!(a.grad().unwrap().map(|g| g.to_vec_f64().unwrap()), b.grad().unwrap().map(|g| g.to_vec_f64().unwrap()));
+                for (x, y) in a.grad().unwrap().unwrap().to_vec_f64().unwrap().iter().zip(b.grad().unwrap().unwrap().to_vec_f64().unwrap()) {
+                    assert!((x - y).abs() <= tolerance * y.abs().max(1e-3), "gradients {x} {y}");
+                }
             }
         }
         for (a, b) in [(one.state(), three.state()), (ema1.module().state(), ema3.module().state()), (opt1.state().unwrap(), opt3.state().unwrap())] {
