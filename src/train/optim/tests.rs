@@ -340,7 +340,7 @@ fn mixed(dtype: DType) -> Module {
 
 #[test]
 fn one_pass_is_clipping_the_step_and_the_average() {
-    for (dtype, decay, tolerance) in [(DType::Float, 0.9, 2e-6), (DType::Float, 0.3, 2e-6), (DType::Double, 0.9, 0.0)] {
+    for (dtype, decay, tolerance) in [(DType::Float, 0.9, 2e-6f64), (DType::Float, 0.3, 2e-6), (DType::Double, 0.9, 0.0)] {
         let (one, three) = {
             let m = mixed(dtype);
             (m.deep_copy().unwrap(), m)
