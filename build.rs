@@ -30,7 +30,6 @@ fn main() {
         .flag("-std=c++17")
         // Loops over numbers become vectors, and give the same bits whatever vectors the processor has.
         .flag_if_supported("-ftree-vectorize")
-        .flag_if_supported("-fvect-cost-model=dynamic")
         .flag_if_supported("-fno-math-errno")
         .flag_if_supported("-ffp-contract=off")
         .define("_GLIBCXX_USE_CXX11_ABI", "1")

@@ -54,7 +54,7 @@ class SiT(nn.Module):
 
     def forward(self, x, t, y):
         b, ch, h, w = x.shape
-        freqs = torch.exp(-torch.arange(128, device=t.device) * (9.210340371976184 / 128))
+        freqs = torch.exp(-torch.arange(128) * (9.210340371976184 / 128))
         args = t[:, None] * freqs
         c = self.time(torch.cat([args.cos(), args.sin()], 1)) + self.label(y)
         x = self.embed(x).flatten(2).transpose(1, 2) + self.pos

@@ -3,11 +3,10 @@
 use super::ffi;
 use crate::error::{Error, Result};
 use crate::torch::{DType, Device, Tensor, from_message};
+use rayon::prelude::*;
 use std::ffi::c_void;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 
-/// Elements that a thread takes at a time: enough that starting costs nothing, and few enough that threads end together.
+/// Elements of a slice: few enough that the shares of the threads are alike.
 const SLICE: i64 = 1 << 18;
 
 /// A parameter with all that its step touches: f32 tensors of one layout on the CPU.
@@ -42,10 +41,10 @@ pub struct AdamWPass {
     pub decay: f64,
 }
 
-/// Raw handles that a scope's threads share.
-struct Shared<'a>(&'a [ffi::RawParam]);
-// SAFETY: the tensors outlive the scope, and no two slices hold the same elements.
-unsafe impl Sync for Shared<'_> {}
+/// Raw handles of tensors, for threads that work on parts of them.
+struct Shared<T>(Vec<T>);
+// SAFETY: whoever makes one holds the tensors until the threads are done, and gives no two threads the same elements to write.
+unsafe impl<T> Sync for Shared<T> {}
 
 /// Takes the step of all `items`, on as many threads as operators use. The bits do not depend on their number.
 ///
@@ -53,18 +52,16 @@ unsafe impl Sync for Shared<'_> {}
 /// `E0201` when a tensor is not f32 on the CPU or has another layout than its parameter; then nothing has changed.
 pub fn adamw_pass(items: &[AdamWItem], pass: &AdamWPass) -> Result<()> {
     let handle = |t: &Tensor| t.0.as_ptr().cast_mut().cast::<c_void>();
-    let raw: Vec<ffi::RawParam> = items
-        .iter()
-        .map(|i| ffi::RawParam {
-            param: handle(&i.param),
-            grad: handle(&i.grad),
-            exp_avg: handle(&i.exp_avg),
-            exp_avg_sq: handle(&i.exp_avg_sq),
-            average: i.average.as_ref().map_or(std::ptr::null_mut(), handle),
-            step: i.step,
-        })
-        .collect();
-    for (item, raw) in items.iter().zip(&raw) {
+    let raw = items.iter().map(|i| ffi::RawParam {
+        param: handle(&i.param),
+        grad: handle(&i.grad),
+        exp_avg: handle(&i.exp_avg),
+        exp_avg_sq: handle(&i.exp_avg_sq),
+        average: i.average.as_ref().map_or(std::ptr::null_mut(), handle),
+        step: i.step,
+    });
+    let raw = Shared(raw.collect());
+    for (item, raw) in items.iter().zip(&raw.0) {
         // SAFETY: tensors that `items` holds.
         unsafe { ffi::checked(|e| ffi::lathe_adamw_check(raw, e)) }.map_err(|f| from_message("adamw_pass", &[&item.param], &f.message))?;
     }
@@ -78,11 +75,12 @@ pub fn adamw_pass(items: &[AdamWItem], pass: &AdamWPass) -> Result<()> {
         scale: pass.scale,
         decay: pass.decay,
     };
-    let raw = Shared(&raw);
-    on_threads(&slices, |_, &(i, from, to)| {
+    shares(&slices).for_each(|share| {
         let raw = &raw;
-        // SAFETY: checked above; the range lies within the tensors and belongs to this thread alone.
-        unsafe { ffi::lathe_adamw_pass(&raw.0[i], from, to, &o) };
+        for &(i, from, to) in share {
+            // SAFETY: checked above; the range lies within the tensors and belongs to this thread alone.
+            unsafe { ffi::lathe_adamw_pass(&raw.0[i], from, to, &o) };
+        }
     });
     for item in items {
         for t in [Some(&item.param), Some(&item.grad), Some(&item.exp_avg), Some(&item.exp_avg_sq), item.average.as_ref()].into_iter().flatten() {
@@ -103,21 +101,15 @@ pub fn total_norm_cpu(tensors: &[Tensor]) -> Result<f64> {
         return Err(Error::value("total_norm_cpu", format!("f32 tensors without gaps on the CPU are needed, got {}", t.describe())));
     }
     let slices = slices(tensors);
-    let handles: Vec<Handle> = tensors.iter().map(|t| Handle(t.0.as_ptr().cast::<c_void>())).collect();
-    let sums: Vec<AtomicU64> = slices.iter().map(|_| AtomicU64::new(0)).collect();
-    on_threads(&slices, |at, &(i, from, to)| {
-        let handle = &handles[i];
+    let raw = Shared(tensors.iter().map(|t| t.0.as_ptr().cast::<c_void>()).collect());
+    let sums = shares(&slices).map(|share| {
+        let raw = &raw;
         // SAFETY: a dense f32 tensor on the CPU that outlives the call, and a range within it; nothing writes.
-        let sum = unsafe { ffi::lathe_squares(handle.0, from, to) };
-        sums[at].store(sum.to_bits(), Relaxed);
+        share.iter().map(|&(i, from, to)| unsafe { ffi::lathe_squares(raw.0[i], from, to) }).collect::<Vec<f64>>()
     });
-    Ok(sums.iter().map(|s| f64::from_bits(s.load(Relaxed))).sum::<f64>().sqrt())
+    // Collected before they are summed: the order is that of the slices, however many threads there were.
+    Ok(sums.collect::<Vec<_>>().into_iter().flatten().sum::<f64>().sqrt())
 }
-
-/// A tensor that threads only read.
-struct Handle(*const c_void);
-// SAFETY: see `total_norm_cpu`.
-unsafe impl Sync for Handle {}
 
 /// `(tensor, from, to)`, each at most [`SLICE`] elements.
 fn slices<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<(usize, i64, i64)> {
@@ -129,20 +121,7 @@ fn slices<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<(usize, i64,
     slices
 }
 
-/// Works through `list` on as many threads as operators use.
-fn on_threads<T: Sync>(list: &[T], work: impl Fn(usize, &T) + Sync) {
-    let next = AtomicUsize::new(0);
-    let run = || {
-        loop {
-            let at = next.fetch_add(1, Relaxed);
-            let Some(item) = list.get(at) else { break };
-            work(at, item);
-        }
-    };
-    std::thread::scope(|s| {
-        for _ in 1..crate::torch::num_threads().min(list.len()) {
-            s.spawn(run);
-        }
-        run();
-    });
+/// One share of the slices for each thread that an operator may use.
+fn shares<T: Sync>(slices: &[T]) -> rayon::slice::Chunks<'_, T> {
+    slices.par_chunks(slices.len().div_ceil(crate::torch::num_threads()).max(1))
 }

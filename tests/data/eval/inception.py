@@ -7,10 +7,15 @@ b = sqrt(6 / fan_in), batch norm weights U(0.5, 1.5), biases and running means U
 """
 import json
 import os
+import pathlib
+import sys
 import numpy as np
 import torch
 from pytorch_fid import inception as fid
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resize
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from hashinit import hashed
 
 fid.load_state_dict_from_url = lambda *a, **k: torch.nn.Module.state_dict(NET[0])
 NET = []
@@ -21,19 +26,6 @@ def keep(*a, **k):
     return net
 fid._inception_v3 = keep
 net = fid.fid_inception_v3().eval()
-
-MASK = (1 << 64) - 1
-def hashed(seed, name, shape, lo, hi):
-    base = 0xCBF29CE484222325
-    for b in f"{seed}:{name}".encode():
-        base = ((base ^ b) * 0x100000001B3) & MASK
-    n = int(np.prod(shape)) if len(shape) else 1
-    with np.errstate(over="ignore"):
-        z = np.uint64(base) + (np.arange(n, dtype=np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    return torch.from_numpy((lo + (hi - lo) * ((z >> np.uint64(40)).astype(np.float64) / 2**24)).astype(np.float32).reshape(shape))
 
 def bounds(name, shape):
     if name.endswith("running_var") or name.endswith("bn.weight"):

@@ -25,7 +25,9 @@ from safetensors.torch import load_file, save_file
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE.parents[1] / "golden"
 REPAE = os.environ.get("REPAE", "REPA-E")
-sys.path.insert(0, REPAE)
+sys.path[:0] = [REPAE, str(HERE.parent)]
+from hashinit import hashed
+
 torch.set_num_threads(1)
 # Modules that the reference imports and these fixtures do not use.
 for name in ["clip", "requests", "tqdm"]:
@@ -33,23 +35,6 @@ for name in ["clip", "requests", "tqdm"]:
         stub = types.ModuleType(name)
         stub.tqdm, stub.__spec__ = (lambda x, **k: x), importlib.machinery.ModuleSpec(name, None)
         sys.modules[name] = stub
-
-MASK = (1 << 64) - 1
-
-
-def hashed(seed, name, shape, lo, hi):
-    base = 0xCBF29CE484222325
-    for b in f"{seed}:{name}".encode():
-        base = ((base ^ b) * 0x100000001B3) & MASK
-    n = int(np.prod(shape)) if len(shape) else 1
-    with np.errstate(over="ignore"):
-        z = np.uint64(base) + (np.arange(n, dtype=np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    u = (z >> np.uint64(40)).astype(np.float64) / 2**24
-    return torch.from_numpy((lo + (hi - lo) * u).astype(np.float32).reshape(shape))
-
 
 def normalish(seed, name, shape, std):
     return hashed(seed, name, shape, -std * math.sqrt(3), std * math.sqrt(3))
