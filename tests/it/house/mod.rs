@@ -1,0 +1,4 @@
+//! The rules of the house, read off the sources.
+
+mod architecture;
+mod processes;

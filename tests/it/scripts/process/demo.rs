@@ -1,0 +1,131 @@
+//! The last stage of `scripts/demo.rhai` on small runs of the real scripts: few judged pictures, and a run whose log has the mark of an edit.
+
+use crate::support::process::{Place, ok, said, until};
+use crate::support::{TINY_SIT, TINY_VAE, avatars, files, metrics, name, root};
+use lathe::script::rhai::{Dynamic, Map};
+use lathe::script::{Engine, EngineOptions, on_big_stack};
+use lathe::torch::files::NpzWriter;
+use lathe::torch::{DType, Device, Tensor};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A project with its own copy of the scripts.
+struct Demo(Place);
+
+impl Demo {
+    fn new() -> Demo {
+        let place = Place::new(&[("lathe.toml", "")]);
+        std::fs::create_dir(place.path("scripts")).unwrap();
+        for file in files(&root().join("scripts")).iter().filter(|f| f.is_file()) {
+            std::fs::copy(file, place.path("scripts").join(name(file))).unwrap();
+        }
+        Demo(place)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path(name)
+    }
+
+    fn command(&self, script: &str, flags: &[&str]) -> Command {
+        let mut c = self.0.command(&["run", &format!("scripts/{script}.rhai"), "--device", "cpu", "--threads", "1"]);
+        c.args(flags).env("LATHE_STDLIB", root().join("stdlib"));
+        c
+    }
+
+    fn run(&self, script: &str, flags: &[&str]) {
+        ok(&mut self.command(script, flags));
+    }
+
+    fn log(&self, run: &str) -> Vec<Value> {
+        metrics(&self.at("out").join(run))
+    }
+}
+
+/// Two aligned stages and a plain one, as the demo names them.
+fn train(place: &Demo) {
+    let pictures = avatars();
+    let map = format!("torchscript:{}", root().join("tests/data/encoders/map.pt").display());
+    place.run(
+        "preprocess",
+        &["--imagenet-path", pictures.to_str().unwrap(), "--output-path", "out/images", "--resolution", "32", "--max-images", "24"],
+    );
+    let common = ["--data-dir", "out/images", "--output-dir", "out", "--perceptual", "none", "--discriminator-weight", "0", "--batch-size", "4"];
+    let short = ["--log-every", "1", "--sampling-steps", "0"];
+    let encoder = ["--enc-type", &map, "--enc-config.resolution", "16"];
+
+    let steps = ["--max-train-steps", "1500", "--exp-name", "vae", "--align", "none", "--watch"];
+    let child = place.command("train_sendvae", &[&common[..], TINY_VAE, &short, &steps].concat()).spawn().unwrap();
+    let wait = |what: &str, done: &dyn Fn(&[Value]) -> bool| until(what, 120, || done(&place.log("vae")));
+    wait("step", &|log| log.len() > 2);
+    let script = place.at("scripts/train_sendvae.rhai");
+    let text = std::fs::read_to_string(&script).unwrap();
+    let edited = text.replace("    log.recon = loss;\n", "    log.recon = loss;\n    log.twice = 2.0 * loss;\n");
+    assert_ne!(edited, text);
+    std::fs::write(&script, edited).unwrap();
+    wait("edit", &|log| log.iter().any(|l| l["edit"].is_number()));
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{}", said(&out));
+    let log = place.log("vae");
+    let mark = log.iter().find(|l| l["edit"].is_number()).unwrap();
+    assert!(mark["loss"].is_null() && log.last().unwrap()["twice"].is_number(), "a line without a loss, and the new code after it: {mark}");
+
+    std::fs::write(&script, text).unwrap();
+    let mapper = ["--mapper.width", "16", "--mapper.heads", "2", "--mapper.hidden", "16", "--max-train-steps", "3", "--exp-name", "sendvae"];
+    place.run("train_sendvae", &[&common[..], TINY_VAE, &short, &encoder, &mapper, &["--vae-ckpt", "out/vae"]].concat());
+    place.run("cache_latents", &["--data-dir", "out/images", "--output-dir", "out", "--vae-ckpt-path", "out/sendvae"]);
+    let data = ["--data-dir", "out/latents", "--image-dir", "out/images", "--output-dir", "out", "--exp-name", "ldm", "--vae-ckpt", "out/sendvae"];
+    let more = ["--encoder-depth", "1", "--batch-size", "4", "--max-train-steps", "2", "--log-every", "1", "--model-config.projector-dim", "16"];
+    place.run("train_ldm", &[&data[..], TINY_SIT, &encoder, &more].concat());
+}
+
+fn number(map: &Map, name: &str) -> f64 {
+    map.get(name).and_then(|v| v.as_float().ok().or(v.as_int().ok().map(|i| i as f64))).unwrap_or_else(|| panic!("no number {name} in {map:?}"))
+}
+
+#[test]
+fn few_judged_pictures_and_an_edited_run_are_no_trouble() {
+    let place = Demo::new();
+    train(&place);
+    let out = place.at("out");
+    let samples = Tensor::arange(0.0, f64::from(5 * 32 * 32 * 3), 1.0, DType::Int64, Device::Cpu).unwrap();
+    let samples = samples.to_dtype(DType::Uint8).unwrap().view(&[5, 32, 32, 3]).unwrap();
+    let mut npz = NpzWriter::create(&out.join("samples.npz")).unwrap();
+    npz.add("arr_0", &samples).unwrap();
+    npz.finish().unwrap();
+    let steps = place.log("vae").iter().filter(|l| l["loss"].is_number()).count();
+
+    for judged in [5i64, 2] {
+        let out = out.clone();
+        let summary = on_big_stack(move || {
+            let engine = Engine::new(EngineOptions { stdlib: Some(root().join("stdlib")), ..EngineOptions::default() });
+            engine.load(root().join("scripts/demo.rhai")).unwrap();
+            let map = |entries: Vec<(&str, Dynamic)>| -> Dynamic { entries.into_iter().map(|(k, v)| (k.into(), v)).collect::<Map>().into() };
+            let cfg = map(vec![("samples", 4i64.into()), ("judged", judged.into()), ("seed", 0i64.into()), ("resolution", 32i64.into())]);
+            let args = vec![cfg, out.display().to_string().into()];
+            let found = engine.call("judge", args).unwrap_or_else(|e| panic!("{judged} judged: {}", e.render(false)));
+            let map = found.cast::<Map>();
+            let losses = map["losses"].clone().cast::<Map>()["vae"].clone().cast::<Map>();
+            [
+                number(&map, "n"),
+                number(&map, "psnr"),
+                number(&map, "fd_lite0"),
+                number(&losses, "first"),
+                number(&losses, "last"),
+                number(&losses, "steps"),
+            ]
+        })
+        .unwrap();
+        assert!(summary.iter().all(|v| v.is_finite()), "{summary:?}");
+        assert_eq!((summary[0], summary[5]), (judged as f64, steps as f64));
+        // Each picture beside its reconstruction, eight in a row, two pixels between.
+        let pairs = image::open(out_picture(&place)).unwrap();
+        assert_eq!((pairs.width(), pairs.height()), if judged == 5 { (8 * 34 + 2, 2 * 34 + 2) } else { (4 * 34 + 2, 34 + 2) });
+        let curves = std::fs::read_to_string(place.at("out/curves.svg")).unwrap();
+        assert!(["vae", "sendvae", "ldm"].iter().all(|name| curves.contains(name)), "a curve for each run");
+    }
+}
+
+fn out_picture(place: &Demo) -> PathBuf {
+    place.at("out/reconstructions.png")
+}
