@@ -10,7 +10,7 @@ ARGS ?=
 .PHONY: help reference demo test quick build lint bench doc clean libtorch weights parity parity-cpus
 
 # The runner of the fixtures, on the kernels that the variables before it choose.
-PARITY = $(CARGO) test --release --test it parity::fixtures -- --nocapture
+PARITY = LATHE_TEST_ALONE=1 $(CARGO) test --release --test it parity::alone -- --nocapture
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -23,7 +23,7 @@ test: libtorch weights ## all tests
 
 quick: libtorch ## the tests that start no process, in the debug build: after each edit
 	$(CARGO) test --quiet --lib --test it -- --skip ::process:: --skip ::alone::
-	LATHE_TEST_ALONE=1 $(CARGO) test --quiet --test it -- ::alone:: --test-threads 1
+	LATHE_TEST_ALONE=1 $(CARGO) test --quiet --test it -- ::alone:: --skip parity:: --test-threads 1
 
 build: libtorch ## the `lathe` binary, target/release/lathe
 	$(CARGO) build --release $(if $(CARGO_FEATURES),--features $(CARGO_FEATURES))

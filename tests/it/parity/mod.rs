@@ -7,6 +7,7 @@
 //! - `LATHE_GOLDEN_ONLY=sit/` takes the fixtures whose path holds that text.
 //! - `LATHE_PARITY_MD=docs/parity.md` writes the lines as a table.
 
+mod alone;
 mod crop;
 mod disc;
 mod evaluator;
@@ -141,11 +142,4 @@ fn all() -> Vec<String> {
         failed.push(format!("no fixture below {}", root.display()));
     }
     failed
-}
-
-#[test]
-fn fixtures() {
-    // Scripts run on a large stack, and the default device belongs to a thread.
-    let failed = lathe::script::on_big_stack(all).expect("the runner's thread ends");
-    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
 }
