@@ -66,7 +66,7 @@ fn run(dir: &Path, name: &str, sit: &str, tokens: i64, steps: usize) -> lathe::e
     std::fs::write(dir.join("bench.rhai"), main).expect("a file");
     let plain = Engine::new(EngineOptions::default());
     plain.load(scripts.join("train_ldm.rhai"))?;
-    let mut cfg: Map = Params::of(&plain)?.defaults().map();
+    let mut cfg: Map = plain.params()?.defaults().map();
     cfg.insert("output_dir".into(), dir.display().to_string().into());
     cfg.insert("exp_name".into(), name.to_owned().into());
 

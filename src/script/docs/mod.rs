@@ -12,6 +12,7 @@ mod pages;
 pub mod settings;
 pub mod terminal;
 
+use crate::script::lang::function::{ApiFn, Receiver};
 pub use comment::{Comment, blocks};
 pub use definitions::definitions;
 pub use find::Found;
@@ -19,9 +20,8 @@ pub use item::{GLOBAL, Item, Kind, Page, PageKind, Parameter};
 pub use modules::{head, script_texts};
 pub use pages::{ScriptPage, is_ours, pages};
 
-use super::bind::{ApiFn, Receiver};
-use super::recipes::Library;
 use crate::error::Result;
+use crate::script::units::libraries::Library;
 use std::collections::BTreeMap;
 
 /// What is said of namespaces and types as a whole, by the name of the page.

@@ -23,7 +23,7 @@ fn main(cfg) { cfg }";
 fn loaded(text: &str) -> (Engine, Result<Params>) {
     let engine = engine();
     engine.load_text("s.rhai", text).unwrap();
-    let params = Params::of(&engine);
+    let params = engine.params();
     (engine, params)
 }
 

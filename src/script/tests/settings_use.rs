@@ -1,7 +1,6 @@
 //! Settings that a script reads and does not have.
 
 use super::engine;
-use crate::script::Params;
 
 const PARAMS: &str =
     "fn params() { #{learning_rate: 0.1, mapper: #{depth: 1, inner: #{wide: 2}}, extra: #{}, sizes: [1, 2], fixed: arg(#{a: 1}, \"\")} }\n";
@@ -9,7 +8,7 @@ const PARAMS: &str =
 fn faults(body: &str) -> Vec<String> {
     let engine = engine();
     engine.load_text("s.rhai", &format!("{PARAMS}{body}")).unwrap();
-    match Params::of(&engine) {
+    match engine.params() {
         Ok(_) => Vec::new(),
         Err(e) => {
             let text = e.render(false);
