@@ -8,8 +8,10 @@ use super::value::{from_json, to_json, type_name};
 use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
 use indexmap::IndexMap;
 use rhai::{ASTNode, Array, Dynamic, Expr, Map, Position};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What `arg(default, help, options)` makes: a default with its description.
 #[derive(Debug, Clone)]
@@ -26,12 +28,33 @@ pub struct Arg {
     pub min: Option<f64>,
     /// The largest number allowed.
     pub max: Option<f64>,
+    /// Where and when a script made it; `None` when none did.
+    pub made: Option<Made>,
 }
 crate::script_handle!(Arg, "a setting made with `arg`");
 
 impl Arg {
-    fn plain(default: Dynamic) -> Self {
-        Arg { default, help: String::new(), choices: Array::new(), live: false, min: None, max: None }
+    /// A default without limits and without help.
+    pub fn plain(default: Dynamic) -> Self {
+        Arg { default, help: String::new(), choices: Array::new(), live: false, min: None, max: None, made: None }
+    }
+}
+
+/// The call of `arg(..)` that made a setting, perhaps in another file than the script's.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// Counts the calls: settings are listed in the order in which they were made.
+    number: u64,
+    /// The version of the text.
+    tag: String,
+    at: Position,
+}
+
+impl Made {
+    /// The next call, at a place of a text.
+    pub(crate) fn at(tag: &str, at: Position) -> Self {
+        static CALLS: AtomicU64 = AtomicU64::new(1);
+        Made { number: CALLS.fetch_add(1, Ordering::Relaxed), tag: tag.to_owned(), at }
     }
 }
 
@@ -44,9 +67,13 @@ pub struct Setting {
     pub arg: Arg,
 }
 
-/// A script's settings, in the order in which the script lists them.
+/// A script's settings, in the order in which the script makes them.
 #[derive(Debug, Clone, Default)]
-pub struct Params(IndexMap<String, Arg>);
+pub struct Params {
+    settings: IndexMap<String, Arg>,
+    /// The script's name without folders and extension.
+    script: String,
+}
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,27 +136,26 @@ impl Params {
     /// As [`Params::of`].
     pub(crate) fn read(program: &Program, rhai: &rhai::Engine) -> Result<Params> {
         let Some(entry) = program.entry_unit().filter(|u| u.has("params", 0)) else { return Ok(Params::default()) };
-        let place = |at: Position| program.sources.label(&entry.tag, at, "");
         // A panic below is our fault, but no reason to end the host program.
         let call = || program.call(rhai, None, &entry.id, "params", vec![]).map_err(|e| program.explain(&entry.tag, &e));
         let value = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(super::stack::internal(&*panic)))?;
         let Some(map) = value.read_lock::<Map>().map(|m| m.clone()) else {
             return Err(wrong(format!("`params` must return a map, not {}", type_name(&value))));
         };
-        let mut flat = IndexMap::new();
-        flatten("", &map, &mut flat)?;
-        let order = written_order(&entry);
-        let rank = |name: &str| order.iter().position(|(o, _)| o == name).unwrap_or(usize::MAX);
-        flat.sort_by(|a, _, b, _| rank(a).cmp(&rank(b)));
-        let params = Params(flat);
-        for (name, arg) in &params.0 {
+        let mut settings = IndexMap::new();
+        flatten("", &map, &mut settings)?;
+        let rank = ranks(&settings, &entry);
+        settings.sort_by(|a, _, b, _| rank.get(a).cmp(&rank.get(b)));
+        let script = Path::new(&entry.shown).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let params = Params { settings, script };
+        for (name, arg) in &params.settings {
             params.check(name, arg, &arg.default).map_err(|e| {
-                let labels = order.iter().find(|(n, _)| n == name).and_then(|(_, at)| place(*at)).into_iter().collect();
+                let labels = arg.made.as_ref().and_then(|m| program.sources.label(&m.tag, m.at, "")).into_iter().collect();
                 let help = e.help_text().map(str::to_owned);
                 Error::script(Diagnostic { labels, help, ..Diagnostic::plain(super::diagnose::LINT, format!("the default of `{name}`: {e}")) })
             })?;
         }
-        let mut wrong = settings_use::check(&entry, &params, place);
+        let mut wrong = settings_use::check(program, &entry, &params);
         if wrong.is_empty() {
             return Ok(params);
         }
@@ -139,28 +165,28 @@ impl Params {
 
     /// The settings, in the script's order.
     pub fn iter(&self) -> impl Iterator<Item = Setting> + '_ {
-        self.0.iter().map(|(name, arg)| Setting { name: name.clone(), arg: arg.clone() })
+        self.settings.iter().map(|(name, arg)| Setting { name: name.clone(), arg: arg.clone() })
     }
 
     /// The setting of that name.
     pub fn get(&self, name: &str) -> Option<&Arg> {
-        self.0.get(&normal(name))
+        self.settings.get(&normal(name))
     }
 
     /// Adds a setting that every script has, unless the script declares its own.
     pub fn declare(&mut self, name: &str, arg: Arg) {
-        self.0.entry(name.to_owned()).or_insert(arg);
+        self.settings.entry(name.to_owned()).or_insert(arg);
     }
 
     /// Whether it is a group: a prefix of other settings' names.
     fn is_group(&self, name: &str) -> bool {
         let prefix = format!("{name}.");
-        self.0.keys().any(|k| k.starts_with(&prefix))
+        self.settings.keys().any(|k| k.starts_with(&prefix))
     }
 
     /// Every setting at its default.
     pub fn defaults(&self) -> Config {
-        Config { values: self.0.iter().map(|(k, a)| (k.clone(), (a.default.clone(), Origin::Default))).collect() }
+        Config { values: self.settings.iter().map(|(k, a)| (k.clone(), (a.default.clone(), Origin::Default))).collect() }
     }
 
     /// Sets a value given as text, typed by the default.
@@ -169,7 +195,7 @@ impl Params {
     /// `E0101` for an unknown name, with the nearest; for a text that does not fit; for a value that is not allowed.
     pub fn set_text(&self, config: &mut Config, name: &str, text: &str, origin: Origin) -> Result<()> {
         let key = normal(name);
-        let Some(arg) = self.0.get(&key) else {
+        let Some(arg) = self.settings.get(&key) else {
             if self.is_group(&key) {
                 let value = structured(text).filter(Dynamic::is_map);
                 let value = value.ok_or_else(|| Error::usage(format!("`{name}` is a group of settings: `{text}` is not a map")))?;
@@ -190,7 +216,7 @@ impl Params {
     /// As [`Params::set_text`].
     pub fn set(&self, config: &mut Config, name: &str, value: &Dynamic, origin: Origin) -> Result<()> {
         let key = normal(name);
-        let Some(arg) = self.0.get(&key) else {
+        let Some(arg) = self.settings.get(&key) else {
             if self.is_group(&key)
                 && let Some(map) = value.read_lock::<Map>()
             {
@@ -205,10 +231,10 @@ impl Params {
         Ok(())
     }
 
-    /// Sets the values of a TOML file, each with its line.
+    /// Sets the values of a TOML file, each with its line. A line `script = "train_ldm"` is no value: it says which script the file is for.
     ///
     /// # Errors
-    /// `E0301` and `E0302` when it cannot be read; `E0101` for a name or value that does not fit, with the line.
+    /// `E0301` and `E0302` when it cannot be read; `E0101` for a name or value that does not fit, with the line, and for another script's file.
     pub fn set_file(&self, config: &mut Config, path: &Path) -> Result<()> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
         let table = toml::de::DeTable::parse(&text).map_err(|e| {
@@ -219,15 +245,29 @@ impl Params {
         leaves("", table.get_ref(), &text, &mut found);
         for (name, value, line) in found {
             let place = || format!("{}:{line}", path.display());
+            if name == SCRIPT && self.get(SCRIPT).is_none() {
+                self.is_for(&value).map_err(|e| e.context(place()))?;
+                continue;
+            }
             self.set(config, &name, &value, Origin::File(path.to_owned(), line)).map_err(|e| e.context(place()))?;
         }
         Ok(())
     }
 
+    /// Refuses a file that names another script.
+    fn is_for(&self, script: &Dynamic) -> Result<()> {
+        let named = script.to_string();
+        if named == self.script {
+            return Ok(());
+        }
+        let help = format!("take a file without the line `{SCRIPT} = ..`, or one for `{}`", self.script);
+        Err(Error::usage(format!("this file is for the script `{named}`, not for `{}`", self.script)).help(help))
+    }
+
     /// Sets an entry of a setting whose default is the empty map, which takes any: `--enc-config.resolution 128`.
     fn set_inside(&self, config: &mut Config, key: &str, value: Dynamic, origin: Origin) -> Option<()> {
         let (parent, rest) = key.match_indices('.').map(|(at, _)| (&key[..at], &key[at + 1..])).find(|(parent, _)| {
-            let map = self.0.get(*parent).and_then(|arg| arg.default.read_lock::<Map>().map(|m| m.is_empty()));
+            let map = self.settings.get(*parent).and_then(|arg| arg.default.read_lock::<Map>().map(|m| m.is_empty()));
             map == Some(true)
         })?;
         let mut map = config.get(parent).and_then(|v| v.read_lock::<Map>().map(|m| m.clone())).unwrap_or_default();
@@ -238,7 +278,7 @@ impl Params {
 
     fn unknown(&self, name: &str) -> Error {
         let key = normal(name);
-        let flags: Vec<String> = self.0.keys().map(|k| dashed(k)).collect();
+        let flags: Vec<String> = self.settings.keys().map(|k| dashed(k)).collect();
         let near = did_you_mean(&dashed(&key), flags.iter().map(String::as_str).chain(COMMON.iter().copied()));
         let near = near.replace('`', "").replace("did you mean ", "did you mean `--").replace('?', "`?");
         let known = flags.iter().map(|f| format!("--{f}")).collect::<Vec<_>>().join(" ");
@@ -267,6 +307,9 @@ impl Params {
         Ok(())
     }
 }
+
+/// The key of a configuration file that names the script that it is for.
+pub const SCRIPT: &str = "script";
 
 /// The flags that `lathe run` has for every script.
 pub const COMMON: &[&str] = &["allow-read", "allow-write", "config", "device", "dtype", "help", "print-config", "threads", "watch"];
@@ -365,28 +408,47 @@ pub(crate) fn is_plain(d: &Dynamic) -> bool {
     d.is_unit() || d.is_bool() || d.is_int() || d.is_float() || d.is_string()
 }
 
-/// The names of the map literals in `params`, as the script lists them (rhai's own maps are sorted), and where each is.
-fn written_order(entry: &Unit) -> Vec<(String, Position)> {
-    let mut order = Vec::new();
+/// Where each setting stands in the list: by when its `arg(..)` was made. A plain value, as in `steps: 1000`, follows what is written before it
+/// in the same map of the script's `params` (rhai's own maps are sorted by name).
+fn ranks(settings: &IndexMap<String, Arg>, entry: &Unit) -> BTreeMap<String, (u64, usize)> {
+    let number = |name: &str| settings.get(name).and_then(|a| a.made.as_ref()).map(|m| m.number);
+    let made = settings.keys().filter_map(|name| Some((name.clone(), (number(name)?, 0))));
+    let mut ranks: BTreeMap<String, (u64, usize)> = made.collect();
     let params = super::unit::alone(&entry.ast, "params", 0);
+    let mut literals = Vec::new();
     params.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Expr(Expr::Map(x, _))) = path.last() {
-            keys("", x, &mut order);
+            let mut names = Vec::new();
+            keys("", x, &mut names);
+            literals.push(names);
         }
         true
     });
-    order
+    for names in literals {
+        // What stands before the first setting with `arg(..)` goes before that one; a map without any, to the end.
+        let first = names.iter().find_map(|n| number(n));
+        let mut last = first.map_or(u64::MAX, |n| n.saturating_sub(1));
+        for name in names.iter().filter(|n| settings.contains_key(*n)) {
+            last = number(name).unwrap_or(last);
+            let place = ranks.len();
+            ranks.entry(name.clone()).or_insert((last, place));
+        }
+    }
+    let rest = settings.keys().filter(|name| !ranks.contains_key(*name)).cloned().collect::<Vec<_>>();
+    ranks.extend(rest.into_iter().map(|name| (name, (u64::MAX, usize::MAX))));
+    ranks
 }
 
-type MapLiteral = (rhai::StaticVec<(rhai::Ident, Expr)>, std::collections::BTreeMap<rhai::Identifier, Dynamic>);
+type MapLiteral = (rhai::StaticVec<(rhai::Ident, Expr)>, BTreeMap<rhai::Identifier, Dynamic>);
 
-fn keys(prefix: &str, literal: &MapLiteral, order: &mut Vec<(String, Position)>) {
+/// The names in a map literal, with dots for maps in maps, as the script lists them.
+fn keys(prefix: &str, literal: &MapLiteral, names: &mut Vec<String>) {
     for (key, value) in &literal.0 {
         let name = format!("{prefix}{}", normal(&key.name));
         if let Expr::Map(inner, _) = value {
-            keys(&format!("{name}."), inner, order);
+            keys(&format!("{name}."), inner, names);
         }
-        order.push((name, key.pos));
+        names.push(name);
     }
 }
 

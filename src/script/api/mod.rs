@@ -39,6 +39,7 @@ pub mod tensor_operators;
 pub mod tensor_reduce;
 pub mod tensor_shape;
 pub mod torch_draws;
+pub mod torch_grad;
 pub mod torch_ns;
 pub mod train;
 mod train_steps;
@@ -106,6 +107,7 @@ pub fn all() -> Vec<ApiFn> {
         tensor_reduce::functions(),
         tensor_shape::functions(),
         torch_draws::functions(),
+        torch_grad::functions(),
         torch_ns::functions(),
         train::checkpoint_methods(),
         train::functions(),

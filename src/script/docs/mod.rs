@@ -9,6 +9,7 @@ mod find;
 mod item;
 mod modules;
 mod pages;
+mod recipe;
 pub mod settings;
 pub mod terminal;
 
@@ -18,6 +19,7 @@ pub use find::Found;
 pub use item::{GLOBAL, Item, Kind, Page, PageKind, Parameter};
 pub use modules::{head, script_texts};
 pub use pages::{ScriptPage, is_ours, pages};
+pub use recipe::{Recipe, recipe_page, recipes, recipes_folder};
 
 use super::bind::{ApiFn, Receiver};
 use super::recipes::Library;
