@@ -1,7 +1,7 @@
 //! `lathe attach` on real runs in other processes: live objects, edits on record, and clients that misbehave.
 
-use lathe::script::answer::Mode;
-use lathe::script::attached::{Call, Got, Reply, Want};
+use lathe::script::prompt::answer::Mode;
+use lathe::script::prompt::attached::{Call, Got, Reply, Want};
 use rexpect::session::spawn_command;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;

@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use crate::script::docs::terminal::{Style, dimmed, render, table};
 use crate::script::docs::{self, Found, Item, Page, PageKind, Reference, ScriptPage};
-use crate::script::recipes::{Library, Project};
-use crate::script::{Engine, EngineOptions, Params, Permissions, on_big_stack};
+use crate::script::units::libraries::{Library, Project};
+use crate::script::{Engine, EngineOptions, Permissions, on_big_stack};
 use crate::torch::files::write_atomic;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -168,7 +168,7 @@ fn write_pages(engine: &Engine, reference: &Reference, folder: &Path, scripts: &
         .map(|(path, text)| {
             engine.set_permissions(Permissions::for_script(path).read_only());
             engine.load(path)?;
-            Ok(ScriptPage { path: path.display().to_string(), text, params: Params::of(engine)? })
+            Ok(ScriptPage { path: path.display().to_string(), text, params: engine.params()? })
         })
         .collect::<Result<Vec<_>>>()?;
     let pages = docs::pages(reference, &pages);

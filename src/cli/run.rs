@@ -7,7 +7,7 @@ use super::paths::Paths;
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::script::rhai::Dynamic;
-use crate::script::{Arg, Choose, Config, Engine, EngineOptions, Hot, HotOptions, Origin, Params, Permissions, RunContext, WatchMode, on_big_stack};
+use crate::script::{Arg, Choose, Config, Engine, EngineOptions, HotOptions, Origin, Params, Permissions, RunContext, WatchMode, on_big_stack};
 use crate::torch;
 use std::path::PathBuf;
 
@@ -65,7 +65,7 @@ fn start(args: &Args) -> Result<()> {
     let mut permissions = Permissions::for_script(&script);
     let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     engine.load(&script)?;
-    let mut params = Params::of(&engine)?;
+    let mut params = engine.params()?;
     declare_common(&mut params);
     let mut flags = flags::parse(&args.command[1..], &params)?;
     if flags.help {
@@ -93,7 +93,7 @@ fn start(args: &Args) -> Result<()> {
     });
     interrupt::install_reload()?;
     let settings = Some((again, params, config.clone(), files));
-    Hot::install(&engine, HotOptions { watch, color: super::wants_color(), settings, replay: None });
+    engine.install_hot(HotOptions { watch, color: super::wants_color(), settings, replay: None });
     crate::repl::on_breakpoint(&engine);
     let result = engine.run(config.map());
     // A script that ends early because the reader of its output went away, or that was stopped in Rust code, says so.
@@ -117,7 +117,7 @@ fn choose(params: &Params, flags: &Flags) -> Result<(Config, torch::Device, torc
         params.set_file(&mut config, path)?;
     }
     for (name, text) in &flags.values {
-        params.set_text(&mut config, name, text, Origin::Flag(format!("--{}", crate::script::params::dashed(name))))?;
+        params.set_text(&mut config, name, text, Origin::Flag(format!("--{}", crate::script::settings::params::dashed(name))))?;
     }
     let named = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
     let (device, dtype) = (named("device"), named("dtype"));

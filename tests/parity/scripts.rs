@@ -77,7 +77,7 @@ impl Script {
     pub fn load(name: &str) -> Result<Script> {
         let engine = engine();
         engine.load(root().join("scripts").join(format!("{name}.rhai")))?;
-        let params = Params::of(&engine)?;
+        let params = engine.params()?;
         let config = params.defaults();
         Ok(Script { engine, params, config })
     }

@@ -3,8 +3,9 @@
 use crate::api;
 use crate::error::{Error, Result};
 use crate::script::Hot;
-use crate::script::params::{Arg, Made, is_plain, plain_defaults};
-use crate::script::value::{Kw, type_name};
+use crate::script::lang::value::{Kw, type_name};
+use crate::script::settings::params::{Arg, Made, is_plain, plain_defaults};
+use crate::script::training::pointer::hot;
 use crate::torch::Tensor;
 use rhai::{Array, Dynamic, FnPtr, Map};
 
@@ -112,7 +113,7 @@ api! {
     /// let f = hot("double");
     /// assert_eq(f.call(4), 8);
     /// ```
-    fn hot[cx](name: String) -> FnPtr { cx.hot(&name) }
+    fn hot[cx](name: String) -> FnPtr { hot(cx, &name) }
 
     /// Marks the moment between two steps in a loop of one's own: edited scripts and settings take effect here and nowhere else. Without
     /// it they take effect before each call of a function made with `hot`; `train::fit` needs neither.

@@ -3,7 +3,7 @@
 use crate::api;
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
-use crate::script::value::{FromArg, Kw, type_name};
+use crate::script::lang::value::{FromArg, Kw, type_name};
 use crate::torch::Tensor;
 use crate::train::optim::{AdamW, AdamWOptions, Ema, GradScaler, GradScalerOptions, clip_grad_norm, step};
 use rhai::{Array, Dynamic, Map};

@@ -1,7 +1,7 @@
 //! One thing that is documented, and the page it stands on.
 
 use super::comment::Comment;
-use crate::script::bind::{ApiFn, Param, Receiver, shown_type};
+use crate::script::lang::function::{ApiFn, Param, Receiver, shown_type};
 
 /// What kind of thing it is: how a script writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

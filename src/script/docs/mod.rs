@@ -13,6 +13,7 @@ mod recipe;
 pub mod settings;
 pub mod terminal;
 
+use crate::script::lang::function::{ApiFn, Receiver};
 pub use comment::{Comment, blocks};
 pub use definitions::definitions;
 pub use find::Found;
@@ -21,9 +22,8 @@ pub use modules::{head, script_texts};
 pub use pages::{ScriptPage, is_ours, pages};
 pub use recipe::{Recipe, recipe_page, recipes, recipes_folder};
 
-use super::bind::{ApiFn, Receiver};
-use super::recipes::Library;
 use crate::error::Result;
+use crate::script::units::libraries::Library;
 use std::collections::BTreeMap;
 
 /// What is said of namespaces and types as a whole, by the name of the page.

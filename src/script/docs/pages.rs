@@ -3,7 +3,7 @@
 use super::Reference;
 use super::item::{Item, Kind, Page, PageKind};
 use super::settings;
-use crate::script::params::Params;
+use crate::script::settings::params::Params;
 use std::fmt::Write;
 
 /// The first line of every page.

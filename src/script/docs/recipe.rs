@@ -4,7 +4,7 @@
 //! (`Run:`), what to expect (`Expect:`), and runs for trying it (`Try:`, one a line: a name, and flags).
 
 use crate::error::{Error, Result};
-use crate::script::params::SCRIPT;
+use crate::script::settings::params::SCRIPT;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

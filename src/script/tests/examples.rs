@@ -2,8 +2,8 @@
 
 use super::engine;
 use crate::script::api;
-use crate::script::bind::{ApiFn, Receiver};
 use crate::script::docs::{Comment, Item, Kind, PageKind, Reference};
+use crate::script::lang::function::{ApiFn, Receiver};
 use crate::script::{Engine, EngineOptions};
 use std::path::Path;
 

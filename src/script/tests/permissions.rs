@@ -1,8 +1,8 @@
 //! What scripts may read and write: paths, settings, and every function that reaches a file.
 
 use super::Scripts;
-use crate::script::params::{Arg, Origin, Params};
-use crate::script::permissions::{Access, resolve};
+use crate::script::lang::access::{Access, resolve};
+use crate::script::settings::params::{Arg, Origin, Params};
 use crate::script::{Engine, EngineOptions, Permissions};
 use rhai::{Array, Dynamic, Map};
 use std::os::unix::fs::symlink;

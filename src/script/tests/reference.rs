@@ -1,7 +1,7 @@
 //! docs/reference is what the doc comments say now, and names find what they mean.
 
 use crate::script::docs::{Found, Reference, ScriptPage, definitions, pages, recipe_page, recipes, script_texts};
-use crate::script::{Engine, EngineOptions, Params};
+use crate::script::{Engine, EngineOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn the_pages_in_the_repository_are_up_to_date() {
     let scripts = texts.iter().map(|(path, text)| {
         engine.load(path).unwrap();
         let shown = path.strip_prefix(repository()).unwrap().display().to_string();
-        ScriptPage { path: shown, text, params: Params::of(&engine).unwrap() }
+        ScriptPage { path: shown, text, params: engine.params().unwrap() }
     });
     let scripts: Vec<ScriptPage> = scripts.collect();
     assert!(scripts.len() >= 5, "the scripts were found");

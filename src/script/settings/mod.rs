@@ -1,0 +1,5 @@
+//! A script's settings: what `fn params()` declares, which are read, and which values a run has.
+
+pub mod context;
+pub mod params;
+pub mod uses;
