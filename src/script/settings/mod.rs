@@ -2,4 +2,6 @@
 
 pub mod context;
 pub mod params;
+mod parse;
+mod read;
 pub mod uses;

@@ -1,14 +1,11 @@
 //! A script's settings: what `fn params()` declares, and the values a run uses, each with where it came from.
 
-use super::uses;
-use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
-use crate::script::lang::value::{from_json, to_json, type_name};
-use crate::script::units::program::Program;
-use crate::script::units::unit::Unit;
+pub use super::parse::normal;
+use super::parse::{fit, leaves, line_of, structured, typed, untyped};
+use crate::error::{Error, Result, did_you_mean};
+use crate::script::lang::value::{to_json, type_name};
 use indexmap::IndexMap;
-use rhai::{ASTNode, Array, Dynamic, Expr, Map, Position};
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use rhai::{Array, Dynamic, Map, Position};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,10 +40,10 @@ impl Arg {
 #[derive(Debug, Clone)]
 pub struct Made {
     /// Counts the calls: settings are listed in the order in which they were made.
-    number: u64,
+    pub(super) number: u64,
     /// The version of the text.
-    tag: String,
-    at: Position,
+    pub(super) tag: String,
+    pub(super) at: Position,
 }
 
 impl Made {
@@ -69,9 +66,9 @@ pub struct Setting {
 /// A script's settings, in the order in which the script makes them.
 #[derive(Debug, Clone, Default)]
 pub struct Params {
-    settings: IndexMap<String, Arg>,
+    pub(super) settings: IndexMap<String, Arg>,
     /// The script's name without folders and extension.
-    script: String,
+    pub(super) script: String,
 }
 
 /// Where a value comes from.
@@ -115,49 +112,7 @@ pub struct Config {
     values: IndexMap<String, (Dynamic, Origin)>,
 }
 
-/// `learning-rate` and `learning_rate` are the same name.
-pub fn normal(name: &str) -> String {
-    name.replace('-', "_")
-}
-
 impl Params {
-    /// The settings of the script in effect: what its `fn params()` returns; none without it.
-    ///
-    /// # Errors
-    /// What `params` threw; `E0503` when it does not return a map of plain values and `arg(..)`.
-    pub(crate) fn read(program: &Program, rhai: &rhai::Engine) -> Result<Params> {
-        let Some(entry) = program.entry_unit().filter(|u| u.has("params", 0)) else { return Ok(Params::default()) };
-        // A panic below is our fault, but no reason to end the host program.
-        let call = || program.call(rhai, None, &entry.id, "params", vec![]).map_err(|e| program.explain(&entry.tag, &e));
-        let value = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(crate::script::lang::stack::internal(&*panic)))?;
-        let Some(map) = value.read_lock::<Map>().map(|m| m.clone()) else {
-            return Err(wrong(format!("`params` must return a map, not {}", type_name(&value))));
-        };
-        let mut settings = IndexMap::new();
-        flatten("", &map, &mut settings)?;
-        let rank = ranks(&settings, &entry);
-        settings.sort_by(|a, _, b, _| rank.get(a).cmp(&rank.get(b)));
-        let script = Path::new(&entry.shown).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        let params = Params { settings, script };
-        for (name, arg) in &params.settings {
-            params.check(name, arg, &arg.default).map_err(|e| {
-                let labels = arg.made.as_ref().and_then(|m| program.sources.label(&m.tag, m.at, "")).into_iter().collect();
-                let help = e.help_text().map(str::to_owned);
-                Error::script(Diagnostic {
-                    labels,
-                    help,
-                    ..Diagnostic::plain(crate::script::lang::codes::LINT, format!("the default of `{name}`: {e}"))
-                })
-            })?;
-        }
-        let mut wrong = uses::check(program, &entry, &params);
-        if wrong.is_empty() {
-            return Ok(params);
-        }
-        let first = wrong.remove(0);
-        Err(Error::script(Diagnostic { also: wrong, ..first }))
-    }
-
     /// The settings, in the script's order.
     pub fn iter(&self) -> impl Iterator<Item = Setting> + '_ {
         self.settings.iter().map(|(name, arg)| Setting { name: name.clone(), arg: arg.clone() })
@@ -282,7 +237,7 @@ impl Params {
     }
 
     /// Makes sure that a value is allowed.
-    fn check(&self, name: &str, arg: &Arg, value: &Dynamic) -> Result<()> {
+    pub(super) fn check(&self, name: &str, arg: &Arg, value: &Dynamic) -> Result<()> {
         let is_left_out = value.is_unit() && arg.default.is_unit();
         let is_choice = || arg.choices.iter().any(|c| c.to_string() == value.to_string());
         if !arg.choices.is_empty() && !is_left_out && !is_choice() {
@@ -358,10 +313,6 @@ fn without_nulls(v: serde_json::Value) -> serde_json::Value {
     }
 }
 
-fn wrong(message: String) -> Error {
-    Error::new(ErrorKind::Script(Box::new(crate::error::Diagnostic::plain(crate::script::lang::codes::LINT, message))))
-}
-
 /// The plain values of what a `params` function returned: `arg(..)` becomes its default.
 pub(crate) fn plain_defaults(map: &Map) -> Map {
     map.iter()
@@ -376,22 +327,6 @@ pub(crate) fn plain_defaults(map: &Map) -> Map {
         .collect()
 }
 
-fn flatten(prefix: &str, map: &Map, flat: &mut IndexMap<String, Arg>) -> Result<()> {
-    for (key, value) in map {
-        let name = format!("{prefix}{}", normal(key));
-        if let Some(arg) = value.read_lock::<Arg>() {
-            flat.insert(name, arg.clone());
-        } else if let Some(inner) = value.read_lock::<Map>().filter(|m| !m.is_empty()) {
-            flatten(&format!("{name}."), &inner, flat)?;
-        } else if is_plain(value) {
-            flat.insert(name, Arg::plain(value.clone()));
-        } else {
-            return Err(wrong(format!("the setting `{name}` must be a plain value or `arg(..)`, not {}", type_name(value))));
-        }
-    }
-    Ok(())
-}
-
 /// Whether a value can be written on a command line.
 pub(crate) fn is_plain(d: &Dynamic) -> bool {
     if let Some(a) = d.read_lock::<Array>() {
@@ -401,50 +336,6 @@ pub(crate) fn is_plain(d: &Dynamic) -> bool {
         return m.values().all(is_plain);
     }
     d.is_unit() || d.is_bool() || d.is_int() || d.is_float() || d.is_string()
-}
-
-/// Where each setting stands in the list: by when its `arg(..)` was made. A plain value, as in `steps: 1000`, follows what is written before it
-/// in the same map of the script's `params` (rhai's own maps are sorted by name).
-fn ranks(settings: &IndexMap<String, Arg>, entry: &Unit) -> BTreeMap<String, (u64, usize)> {
-    let number = |name: &str| settings.get(name).and_then(|a| a.made.as_ref()).map(|m| m.number);
-    let made = settings.keys().filter_map(|name| Some((name.clone(), (number(name)?, 0))));
-    let mut ranks: BTreeMap<String, (u64, usize)> = made.collect();
-    let params = crate::script::units::unit::alone(&entry.ast, "params", 0);
-    let mut literals = Vec::new();
-    params.walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Expr(Expr::Map(x, _))) = path.last() {
-            let mut names = Vec::new();
-            keys("", x, &mut names);
-            literals.push(names);
-        }
-        true
-    });
-    for names in literals {
-        // What stands before the first setting with `arg(..)` goes before that one; a map without any, to the end.
-        let first = names.iter().find_map(|n| number(n));
-        let mut last = first.map_or(u64::MAX, |n| n.saturating_sub(1));
-        for name in names.iter().filter(|n| settings.contains_key(*n)) {
-            last = number(name).unwrap_or(last);
-            let place = ranks.len();
-            ranks.entry(name.clone()).or_insert((last, place));
-        }
-    }
-    let rest = settings.keys().filter(|name| !ranks.contains_key(*name)).cloned().collect::<Vec<_>>();
-    ranks.extend(rest.into_iter().map(|name| (name, (u64::MAX, usize::MAX))));
-    ranks
-}
-
-type MapLiteral = (rhai::StaticVec<(rhai::Ident, Expr)>, BTreeMap<rhai::Identifier, Dynamic>);
-
-/// The names in a map literal, with dots for maps in maps, as the script lists them.
-fn keys(prefix: &str, literal: &MapLiteral, names: &mut Vec<String>) {
-    for (key, value) in &literal.0 {
-        let name = format!("{prefix}{}", normal(&key.name));
-        if let Expr::Map(inner, _) = value {
-            keys(&format!("{name}."), inner, names);
-        }
-        names.push(name);
-    }
 }
 
 fn insert(map: &mut Map, name: &str, value: Dynamic) {
@@ -476,123 +367,6 @@ pub fn kind(default: &Dynamic) -> &'static str {
         () if default.is_map() => "a map",
         () if default.is_string() => "a string",
         () => "a value",
-    }
-}
-
-/// A text as a value of the default's type.
-fn typed(default: &Dynamic, text: &str) -> Option<Dynamic> {
-    let text = text.trim();
-    if default.is_bool() {
-        return match text {
-            "true" | "True" | "1" | "yes" | "on" => Some(true.into()),
-            "false" | "False" | "0" | "no" | "off" => Some(false.into()),
-            _ => None,
-        };
-    }
-    if default.is_int() {
-        return int(text).map(Dynamic::from);
-    }
-    if default.is_float() {
-        return float(text).map(Dynamic::from);
-    }
-    if default.is_array() {
-        let element = default.read_lock::<Array>().and_then(|a| a.first().cloned()).unwrap_or(Dynamic::UNIT);
-        if let Some(list) = structured(text).filter(Dynamic::is_array) {
-            return fit(default, &list);
-        }
-        let parts = text.split([',', ' ']).filter(|p| !p.is_empty());
-        return parts.map(|p| typed(&element, p)).collect::<Option<Array>>().map(Dynamic::from);
-    }
-    if default.is_map() {
-        return structured(text).filter(Dynamic::is_map);
-    }
-    if default.is_string() {
-        return Some(text.to_owned().into());
-    }
-    // No default to go by: what the text looks like.
-    Some(match text {
-        "()" | "none" | "None" | "null" => Dynamic::UNIT,
-        "true" => true.into(),
-        "false" => false.into(),
-        _ => structured(text)
-            .or_else(|| int(text).map(Dynamic::from))
-            .or_else(|| float(text).map(Dynamic::from))
-            .unwrap_or_else(|| text.to_owned().into()),
-    })
-}
-
-fn int(text: &str) -> Option<i64> {
-    let text = text.replace('_', "");
-    // `1e5` steps are steps.
-    text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|x| x.fract() == 0.0 && x.abs() < 9e15).map(|x| x as i64))
-}
-
-fn float(text: &str) -> Option<f64> {
-    text.replace('_', "").parse().ok()
-}
-
-/// A list or map written as JSON or as in a script, `#{a: 1}`.
-fn structured(text: &str) -> Option<Dynamic> {
-    let starts = text.starts_with(['[', '{']) || text.starts_with("#{");
-    if !starts {
-        return None;
-    }
-    if let Ok(json) = serde_json::from_str(text) {
-        return Some(from_json(&json));
-    }
-    // Bare words are common in lists typed by hand: `[1, 2]` parses above, `[a, b]` goes on as text.
-    rhai::Engine::new_raw().parse_json(text, true).ok().map(Dynamic::from)
-}
-
-/// A text without a default to go by: an int, a float, a bool, an array, a map, or else a string.
-fn untyped(text: &str) -> Dynamic {
-    structured(text)
-        .or_else(|| text.parse::<i64>().ok().map(Dynamic::from))
-        .or_else(|| text.parse::<f64>().ok().map(Dynamic::from))
-        .or_else(|| text.parse::<bool>().ok().map(Dynamic::from))
-        .unwrap_or_else(|| text.to_owned().into())
-}
-
-/// A value in the place of the default's type: an int serves as a float.
-fn fit(default: &Dynamic, value: &Dynamic) -> Option<Dynamic> {
-    if default.is_unit() {
-        return Some(value.clone());
-    }
-    if default.is_float() {
-        return value.as_float().ok().or_else(|| value.as_int().ok().map(|i| i as f64)).map(Dynamic::from);
-    }
-    if let (Some(d), Some(v)) = (default.read_lock::<Array>(), value.read_lock::<Array>()) {
-        let element = d.first().cloned().unwrap_or(Dynamic::UNIT);
-        return v.iter().map(|x| fit(&element, x)).collect::<Option<Array>>().map(Dynamic::from);
-    }
-    (default.type_id() == value.type_id()).then(|| value.clone())
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count() + 1
-}
-
-/// The values of a TOML table, with dotted names and lines.
-fn leaves(prefix: &str, table: &toml::de::DeTable, text: &str, found: &mut Vec<(String, Dynamic, usize)>) {
-    for (key, value) in table {
-        let name = format!("{prefix}{}", normal(key.get_ref()));
-        match value.get_ref() {
-            toml::de::DeValue::Table(inner) => leaves(&format!("{name}."), inner, text, found),
-            other => found.push((name, from_toml(other), line_of(text, key.span().start))),
-        }
-    }
-}
-
-fn from_toml(value: &toml::de::DeValue) -> Dynamic {
-    use toml::de::DeValue as V;
-    match value {
-        V::String(s) => s.to_string().into(),
-        V::Integer(i) => i64::from_str_radix(&i.as_str().replace('_', ""), i.radix()).map_or(Dynamic::UNIT, Dynamic::from),
-        V::Float(x) => float(x.as_str()).map_or(Dynamic::UNIT, Dynamic::from),
-        V::Boolean(b) => (*b).into(),
-        V::Datetime(d) => d.to_string().into(),
-        V::Array(a) => a.iter().map(|v| from_toml(v.get_ref())).collect::<Array>().into(),
-        V::Table(t) => t.iter().map(|(k, v)| (k.get_ref().as_ref().into(), from_toml(v.get_ref()))).collect::<Map>().into(),
     }
 }
 

@@ -73,7 +73,8 @@ fn settings_are_followed_into_modules() {
     let said = faults_of(&[("s.rhai", &script), ("a.rhai", a), ("lib/b.rhai", "fn build(cfg) {\n    cfg.mapper.depht\n}\n")]);
     assert!(said.contains("no setting `mapper.depht`, did you mean `depth`?") && said.contains("--> lib/b.rhai:2:9"), "{said}");
     // What is right, what a module asks for first, and what is another map, is left alone.
-    let fine = "fn build(cfg) {\n    if \"extra_one\" in cfg { cfg.extra_one } else { other(#{ x: 1 }) + cfg.mapper.depth }\n}\nfn other(cfg) { cfg.x }\n";
+    let fine =
+        "fn build(cfg) {\n    if \"extra_one\" in cfg { cfg.extra_one } else { other(#{ x: 1 }) + cfg.mapper.depth }\n}\nfn other(cfg) { cfg.x }\n";
     assert_eq!(faults_of(&[("s.rhai", &script), ("a.rhai", a), ("lib/b.rhai", fine)]), "");
     // A module of the standard library that needs settings which the script does not declare.
     let script = format!("import \"std/weights\" as weights;\n{PARAMS}fn main(cfg) {{ weights::start_vae(cfg) }}\n");

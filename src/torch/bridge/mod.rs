@@ -15,8 +15,8 @@ mod value;
 
 pub use adamw::{AdamWItem, AdamWPass, adamw_pass, total_norm_cpu};
 pub(crate) use autocast::clear_autocast_cache;
-pub use autograd::{GradOptions, grad};
 pub use autocast::{Autocast, autocast, autocast_is_on};
+pub use autograd::{GradOptions, grad};
 pub(crate) use call::clear_grad;
 pub use call::{call, call1, names, schemas};
 pub use filter::{allowed, script_call};
