@@ -135,7 +135,7 @@ api! {
         }
         let path = free_path(cx, folder)?;
         save_png(&path, &one_picture("show", &image, given, options)?)?;
-        if !crate::script::prompt::session::capture_picture(&path) {
+        if !crate::script::prompt::evaluation::capture_picture(&path) {
             crate::progress::picture(&path);
             crate::progress::beside(|| eprintln!("{}", path.display()));
         }

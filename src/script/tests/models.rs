@@ -84,7 +84,7 @@ fn the_lint_and_the_reference_know_them() {
     let mut engine = engine();
     lists().into_iter().for_each(|list| engine.register(list));
     let e = engine.load(scripts.path("a.rhai")).unwrap_err().render(false);
-    assert!(e.contains("the method `changed` takes 1 or 2 arguments") && e.contains("`doubler.changed(x)` or `adder.changed(x, times?)`"), "{e}");
+    assert!(e.contains("the method `changed` takes 1 or 2 arguments") && e.contains("`doubler.changed(x) or adder.changed(x, times?)`"), "{e}");
 
     let reference = Reference::new(engine.functions(), []).unwrap();
     let Found::Items(items) = reference.find("changed").unwrap() else { panic!("a page") };
