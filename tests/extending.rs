@@ -67,7 +67,7 @@ fn apply(root: &Path, change: &Block) -> Result<(), String> {
     hunk(file, &mut old, &mut new, at)
 }
 
-/// What the crate is built from.
+/// Copies a folder with all that is in it.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
