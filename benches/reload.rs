@@ -152,10 +152,10 @@ fn attach(dir: &Path) -> lathe::error::Result<()> {
 
 /// Asks a run for `1+1` as `lathe attach` does, and says how long the answer took.
 fn answer(run: &Path) -> Duration {
-    use lathe::script::attached::{Call, Got, Reply, Want};
+    use lathe::script::prompt::attached::{Call, Got, Reply, Want};
     let start = Instant::now();
     let mut stream = lathe::train::attach::connect(run).expect("the run listens");
-    let want = Want::Eval { text: "1+1".into(), mode: lathe::script::answer::Mode::Plain, color: false, seconds: 60 };
+    let want = Want::Eval { text: "1+1".into(), mode: lathe::script::prompt::answer::Mode::Plain, color: false, seconds: 60 };
     let line = serde_json::to_string(&Call { id: 1, want }).expect("JSON");
     writeln!(stream, "{line}").expect("the run reads");
     for line in BufReader::new(stream).lines().map_while(Result::ok) {

@@ -5,7 +5,7 @@
 //! the run). The overhead is what is left of the step: on a model so small that the machine is quiet, and on SiT-B/1.
 
 use lathe::script::rhai::{Dynamic, Map};
-use lathe::script::{ApiFn, Engine, EngineOptions, Params, Receiver, on_big_stack};
+use lathe::script::{ApiFn, Engine, EngineOptions, Receiver, on_big_stack};
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Namespaces and types whose functions are work on tensors.
 const SPACES: &[&str] = &["torch", "F", "nn", "optim", "models"];
-const TYPES: &[&str] = &["Tensor", "Module", "AdamW", "Ema", "GradScaler"];
+const TYPES: &[&str] = &["Tensor", "Module", "Optimizer", "Ema", "GradScaler"];
 
 #[derive(Default)]
 struct Clock {
@@ -66,7 +66,7 @@ fn run(dir: &Path, name: &str, sit: &str, tokens: i64, steps: usize) -> lathe::e
     std::fs::write(dir.join("bench.rhai"), main).expect("a file");
     let plain = Engine::new(EngineOptions::default());
     plain.load(scripts.join("train_ldm.rhai"))?;
-    let mut cfg: Map = Params::of(&plain)?.defaults().map();
+    let mut cfg: Map = plain.params()?.defaults().map();
     cfg.insert("output_dir".into(), dir.display().to_string().into());
     cfg.insert("exp_name".into(), name.to_owned().into());
 
@@ -104,14 +104,14 @@ fn clocked(f: ApiFn) -> ApiFn {
         Receiver::Global => false,
     };
     let inner = f.call.clone();
-    let call = move |cx: &lathe::script::Cx, args| {
+    let call = move |made: lathe::script::Call, args| {
         CLOCK.with_borrow_mut(|c| {
             c.under_way.last_mut().into_iter().for_each(|outer| *outer = true);
             c.under_way.push(false);
             c.calls += 1;
         });
         let start = Instant::now();
-        let result = inner(cx, args);
+        let result = inner(made, args);
         let time = start.elapsed();
         CLOCK.with_borrow_mut(|c| {
             let called_back = c.under_way.pop().unwrap_or(false);

@@ -1,7 +1,7 @@
 //! `lathe add NAME (--path FOLDER | --git URL --rev REV)`.
 
 use crate::error::{Error, Result};
-use crate::script::recipes::{Entry, Project};
+use crate::script::units::libraries::{Entry, Project};
 use std::path::{Path, PathBuf};
 
 /// Use a recipe library: name it in the project's lathe.toml and pin its content in lathe.lock.

@@ -2,7 +2,7 @@
 
 use super::wants_color;
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
-use crate::script::{Engine, EngineOptions, Limits, Params, Permissions, on_big_stack};
+use crate::script::{Engine, EngineOptions, Limits, Permissions, on_big_stack};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -101,7 +101,7 @@ fn check_all(files: &[PathBuf]) -> Result<Vec<Fault>> {
         crate::interrupt::check()?;
         // `params()` and constants do run.
         engine.set_permissions(Permissions::for_script(file).read_only());
-        let Err(e) = engine.check(file).and_then(|()| Params::of(&engine).map(|_| ())) else { continue };
+        let Err(e) = engine.check(file).and_then(|()| engine.params().map(|_| ())) else { continue };
         if e.is_interrupt() {
             return Err(e);
         }

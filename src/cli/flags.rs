@@ -2,7 +2,7 @@
 
 use super::paths::Paths;
 use crate::error::{Error, Result};
-use crate::script::params::normal;
+use crate::script::settings::parse::normal;
 use crate::script::{Params, WatchMode};
 use std::path::PathBuf;
 
@@ -112,7 +112,7 @@ mod tests {
         let engine = Engine::new(EngineOptions::default());
         let script = "fn params() { #{steps: 10, lr: 0.1, on: true, list: [1, 2], name: \"a\", group: #{deep: 1}} } fn main(cfg) {}";
         engine.load_text("s.rhai", script)?;
-        let params = Params::of(&engine)?;
+        let params = engine.params()?;
         parse(&args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>(), &params)
     }
 

@@ -2,7 +2,7 @@
 
 use super::update::find;
 use crate::error::{Error, Result};
-use crate::script::recipes::Library;
+use crate::script::units::libraries::Library;
 use serde_json::json;
 
 /// List the project's recipe libraries: version, where from, what each asks for and is granted.

@@ -4,7 +4,7 @@ use super::paths::Paths;
 use crate::error::{Error, Result};
 use crate::repl::{Local, Repl};
 use crate::script::rhai::Map;
-use crate::script::{Engine, EngineOptions, Origin, Params, Permissions, on_big_stack};
+use crate::script::{Engine, EngineOptions, Origin, Permissions, on_big_stack};
 use crate::torch;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::{settings, status::Status};
@@ -91,7 +91,7 @@ fn settings_of(engine: &Engine) -> Result<Option<Map>> {
     if !engine.has_fn("params", 0) {
         return Ok(None);
     }
-    let mut params = Params::of(engine)?;
+    let mut params = engine.params()?;
     super::run::declare_common(&mut params);
     let mut config = params.defaults();
     config.fill("device", torch::device_name(torch::default_device()).into(), Origin::Lathe);

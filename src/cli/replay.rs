@@ -3,9 +3,9 @@
 use super::paths::Paths;
 use super::run::prepare;
 use crate::error::{Error, Result};
+use crate::script::lang::value::from_json;
 use crate::script::rhai::{Dynamic, Map};
-use crate::script::value::from_json;
-use crate::script::{Config, Engine, EngineOptions, Hot, HotOptions, Origin, Params, Permissions, Replay, ReplayEnd, RunContext, on_big_stack};
+use crate::script::{Config, Engine, EngineOptions, HotOptions, Origin, Permissions, Replay, ReplayEnd, RunContext, on_big_stack};
 use crate::torch;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::edits::{self, Edit, Kind, Start};
@@ -78,7 +78,7 @@ fn start(args: &Args) -> Result<()> {
     let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     let entry = from.sources.entry.clone();
     engine.load_recorded(from.sources)?;
-    Params::of(&engine)?;
+    engine.params()?;
     let mut config = Config::default();
     for (key, value) in &from.settings {
         config.fill(key, from_json(value), Origin::Lathe);
@@ -100,8 +100,8 @@ fn start(args: &Args) -> Result<()> {
     permissions.allow_settings(&config);
     engine.set_permissions(permissions);
     let replay = Replay::new(&dir, &output_dir, &name, from.rest, Some(last));
-    replay.set_typed(crate::script::attached::typed_again());
-    let hot = Hot::install(&engine, HotOptions { color: super::wants_color(), replay: Some(replay), ..HotOptions::default() });
+    replay.set_typed(crate::script::prompt::attached::typed_again());
+    let hot = engine.install_hot(HotOptions { color: super::wants_color(), replay: Some(replay), ..HotOptions::default() });
     let map: Map = config.map();
     let result = engine.run(map);
     let replay = hot.replay().expect("it was just installed");

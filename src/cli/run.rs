@@ -1,12 +1,13 @@
 //! `lathe run SCRIPT [flags]`.
 
+use super::config_files;
 use super::flags::{self, Flags};
 use super::help;
 use super::paths::Paths;
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::script::rhai::Dynamic;
-use crate::script::{Arg, Choose, Config, Engine, EngineOptions, Hot, HotOptions, Origin, Params, Permissions, RunContext, WatchMode, on_big_stack};
+use crate::script::{Arg, Choose, Config, Engine, EngineOptions, HotOptions, Origin, Params, Permissions, RunContext, WatchMode, on_big_stack};
 use crate::torch;
 use std::path::PathBuf;
 
@@ -16,7 +17,8 @@ use std::path::PathBuf;
 #[command(after_help = "Every script has, besides its own settings:
   --device auto|cpu|cuda|cuda:N   where tensors and models are made (auto: cuda where it works)
   --dtype f32|bf16|f16            what the script computes in, where it honours cfg.dtype
-  --config FILE.toml              values for settings; flags go before the file
+  --config FILE.toml|RECIPE       values for settings, or a recipe: recipes/RECIPE.toml beside the script; flags go before it,
+                                  and of several the last
   --print-config                  show every value with where it comes from, and stop
   --threads N                     how many CPU threads to use
   --watch                         take saved edits in between two steps (SIGHUP does it once without)
@@ -63,12 +65,13 @@ fn start(args: &Args) -> Result<()> {
     let mut permissions = Permissions::for_script(&script);
     let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     engine.load(&script)?;
-    let mut params = Params::of(&engine)?;
+    let mut params = engine.params()?;
     declare_common(&mut params);
-    let flags = flags::parse(&args.command[1..], &params)?;
+    let mut flags = flags::parse(&args.command[1..], &params)?;
     if flags.help {
         return help::print(&script, &engine, &params);
     }
+    flags.config = config_files::find(&script, &flags.config)?;
     let (config, device, dtype) = choose(&params, &flags)?;
     if flags.print_config {
         return help::print_config(&config);
@@ -90,7 +93,7 @@ fn start(args: &Args) -> Result<()> {
     });
     interrupt::install_reload()?;
     let settings = Some((again, params, config.clone(), files));
-    Hot::install(&engine, HotOptions { watch, color: super::wants_color(), settings, replay: None });
+    engine.install_hot(HotOptions { watch, color: super::wants_color(), settings, replay: None });
     crate::repl::on_breakpoint(&engine);
     let result = engine.run(config.map());
     // A script that ends early because the reader of its output went away, or that was stopped in Rust code, says so.
@@ -102,14 +105,7 @@ fn start(args: &Args) -> Result<()> {
 
 /// The settings that every script has.
 pub(super) fn declare_common(params: &mut Params) {
-    let text = |default: &str, help: &str| Arg {
-        default: default.to_owned().into(),
-        help: help.to_owned(),
-        choices: vec![],
-        live: false,
-        min: None,
-        max: None,
-    };
+    let text = |default: &str, help: &str| Arg { help: help.to_owned(), ..Arg::plain(default.to_owned().into()) };
     params.declare("device", text("auto", "auto, cpu, cuda or cuda:N"));
     params.declare("dtype", text("f32", "f32, bf16 or f16"));
 }
@@ -121,7 +117,7 @@ fn choose(params: &Params, flags: &Flags) -> Result<(Config, torch::Device, torc
         params.set_file(&mut config, path)?;
     }
     for (name, text) in &flags.values {
-        params.set_text(&mut config, name, text, Origin::Flag(format!("--{}", crate::script::params::dashed(name))))?;
+        params.set_text(&mut config, name, text, Origin::Flag(format!("--{}", crate::script::settings::params::dashed(name))))?;
     }
     let named = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
     let (device, dtype) = (named("device"), named("dtype"));

@@ -2,7 +2,7 @@
 
 use super::{check, wants_color};
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
-use crate::script::recipes::Project;
+use crate::script::units::libraries::Project;
 use crate::script::{Engine, EngineOptions, Permissions, embedded_tests, on_big_stack, stdlib_folder};
 use serde_json::json;
 use std::cell::RefCell;

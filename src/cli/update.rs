@@ -1,7 +1,7 @@
 //! `lathe update [NAME]`.
 
 use crate::error::{Error, Result};
-use crate::script::recipes::{Project, Update, short};
+use crate::script::units::libraries::{Project, Update, short};
 use std::path::Path;
 
 /// Look at recipe libraries anew, fetch what has moved, and pin what they are now in lathe.lock.

@@ -2,10 +2,10 @@
 
 use super::{Backend, Repl, wants_color};
 use crate::error::Result;
-use crate::script::answer::{Answer, Ask, Mode};
-use crate::script::breakpoint::OnBreakpoint;
-use crate::script::complete::{Completions, complete, hint};
-use crate::script::session::Limit;
+use crate::script::prompt::answer::{Answer, Ask, Mode};
+use crate::script::prompt::breakpoint::OnBreakpoint;
+use crate::script::prompt::complete::{Completions, complete, hint};
+use crate::script::prompt::evaluation::Limit;
 use crate::script::{At, Engine, Session};
 use std::cell::RefCell;
 use std::io::IsTerminal;

@@ -11,9 +11,9 @@ pub use local::Local;
 pub use remote::Remote;
 
 use crate::error::{Error, Result};
-use crate::script::answer::{Answer, Ask, Mode};
-use crate::script::complete::{COMMANDS, Completions};
-use crate::script::session::LineParser;
+use crate::script::prompt::answer::{Answer, Ask, Mode};
+use crate::script::prompt::complete::{COMMANDS, Completions};
+use crate::script::prompt::lines::LineParser;
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
 use std::path::Path;

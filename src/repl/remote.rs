@@ -2,9 +2,9 @@
 
 use super::{Backend, wants_color};
 use crate::error::{Error, Result};
-use crate::script::answer::{Answer, Ask, Mode};
-use crate::script::attached::{Call, Got, Reply, Want};
-use crate::script::complete::{Completions, complete, hint};
+use crate::script::prompt::answer::{Answer, Ask, Mode};
+use crate::script::prompt::attached::{Call, Got, Reply, Want};
+use crate::script::prompt::complete::{Completions, complete, hint};
 use crate::script::{Engine, EngineOptions, Session};
 use crate::train::attach;
 use std::io::{BufRead, BufReader, IsTerminal, Write};

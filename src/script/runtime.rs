@@ -3,16 +3,16 @@
 //! A runtime shares nothing with others in the process but what libtorch itself has once for all: its random generator and its threads.
 //! Functions, values, modules, sinks, limits and the default device are its own, on one thread or on several.
 
-use super::bind::ApiFn;
-use super::engine::{Engine, EngineOptions, Print};
-use super::host::Host;
-use super::limits::Limits;
-use super::params::{Origin, Params, dashed};
-use super::permissions::Permissions;
-use super::program::Generation;
-use super::reload::Reloaded;
-use super::roots::Roots;
 use crate::error::Result;
+use crate::script::engine::{Engine, EngineOptions, Print};
+use crate::script::guard::permissions::Permissions;
+use crate::script::lang::function::ApiFn;
+use crate::script::lang::host::Host;
+use crate::script::lang::limits::Limits;
+use crate::script::settings::params::{Origin, Params, dashed};
+use crate::script::units::changes::Reloaded;
+use crate::script::units::generation::Generation;
+use crate::script::units::roots::Roots;
 use crate::space::{self, LineSink, MetricSink, Space};
 use crate::torch::{self, Device};
 use rhai::{Dynamic, FnPtr, Map};
@@ -198,7 +198,7 @@ impl Runtime {
     /// # Errors
     /// What `params` threw, or what is wrong with what it returned.
     pub fn params(&self) -> Result<Params> {
-        self.enter(Params::of)
+        self.enter(Engine::params)
     }
 
     /// Runs the loaded script with these settings over its defaults, each a name and a text as on the command line:

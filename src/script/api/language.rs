@@ -1,26 +1,17 @@
-//! What the language itself needs to know of our types.
+//! What the language itself does with our types.
 
 use crate::nn::Module;
-use crate::script::bind::into_script;
+use crate::script::lang::exception::into_script;
+use crate::script::lang::language::CALL;
 use crate::torch::Tensor;
-use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Position, Token};
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Position};
 use std::any::TypeId;
-use std::cell::Cell;
-
-/// What `x.call(..)` is called inside: see [`words`].
-pub(crate) const CALL: &str = "call$";
-
-/// What `m.eval()` is called inside.
-pub(crate) const EVAL: &str = "eval$";
 
 /// How many arguments `f.call(..)` takes at most.
 const MAX_ARGUMENTS: usize = 8;
 
-/// Adds the operator `@`, `for` over tensors and modules, and PyTorch's names that rhai keeps for itself.
+/// Adds `for` over tensors, modules and loaders, and calls of what a variable holds.
 pub fn configure(engine: &mut Engine) {
-    // As tight as `*`, like Python's.
-    engine.register_custom_operator("@", 180).expect("`@` is a reserved symbol without a meaning of its own");
-    words(engine);
     calls(engine);
     super::data::configure(engine);
     let mut iteration = rhai::Module::new();
@@ -35,30 +26,10 @@ pub fn configure(engine: &mut Engine) {
     engine.register_global_module(iteration.into());
 }
 
-/// Lets `var`, `eval` and `call` be methods and `module` a property. rhai reserves `var` and `module` without a use for them; it refuses `x.eval()` and `eval::psnr`, and keeps
-/// `x.call(..)` for function pointers, so `eval` and `call` get other names inside, under which modules have them, and function
-/// pointers the latter. The function `eval` stays what it is.
-fn words(engine: &mut Engine) {
-    let after_dot = Cell::new(false);
-    #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
-    engine.on_parse_token(move |token, _, _| {
-        let method = after_dot.replace(matches!(token, Token::Period | Token::Elvis));
-        match token {
-            // The last result of a prompt.
-            Token::Underscore if crate::script::session::underscore_is_name() => Token::Identifier(Box::new("_".into())),
-            Token::Reserved(word) if *word == "var" => Token::Identifier(word),
-            Token::Reserved(word) if method && *word == "module" => Token::Identifier(word),
-            Token::Reserved(word) if method && *word == "call" => Token::Identifier(Box::new(CALL.into())),
-            Token::Reserved(word) if *word == "eval" => Token::Identifier(if method { Box::new(EVAL.into()) } else { word }),
-            other => other,
-        }
-    });
-}
-
 /// `f.call(a, b)` of function pointers, and `x.call(f, a)`, which calls `f` with `x` as `this`.
 fn calls(engine: &mut Engine) {
     let wrong = |d: &Dynamic, at: Position| {
-        let (want, got) = ("a function or a module".to_owned(), crate::script::value::type_name(d));
+        let (want, got) = ("a function or a module".to_owned(), crate::script::lang::value::type_name(d));
         Box::new(EvalAltResult::ErrorMismatchDataType(want, got, at))
     };
     for n in 0..=MAX_ARGUMENTS {

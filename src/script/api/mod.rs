@@ -1,47 +1,21 @@
-//! What scripts can call: one file for each namespace. Thin: convert, call down, convert back.
+//! What scripts can call: one file or folder for each namespace. Thin: convert, call down, convert back.
 
 pub mod data;
-pub mod data_hdf5;
-pub mod data_pictures;
-pub mod data_samples;
 pub mod eval;
-pub mod eval_features;
 pub mod f;
-pub mod f_loss;
-pub mod f_vision;
 pub mod global;
 pub mod io;
-mod io_convert;
-mod io_pt;
-pub mod io_temp;
 mod language;
 pub mod models;
-pub mod models_sit;
-pub mod models_vae;
-pub mod models_vision;
 pub mod module;
-mod module_parts;
 pub mod nn;
-pub mod nn_digest;
 pub mod optim;
 pub mod probe;
 pub mod progress;
 pub mod report;
 pub mod tensor;
-pub mod tensor_binary;
-pub mod tensor_convert;
-pub mod tensor_float;
-pub mod tensor_in_place;
-pub mod tensor_index;
-pub mod tensor_int;
-pub mod tensor_math;
-pub mod tensor_operators;
-pub mod tensor_reduce;
-pub mod tensor_shape;
-pub mod torch_draws;
-pub mod torch_ns;
+pub mod torch;
 pub mod train;
-mod train_steps;
 pub mod viz;
 
 #[cfg(test)]
@@ -60,32 +34,36 @@ pub fn all() -> Vec<ApiFn> {
         data::latent_functions(),
         data::loader_functions(),
         data::writer_functions(),
-        data_pictures::functions(),
-        data_pictures::methods(),
-        data_hdf5::functions(),
-        data_samples::functions(),
-        data_samples::image_functions(),
-        data_samples::methods(),
+        data::pictures::functions(),
+        data::pictures::methods(),
+        data::hdf5::functions(),
+        data::samples::functions(),
+        data::samples::image_functions(),
+        data::samples::methods(),
         eval::functions(),
-        eval_features::functions(),
-        eval_features::sums_functions(),
+        eval::features::functions(),
+        eval::features::sums_functions(),
         f::functions(),
-        f_loss::functions(),
-        f_vision::functions(),
+        f::loss::functions(),
+        f::vision::functions(),
         global::functions(),
         io::functions(),
         io::writer_methods(),
-        io_temp::functions(),
+        io::temp::functions(),
         models::functions(),
-        models_sit::functions(),
-        models_vae::functions(),
-        models_vae::namespace_functions(),
-        models_vae::posterior_functions(),
-        models_vision::functions(),
+        models::sit::functions(),
+        models::sit::module_functions(),
+        models::vae::functions(),
+        models::vae::namespace_functions(),
+        models::vae::posterior_functions(),
+        models::vision::functions(),
+        models::vision::inception_functions(),
+        models::vision::lpips_functions(),
         module::functions(),
         nn::functions(),
-        nn_digest::functions(),
-        optim::adamw_methods(),
+        nn::digest::functions(),
+        optim::optimizer_methods(),
+        optim::group_methods(),
         optim::ema_methods(),
         optim::functions(),
         optim::scaler_methods(),
@@ -95,18 +73,19 @@ pub fn all() -> Vec<ApiFn> {
         report::functions(),
         report::methods(),
         tensor::functions(),
-        tensor_binary::functions(),
-        tensor_convert::functions(),
-        tensor_float::functions(),
-        tensor_in_place::functions(),
-        tensor_index::functions(),
-        tensor_int::functions(),
-        tensor_math::functions(),
-        tensor_operators::functions(),
-        tensor_reduce::functions(),
-        tensor_shape::functions(),
-        torch_draws::functions(),
-        torch_ns::functions(),
+        tensor::binary::functions(),
+        tensor::convert::functions(),
+        tensor::float::functions(),
+        tensor::in_place::functions(),
+        tensor::index::functions(),
+        tensor::int::functions(),
+        tensor::math::functions(),
+        tensor::operators::functions(),
+        tensor::reduce::functions(),
+        tensor::shape::functions(),
+        torch::draws::functions(),
+        torch::grad::functions(),
+        torch::functions(),
         train::checkpoint_methods(),
         train::functions(),
         train::run_methods(),

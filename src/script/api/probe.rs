@@ -3,7 +3,7 @@
 use crate::api;
 use crate::error::{Error, Result};
 use crate::eval::probe::{Factor, ProbeOptions, Probed, Summary, mixture, pca, pca_pictures, probe, radial_spectrum, tsne, uniformity};
-use crate::script::value::{FromArg, Kw};
+use crate::script::lang::value::{FromArg, Kw};
 use crate::torch::Tensor;
 use rhai::{Array, Dynamic, Map};
 

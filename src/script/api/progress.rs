@@ -3,7 +3,7 @@
 use crate::api;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::script::value::Kw;
+use crate::script::lang::value::Kw;
 use crate::script_handle;
 use std::cell::RefCell;
 use std::rc::Rc;

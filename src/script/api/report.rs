@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::eval::report::{Cell, Picture, Plot, Strip, names, shown};
 use crate::eval::{Series, report};
 use crate::script::Cx;
-use crate::script::value::{FromArg, Kw, type_name};
+use crate::script::lang::value::{FromArg, Kw, type_name};
 use crate::script_handle;
 use crate::torch::Tensor;
 use rhai::{Array, Dynamic, Map};

@@ -4,7 +4,7 @@ use crate::api;
 use crate::error::{Error, Result};
 use crate::eval::{Chart, GridOptions, Range, Series, grid, pictures, save_png};
 use crate::script::Cx;
-use crate::script::value::{FromArg, Kw, type_name};
+use crate::script::lang::value::{FromArg, Kw, type_name};
 use crate::torch::Tensor;
 use crate::torch::files::write_atomic;
 use rhai::{Array, Dynamic, Map};
@@ -135,7 +135,7 @@ api! {
         }
         let path = free_path(cx, folder)?;
         save_png(&path, &one_picture("show", &image, given, options)?)?;
-        if !crate::script::session::capture_picture(&path) {
+        if !crate::script::prompt::evaluation::capture_picture(&path) {
             crate::progress::picture(&path);
             crate::progress::beside(|| eprintln!("{}", path.display()));
         }
@@ -145,13 +145,13 @@ api! {
 
 /// The option `range`.
 #[derive(Clone, Copy)]
-pub(super) enum Shades {
+pub(crate) enum Shades {
     Unknown,
     Auto,
     Given(Range),
 }
 
-pub(super) fn range(opts: &mut Kw) -> Result<Shades> {
+pub(crate) fn range(opts: &mut Kw) -> Result<Shades> {
     let Some(given) = opts.opt::<Dynamic>("range")? else { return Ok(Shades::Unknown) };
     if String::from_dynamic(&given).is_some_and(|s| s == "auto") {
         return Ok(Shades::Auto);
@@ -162,7 +162,7 @@ pub(super) fn range(opts: &mut Kw) -> Result<Shades> {
     }
 }
 
-pub(super) fn grid_options(opts: &mut Kw) -> Result<GridOptions> {
+pub(crate) fn grid_options(opts: &mut Kw) -> Result<GridOptions> {
     let d = GridOptions::default();
     let grey = opts.get("pad_value", i64::from(d.pad_value))?;
     let pad_value = u8::try_from(grey).map_err(|_| Error::value("grid", format!("`pad_value` must be 0 to 255, got {grey}")))?;
@@ -170,7 +170,7 @@ pub(super) fn grid_options(opts: &mut Kw) -> Result<GridOptions> {
 }
 
 /// A tensor or an array of tensors of one size as u8 `[B, 3, H, W]`.
-pub(super) fn to_pictures(op: &str, images: &Dynamic, shades: Shades) -> Result<Tensor> {
+pub(crate) fn to_pictures(op: &str, images: &Dynamic, shades: Shades) -> Result<Tensor> {
     let x = match (Tensor::from_dynamic(images), Vec::<Tensor>::from_dynamic(images)) {
         (Some(x), _) => x,
         (None, Some(list)) if !list.is_empty() => Tensor::stack(&list, 0)?,
@@ -185,7 +185,7 @@ pub(super) fn to_pictures(op: &str, images: &Dynamic, shades: Shades) -> Result<
 }
 
 /// A single picture as it is, several as a grid.
-pub(super) fn one_picture(op: &str, image: &Dynamic, shades: Shades, options: GridOptions) -> Result<Tensor> {
+pub(crate) fn one_picture(op: &str, image: &Dynamic, shades: Shades, options: GridOptions) -> Result<Tensor> {
     let x = to_pictures(op, image, shades)?;
     if x.size(0)? == 1 { x.select(0, 0) } else { grid(&x, options) }
 }
@@ -207,7 +207,7 @@ fn chart(opts: &mut Kw) -> Result<Chart> {
 }
 
 /// One curve, or several by name.
-pub(super) fn curves(d: &Dynamic) -> Result<Vec<Series>> {
+pub(crate) fn curves(d: &Dynamic) -> Result<Vec<Series>> {
     match Map::from_dynamic(d) {
         Some(map) if !is_curve(&map) => map.iter().map(|(name, d)| Ok(Series { name: name.to_string(), points: points(d)? })).collect(),
         _ => Ok(vec![Series { name: String::new(), points: points(d)? }]),
@@ -233,7 +233,7 @@ fn points(d: &Dynamic) -> Result<Vec<(f64, f64)>> {
 }
 
 /// Numbers, tensors of one element (as losses are logged) and `()`, which leaves a gap.
-pub(super) fn numbers(d: &Dynamic) -> Result<Vec<f64>> {
+pub(crate) fn numbers(d: &Dynamic) -> Result<Vec<f64>> {
     if let Some(t) = Tensor::from_dynamic(d) {
         return t.to_vec_f64();
     }

@@ -3,7 +3,8 @@
 use super::comment::Comment;
 use super::item::{Item, Kind, Page, PageKind, Parameter};
 use crate::error::{Error, Result};
-use crate::script::unit::{exported_constants, lenient};
+use crate::script::lang::language::lenient;
+use crate::script::units::unit::exported_constants;
 use rhai::FnAccess;
 use std::path::{Path, PathBuf};
 

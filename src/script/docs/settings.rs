@@ -1,6 +1,6 @@
 //! A script's settings as text: for `--help` and for docs/reference.
 
-use crate::script::params::{Setting, dashed, kind};
+use crate::script::settings::params::{Setting, dashed, kind};
 use rhai::{Array, Dynamic, Map};
 
 /// `--learning-rate X`: how the setting is given on the command line.

@@ -2,7 +2,7 @@
 
 use super::Scripts;
 use crate::error::Error;
-use crate::script::recipes::{Entry, Project};
+use crate::script::units::libraries::{Entry, Project};
 use crate::script::{Engine, EngineOptions, Permissions};
 use rhai::{Dynamic, Map};
 

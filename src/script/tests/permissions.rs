@@ -1,8 +1,8 @@
 //! What scripts may read and write: paths, settings, and every function that reaches a file.
 
 use super::Scripts;
-use crate::script::params::{Arg, Origin, Params};
-use crate::script::permissions::{Access, resolve};
+use crate::script::lang::access::{Access, resolve};
+use crate::script::settings::params::{Arg, Origin, Params};
 use crate::script::{Engine, EngineOptions, Permissions};
 use rhai::{Array, Dynamic, Map};
 use std::os::unix::fs::symlink;
@@ -219,7 +219,7 @@ fn a_run_folder_allows_nothing_by_what_it_says() {
     symlink(&outside, s.path("elsewhere/evil/samples")).unwrap();
     let mut params = Params::default();
     for name in ["vae_ckpt", "exp_path"] {
-        let arg = Arg { default: Dynamic::from(String::new()), help: String::new(), choices: vec![], live: false, min: None, max: None };
+        let arg = Arg::plain(Dynamic::from(String::new()));
         params.declare(name, arg);
         let mut config = params.defaults();
         params.set_text(&mut config, name, &s.path("elsewhere/evil").display().to_string(), Origin::Flag(format!("--{name}"))).unwrap();
@@ -262,7 +262,7 @@ fn settings_name_what_may_be_read_and_written() {
         ("absolute_output", "/tmp/elsewhere"),
         ("same_output", "."),
     ];
-    let arg = |default: Dynamic| Arg { default, help: String::new(), choices: vec![], live: false, min: None, max: None };
+    let arg = Arg::plain;
     for (name, default) in defaults {
         params.declare(name, arg(default.to_owned().into()));
     }
@@ -397,8 +397,8 @@ fn takes_path(function: &str) -> bool {
 #[test]
 fn every_api_file_asks_before_it_opens_a_path() {
     let mut taking = 0;
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/script/api")).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in walkdir::WalkDir::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/script/api")) {
+        let path = entry.unwrap().into_path();
         if path.extension().is_none_or(|e| e != "rs") || path.ends_with("tests.rs") {
             continue;
         }

@@ -1,7 +1,7 @@
 //! Reloads leave nothing behind, and recorded scripts run without their files.
 
 use super::{Scripts, engine};
-use crate::script::source::Sources;
+use crate::script::lang::source::Sources;
 use rhai::{Dynamic, Map};
 
 #[test]

@@ -1,7 +1,7 @@
 //! Runtimes in a program: what each adds, its limits, and that they do not disturb each other.
 
 use super::Scripts;
-use crate::script::value::Handle;
+use crate::script::lang::value::Handle;
 use crate::script::{Limits, Runtime};
 use rhai::{Dynamic, FnPtr};
 use std::cell::{Cell, RefCell};
@@ -298,7 +298,7 @@ fn runtimes_on_two_threads_work_at_once() {
 
 #[test]
 fn functions_typed_at_a_prompt_have_everything_that_the_program_added() {
-    use crate::script::session::Limit;
+    use crate::script::prompt::evaluation::Limit;
     let runtime = lab().function("seven", || 7_i64).build().unwrap();
     runtime.load_text("s.rhai", "fn twice(x) { 2 * x }\nfn main(cfg) { }").unwrap();
     let engine = runtime.engine();

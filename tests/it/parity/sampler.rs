@@ -62,7 +62,7 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
 /// The options of a case, as a script gives them.
 fn options(case: &Value) -> Dynamic {
     let known = ["num_steps", "heun", "cfg_scale", "guidance_low", "guidance_high", "path_type"];
-    let given = known.into_iter().filter_map(|k| case.get(k).map(|v| (k, lathe::script::value::from_json(v))));
+    let given = known.into_iter().filter_map(|k| case.get(k).map(|v| (k, lathe::script::lang::value::from_json(v))));
     map(given.chain([("null_label", NULL_LABEL.into())]))
 }
 

@@ -13,6 +13,7 @@ const ENTRY: &str = r#"
     import "std/pixels" as pixels;
     import "std/repa" as repa;
     import "std/samplers" as samplers;
+    import "std/weights" as weights;
     fn main(cfg) { train::run(cfg) }
     fn at(run, step) { run.step = step; }
     fn ema(run) { run.ema.module }
@@ -72,7 +73,7 @@ impl Script {
     pub fn load(name: &str) -> Result<Script> {
         let engine = engine();
         engine.load(root().join("scripts").join(format!("{name}.rhai")))?;
-        let params = Params::of(&engine)?;
+        let params = engine.params()?;
         let config = params.defaults();
         Ok(Script { engine, params, config })
     }

@@ -16,6 +16,10 @@ const FORWARD_FULL: f64 = 1e-4;
 const FULL: i64 = 10_000_000;
 /// Position tables are exact up to the rounding of one interpolation.
 const TABLE: f64 = 1e-6;
+/// PyTorch's bicubic kernel without vector instructions differs from the one with them by 1.4e-6 of the largest value (256 to 224 pixels,
+/// libtorch 2.11), and not evenly in both directions: by 1.5e-7 on average over the pixels. Three times that.
+const BICUBIC: f64 = 4e-6;
+const BICUBIC_MEAN: f64 = 4.5e-7;
 
 /// The product's name for the reference's `encoder_type`; sizes come from the sidecar.
 fn name_of(arch: &str, registers: i64) -> Result<&'static str> {
@@ -296,14 +300,13 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
             let parts = [("strided", slices(&got, &inner(strides))?), ("corner", slices(&got, &inner(corner))?)];
             for (part, got) in parts {
                 let name = format!("{kind}_{part}");
-                r.close(&name, &got, f.get(&name)?, TABLE)?;
+                r.close(&name, &got, f.get(&name)?, BICUBIC)?;
             }
             let sum = got.to_dtype(DType::Double)?.sum(&[], false)?.item()?;
-            // A sum of rounding errors of both signs.
             r.within(
                 &format!("{kind}_sum"),
                 (sum - f.get(&format!("{kind}_sum"))?.item()?).abs(),
-                on_this_device(TABLE * (got.numel() as f64).sqrt() * 10.0),
+                on_this_device(BICUBIC_MEAN * got.numel() as f64),
             );
         } else if let Some(numbers) = key.strip_prefix("resample.").and_then(|k| k.strip_suffix(".out")) {
             let n: Vec<i64> = numbers.split('_').filter_map(|n| n.parse().ok()).collect();
@@ -320,7 +323,7 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
                 how.strip_prefix("scale_offset").map_or(Some(0.0), |digits| digits.trim_end_matches("_aa").parse::<f64>().ok().map(|n| n / 10.0));
             let offset = offset.ok_or_else(|| Error::data(&f.path, format!("cannot read the offset in `{key}`")))?;
             let got = interpolate_positions(&table, side, 0, Interpolation { offset, antialias })?;
-            r.close(key, &got.transpose(1, 2)?.reshape(&want.shape())?, want, TABLE)?;
+            r.close(key, &got.transpose(1, 2)?.reshape(&want.shape())?, want, BICUBIC)?;
         } else if key != "grid" && !["_strided", "_corner", "_sum"].iter().any(|s| key.ends_with(s)) {
             r.fail(format!("nothing here computes `{key}`"));
         }

@@ -3,8 +3,8 @@
 use super::terminal;
 use crate::support::process::{Place, lathe, parts, signal, until};
 use crate::support::{metrics, root};
-use lathe::script::answer::Mode;
-use lathe::script::attached::{Call, Got, Reply, Want};
+use lathe::script::prompt::answer::Mode;
+use lathe::script::prompt::attached::{Call, Got, Reply, Want};
 use rexpect::session::spawn_command;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;

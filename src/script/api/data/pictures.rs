@@ -1,0 +1,116 @@
+//! `data::pictures`, sets of pictures that are measured.
+
+use crate::api;
+use crate::data::{Pictures, read_attribute_file};
+use crate::script::api::data::attribute_maps;
+use crate::script::lang::value::Kw;
+use crate::script_handle;
+use crate::torch::Tensor;
+use rhai::{Dynamic, Map};
+use std::path::Path;
+
+script_handle!(Pictures, "a set of pictures");
+
+api! {
+    namespace "data";
+
+    /// Opens pictures to be measured: a folder (with its sub-folders, in the order of their paths), an `.npz` with `arr_0` uint8 `[N, H, W, 3]` as
+    /// samplers write, or a data set folder of `data::preprocess`. Nothing but what is read at a time is held in memory.
+    ///
+    /// # Errors
+    /// `E0301` when it cannot be read, `E0302` for a folder without pictures, or an `.npz` without such an array.
+    /// # Example
+    /// ```rhai
+    /// let set = data::pictures("tests/data/avatars64/bun");
+    /// assert_eq(set.size, [64, 64]);
+    /// assert_eq(set.read(2, 3).shape, [3, 3, 64, 64]);
+    /// ```
+    fn pictures[cx](path: String) -> Pictures {
+        cx.readable_within(&path)?;
+        Pictures::open(Path::new(&path))
+    }
+
+    /// Attributes of pictures from a file, in the order of `names` (their paths below a folder, as `.names` of a set gives them):
+    /// `#{attributes, values}`, for `probe::linear(z, values, #{attributes})`. Known: `attributes.csv` (a header; the first column is path or file name),
+    /// CelebA's `list_attr_celeba.txt`, DeepFashion's `list_attr_img.txt` and `list_category_img.txt` with the lists of names beside them, AwA2's
+    /// `predicate-matrix-binary.txt` with `classes.txt` and `predicates.txt` beside it. Option `factors` chooses columns.
+    ///
+    /// # Shapes
+    /// - `values`: i64 `[N, A]`, positions in each attribute's values
+    /// # Errors
+    /// `E0302` for another layout, pictures without a row (by name), or an unknown column, with the nearest name.
+    /// # Example
+    /// ```rhai
+    /// let set = data::pictures("tests/data/avatars64");
+    /// let found = data::attribute_file("tests/data/avatars64/attributes.csv", set.names, #{factors: ["hair", "beard"]});
+    /// assert_eq(found.values.shape, [set.len, 2]);
+    /// assert_eq(found.attributes[0].name, "hair");
+    /// ```
+    fn attribute_file[cx](path: String, names: Vec<String>, opts: Kw) -> Map {
+        cx.readable(&path)?;
+        let mut opts = opts;
+        let wanted: Option<Vec<String>> = opts.opt("factors")?;
+        opts.done()?;
+        let table = read_attribute_file(Path::new(&path), &names, wanted.as_deref())?;
+        let shape = [names.len() as i64, table.attributes.len() as i64];
+        let values = Tensor::from_slice(&table.rows.concat())?.reshape(&shape)?;
+        Ok(Map::from_iter([("attributes".into(), attribute_maps(&table.attributes).into()), ("values".into(), Dynamic::from(values))]))
+    }
+}
+
+api! {
+    fn methods;
+    methods Pictures;
+
+    /// How many pictures there are.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(data::pictures("tests/data/avatars64/bun").len > 100, "many");
+    /// ```
+    fn len as "get$len"(set: Pictures) -> i64 { Ok(set.len()) }
+
+    /// Height and width in pixels, the same for all.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_eq(data::pictures("tests/data/avatars64/bun").size, [64, 64]);
+    /// ```
+    fn size as "get$size"(set: Pictures) -> Vec<i64> { Ok(set.size().to_vec()) }
+
+    /// The paths of the pictures below their folder; empty for an `.npz` or shards.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(data::pictures("tests/data/avatars64/bun").names[0].ends_with(".png"), "a file");
+    /// ```
+    fn names as "get$names"(set: Pictures) -> Vec<String> { Ok(set.names()) }
+
+    /// A short text that changes when the pictures do, as far as names, sizes and times of files tell.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_eq(data::pictures("tests/data/avatars64/bun").fingerprint.len(), 16);
+    /// ```
+    fn fingerprint as "get$fingerprint"(set: Pictures) -> String { Ok(set.fingerprint().to_owned()) }
+
+    /// Pictures `start` to `start + n`.
+    ///
+    /// # Shapes
+    /// - u8 `[n, 3, H, W]`
+    /// # Errors
+    /// `E0202` for pictures that are not there, `E0302` for one that is damaged or of another size than the first.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(data::pictures("tests/data/avatars64/bun").read(0, 1).dtype, "u8");
+    /// ```
+    fn read(set: Pictures, start: i64, n: i64) -> Tensor { set.read(start, n) }
+
+    /// The set in words.
+    ///
+    /// # Example
+    /// ```rhai
+    /// print(data::pictures("tests/data/avatars64/bun"));
+    /// ```
+    fn to_string(set: Pictures) -> String { Ok(format!("{set:?}")) }
+}

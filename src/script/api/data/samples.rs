@@ -1,0 +1,117 @@
+//! `data::sample_writer`, generated pictures to PNG files and `.npz`.
+
+use crate::api;
+use crate::data::{ImageSet, SampleWriter, Samples as _};
+use crate::error::{Error, Result};
+use crate::script::lang::value::{Kw, to_json};
+use crate::script_handle;
+use crate::torch::Tensor;
+use rhai::Map;
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+
+/// The writer as scripts hold it.
+#[derive(Clone)]
+pub struct Samples(Rc<RefCell<SampleWriter>>);
+script_handle!(Samples, "a sample writer");
+
+fn int(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+api! {
+    namespace "data";
+
+    /// Opens a folder for generated pictures: each becomes a PNG file, and all together `DIR.npz` (`arr_0`, uint8 `[N, R, R, 3]`). A folder
+    /// that an earlier run with the same settings left goes on at its `position`. Options: `total` (how many), `png` (true),
+    /// `settings` (a map: what the pictures depend on).
+    ///
+    /// # Errors
+    /// `E0302` when the folder holds pictures drawn with other settings.
+    /// # Example
+    /// ```rhai
+    /// let w = data::sample_writer("target/examples/samples", #{total: 2, settings: #{seed: 0}});
+    /// if w.position == 0 { w.push(torch::zeros([2, 3, 8, 8], #{dtype: "u8"})); }
+    /// assert_eq(w.finish(), "target/examples/samples.npz");
+    /// ```
+    fn sample_writer[cx](dir: String, opts: Kw) -> Samples {
+        // The .npz lies beside the folder.
+        cx.writable_within(&dir)?;
+        cx.writable(format!("{}.npz", dir.trim_end_matches('/')))?;
+        let total: i64 = opts.required("total")?;
+        let png = opts.get("png", true)?;
+        let settings = to_json(&opts.get("settings", Map::new())?.into());
+        opts.done()?;
+        let total = usize::try_from(total).ok().filter(|n| *n > 0)
+            .ok_or_else(|| Error::value("sample_writer", format!("`total` must be at least 1, got {total}")))?;
+        SampleWriter::open(Path::new(&dir), total, png, &settings).map(|w| Samples(Rc::new(RefCell::new(w))))
+    }
+}
+
+api! {
+    fn methods;
+    methods Samples;
+
+    /// How many pictures are on disk.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let w = data::sample_writer("target/examples/none", #{total: 1});
+    /// assert(w.position <= 1);
+    /// ```
+    fn position as "get$position"(writer: Samples) -> i64 { Ok(int(writer.0.borrow().position())) }
+
+    /// Writes a batch of pictures.
+    ///
+    /// # Shapes
+    /// - `images`: u8 `[B, 3, R, R]`
+    /// # Errors
+    /// `E0202` for other tensors, or more pictures than were announced.
+    /// # Example
+    /// ```rhai
+    /// let w = data::sample_writer("target/examples/pushed", #{total: 1, png: false});
+    /// if w.position == 0 { w.push(torch::zeros([1, 3, 8, 8], #{dtype: "u8"})); }
+    /// assert_eq(w.position, 1);
+    /// ```
+    fn push(writer: Samples, images: Tensor) -> () { writer.0.borrow_mut().push(&images) }
+
+    /// Joins all batches in the `.npz`, whose path it returns.
+    ///
+    /// # Errors
+    /// `E0202` when pictures are missing.
+    /// # Example
+    /// ```rhai
+    /// let w = data::sample_writer("target/examples/finished", #{total: 1, png: false});
+    /// if w.position == 0 { w.push(torch::zeros([1, 3, 8, 8], #{dtype: "u8"})); }
+    /// assert_eq(io::load(w.finish()).arr_0.shape, [1, 8, 8, 3]);
+    /// ```
+    fn finish(writer: Samples) -> String { writer.0.borrow_mut().finish().map(|p| p.display().to_string()) }
+}
+
+api! {
+    fn image_functions;
+    methods ImageSet;
+
+    /// The samples at these positions as one batch: `images`, `labels`, `index`, and `attributes` where the set has them. With the
+    /// `index` of a batch of latents, the pictures that they were made from.
+    ///
+    /// # Shapes
+    /// - `index`: integers `[B]`, each below `len` -> images u8 `[B, 3, R, R]`
+    /// # Errors
+    /// `E0202` for a position beyond the set.
+    /// # Example
+    /// ```rhai
+    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let batch = data::images(made.folder).take(torch::tensor([3, 0, 3]));
+    /// assert_eq(batch.images.shape, [3, 3, 16, 16]);
+    /// assert_eq(batch.index.to_array(), [3, 0, 3]);
+    /// ```
+    fn take(set: ImageSet, index: Tensor) -> Map {
+        let positions = index.to_vec_i64()?;
+        let at = |i: i64| usize::try_from(i).ok().filter(|i| *i < set.len())
+            .ok_or_else(|| Error::value("take", format!("position {i} of a set of {}", set.len())));
+        let positions: Vec<usize> = positions.into_iter().map(at).collect::<Result<_>>()?;
+        set.gather(&positions).map(|batch| crate::script::training::steps::batch_map(&batch))
+    }
+}

@@ -1,0 +1,337 @@
+//! `F::`, functional operations: maps, norms, attention and activations. Options and defaults are those of `torch.nn.functional`.
+
+pub mod loss;
+pub mod vision;
+
+use crate::api;
+use crate::error::Error;
+use crate::script::api::tensor::math::gelu_tanh;
+use crate::script::lang::value::{Dims, Kw};
+use crate::torch::Tensor;
+
+api! {
+    namespace "F";
+
+    /// Affine map `x @ weight.t() + bias`.
+    ///
+    /// # Shapes
+    /// - `x`: `[.., in]`, `weight`: `[out, in]`, `bias`: `[out]` -> `[.., out]`
+    /// # Errors
+    /// `E0201` when the sizes do not fit.
+    /// # Example
+    /// ```rhai
+    /// let y = F::linear(torch::ones([2, 3]), torch::ones([4, 3]));
+    /// assert_eq(y.shape, [2, 4]);
+    /// ```
+    fn linear(x: Tensor, weight: Tensor, bias: Option<Tensor>) -> Tensor { x.linear(&weight, bias.as_ref()) }
+
+    /// Rows of a table named by an integer tensor.
+    ///
+    /// # Shapes
+    /// - `index`: `[..]`, `weight`: `[N, D]` -> `[.., D]`
+    /// # Errors
+    /// `E0201` when an index is out of range.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::embedding(torch::tensor([2, 0]), torch::eye(3)).shape, [2, 3]);
+    /// ```
+    fn embedding(index: Tensor, weight: Tensor) -> Tensor { weight.embedding(&index) }
+
+    /// Zeros and a one at each index: i64; as many classes as needed unless given.
+    ///
+    /// # Shapes
+    /// - i64 `[..]` -> i64 `[.., num_classes]`
+    /// # Errors
+    /// `E0201` for a negative index or one beyond the classes.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::one_hot(torch::tensor([2, 0]), 3).to_array(), [[0, 0, 1], [1, 0, 0]]);
+    /// ```
+    fn one_hot(index: Tensor, num_classes: Option<i64>) -> Tensor { index.one_hot(num_classes.unwrap_or(-1)) }
+
+    /// Normalised over the last dimensions. Options: `eps` (1e-5).
+    ///
+    /// # Shapes
+    /// - `[.., normalized_shape]` -> the same; `weight`, `bias`: `normalized_shape`
+    /// # Errors
+    /// `E0201` when the sizes do not fit, `E0202` for an unknown option.
+    /// # Example
+    /// ```rhai
+    /// let y = F::layer_norm(torch::randn([2, 8]), [8], #{eps: 1e-6});
+    /// assert_close(y.mean(1), torch::zeros([2]), #{atol: 1e-5});
+    /// ```
+    fn layer_norm(x: Tensor, normalized_shape: Dims, weight: Option<Tensor>, bias: Option<Tensor>, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let eps = opts.get("eps", 1e-5)?;
+        opts.done()?;
+        x.layer_norm(&normalized_shape.0, weight.as_ref(), bias.as_ref(), eps)
+    }
+
+    /// Normalised over groups of channels. Options: `eps` (1e-5).
+    ///
+    /// # Shapes
+    /// - `[B, C, ..]` -> the same; `weight`, `bias`: `[C]`
+    /// # Errors
+    /// `E0201` when the sizes do not fit, `E0202` for an unknown option.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::group_norm(torch::randn([2, 8, 4, 4]), 4).shape, [2, 8, 4, 4]);
+    /// ```
+    fn group_norm(x: Tensor, num_groups: i64, weight: Option<Tensor>, bias: Option<Tensor>, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let eps = opts.get("eps", 1e-5)?;
+        opts.done()?;
+        if num_groups < 1 {
+            return Err(Error::value("group_norm", format!("`num_groups` must be at least 1, got {num_groups}")));
+        }
+        x.group_norm(num_groups, weight.as_ref(), bias.as_ref(), eps)
+    }
+
+    /// Normalised over the batch for each channel: by the running statistics, or with `training` by the batch, updating them in place. Options:
+    /// `training` (false), `momentum` (0.1), `eps` (1e-5). `()` leaves a tensor out.
+    ///
+    /// # Shapes
+    /// - `[B, C, ..]` -> the same; the others `[C]`
+    /// # Errors
+    /// `E0201` without running statistics outside training.
+    /// # Example
+    /// ```rhai
+    /// let x = torch::randn([8, 3, 4, 4]);
+    /// let y = F::batch_norm(x, (), (), #{training: true});
+    /// assert_close(y.mean([0, 2, 3]), torch::zeros([3]), #{atol: 1e-5});
+    /// ```
+    fn batch_norm(x: Tensor, running_mean: Option<Tensor>, running_var: Option<Tensor>, weight: Option<Tensor>, bias: Option<Tensor>, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let training = opts.get("training", false)?;
+        let (momentum, eps) = (opts.get("momentum", 0.1)?, opts.get("eps", 1e-5)?);
+        opts.done()?;
+        x.batch_norm(weight.as_ref(), bias.as_ref(), running_mean.as_ref(), running_var.as_ref(), training, momentum, eps)
+    }
+
+    /// Divided by its p-norm along `dim`. Options: `p` (2), `dim` (1), `eps` (1e-12), the least divisor.
+    ///
+    /// # Shapes
+    /// - any shape -> the same
+    /// # Errors
+    /// `E0201` when the sizes do not fit, `E0202` for an unknown option.
+    /// # Example
+    /// ```rhai
+    /// let y = F::normalize(torch::tensor([[3.0, 4.0]]));
+    /// assert_close(y, torch::tensor([[0.6, 0.8]]));
+    /// ```
+    fn normalize(x: Tensor, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let (p, dim, eps) = (opts.get("p", 2.0)?, opts.get("dim", 1)?, opts.get("eps", 1e-12)?);
+        opts.done()?;
+        x.div(&x.norm_dims(p, &[dim], true)?.clamp(Some(eps), None)?)
+    }
+
+    /// `softmax(q k^T * scale) v`, fused. Options: `mask` (bool: true takes part; float: added), `causal` (false), `scale` (`d^-0.5`).
+    ///
+    /// # Shapes
+    /// - `q`: `[B, heads, N, d]`, `k`, `v`: `[B, heads, M, d]`, `mask`: broadcasts to `[B, heads, N, M]` -> `[B, heads, N, d]`
+    /// # Errors
+    /// `E0201` when the sizes do not fit, `E0202` for an unknown option.
+    /// # Example
+    /// ```rhai
+    /// let q = torch::randn([2, 4, 16, 8]);
+    /// assert_eq(F::attention(q, q, q).shape, [2, 4, 16, 8]);
+    /// ```
+    fn attention(q: Tensor, k: Tensor, v: Tensor, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let mask: Option<Tensor> = opts.opt("mask")?;
+        let (causal, scale) = (opts.get("causal", false)?, opts.opt("scale")?);
+        opts.done()?;
+        if causal && mask.is_some() {
+            return Err(Error::value("attention", "`mask` and `causal` exclude each other"));
+        }
+        Tensor::attention(&q, &k, &v, mask.as_ref(), causal, scale)
+    }
+
+    /// `max(x, 0)`.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` when libtorch refuses the input.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::relu(torch::tensor([-1.0, 2.0])).to_array(), [0.0, 2.0]);
+    /// ```
+    fn relu(x: Tensor) -> Tensor { x.relu() }
+
+    /// `x * sigmoid(x)`, also called swish.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` when libtorch refuses the input.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::silu(torch::tensor([0.0])).item(), 0.0);
+    /// ```
+    fn silu(x: Tensor) -> Tensor { x.silu() }
+
+    /// Hyperbolic tangent.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` when libtorch refuses the input.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::tanh(torch::tensor([0.0])).item(), 0.0);
+    /// ```
+    fn tanh(x: Tensor) -> Tensor { x.tanh() }
+
+    /// `1 / (1 + e^-x)`.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` when libtorch refuses the input.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::sigmoid(torch::tensor([0.0])).item(), 0.5);
+    /// ```
+    fn sigmoid(x: Tensor) -> Tensor { x.sigmoid() }
+
+    /// `log(sigmoid(x))`, exact for large negative `x`.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` when libtorch refuses the input.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::logsigmoid(torch::tensor([-100.0])).item(), -100.0);
+    /// ```
+    fn logsigmoid(x: Tensor) -> Tensor { x.logsigmoid() }
+
+    /// `x * tanh(softplus(x))`.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` when libtorch refuses the input.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::mish(torch::tensor([0.0])).item(), 0.0);
+    /// ```
+    fn mish(x: Tensor) -> Tensor { x.mish() }
+
+    /// `x > 0 ? x : e^x - 1`.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` when libtorch refuses the input.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::elu(torch::tensor([2.0])).item(), 2.0);
+    /// ```
+    fn elu(x: Tensor) -> Tensor { x.elu() }
+
+    /// GELU with the error function; `#{approximate: "tanh"}` takes the tanh approximation.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0202` for another approximation.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::gelu(torch::tensor([0.0])).item(), 0.0);
+    /// ```
+    fn gelu(x: Tensor, opts: Kw) -> Tensor {
+        let tanh = gelu_tanh(opts)?;
+        x.gelu(tanh)
+    }
+
+    /// `x > 0 ? x : slope * x`; the slope is 0.01 unless given.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` when libtorch refuses the input.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::leaky_relu(torch::tensor([-1.0, 2.0]), 0.5).to_array(), [-0.5, 2.0]);
+    /// ```
+    fn leaky_relu(x: Tensor, negative_slope: Option<f64>, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let slope = negative_slope.map_or_else(|| opts.get("negative_slope", 0.01), Ok)?;
+        opts.done()?;
+        x.leaky_relu(slope)
+    }
+
+    /// `log(1 + e^(beta x)) / beta`. Options: `beta` (1).
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` when libtorch refuses the input.
+    /// # Example
+    /// ```rhai
+    /// assert_close(F::softplus(torch::tensor([0.0])).item(), 0.6931472, #{rtol: 1e-6});
+    /// ```
+    fn softplus(x: Tensor, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let beta = opts.get("beta", 1.0)?;
+        opts.done()?;
+        if beta == 1.0 { x.softplus() } else { x.mul(beta)?.softplus()?.div(beta) }
+    }
+
+    /// Softmax along `dim`.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` for a dimension that is not there.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::softmax(torch::zeros([2, 4]), -1).shape, [2, 4]);
+    /// ```
+    fn softmax(x: Tensor, dim: i64) -> Tensor { x.softmax(dim) }
+
+    /// Logarithm of the softmax along `dim`.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` for a dimension that is not there.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::log_softmax(torch::zeros([2, 4]), -1).shape, [2, 4]);
+    /// ```
+    fn log_softmax(x: Tensor, dim: i64) -> Tensor { x.log_softmax(dim) }
+
+    /// Gated linear unit: the first half along `dim` times the sigmoid of the second.
+    ///
+    /// # Shapes
+    /// - `[.., 2 n]` -> `[.., n]`
+    /// # Errors
+    /// `E0201` for an odd size.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::glu(torch::ones([2, 6])).shape, [2, 3]);
+    /// ```
+    fn glu(x: Tensor, dim: Option<i64>) -> Tensor { x.glu(dim.unwrap_or(-1)) }
+
+    /// Zeroes elements with probability `p` (0.5) and scales the others by `1 / (1 - p)`, unless `training` is false.
+    ///
+    /// # Shapes
+    /// - any shape -> the same shape
+    /// # Errors
+    /// `E0201` for a probability outside 0 to 1.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::dropout(torch::ones([4]), 0.5, false).sum().item(), 4.0);
+    /// ```
+    fn dropout(x: Tensor, p: Option<f64>, training: Option<bool>, opts: Kw) -> Tensor {
+        let mut opts = opts;
+        let p = p.map_or_else(|| opts.get("p", 0.5), Ok)?;
+        let training = training.map_or_else(|| opts.get("training", true), Ok)?;
+        opts.done()?;
+        x.dropout(p, training)
+    }
+}

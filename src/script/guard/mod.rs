@@ -1,0 +1,3 @@
+//! What scripts may read and write.
+
+pub mod permissions;

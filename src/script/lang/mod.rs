@@ -1,0 +1,16 @@
+//! The language as it is met: values, functions, errors with their places, limits. Knows of no script.
+
+pub mod access;
+pub mod codes;
+pub mod diagnose;
+pub mod exception;
+pub mod function;
+pub mod host;
+pub mod import;
+pub mod known;
+pub mod language;
+pub mod limits;
+pub mod principal;
+pub mod source;
+pub mod stack;
+pub mod value;

@@ -1,0 +1,321 @@
+//! Conversions between script values and Rust values: the types that a registered function may take and return.
+
+use crate::error::{Error, Result, did_you_mean};
+use crate::nn::Module;
+use crate::torch::{Operand, Tensor};
+use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
+use std::collections::VecDeque;
+
+/// The name of a value's type as users know it.
+pub fn type_name(d: &Dynamic) -> String {
+    let name = d.type_name();
+    match name {
+        "i64" => "int".into(),
+        "f64" => "float".into(),
+        "()" => "()".into(),
+        "Fn" => "function".into(),
+        other => other.rsplit("::").next().unwrap_or(other).to_lowercase(),
+    }
+}
+
+/// A type that a registered function can take.
+pub trait FromArg: Sized {
+    /// For messages and signatures: `a tensor`, `an int`.
+    const NAME: &'static str;
+    /// Whether the argument may be left out.
+    const OPTIONAL: bool = false;
+
+    /// Converts one value; `None` when it is of another type.
+    fn from_dynamic(d: &Dynamic) -> Option<Self>;
+
+    /// Takes the argument `name` from the front of `args`.
+    ///
+    /// # Errors
+    /// `E0202` when it is missing or of another type.
+    fn take(function: &str, name: &'static str, args: &mut VecDeque<Dynamic>) -> Result<Self> {
+        let Some(d) = args.pop_front() else {
+            return Err(Error::value(function, format!("missing argument `{name}`: {}", Self::NAME)));
+        };
+        Self::from_dynamic(&d).ok_or_else(|| Error::value(function, format!("argument `{name}` must be {}, got {}", Self::NAME, shown(&d))))
+    }
+}
+
+/// A value with its type, short enough for a message.
+fn shown(d: &Dynamic) -> String {
+    let kind = type_name(d);
+    if d.is_int() || d.is_float() || d.is_bool() || d.is_string() {
+        let text: String = d.to_string().chars().take(40).collect();
+        return format!("{kind} `{text}`");
+    }
+    d.read_lock::<Tensor>().map_or(kind, |t| format!("tensor {}", t.describe()))
+}
+
+macro_rules! from_arg {
+    ($($ty:ty, $name:literal, |$d:ident| $e:expr;)*) => { $(
+        impl FromArg for $ty {
+            const NAME: &'static str = $name;
+            fn from_dynamic($d: &Dynamic) -> Option<Self> { $e }
+        }
+    )* };
+}
+
+from_arg! {
+    Dynamic, "a value", |d| Some(d.clone());
+    i64, "an int", |d| d.as_int().ok();
+    f64, "a number", |d| d.as_float().ok().or_else(|| d.as_int().ok().map(|i| i as f64));
+    bool, "a bool", |d| d.as_bool().ok();
+    String, "a string", |d| d.read_lock::<ImmutableString>().map(|s| s.to_string());
+    Map, "a map", |d| d.read_lock::<Map>().map(|m| m.clone());
+    Array, "an array", |d| d.read_lock::<Array>().map(|m| m.clone());
+    FnPtr, "a function", |d| d.read_lock::<FnPtr>().map(|m| m.clone());
+}
+
+/// A type that lives in scripts as an opaque handle: cloning it shares the object.
+pub trait Handle: Clone + 'static {
+    /// For messages: `a tensor`.
+    const NAME: &'static str;
+}
+
+/// Lets handles be taken and returned by registered functions.
+#[macro_export]
+macro_rules! script_handle {
+    ($ty:ty, $name:literal) => {
+        impl $crate::script::lang::value::Handle for $ty {
+            const NAME: &'static str = $name;
+        }
+        impl $crate::script::lang::value::FromArg for $ty {
+            const NAME: &'static str = $name;
+            fn from_dynamic(d: &$crate::script::rhai::Dynamic) -> Option<Self> {
+                d.read_lock::<$ty>().map(|h| h.clone())
+            }
+        }
+        impl $crate::script::lang::value::IntoScript for $ty {
+            const NAME: &'static str = $name;
+            fn into_script(self) -> $crate::script::rhai::Dynamic {
+                $crate::script::rhai::Dynamic::from(self)
+            }
+        }
+    };
+}
+script_handle!(Tensor, "a tensor");
+script_handle!(Module, "a module");
+
+/// An array whose elements are all of one type.
+impl<T: FromArg> FromArg for Vec<T>
+where
+    T: ListItem,
+{
+    const NAME: &'static str = T::LIST;
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        d.read_lock::<Array>()?.iter().map(T::from_dynamic).collect()
+    }
+}
+
+/// Types that may be list elements, with the name of their list.
+pub trait ListItem {
+    /// For messages: `an array of ints`.
+    const LIST: &'static str;
+}
+impl ListItem for i64 {
+    const LIST: &'static str = "an array of ints";
+}
+impl ListItem for f64 {
+    const LIST: &'static str = "an array of numbers";
+}
+impl ListItem for Tensor {
+    const LIST: &'static str = "an array of tensors";
+}
+impl ListItem for Module {
+    const LIST: &'static str = "an array of modules";
+}
+impl ListItem for String {
+    const LIST: &'static str = "an array of strings";
+}
+
+/// One dimension or several: an int or an array of ints.
+pub struct Dims(pub Vec<i64>);
+impl FromArg for Dims {
+    const NAME: &'static str = "an int or an array of ints";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        i64::from_dynamic(d).map(|i| Dims(vec![i])).or_else(|| Vec::from_dynamic(d).map(Dims))
+    }
+}
+
+/// The other side of an operator: a tensor, an int or a float.
+pub enum TensorOrNumber {
+    /// A tensor.
+    Tensor(Tensor),
+    /// An int, which keeps the dtype.
+    Int(i64),
+    /// A float.
+    Float(f64),
+}
+impl FromArg for TensorOrNumber {
+    const NAME: &'static str = "a tensor or a number";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        Tensor::from_dynamic(d)
+            .map(TensorOrNumber::Tensor)
+            .or_else(|| d.as_int().ok().map(TensorOrNumber::Int))
+            .or_else(|| d.as_float().ok().map(TensorOrNumber::Float))
+    }
+}
+impl<'a> From<&'a TensorOrNumber> for Operand<'a> {
+    fn from(x: &'a TensorOrNumber) -> Self {
+        match x {
+            TensorOrNumber::Tensor(t) => Operand::Tensor(t),
+            TensorOrNumber::Int(i) => Operand::Int(*i),
+            TensorOrNumber::Float(f) => Operand::Float(*f),
+        }
+    }
+}
+
+/// An argument that may be left out or be `()`. A map in its place is left for the options that follow.
+impl<T: FromArg> FromArg for Option<T> {
+    const NAME: &'static str = T::NAME;
+    const OPTIONAL: bool = true;
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        if d.is_unit() { Some(None) } else { T::from_dynamic(d).map(Some) }
+    }
+    fn take(function: &str, name: &'static str, args: &mut VecDeque<Dynamic>) -> Result<Self> {
+        match args.front() {
+            None => Ok(None),
+            Some(d) if d.is_map() && T::from_dynamic(d).is_none() => Ok(None),
+            Some(d) if d.is_unit() => {
+                args.pop_front();
+                Ok(None)
+            }
+            Some(_) => T::take(function, name, args).map(Some),
+        }
+    }
+}
+
+/// The options of a function, `#{stride: 2}`: read each with a getter, then call [`Kw::done`], which refuses unknown keys.
+pub struct Kw {
+    function: String,
+    map: Map,
+    known: Vec<&'static str>,
+}
+
+impl FromArg for Kw {
+    const NAME: &'static str = "a map of options";
+    const OPTIONAL: bool = true;
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        Map::from_dynamic(d).map(|map| Kw { function: String::new(), map, known: Vec::new() })
+    }
+    fn take(function: &str, name: &'static str, args: &mut VecDeque<Dynamic>) -> Result<Self> {
+        let map = <Option<Map> as FromArg>::take(function, name, args)?.unwrap_or_default();
+        Ok(Kw { function: function.to_owned(), map, known: Vec::new() })
+    }
+}
+
+impl Kw {
+    /// Options from a map that came another way, for the function `function`.
+    pub fn new(function: impl Into<String>, map: Map) -> Self {
+        Kw { function: function.into(), map, known: Vec::new() }
+    }
+
+    /// The option, if it is given and not `()`.
+    ///
+    /// # Errors
+    /// `E0202` when it is of another type.
+    pub fn opt<T: FromArg>(&mut self, key: &'static str) -> Result<Option<T>> {
+        self.known.push(key);
+        match self.map.remove(key) {
+            None => Ok(None),
+            Some(d) if d.is_unit() => Ok(None),
+            Some(d) => T::from_dynamic(&d)
+                .map(Some)
+                .ok_or_else(|| Error::value(&self.function, format!("option `{key}` must be {}, got {}", T::NAME, shown(&d)))),
+        }
+    }
+
+    /// The option or its default.
+    ///
+    /// # Errors
+    /// `E0202` when it is of another type.
+    pub fn get<T: FromArg>(&mut self, key: &'static str, default: T) -> Result<T> {
+        Ok(self.opt(key)?.unwrap_or(default))
+    }
+
+    /// The option, which must be given.
+    ///
+    /// # Errors
+    /// `E0202` when it is missing or of another type.
+    pub fn required<T: FromArg>(&mut self, key: &'static str) -> Result<T> {
+        self.opt(key)?.ok_or_else(|| Error::value(&self.function, format!("option `{key}` is required: {}", T::NAME)))
+    }
+
+    /// Refuses options that no getter asked for.
+    ///
+    /// # Errors
+    /// `E0202` naming the unknown option and the nearest known one.
+    pub fn done(self) -> Result<()> {
+        let Some(k) = self.map.keys().next() else { return Ok(()) };
+        let near = did_you_mean(k, self.known.iter().copied());
+        Err(Error::value(&self.function, format!("unknown option `{k}`{near}")).help(format!("its options: {}", self.known.join(", "))))
+    }
+}
+
+/// A type that a registered function can return.
+pub trait IntoScript {
+    /// For signatures.
+    const NAME: &'static str;
+    /// The script value.
+    fn into_script(self) -> Dynamic;
+}
+
+macro_rules! into_script {
+    ($($ty:ty, $name:literal, |$x:ident| $e:expr;)*) => { $(
+        impl IntoScript for $ty {
+            const NAME: &'static str = $name;
+            fn into_script(self) -> Dynamic { let $x = self; $e }
+        }
+    )* };
+}
+into_script! {
+    Dynamic, "a value", |x| x;
+    (), "()", |x| { let () = x; Dynamic::UNIT };
+    i64, "an int", |x| x.into();
+    f64, "a float", |x| x.into();
+    bool, "a bool", |x| x.into();
+    String, "a string", |x| x.into();
+    Map, "a map", |x| x.into();
+    Array, "an array", |x| x.into();
+    FnPtr, "a function", |x| x.into();
+}
+impl<T: IntoScript + ListItem> IntoScript for Vec<T> {
+    const NAME: &'static str = T::LIST;
+    fn into_script(self) -> Dynamic {
+        self.into_iter().map(IntoScript::into_script).collect::<Array>().into()
+    }
+}
+impl<T: IntoScript> IntoScript for Option<T> {
+    const NAME: &'static str = T::NAME;
+    fn into_script(self) -> Dynamic {
+        self.map_or(Dynamic::UNIT, IntoScript::into_script)
+    }
+}
+
+/// JSON to a script value.
+pub fn from_json(v: &serde_json::Value) -> Dynamic {
+    rhai::serde::to_dynamic(v).unwrap_or(Dynamic::UNIT)
+}
+
+/// A script value to JSON; handles become their printed form.
+pub fn to_json(d: &Dynamic) -> serde_json::Value {
+    use serde_json::Value;
+    if let Some(m) = d.read_lock::<Map>() {
+        return Value::Object(m.iter().map(|(k, v)| (k.to_string(), to_json(v))).collect());
+    }
+    if let Some(a) = d.read_lock::<Array>() {
+        return Value::Array(a.iter().map(to_json).collect());
+    }
+    if d.is_unit() {
+        return Value::Null;
+    }
+    d.as_int()
+        .map(Value::from)
+        .or_else(|_| d.as_float().map(Value::from))
+        .or_else(|_| d.as_bool().map(Value::from))
+        .unwrap_or_else(|_| Value::from(d.to_string()))
+}

@@ -1,0 +1,13 @@
+//! Prompts: in this process, in the frame of a script, and in a running job.
+
+pub mod answer;
+pub mod attached;
+pub mod breakpoint;
+pub mod check;
+pub mod complete;
+pub mod display;
+pub mod evaluation;
+pub mod lines;
+pub mod manual;
+pub mod session;
+pub mod twin;

@@ -1,0 +1,11 @@
+//! A run in the hands of a script: its steps, reloading between them, live settings, watching files, replay.
+
+pub mod boundary;
+pub mod hot;
+pub mod live;
+pub mod open;
+pub mod pointer;
+pub mod replay;
+pub mod run;
+pub mod steps;
+pub mod watch;

@@ -1,0 +1,69 @@
+//! What an `import` yields: not the module itself but a facade of native functions.
+//!
+//! rhai looks functions up dynamically: with plain modules a helper of the same name in another file is called instead,
+//! silently. A facade's functions each call the function in the *newest* version of its own unit, on that unit's functions
+//! alone. So a module is isolated from its callers, and a running loop sees the reloaded module at its next call.
+
+use super::callback;
+use super::program::Program;
+use crate::script::lang::exception::ScriptResult;
+use crate::script::lang::host::Host;
+use crate::script::lang::source::id_of;
+use rhai::{Dynamic, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, NativeCallContext, Position, RhaiFunc, Shared};
+use std::any::TypeId;
+
+/// A facade of a unit's public functions and exported constants.
+pub(crate) fn facade(unit: &str, functions: &[(String, usize)], exports: &Module, host: &Host) -> Shared<Module> {
+    let mut module = Module::new();
+    module.set_id(unit);
+    for (name, value) in exports.iter_var() {
+        module.set_var(name, value.clone());
+    }
+    for (name, arity) in functions {
+        let trampoline = trampoline(unit.to_owned(), name.clone(), host.clone());
+        FuncRegistration::new(name.as_str()).with_namespace(FnNamespace::Internal).set_into_module_raw(
+            &mut module,
+            vec![TypeId::of::<Dynamic>(); *arity],
+            RhaiFunc::Pure { func: Shared::new(trampoline), has_context: true, is_pure: true, is_volatile: true },
+        );
+    }
+    module.build_index();
+    module.into()
+}
+
+fn trampoline(unit: String, name: String, host: Host) -> impl Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) -> ScriptResult {
+    move |ctx, args| {
+        let ctx = ctx.expect("registered with has_context");
+        let program = host.get::<Program>().expect("the program is put into the host before any script is loaded");
+        let mut args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
+        args.iter_mut().for_each(|a| callback::bind(a, &ctx, &host));
+        call(&program, ctx.engine(), &unit, &name, args).map_err(|mut e| {
+            if e.position().is_none() {
+                e.set_position(ctx.call_position());
+            }
+            e
+        })
+    }
+}
+
+/// Calls a function of another unit: callbacks in the result stay bound to the unit they come from.
+fn call(program: &Program, rhai: &rhai::Engine, unit: &str, name: &str, args: Vec<Dynamic>) -> ScriptResult {
+    let mut value = program.call(rhai, None, unit, name, args)?;
+    if (value.is_fnptr() || value.is_map() || value.is_array())
+        && let Some(u) = program.unit(unit)
+    {
+        callback::bind_to(&mut value, &u.callable(rhai)?, program.host(), &program.acts_for(unit));
+    }
+    Ok(value)
+}
+
+/// Gives rhai the facades of the units that the program has loaded.
+pub(crate) struct Resolver(pub Host);
+
+impl ModuleResolver for Resolver {
+    fn resolve(&self, _: &rhai::Engine, source: Option<&str>, path: &str, at: Position) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        let program = self.0.get::<Program>();
+        let facade = program.and_then(|p| p.facade(source.map(id_of).unwrap_or_default(), path));
+        facade.ok_or_else(|| Box::new(EvalAltResult::ErrorModuleNotFound(path.to_owned(), at)))
+    }
+}
