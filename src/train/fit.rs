@@ -2,7 +2,7 @@
 
 use super::console::{self, Console, Report};
 use super::metrics::{Metrics, NonFinite};
-use super::run::{LOADER, Run};
+use super::run::{LOADER, OpenRun};
 use super::tracked::{Saved, Tracked};
 use super::{log, rng};
 use crate::data::{Batch, Loader};
@@ -85,13 +85,13 @@ pub trait Steps<B> {
     ///
     /// # Errors
     /// Anything: the run then stops where its last checkpoint is.
-    fn step(&mut self, run: &Run, batch: &B) -> Result<Metrics>;
+    fn step(&mut self, run: &OpenRun, batch: &B) -> Result<Metrics>;
 
     /// Every `sample_every` steps, with the step's batch. What it draws at random changes nothing in the training.
     ///
     /// # Errors
     /// Anything.
-    fn on_sample(&mut self, _run: &Run, _batch: &B) -> Result<()> {
+    fn on_sample(&mut self, _run: &OpenRun, _batch: &B) -> Result<()> {
         Ok(())
     }
 
@@ -99,7 +99,7 @@ pub trait Steps<B> {
     ///
     /// # Errors
     /// Anything.
-    fn on_log(&mut self, _run: &Run, _values: &[(String, f64)]) -> Result<()> {
+    fn on_log(&mut self, _run: &OpenRun, _values: &[(String, f64)]) -> Result<()> {
         Ok(())
     }
 
@@ -107,15 +107,15 @@ pub trait Steps<B> {
     ///
     /// # Errors
     /// Anything.
-    fn between(&mut self, _run: &Run) -> Result<()> {
+    fn between(&mut self, _run: &OpenRun) -> Result<()> {
         Ok(())
     }
 
     /// After `between`: what was edited meanwhile.
     fn change_options(&mut self, _options: &mut FitOptions) {}
 
-    /// Before a log line: the moment to look whether the scripts on disk are those that run, see [`Run::set_stale`].
-    fn before_log(&mut self, _run: &Run) {}
+    /// Before a log line: the moment to look whether the scripts on disk are those that run, see [`OpenRun::set_stale`].
+    fn before_log(&mut self, _run: &OpenRun) {}
 
     /// Whether a step that fails may be tried again, with the same batch and random numbers: those are then kept for it.
     fn may_retry(&self) -> bool {
@@ -126,7 +126,7 @@ pub trait Steps<B> {
     ///
     /// # Errors
     /// The error that ends the run: an interrupt while it waited, or whatever went wrong meanwhile.
-    fn failed(&mut self, _run: &Run, _failure: &Failure) -> Result<Retry> {
+    fn failed(&mut self, _run: &OpenRun, _failure: &Failure) -> Result<Retry> {
         Ok(Retry::Stop)
     }
 }
@@ -151,8 +151,8 @@ pub enum Retry {
     Again,
 }
 
-impl<B, F: FnMut(&Run, &B) -> Result<Metrics>> Steps<B> for F {
-    fn step(&mut self, run: &Run, batch: &B) -> Result<Metrics> {
+impl<B, F: FnMut(&OpenRun, &B) -> Result<Metrics>> Steps<B> for F {
+    fn step(&mut self, run: &OpenRun, batch: &B) -> Result<Metrics> {
         self(run, batch)
     }
 }
@@ -185,7 +185,7 @@ pub enum Outcome {
 /// # Errors
 /// `E0901` after Ctrl-C or SIGTERM, with a checkpoint of the last whole step; `E0601` when a loss is not finite, with the batch saved in
 /// the run folder; whatever a step returns. Checkpoints are never harmed.
-pub fn fit<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
+pub fn fit<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
     let outcome = start(run, loader, steps, options);
     if let Some(mut console) = run.console().borrow_mut().take() {
         console.finish();
@@ -201,7 +201,7 @@ pub fn fit<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn 
     outcome
 }
 
-fn start<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
+fn start<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
     if !run.tracks(LOADER) {
         run.track(LOADER, Rc::new(loader.clone()))?;
     }
@@ -242,7 +242,7 @@ struct Speed {
 type Callback<'a, B> = &'a mut dyn FnMut(&mut dyn Steps<B>) -> Result<()>;
 
 struct Fit<'a, L: Batches> {
-    run: &'a Run,
+    run: &'a OpenRun,
     loader: &'a L,
     steps: &'a mut dyn Steps<L::Batch>,
     options: FitOptions,
@@ -489,9 +489,9 @@ mod tests {
     /// Runs with values that wait to be read, as on a GPU; the loss is not finite from the 0-based step `bad` on.
     fn go(bad: u64, options: &FitOptions) -> (tempfile::TempDir, Result<Outcome>) {
         let dir = tempfile::tempdir().unwrap();
-        let run = Run::open(Options { output_dir: dir.path().to_owned(), name: "try1".into(), ..Options::default() }).unwrap();
+        let run = OpenRun::open(Options { output_dir: dir.path().to_owned(), name: "try1".into(), ..Options::default() }).unwrap();
         run.window().borrow_mut().patient = true;
-        let mut step = |run: &Run, x: &Tensor| -> Result<Metrics> {
+        let mut step = |run: &OpenRun, x: &Tensor| -> Result<Metrics> {
             let mut m = Metrics::new();
             m.insert("loss".into(), x.add(if run.step() >= bad { f64::NAN } else { 1.0 })?.into());
             Ok(m)

@@ -24,6 +24,6 @@ pub use console::grouped;
 pub use edits::{Edit, NewEdit};
 pub use fit::{Batches, Failure, FitOptions, NoBatches, Outcome, Retry, Steps, fit};
 pub use metrics::{Metric, Metrics};
-pub use run::{Options, Run};
+pub use run::{OpenRun, Options};
 pub use sources::{Source, Sources};
 pub use tracked::{Saved, Tracked};

@@ -54,7 +54,7 @@ pub(super) const LOADER: &str = "loader";
 
 /// A shared handle to an open run. The folder is locked until the last handle is dropped.
 #[derive(Clone)]
-pub struct Run(Rc<Inner>);
+pub struct OpenRun(Rc<Inner>);
 
 struct Inner {
     dir: PathBuf,
@@ -94,14 +94,14 @@ struct Inner {
     _lock: status::Lock,
 }
 
-impl Run {
+impl OpenRun {
     /// Opens or creates a run folder, locks it, writes down how it was started, and seeds the generators. An existing run goes on:
     /// settings that differ are shown, and refused where the numbers in its checkpoints would mean something else.
     ///
     /// # Errors
     /// `E0101` for a name that is no folder name or for settings that do not fit the run, `E0601` when another process works on it,
     /// `E0301` when the system refuses.
-    pub fn open(o: Options) -> Result<Run> {
+    pub fn open(o: Options) -> Result<OpenRun> {
         let plain = Path::new(&o.name).components().all(|c| matches!(c, Component::Normal(_)));
         if o.name.trim().is_empty() || !plain {
             return Err(Error::usage(format!("`{}` is no name for a run", o.name))
@@ -149,7 +149,7 @@ impl Run {
         };
         status.write(&dir)?;
         manual_seed(o.seed)?;
-        Ok(Run(Rc::new(Inner {
+        Ok(OpenRun(Rc::new(Inner {
             dir,
             name: o.name,
             config: o.config,
@@ -379,7 +379,7 @@ impl Run {
         visit
     }
 
-    /// How often it was at this boundary before, with as many steps done: see [`Run::arrive`].
+    /// How often it was at this boundary before, with as many steps done: see [`OpenRun::arrive`].
     pub fn visit(&self) -> u64 {
         self.0.arrived.get().map_or(0, |(step, visit)| if step == self.step() { visit } else { 0 })
     }

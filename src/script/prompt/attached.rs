@@ -95,7 +95,7 @@ pub(crate) struct Attached {
 
 impl Attached {
     /// Listens in the run's folder; where that cannot be, says so, and the run does without.
-    pub(crate) fn start(run: &crate::train::Run) -> Option<Self> {
+    pub(crate) fn start(run: &crate::train::OpenRun) -> Option<Self> {
         match Server::start(run.dir()) {
             Ok(server) => Some(Attached {
                 server,

@@ -12,7 +12,7 @@ use crate::script::units::callback;
 use crate::script::units::program::Program;
 use crate::torch::Tensor;
 use crate::train::optim::{AdamW, Ema, GradScaler};
-use crate::train::{Failure, FitOptions, Metric, Metrics, Retry, Run as TrainRun, Steps, Tracked};
+use crate::train::{Failure, FitOptions, Metric, Metrics, OpenRun, Retry, Steps, Tracked};
 use rhai::{Dynamic, FnPtr, Map};
 use std::rc::Rc;
 
@@ -179,7 +179,7 @@ impl ScriptSteps<'_, '_> {
 }
 
 impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
-    fn step(&mut self, _: &TrainRun, batch: &B) -> Result<Metrics> {
+    fn step(&mut self, _: &OpenRun, batch: &B) -> Result<Metrics> {
         let kept = batch.batch();
         self.run.keep_batch(&kept);
         let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), kept]);
@@ -193,20 +193,20 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         Ok(metrics)
     }
 
-    fn on_sample(&mut self, _: &TrainRun, batch: &B) -> Result<()> {
+    fn on_sample(&mut self, _: &OpenRun, batch: &B) -> Result<()> {
         match &self.on_sample {
             Some(f) => f.call(self.cx, vec![Dynamic::from(self.run.clone()), batch.batch()]).map(|_| ()),
             None => Ok(()),
         }
     }
 
-    fn on_log(&mut self, _: &TrainRun, values: &[(String, f64)]) -> Result<()> {
+    fn on_log(&mut self, _: &OpenRun, values: &[(String, f64)]) -> Result<()> {
         let Some(f) = &self.on_log else { return Ok(()) };
         let values: Map = values.iter().map(|(k, v)| (k.as_str().into(), (*v).into())).collect();
         f.call(self.cx, vec![Dynamic::from(self.run.clone()), values.into()]).map(|_| ())
     }
 
-    fn between(&mut self, run: &TrainRun) -> Result<()> {
+    fn between(&mut self, run: &OpenRun) -> Result<()> {
         let before = run.edit();
         self.at(|hot, at| hot.between(at))?.unwrap_or(Ok(()))?;
         if run.edit() != before && !self.is_pinned_said && self.step.is_closure() {
@@ -223,7 +223,7 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         }
     }
 
-    fn before_log(&mut self, _: &TrainRun) {
+    fn before_log(&mut self, _: &OpenRun) {
         // Without a program there is nothing that could be stale.
         let _ = self.at(|hot, at| hot.look(at));
     }
@@ -232,7 +232,7 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         self.hot.as_ref().is_some_and(|hot| hot.may_retry())
     }
 
-    fn failed(&mut self, _: &TrainRun, failure: &Failure) -> Result<Retry> {
+    fn failed(&mut self, _: &OpenRun, failure: &Failure) -> Result<Retry> {
         self.at(|hot, at| hot.failed(at, failure))?.unwrap_or(Ok(Retry::Stop))
     }
 }

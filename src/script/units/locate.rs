@@ -122,7 +122,7 @@ impl Locator {
             return Err(refuse(format!("`{text}`: the standard library uses no recipe library"), None));
         }
         if let Some(user) = self.library_of(importer).filter(|user| user.name != name && !user.uses.contains(name)) {
-            let help = format!("add `{name}` to the `[recipes]` of `{}`", user.root.join(super::libraries::RECIPE_TOML).display());
+            let help = format!("add `{name}` to the `[recipes]` of `{}`", user.root.join(super::libraries::LIBRARY_TOML).display());
             return Err(refuse(format!("the library `{}` does not say that it uses `{name}`", user.name), help));
         }
         let Some(library) = known() else {

@@ -19,9 +19,9 @@ use crate::script::lang::host::Host;
 use crate::script::lang::import::Found;
 use crate::script::lang::known::Known;
 use crate::script::lang::principal::{Acting, Principal};
-use crate::script::lang::source::Sources;
+use crate::script::lang::source::Texts;
 use crate::script::lang::stack::Crossing;
-use crate::train::{Source, Sources as Recorded};
+use crate::train::{Source, Sources};
 use indexmap::IndexMap;
 use rhai::{Dynamic, EvalAltResult, FnAccess, FnPtr, Module, NativeCallContext, Position, Scope, Shared};
 use std::cell::RefCell;
@@ -50,11 +50,11 @@ pub(crate) struct Generation {
 
 impl Generation {
     /// Its scripts as a run folder keeps them, the started one first.
-    pub(crate) fn recorded(&self) -> Recorded {
+    pub(crate) fn recorded(&self) -> Sources {
         let mut units: Vec<&Rc<Unit>> = self.units.values().collect();
         units.sort_by_key(|u| (u.id != self.entry, &u.id));
         let source = |u: &&Rc<Unit>| Source { id: u.id.clone(), shown: u.shown.clone(), text: u.text.clone(), imports: u.imports.clone() };
-        Recorded { entry: self.entry.clone(), units: units.iter().map(source).collect() }
+        Sources { entry: self.entry.clone(), units: units.iter().map(source).collect() }
     }
 }
 
@@ -77,11 +77,11 @@ struct Reading {
     met: BTreeSet<String>,
     errors: Vec<Diagnostic>,
     /// Where imports lead to instead of the disk.
-    recorded: Option<Rc<Recorded>>,
+    recorded: Option<Rc<Sources>>,
 }
 
 /// A unit of a record.
-fn recorded_unit(all: &Recorded, id: &str) -> Option<Found> {
+fn recorded_unit(all: &Sources, id: &str) -> Option<Found> {
     let unit = all.get(id)?;
     Some(Found { id: unit.id.clone(), shown: unit.shown.clone(), path: None, text: unit.text.clone() })
 }
@@ -92,7 +92,7 @@ enum Entry {
     File(PathBuf),
     Text(Found),
     /// Recorded scripts, whatever is on disk.
-    Recorded(Rc<Recorded>),
+    Recorded(Rc<Sources>),
 }
 
 /// A generation that is built and checked, and not in effect yet.
@@ -106,7 +106,7 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Its scripts as a run folder keeps them.
-    pub(crate) fn recorded(&self) -> Recorded {
+    pub(crate) fn recorded(&self) -> Sources {
         self.next.recorded()
     }
 
@@ -121,7 +121,7 @@ pub(crate) struct Program {
     host: Host,
     stdlib: Option<PathBuf>,
     roots: Roots,
-    pub sources: Sources,
+    pub sources: Texts,
     known: RefCell<Rc<Known>>,
     entry: RefCell<Option<Entry>>,
     locator: RefCell<Locator>,
@@ -143,7 +143,7 @@ impl Program {
             host: host.clone(),
             stdlib,
             roots,
-            sources: Sources::default(),
+            sources: Texts::default(),
             known: RefCell::default(),
             entry: RefCell::default(),
             locator: RefCell::default(),
@@ -235,7 +235,7 @@ impl Program {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub(crate) fn load_recorded(&self, rhai: &rhai::Engine, recorded: Recorded) -> Result<()> {
+    pub(crate) fn load_recorded(&self, rhai: &rhai::Engine, recorded: Sources) -> Result<()> {
         // The rights of recipe libraries are those of the project around the working directory.
         *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref()).with_roots(&self.roots);
         *self.entry.borrow_mut() = Some(Entry::Recorded(Rc::new(recorded)));
@@ -292,7 +292,7 @@ impl Program {
     ///
     /// # Errors
     /// As [`Program::reload`].
-    pub(crate) fn prepare_recorded(&self, rhai: &rhai::Engine, recorded: Recorded) -> Result<Prepared> {
+    pub(crate) fn prepare_recorded(&self, rhai: &rhai::Engine, recorded: Sources) -> Result<Prepared> {
         let before = self.entry.replace(Some(Entry::Recorded(Rc::new(recorded))));
         self.prepare(rhai).inspect_err(|_| *self.entry.borrow_mut() = before)
     }

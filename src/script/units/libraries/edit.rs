@@ -1,7 +1,7 @@
 //! `lathe add`: a library's line in `lathe.toml`, beside what people wrote there.
 
 use super::library::Library;
-use super::manifest::{self, Entry, ProjectFile, RecipeFile};
+use super::manifest::{self, Entry, LibraryFile, ProjectFile};
 use super::project::{LATHE_TOML, Project};
 use crate::error::{Error, Result};
 use crate::torch::files::write_atomic;
@@ -56,9 +56,9 @@ impl Project {
 
     fn entries_in(&self, text: &str) -> Result<BTreeMap<String, Entry>> {
         if self.file.ends_with(LATHE_TOML) {
-            return Ok(manifest::parse::<ProjectFile>(&self.file, text)?.recipes);
+            return Ok(manifest::parse::<ProjectFile>(&self.file, text)?.libraries);
         }
-        Ok(manifest::parse::<RecipeFile>(&self.file, text)?.recipes)
+        Ok(manifest::parse::<LibraryFile>(&self.file, text)?.libraries)
     }
 
     /// A path that was given in the folder `here`, as the project's file names it.
@@ -93,8 +93,8 @@ fn line_of(name: &str, entry: &Entry) -> String {
 fn with_line(text: &str, name: &str, line: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     let is_header = |l: &&str| l.trim_start().starts_with('[');
-    let is_recipes = |l: &&str| l.split('#').next().unwrap_or_default().replace(' ', "").trim() == "[recipes]";
-    match lines.iter().position(is_recipes) {
+    let is_table = |l: &&str| l.split('#').next().unwrap_or_default().replace(' ', "").trim() == "[recipes]";
+    match lines.iter().position(is_table) {
         None => {
             if lines.last().is_some_and(|l| !l.trim().is_empty()) {
                 lines.push("");

@@ -13,5 +13,5 @@ pub use edit::Added;
 pub use library::{Library, Rights};
 pub use manifest::Entry;
 pub(crate) use manifest::is_name;
-pub use project::{LATHE_TOML, LOCK, Project, RECIPE_TOML};
+pub use project::{LATHE_TOML, LIBRARY_TOML, LOCK, Project};
 pub use resolve::{Libraries, Update, Wrong, short};
