@@ -34,6 +34,7 @@ pub mod cli;
 pub mod data;
 pub mod error;
 pub mod eval;
+pub mod files;
 pub mod interrupt;
 pub mod models;
 pub mod nn;

@@ -1,4 +1,5 @@
 //! Progress with rate and ETA: a bar on a terminal, one line now and then otherwise. Never both.
+#![allow(clippy::disallowed_macros, reason = "who prints beside a bar must take it away first")]
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -19,6 +20,11 @@ pub fn beside<T>(print: impl FnOnce() -> T) -> T {
         Some(bar) => bar.suspend(print),
         None => print(),
     }
+}
+
+/// Prints a line on stderr with the bar out of the way.
+pub fn line(line: &str) {
+    beside(|| eprintln!("{line}"));
 }
 
 /// Shows a picture in the terminal: by the protocols of kitty and iTerm or as sixels where the environment tells that the terminal

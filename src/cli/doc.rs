@@ -1,11 +1,11 @@
 //! `lathe doc [NAME]`: the documentation in the terminal, and the files made from it.
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::script::docs::terminal::{Style, dimmed, render, table};
 use crate::script::docs::{self, Found, Item, Page, PageKind, Reference, ScriptPage};
 use crate::script::units::libraries::{Library, Project};
 use crate::script::{Engine, EngineOptions, Permissions, on_big_stack};
-use crate::torch::files::write_atomic;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -172,8 +172,8 @@ fn write_pages(engine: &Engine, reference: &Reference, folder: &Path, scripts: &
     let mut gone = 0;
     for entry in walkdir::WalkDir::new(folder).into_iter().flatten().filter(|e| e.file_type().is_file()) {
         let kept = entry.path().strip_prefix(folder).is_ok_and(|p| pages.iter().any(|(name, _)| Path::new(name) == p));
-        if !kept && std::fs::read_to_string(entry.path()).is_ok_and(|t| docs::is_ours(&t)) {
-            std::fs::remove_file(entry.path()).map_err(|e| Error::io("remove", entry.path(), e))?;
+        if !kept && files::read_text(entry.path()).is_ok_and(|t| docs::is_ours(&t)) {
+            files::remove(entry.path())?;
             gone += 1;
         }
     }
@@ -183,7 +183,7 @@ fn write_pages(engine: &Engine, reference: &Reference, folder: &Path, scripts: &
 
 fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
+        files::create_dir(parent)?;
     }
-    write_atomic(path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io("write", path, e)))
+    files::write(path, text.as_bytes())
 }

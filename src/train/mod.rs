@@ -6,7 +6,6 @@ pub mod compare;
 mod console;
 pub mod edits;
 mod events;
-pub mod files;
 mod fit;
 pub mod images;
 pub mod log;
@@ -17,6 +16,7 @@ mod run;
 pub mod settings;
 pub mod sources;
 pub mod status;
+mod sum;
 mod tracked;
 
 pub use checkpoint::Checkpoint;

@@ -9,8 +9,9 @@ use super::settings;
 use super::sources::Sources;
 use super::status::{self, Phase, Status};
 use super::tracked::{Saved, Tracked};
-use super::{files, images, log, rng};
+use super::{images, log, rng};
 use crate::error::{Error, Result, did_you_mean};
+use crate::files;
 use crate::torch::{Tensor, bridge::manual_seed};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -294,7 +295,7 @@ impl OpenRun {
     pub fn show(&self, error: &Error, color: bool) {
         match &*self.0.console.borrow() {
             Some(console) => console.say(&error.render(color)),
-            None => eprintln!("{}", error.render(color)),
+            None => crate::progress::line(&error.render(color)),
         }
         log::write(&format!("{}\n", error.render(false)));
     }
@@ -662,8 +663,8 @@ impl NewConfig {
     fn write(&self, dir: &Path) -> Result<()> {
         let path = dir.join("config.toml");
         if self.differs {
-            let kept = (1..).map(|n| dir.join(format!("config.{n}.toml"))).find(|p| !p.exists()).expect("one of all numbers is free");
-            std::fs::copy(&path, &kept).map_err(|e| Error::io("write", &kept, e))?;
+            let kept = files::free((1..).map(|n| dir.join(format!("config.{n}.toml"))))?;
+            files::write(&kept, files::read(&path)?)?;
         }
         files::write(&path, self.text.as_bytes())
     }

@@ -129,7 +129,7 @@ impl Permissions {
             }
             // Folders of weights and of pictures often hold links to where the files really are; a run makes none.
             if !path.join(crate::train::status::FILE).is_file() {
-                let inside = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_symlink());
+                let inside = crate::files::open_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_symlink());
                 self.read.extend(inside.map(|p| resolve(&p)));
             }
             if let (Some(folder), Some(stem), true) = (given.parent(), given.file_stem(), given.extension().is_some()) {

@@ -2,6 +2,7 @@
 
 use super::uses;
 use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
+use crate::files;
 use crate::script::lang::value::{from_json, to_json, type_name};
 use crate::script::units::program::Program;
 use crate::script::units::unit::Unit;
@@ -205,7 +206,7 @@ impl Params {
     /// # Errors
     /// `E0301` and `E0302` when it cannot be read; `E0101` for a name or value that does not fit, with the line.
     pub fn set_file(&self, config: &mut Config, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let text = files::read_text(path)?;
         let table = toml::de::DeTable::parse(&text).map_err(|e| {
             let line = e.span().map_or(1, |s| line_of(&text, s.start));
             Error::data(path, format!("line {line}: {}", e.message()))

@@ -9,6 +9,7 @@ use super::replay::Replay;
 use super::run::{Run, WeakRun};
 use super::watch::{Watch, WatchMode};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::interrupt;
 use crate::script::lang::exception::into_script;
 use crate::script::lang::host::Host;
@@ -387,7 +388,7 @@ impl Hot {
     }
 
     fn config_texts(&self) -> Vec<Option<Vec<u8>>> {
-        self.live.borrow().iter().flat_map(|l| &l.files).map(|f| std::fs::read(f).ok()).collect()
+        self.live.borrow().iter().flat_map(|l| &l.files).map(|f| files::read(f).ok()).collect()
     }
 
     // ---- what the fit loop asks

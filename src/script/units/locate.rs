@@ -194,7 +194,7 @@ impl Locator {
         let folder = importer.parent().unwrap_or(root);
         let path = folder.join(format!("{name}.{EXTENSION}"));
         if !path.exists() {
-            let beside: Vec<String> = std::fs::read_dir(folder)
+            let beside: Vec<String> = crate::files::open_dir(folder)
                 .into_iter()
                 .flatten()
                 .flatten()

@@ -12,6 +12,7 @@ use super::locate::Locator;
 use super::roots::Roots;
 use super::unit::{self, Parsed, Unit};
 use crate::error::{Diagnostic, Error, ErrorKind, Label, Result, did_you_mean, nearest};
+use crate::files;
 use crate::script::lang::codes::{IMPORT, LINT};
 use crate::script::lang::diagnose::Explain;
 use crate::script::lang::exception::into_script;
@@ -112,7 +113,7 @@ impl Prepared {
 
     /// Whether the files still hold what was read: while one is being written, another read may have seen it otherwise.
     pub(crate) fn is_settled(&self) -> bool {
-        self.next.units.values().all(|u| u.path.as_ref().is_none_or(|p| std::fs::read(p).is_ok_and(|now| now == u.text.as_bytes())))
+        self.next.units.values().all(|u| u.path.as_ref().is_none_or(|p| files::read(p).is_ok_and(|now| now == u.text.as_bytes())))
     }
 }
 
@@ -332,7 +333,7 @@ impl Program {
     pub(crate) fn stale_place(&self) -> Option<(String, usize)> {
         let prompts = self.prompts.borrow();
         self.current().units.values().filter(|u| !prompts.contains_key(&u.id)).find_map(|u| {
-            let now = std::fs::read_to_string(u.path.as_ref()?).unwrap_or_default();
+            let now = files::read_text(u.path.as_ref()?).unwrap_or_default();
             if now == *u.text {
                 return None;
             }
@@ -356,7 +357,7 @@ impl Program {
                 Some(found)
             }
             Some(Entry::File(path)) => {
-                let text: Arc<str> = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?.into();
+                let text: Arc<str> = files::read_text(&path)?.into();
                 let id = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
                 let real = path.canonicalize().map_err(|e| Error::io("read", &path, e))?;
                 // Imports are looked up beside the path as it was given, were it a link.

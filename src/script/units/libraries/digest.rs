@@ -19,7 +19,7 @@ pub(super) fn digest(root: &Path) -> Result<String> {
     for (name, path) in files(root)? {
         crate::interrupt::check()?;
         let io = |e| Error::io("read", &path, e);
-        let mut file = std::fs::File::open(&path).map_err(io)?;
+        let mut file = crate::files::open(&path)?;
         let length = file.metadata().map_err(io)?.len();
         hash.update(format!("{name}\0{length}\0"));
         loop {
@@ -29,7 +29,7 @@ pub(super) fn digest(root: &Path) -> Result<String> {
             }
         }
     }
-    Ok(format!("sha256:{}", hash.finalize().iter().map(|b| format!("{b:02x}")).collect::<String>()))
+    Ok(format!("sha256:{}", crate::files::hex(&hash.finalize())))
 }
 
 /// Name with `/` and path of every file, sorted by name.

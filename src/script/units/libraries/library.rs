@@ -3,6 +3,7 @@
 use super::digest::is_hidden;
 use super::manifest::Wants;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::script::lang::access::{Access, resolve};
 use crate::script::lang::import::module_name;
 use semver::Version;
@@ -95,7 +96,7 @@ impl Library {
     pub fn text(&self, module: &str) -> Result<String> {
         let name = module.strip_prefix(&format!("{}/", self.name)).unwrap_or(module);
         let path = self.root.join(format!("{name}.rhai"));
-        std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))
+        files::read_text(&path)
     }
 
     /// Whether a resolved path is one of its own files. Hidden ones are not: its hash does not cover them.

@@ -2,9 +2,8 @@
 
 use super::manifest;
 use crate::error::{Error, Result};
-use crate::torch::files::write_atomic;
+use crate::files;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 use std::path::Path;
 
 const HEAD: &str = "# What each recipe library was when `lathe add` or `lathe update` last looked. Keep this file with the project.\n";
@@ -57,9 +56,9 @@ impl Lock {
         self.libraries.sort_by(|a, b| a.name.cmp(&b.name));
         let body = toml::to_string(&self).map_err(|e| Error::data(path, e.to_string()))?;
         let text = format!("{HEAD}\n{}", if self.libraries.is_empty() { "" } else { &body });
-        if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
+        if files::read_text(path).is_ok_and(|old| old == text) {
             return Ok(());
         }
-        write_atomic(path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io("write", path, e)))
+        files::write(path, text.as_bytes())
     }
 }

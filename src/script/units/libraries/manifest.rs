@@ -1,6 +1,7 @@
 //! `lathe.toml` and `recipe.toml` as they are written.
 
 use crate::error::{Error, Result};
+use crate::files;
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -95,7 +96,7 @@ impl Entry {
 /// # Errors
 /// `E0301` when it cannot be read, `E0302` with the line for what does not belong there.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    parse(path, &std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?)
+    parse(path, &files::read_text(path)?)
 }
 
 /// The same for a text that is, or will be, in the file `path`.
