@@ -134,7 +134,7 @@ api! {
         }
         let path = free_path(cx, folder)?;
         save_png(&path, &one_picture("show", &image, given, options)?)?;
-        if !crate::script::prompt::session::capture_picture(&path) {
+        if !crate::script::prompt::evaluation::capture_picture(&path) {
             crate::progress::picture(&path);
             crate::progress::line(&path.display().to_string());
         }

@@ -1,8 +1,8 @@
 //! `.d.rhai` files: our signatures in the form that editor tools for Rhai read (rhai's own `Definitions` writes the same form, but knows
 //! neither our argument names nor our types).
 
-use super::Reference;
 use super::item::{Item, Kind, Page, PageKind};
+use super::reference::Reference;
 use std::fmt::Write;
 
 /// One file for each namespace, one for global functions and methods, one for each module: name and text.

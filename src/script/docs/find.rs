@@ -1,7 +1,7 @@
 //! What a user means by a name or a word.
 
-use super::Reference;
 use super::item::{Item, Kind, Page, PageKind};
+use super::reference::Reference;
 use crate::error::{Error, Result, nearest};
 
 /// What a name stands for.

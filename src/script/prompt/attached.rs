@@ -2,11 +2,13 @@
 
 use super::answer::{Answer, Ask, Mode};
 use super::complete::{Completions, complete};
-use super::session::{Limit, Session};
+use super::evaluation::Limit;
+use super::session::Session;
 use crate::nn::Module;
 use crate::script::bind::with_caller;
 use crate::script::lang::value::to_json;
-use crate::script::training::hot::{Boundary, Hot};
+use crate::script::training::boundary::Boundary;
+use crate::script::training::hot::Hot;
 use crate::script::training::run::{Guests, Run};
 use crate::script::units::at::At;
 use crate::train::attach::{Request, Server};

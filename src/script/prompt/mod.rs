@@ -3,8 +3,11 @@
 pub mod answer;
 pub mod attached;
 pub mod breakpoint;
+pub mod check;
 pub mod complete;
 pub mod display;
+pub mod evaluation;
+pub mod lines;
 pub mod manual;
 pub mod session;
 pub mod twin;

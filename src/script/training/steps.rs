@@ -1,6 +1,7 @@
 //! What `train::fit` calls in a script, and how script objects become tracked ones.
 
-use super::hot::{Boundary, Busy, Hot};
+use super::boundary::Boundary;
+use super::hot::{Busy, Hot};
 use super::run::Run;
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};

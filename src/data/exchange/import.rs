@@ -1,6 +1,6 @@
 //! Latents of a container as a folder of our own.
 
-use super::{Container, Kind, keys};
+use crate::data::hdf5::{Container, Kind, keys};
 use crate::data::source::Source;
 use crate::data::{ImageSet, LatentOptions, LatentSet, LatentWriter, Samples};
 use crate::error::{Error, Result};

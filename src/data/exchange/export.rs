@@ -1,7 +1,7 @@
 //! Our sets as the reference's containers.
 
-use super::{Creator, hdf5_key_list};
 use crate::data::files::write_json;
+use crate::data::hdf5::{Creator, hdf5_key_list};
 use crate::data::{ImageSet, LatentSet, Samples};
 use crate::error::{Error, Result};
 use image::ImageEncoder;
