@@ -1,6 +1,6 @@
 //! The training loop: batches in, steps, log lines, samples, checkpoints, and a clean end whatever happens.
 
-use super::console::{self, Console, Report};
+use super::console::{Console, Report};
 use super::metrics::{Metrics, NonFinite};
 use super::run::{LOADER, OpenRun};
 use super::tracked::{Saved, Tracked};
@@ -195,7 +195,11 @@ pub fn fit<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut 
         if e.is_interrupt()
             && let Some(step) = run.saved_step()
         {
-            run.say(&format!("  {}  stopped; step {} is saved, and the same command goes on from there", run.name(), console::grouped(step)));
+            run.say(&format!(
+                "  {}  stopped; step {} is saved, and the same command goes on from there",
+                run.name(),
+                crate::progress::grouped(step, ' ')
+            ));
         }
     }
     outcome
@@ -209,8 +213,8 @@ fn start<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dy
     run.update_status(|s| s.steps = Some(options.steps))?;
     let owed = run.take_owed();
     if run.step() >= options.steps && owed.is_none() {
-        let done = console::grouped(run.step());
-        run.say(&format!("  {}  is finished: {done} of {} steps are done", run.name(), console::grouped(options.steps)));
+        let done = crate::progress::grouped(run.step(), ' ');
+        run.say(&format!("  {}  is finished: {done} of {} steps are done", run.name(), crate::progress::grouped(options.steps, ' ')));
         run.finish()?;
         return Ok(Outcome::AlreadyFinished);
     }
@@ -394,7 +398,7 @@ impl<L: Batches> Fit<'_, L> {
     fn refuse(&self, bad: &NonFinite, current: &L::Batch) -> Error {
         let run = self.run;
         let done = bad.step + 1;
-        let message = format!("`{}` is {} at step {} of `{}`", bad.name, bad.value, console::grouped(done), run.name());
+        let message = format!("`{}` is {} at step {} of `{}`", bad.name, bad.value, crate::progress::grouped(done, ' '), run.name());
         let path = run.dir().join(format!("nonfinite-{done:07}.safetensors"));
         let info = [("step".to_owned(), done.to_string()), ("metric".to_owned(), bad.name.clone())];
         let saved = self.batch_of(bad.step, current).and_then(|state| match state.is_empty() {
@@ -403,7 +407,7 @@ impl<L: Batches> Fit<'_, L> {
         });
         let last = run
             .saved_step()
-            .map_or("no checkpoint was written yet".to_owned(), |s| format!("the last checkpoint is of step {}", console::grouped(s)));
+            .map_or("no checkpoint was written yet".to_owned(), |s| format!("the last checkpoint is of step {}", crate::progress::grouped(s, ' ')));
         let help = match saved {
             Ok(true) => format!("its batch: `let batch = io::load(\"{}\");`; {last}", path.display()),
             Ok(false) => last,

@@ -1,6 +1,5 @@
 //! `log.txt`: everything that was said while a run was open.
 
-pub use super::console::grouped;
 use crate::error::{Error, Result};
 use crate::files;
 use std::fs::File;

@@ -20,7 +20,6 @@ mod sum;
 mod tracked;
 
 pub use checkpoint::Checkpoint;
-pub use console::grouped;
 pub use edits::{Edit, NewEdit};
 pub use fit::{Batches, Failure, FitOptions, NoBatches, Outcome, Retry, Steps, fit};
 pub use metrics::{Metric, Metrics};

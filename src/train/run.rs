@@ -489,7 +489,7 @@ impl OpenRun {
         let found = checkpoint::latest(&self.checkpoints(), &mut |w| self.warn(&w))?;
         if let Some(c) = &found {
             self.restore(c)?;
-            self.say(&format!("  {}  goes on at step {}", self.name(), super::console::grouped(self.step())));
+            self.say(&format!("  {}  goes on at step {}", self.name(), crate::progress::grouped(self.step(), ' ')));
         }
         let edits = found.as_ref().map_or(0, |c| c.head().generation);
         *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()), edits)?);

@@ -236,7 +236,7 @@ fn prompt(at: At, run: &Run) -> String {
     let hot = at.host.get::<Hot>();
     let stale = hot.as_ref().and_then(|h| h.stale()).map_or(String::new(), |place| format!(" [stale: {place}]"));
     let waits = if hot.is_some_and(|h| h.waits()) { " [waits for a save]" } else { "" };
-    format!("{}:{}{stale}{waits}> ", run.run().name(), crate::train::grouped(run.run().step()))
+    format!("{}:{}{stale}{waits}> ", run.run().name(), crate::progress::grouped(run.run().step(), ' '))
 }
 
 /// A reply as it is sent.

@@ -504,7 +504,7 @@ fn message(at: &Boundary, reloaded: &Reloaded, settings: &[SettingChange], recor
     let scripts: Vec<String> = reloaded.changed.iter().map(|c| short(&c.shown)).collect();
     let functions: usize = reloaded.changed.iter().map(functions_of).sum();
     let settings = settings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let step = at.run.map_or(String::new(), |r| format!(" at step {}", log::grouped(r.run().step())));
+    let step = at.run.map_or(String::new(), |r| format!(" at step {}", crate::progress::grouped(r.run().step(), ' ')));
     let recorded = recorded.map_or(String::new(), |p| format!("; recorded in {}/", p.display()));
     if scripts.is_empty() {
         return format!("changed {settings}{step}{recorded}");
