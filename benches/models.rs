@@ -3,6 +3,13 @@
 //! Run: `cargo bench --bench models` (or `make bench`). PEER_PYTHON names a Python with torch 2.11 (default `python3`); without one the
 //! peer's column is left out. Rounds alternate between the two programs, so that both see the same machine; the least of all rounds counts.
 //! `LATHE_DEVICE=cuda` measures a GPU, with batches that fill it and the mean of five steps a round.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a program of its own, which prints figures"
+)]
 
 use lathe::models::{AutoencoderKl, LabelDrop, Sit, SitConfig, VaeConfig};
 use lathe::torch::{DType, Device, Tensor, bridge, no_grad};

@@ -1,6 +1,6 @@
 //! Files and folders, the one place that asks the system for them: every error says which file, and what is written appears whole
 //! under its name or not at all.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "what the rest calls instead of std::fs")]
+#![expect(clippy::disallowed_methods, reason = "what the rest calls instead of std::fs")]
 
 use crate::error::{Error, Result};
 use serde::Serialize;

@@ -30,6 +30,11 @@
 //!
 //! # Parts
 //! Arrows go down only: `cli` -> [`script`] -> [`train`] -> [`models`], [`data`] -> [`nn`] -> [`torch`] -> [`error`].
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::unwrap_used, clippy::panic, reason = "tests make files as others would")
+)]
+
 pub mod cli;
 pub mod data;
 pub mod error;

@@ -1,4 +1,11 @@
 //! Recipe libraries, `lathe test` and permissions as users meet them: the real command, real files, a real git repository.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

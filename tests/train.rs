@@ -1,5 +1,12 @@
 //! Runs, checkpoints and the fit loop through the library. The random generators and the interrupt flag belong to the whole
 //! process, so the tests of this file take turns.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::error::{Error, Result};
 use lathe::nn::{Built, Init, Module, State};

@@ -1,4 +1,5 @@
 //! The prompt: lines in, values out. [`Backend`] is where they are evaluated: this process, or a running job.
+#![expect(clippy::disallowed_macros, reason = "the terminal is the prompt's")]
 
 mod editor;
 mod frame;
