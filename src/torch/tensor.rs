@@ -287,15 +287,6 @@ impl Tensor {
         Ok(g.defined().then_some(Tensor(g)))
     }
 
-    /// Gradients of `outputs` with respect to `inputs`, without touching any `grad`.
-    pub fn grads_of(outputs: &[&Tensor], inputs: &[&Tensor], keep_graph: bool, create_graph: bool) -> Result<Vec<Tensor>> {
-        let out: Vec<&tch::Tensor> = outputs.iter().map(|t| &t.0).collect();
-        let inp: Vec<&tch::Tensor> = inputs.iter().map(|t| &t.0).collect();
-        tch::Tensor::f_run_backward(&out, &inp, keep_graph, create_graph)
-            .map(|v| v.into_iter().map(Tensor).collect())
-            .map_err(|e| refused("grad", outputs, e))
-    }
-
     /// Drops the gradient.
     pub fn zero_grad(&self) -> Result<()> {
         if let Some(g) = self.grad()? {

@@ -4,7 +4,8 @@ use crate::api;
 use crate::error::{Error, Result};
 use crate::script::Hot;
 use crate::script::lang::value::{Kw, type_name};
-use crate::script::settings::params::{Arg, is_plain, plain_defaults};
+use crate::script::settings::declare::{is_plain, plain_defaults};
+use crate::script::settings::params::{Arg, Made};
 use crate::script::training::pointer::hot;
 use crate::torch::Tensor;
 use rhai::{Array, Dynamic, FnPtr, Map};
@@ -142,7 +143,8 @@ api! {
     }
 
     /// A setting for `fn params()`: its default and a line of help. Options: `choices` (the values it may have), `min`, `max`,
-    /// and `live` (an edit of the default applies to a running job).
+    /// and `live` (an edit of the default applies to a running job). `--help` lists settings in the order in which they are made, so that
+    /// groups of them from modules can be added up: `settings::run("ldm") + #{ steps: arg(1000, "how many") }`.
     ///
     /// # Errors
     /// `E0202` for a default that cannot be written on a command line, or an unknown option.
@@ -159,7 +161,7 @@ api! {
     ///     assert_eq(defaults(params()).steps, 1000);
     /// }
     /// ```
-    fn arg(default: Dynamic, help: Option<String>, opts: Kw) -> Arg {
+    fn arg[cx](default: Dynamic, help: Option<String>, opts: Kw) -> Arg {
         if !is_plain(&default) {
             return Err(Error::value("arg", format!("the default must be a plain value, not {}", type_name(&default))));
         }
@@ -170,6 +172,7 @@ api! {
             live: opts.get("live", false)?,
             min: opts.opt("min")?,
             max: opts.opt("max")?,
+            made: Some(Made::at(cx.native().call_source().unwrap_or_default(), cx.position())),
         };
         opts.done()?;
         Ok(arg)

@@ -82,6 +82,7 @@ pub fn all() -> Vec<ApiFn> {
         tensor::reduce::functions(),
         tensor::shape::functions(),
         torch::draws::functions(),
+        torch::grad::functions(),
         torch::functions(),
         train::checkpoint_methods(),
         train::functions(),

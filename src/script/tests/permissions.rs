@@ -219,7 +219,7 @@ fn a_run_folder_allows_nothing_by_what_it_says() {
     symlink(&outside, s.path("elsewhere/evil/samples")).unwrap();
     let mut params = Params::default();
     for name in ["vae_ckpt", "exp_path"] {
-        let arg = Arg { default: Dynamic::from(String::new()), help: String::new(), choices: vec![], live: false, min: None, max: None };
+        let arg = Arg::plain(Dynamic::from(String::new()));
         params.declare(name, arg);
         let mut config = params.defaults();
         params.set_text(&mut config, name, &s.path("elsewhere/evil").display().to_string(), Origin::Flag(format!("--{name}"))).unwrap();
@@ -262,7 +262,7 @@ fn settings_name_what_may_be_read_and_written() {
         ("absolute_output", "/tmp/elsewhere"),
         ("same_output", "."),
     ];
-    let arg = |default: Dynamic| Arg { default, help: String::new(), choices: vec![], live: false, min: None, max: None };
+    let arg = Arg::plain;
     for (name, default) in defaults {
         params.declare(name, arg(default.to_owned().into()));
     }

@@ -1,6 +1,6 @@
 //! docs/reference is what the doc comments say now, and names find what they mean.
 
-use crate::script::docs::{Found, Reference, ScriptPage, definitions, pages, script_texts};
+use crate::script::docs::{Found, Reference, ScriptPage, definitions, pages, recipe_page, recipes, script_texts};
 use crate::script::{Engine, EngineOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,6 +33,24 @@ fn the_pages_in_the_repository_are_up_to_date() {
         files.map(|e| (e.path().strip_prefix(&folder).unwrap().display().to_string(), std::fs::read_to_string(e.path()).unwrap())).collect();
     let wrong: Vec<&String> = wanted.keys().chain(found.keys()).filter(|name| wanted.get(*name) != found.get(*name)).collect();
     assert!(wrong.is_empty(), "docs/reference is out of date: run `lathe doc --write docs/reference`. These pages differ: {wrong:?}");
+}
+
+#[test]
+fn the_page_of_recipes_is_up_to_date() {
+    let folder = repository().join("scripts/recipes");
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let recipes = recipes(&folder).unwrap();
+    let found = std::fs::read_to_string(repository().join("docs/guide/recipes.md")).unwrap();
+    assert_eq!(found, recipe_page(&readme, &recipes), "run `lathe doc --recipes docs/guide/recipes.md`");
+    for r in &recipes {
+        // Each says whose it is, what it does, whence, how and to what end, and can be tried.
+        let script = repository().join(format!("scripts/{}.rhai", r.script));
+        assert!(script.is_file(), "{}: there is no script `{}`", r.name, r.script);
+        let section = found.split("\n### ").find(|s| s.starts_with(&format!("{}\n", r.name))).unwrap();
+        for part in ["- Source: ", "- Run: ", "- Expect: ", &format!("\n{} ", r.script), &format!("--config {}", r.name)] {
+            assert!(section.contains(part), "{}: its head lacks `{part}`", r.name);
+        }
+    }
 }
 
 #[test]

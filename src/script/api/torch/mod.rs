@@ -1,6 +1,7 @@
 //! `torch::`, making tensors, joining them, and the state of libtorch.
 
 pub mod draws;
+pub mod grad;
 
 use crate::api;
 use crate::error::{Error, Result};
