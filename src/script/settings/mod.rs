@@ -1,7 +1,7 @@
 //! A script's settings: what `fn params()` declares, which are read, and which values a run has.
 
 pub mod context;
+pub mod declare;
 pub mod params;
-mod parse;
-mod read;
+pub mod parse;
 pub mod uses;

@@ -1,7 +1,6 @@
 //! A script's settings: what `fn params()` declares, and the values a run uses, each with where it came from.
 
-pub use super::parse::normal;
-use super::parse::{fit, leaves, line_of, structured, typed, untyped};
+use super::parse::{fit, leaves, line_of, normal, structured, typed, untyped};
 use crate::error::{Error, Result, did_you_mean};
 use crate::script::lang::value::{to_json, type_name};
 use indexmap::IndexMap;
@@ -311,31 +310,6 @@ fn without_nulls(v: serde_json::Value) -> serde_json::Value {
         }
         other => other,
     }
-}
-
-/// The plain values of what a `params` function returned: `arg(..)` becomes its default.
-pub(crate) fn plain_defaults(map: &Map) -> Map {
-    map.iter()
-        .map(|(k, v)| {
-            let value = match (v.read_lock::<Arg>(), v.read_lock::<Map>()) {
-                (Some(arg), _) => arg.default.clone(),
-                (None, Some(inner)) => plain_defaults(&inner).into(),
-                (None, None) => v.clone(),
-            };
-            (k.clone(), value)
-        })
-        .collect()
-}
-
-/// Whether a value can be written on a command line.
-pub(crate) fn is_plain(d: &Dynamic) -> bool {
-    if let Some(a) = d.read_lock::<Array>() {
-        return a.iter().all(is_plain);
-    }
-    if let Some(m) = d.read_lock::<Map>() {
-        return m.values().all(is_plain);
-    }
-    d.is_unit() || d.is_bool() || d.is_int() || d.is_float() || d.is_string()
 }
 
 fn insert(map: &mut Map, name: &str, value: Dynamic) {

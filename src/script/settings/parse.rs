@@ -1,4 +1,4 @@
-//! Values of settings from texts: what is typed on a command line, and TOML.
+//! Values of settings out of texts: flags, and TOML files.
 
 use crate::script::lang::value::from_json;
 use rhai::{Array, Dynamic, Map};

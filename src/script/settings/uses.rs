@@ -3,7 +3,8 @@
 //! Followed from `main(cfg)` into the functions that are handed `cfg` as it is, the script's own and those of the modules that it imports.
 //! Where a function changes the map as a whole, or asks whether it has a name, nothing is said.
 
-use super::params::{Params, normal};
+use super::params::Params;
+use super::parse::normal;
 use crate::error::{Diagnostic, did_you_mean};
 use crate::script::lang::codes::LINT;
 use crate::script::units::program::Program;

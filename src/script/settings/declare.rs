@@ -1,15 +1,16 @@
-//! What a script's `fn params()` returns, as its settings: names with dots, in the order in which they were made, each with an allowed default.
+//! What a script declares with `fn params()`, read and checked.
 
-use super::params::{Arg, Params, is_plain, normal};
+use super::params::{Arg, Params};
+use super::parse::normal;
 use super::uses;
-use crate::error::{Diagnostic, Error, Result};
+use crate::error::{Diagnostic, Error, ErrorKind, Result};
 use crate::script::lang::codes::LINT;
-use crate::script::lang::stack;
+use crate::script::lang::stack::internal;
 use crate::script::lang::value::type_name;
 use crate::script::units::program::Program;
 use crate::script::units::unit::{Unit, alone};
 use indexmap::IndexMap;
-use rhai::{ASTNode, Dynamic, Expr, Map};
+use rhai::{ASTNode, Array, Dynamic, Expr, Map};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -23,7 +24,7 @@ impl Params {
         let Some(entry) = program.entry_unit().filter(|u| u.has("params", 0)) else { return Ok(Params::default()) };
         // A panic below is our fault, but no reason to end the host program.
         let call = || program.call(rhai, None, &entry.id, "params", vec![]).map_err(|e| program.explain(&entry.tag, &e));
-        let value = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(stack::internal(&*panic)))?;
+        let value = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(internal(&*panic)))?;
         let Some(map) = value.read_lock::<Map>().map(|m| m.clone()) else {
             return Err(wrong(format!("`params` must return a map, not {}", type_name(&value))));
         };
@@ -50,7 +51,21 @@ impl Params {
 }
 
 fn wrong(message: String) -> Error {
-    Error::script(Diagnostic::plain(LINT, message))
+    Error::new(ErrorKind::Script(Box::new(Diagnostic::plain(LINT, message))))
+}
+
+/// The plain values of what a `params` function returned: `arg(..)` becomes its default.
+pub(crate) fn plain_defaults(map: &Map) -> Map {
+    map.iter()
+        .map(|(k, v)| {
+            let value = match (v.read_lock::<Arg>(), v.read_lock::<Map>()) {
+                (Some(arg), _) => arg.default.clone(),
+                (None, Some(inner)) => plain_defaults(&inner).into(),
+                (None, None) => v.clone(),
+            };
+            (k.clone(), value)
+        })
+        .collect()
 }
 
 fn flatten(prefix: &str, map: &Map, flat: &mut IndexMap<String, Arg>) -> Result<()> {
@@ -111,4 +126,15 @@ fn keys(prefix: &str, literal: &MapLiteral, names: &mut Vec<String>) {
         }
         names.push(name);
     }
+}
+
+/// Whether a value can be written on a command line.
+pub(crate) fn is_plain(d: &Dynamic) -> bool {
+    if let Some(a) = d.read_lock::<Array>() {
+        return a.iter().all(is_plain);
+    }
+    if let Some(m) = d.read_lock::<Map>() {
+        return m.values().all(is_plain);
+    }
+    d.is_unit() || d.is_bool() || d.is_int() || d.is_float() || d.is_string()
 }
