@@ -17,7 +17,7 @@ use std::time::Instant;
 /// A test fails when it throws, as `assert` and `assert_eq` do. It may read the project and write to `io::temp_dir()`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Scripts, folders, or names of recipe libraries; `std` is the standard library. Default: the working directory.
+    /// Scripts, folders, or names of libraries; `std` is the standard library. Default: the working directory.
     paths: Vec<PathBuf>,
     /// Run only tests with this text in `FILE::NAME`.
     #[arg(long, value_name = "TEXT")]

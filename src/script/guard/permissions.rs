@@ -250,7 +250,7 @@ impl Cx<'_> {
         ask_within(self, Access::Write, folder.as_ref())
     }
 
-    /// Makes sure that no recipe library is behind the call, for what permissions do not reach.
+    /// Makes sure that no library is behind the call, for what permissions do not reach.
     ///
     /// # Errors
     /// `E0701` naming the library.

@@ -98,7 +98,7 @@ impl Run {
         }
     }
 
-    /// Keeps the batch of the step that begins for whoever is guests.
+    /// Keeps the batch of the step that begins for whoever is attached.
     pub(crate) fn keep_batch(&self, batch: &Dynamic) {
         if let Some(guests) = &self.0.guests {
             guests.keep_batch(batch);

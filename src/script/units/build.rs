@@ -69,7 +69,7 @@ impl Program {
     /// # Errors
     /// Everything that is wrong with them.
     pub(crate) fn load_recorded(&self, rhai: &rhai::Engine, recorded: Sources) -> Result<()> {
-        // The rights of recipe libraries are those of the project around the working directory.
+        // The rights of libraries are those of the project around the working directory.
         *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref()).with_roots(&self.roots);
         *self.entry.borrow_mut() = Some(Entry::Recorded(Rc::new(recorded)));
         self.load(rhai)

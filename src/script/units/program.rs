@@ -102,7 +102,7 @@ impl Program {
         if unit.starts_with("std/") { self.acting.current() } else { self.principal(unit) }
     }
 
-    /// The recipe libraries of the project, as far as imports asked for them.
+    /// The libraries of the project, as far as imports asked for them.
     pub(crate) fn libraries(&self) -> Vec<Rc<Library>> {
         self.locator.borrow().libraries().iter().flat_map(|l| l.iter().cloned().collect::<Vec<_>>()).collect()
     }

@@ -10,7 +10,7 @@ use semver::Version;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A recipe library of a project.
+/// A library of a project.
 #[derive(Debug, Clone)]
 pub struct Library {
     /// The first part of its modules' import paths.

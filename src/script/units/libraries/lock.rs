@@ -6,7 +6,7 @@ use crate::files;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-const HEAD: &str = "# What each recipe library was when `lathe add` or `lathe update` last looked. Keep this file with the project.\n";
+const HEAD: &str = "# What each library was when `lathe add` or `lathe update` last looked. Keep this file with the project.\n";
 
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -140,7 +140,7 @@ pub(super) fn read_library(path: &Path) -> Result<LibraryFile> {
 pub(super) fn check_name(path: &Path, name: &str) -> Result<()> {
     if name == "std" {
         let help = "give the library another name, in its recipe.toml and here";
-        return Err(Error::data(path, "a recipe library cannot be called `std`: that is the standard library").help(help));
+        return Err(Error::data(path, "a library cannot be called `std`: that is the standard library").help(help));
     }
     if is_name(name) {
         return Ok(());

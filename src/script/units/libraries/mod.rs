@@ -1,4 +1,4 @@
-//! Recipe libraries: folders of modules with a `recipe.toml`, named in a project's `lathe.toml`, pinned in its `lathe.lock`.
+//! Libraries: folders of modules with a `recipe.toml`, named in a project's `lathe.toml`, pinned in its `lathe.lock`.
 
 mod digest;
 mod edit;

@@ -325,7 +325,7 @@ impl Project {
             return Err(Error::data(&wanted.file, message).help("correct its entry, or put the folder there"));
         }
         if !root.join(LIBRARY_TOML).is_file() {
-            let message = format!("`{name}`: the folder `{}` is no recipe library, it has no {LIBRARY_TOML}", root.display());
+            let message = format!("`{name}`: the folder `{}` is no library, it has no {LIBRARY_TOML}", root.display());
             return Err(Error::data(&wanted.file, message).help("a recipe.toml has at least `name`, `version` and `lathe`"));
         }
         Ok((root.canonicalize().map_err(|e| Error::io("open", &root, e))?, commit))
