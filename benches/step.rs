@@ -108,6 +108,7 @@ fn clocked(f: ApiFn) -> ApiFn {
     let is_work = match f.receiver {
         Receiver::Namespace(ns) => SPACES.contains(&ns),
         Receiver::Method(ty, ..) => TYPES.contains(&ty),
+        Receiver::Model(..) => true,
         Receiver::Global => false,
     };
     let inner = f.call.clone();
