@@ -55,7 +55,7 @@ fn what_cannot_be_is_refused() {
     fails(&format!("{w} torch::grad(w.sum(), torch::ones([2]).requires_grad_())"), "allow_unused");
     fails(&format!("{w} torch::grad(torch::ones([]), w)"), "grad");
     fails(&format!("{w} torch::grad(w.sum(), w, #{{ grad_outputs: [(), ()] }})"), "1 outputs, but 2 of their gradients");
-    fails(&format!("{w} torch::grad(w.sum(), w, #{{ retain: true }})"), "unknown option `retain`, did you mean `retain_graph`?");
+    fails(&format!("{w} torch::grad(w.sum(), w, #{{ retain_grap: true }})"), "unknown option `retain_grap`, did you mean `retain_graph`?");
     fails(&format!("{w} torch::grad(w.sum(), [])"), "");
     fails(&format!("{w} torch::grad(w.sum(), 3)"), "a tensor or an array of tensors");
 }
