@@ -118,6 +118,7 @@ fn overview(reference: &Reference, style: Style) -> String {
         (PageKind::Namespace, "Namespaces"),
         (PageKind::Global, "Without a namespace"),
         (PageKind::Type, "Types"),
+        (PageKind::Model, "Models"),
         (PageKind::Module, "Standard library"),
         (PageKind::Library, "Recipe libraries"),
     ];

@@ -11,7 +11,7 @@ pub fn definitions(reference: &Reference) -> Vec<(String, String)> {
     let mut global = String::from("module static;\n");
     for page in reference.pages() {
         match page.kind {
-            PageKind::Global | PageKind::Type => page.items.iter().for_each(|i| declare(&mut global, page, i)),
+            PageKind::Global | PageKind::Type | PageKind::Model => page.items.iter().for_each(|i| declare(&mut global, page, i)),
             PageKind::Namespace => {
                 let mut text = format!("module {};\n", page.name);
                 page.items.iter().for_each(|i| declare(&mut text, page, i));
@@ -33,9 +33,9 @@ fn declare(out: &mut String, page: &Page, item: &Item) {
     for line in item.doc.markdown().lines() {
         let _ = writeln!(out, "{}", format!("/// {line}").trim_end());
     }
-    let this = page.name.as_str();
+    let this = if page.kind == PageKind::Model { "module" } else { page.name.as_str() };
     let receiver = |name: &str| format!("{name}: {}", type_name(this));
-    let is_method = page.kind == PageKind::Type;
+    let is_method = matches!(page.kind, PageKind::Type | PageKind::Model);
     let returns = type_of(&item.returns);
     // A parameter that may be left out makes a second declaration: the form has no optional ones.
     let required = item.params.iter().filter(|p| !p.optional).count();

@@ -49,6 +49,7 @@ fn index(reference: &Reference, scripts: &[ScriptPage]) -> String {
         (PageKind::Namespace, "Namespaces", "Called as `torch::zeros(..)`."),
         (PageKind::Global, "Without a namespace", ""),
         (PageKind::Type, "Types", "What values can do: `x.shape`, `x.sum()`, `x + y`."),
+        (PageKind::Model, "Models", "What modules of one kind can do besides what [module](module.md) says of all: `vae.encode(x)`."),
         (
             PageKind::Module,
             "Standard library",

@@ -4,6 +4,7 @@ mod diagnostics;
 mod examples;
 mod isolation;
 mod libraries;
+mod models;
 mod params;
 mod permissions;
 mod reference;

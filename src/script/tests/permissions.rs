@@ -397,8 +397,8 @@ fn takes_path(function: &str) -> bool {
 #[test]
 fn every_api_file_asks_before_it_opens_a_path() {
     let mut taking = 0;
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/script/api")).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in walkdir::WalkDir::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/script/api")) {
+        let path = entry.unwrap().into_path();
         if path.extension().is_none_or(|e| e != "rs") || path.ends_with("tests.rs") {
             continue;
         }

@@ -34,7 +34,7 @@ pub fn configure(engine: &mut rhai::Engine) {
                 return None;
             }
             match loader.next_in_epoch() {
-                Ok(batch) => batch.map(|b| Ok(Dynamic::from(batch_map(b)))),
+                Ok(batch) => batch.map(|b| Ok(Dynamic::from(batch_map(&b)))),
                 Err(e) => {
                     failed = true;
                     Some(Err(into_script(e, None, Position::NONE)))
@@ -53,9 +53,9 @@ fn sample(samples: &impl Samples, classes: &[String], i: i64) -> Result<Map> {
         return Err(Error::value("get", format!("there is no sample {i} in a set of {len}")));
     }
     let batch = samples.gather(&[at as usize])?;
-    let label = batch.labels.item()? as i64;
-    let image = batch.images.as_ref().map(|x| x.select(0, 0)).transpose()?;
-    let mut map = batch_map(batch);
+    let label = batch.get("labels")?.item()? as i64;
+    let image = batch.tensors().get("images").map(|x| x.select(0, 0)).transpose()?;
+    let mut map = batch_map(&batch);
     if let Some(image) = image {
         map.insert("image".into(), Dynamic::from(image));
     }
@@ -483,7 +483,7 @@ api! {
     /// let loader = data::images(made.folder).loader(#{batch: 8});
     /// assert_eq(loader.next().labels.shape, [8]);
     /// ```
-    fn next(loader: Loader) -> Map { loader.next().map(batch_map) }
+    fn next(loader: Loader) -> Map { loader.next().map(|batch| batch_map(&batch)) }
 
     /// The epoch of the next batch, from 0.
     ///

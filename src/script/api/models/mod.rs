@@ -1,5 +1,4 @@
-//! `models::`, the networks of latent-diffusion research. What they can do is registered on modules: `models_vae.rs`, `models_sit.rs`,
-//! `models_vision.rs`.
+//! `models::`, the networks of latent-diffusion research. What each can do is in a file of its own.
 
 pub mod sit;
 pub mod vae;
@@ -14,9 +13,8 @@ use crate::nn::{LoadReport, Module, State, Weights, read_state};
 use crate::script::Cx;
 use crate::script::lang::value::{FromArg, Kw};
 use crate::torch::Tensor;
-use rhai::{Array, Dynamic, FnPtr, Map};
+use rhai::{Array, Dynamic, Map};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 /// The name of an architecture, or its sizes as a map (which may name one to start from: `#{name: "SiT-B/2", in_channels: 32}`).
 pub struct Architecture {
@@ -82,33 +80,6 @@ fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
     let names = String::from_dynamic(given).map(|p| vec![p]).or_else(many);
     let names = names.ok_or_else(|| Error::value("weights", "must be a path, an array of paths, or a map of tensors"))?;
     names.iter().map(|n| cx.readable_within(n).map(|()| Path::new(n).to_owned())).collect()
-}
-
-/// Calls a method of the model behind `m`. A group may bring the method itself, as a function that it holds under that name and that
-/// gets the group first: so a network written in a script can stand where a built-in one is expected.
-pub(crate) fn dispatch<T: 'static>(cx: &Cx, m: &Module, args: &[Dynamic], f: impl FnOnce(&T) -> Result<Dynamic>) -> Result<Dynamic> {
-    if let Some(model) = m.model::<T>() {
-        return f(&model);
-    }
-    own(cx, m, args)
-}
-
-/// The group's own method or property of the called name.
-pub(crate) fn own(cx: &Cx, m: &Module, args: &[Dynamic]) -> Result<Dynamic> {
-    let (name, property) = cx.name().strip_prefix("get$").map_or((cx.name(), false), |n| (n, true));
-    if let Some(value) = m.attribute::<Dynamic>(name) {
-        match FnPtr::from_dynamic(&value) {
-            Some(f) if !property => return cx.call(&f, std::iter::once(Dynamic::from(m.clone())).chain(args.iter().cloned()).collect()),
-            _ => return Ok(Rc::unwrap_or_clone(value)),
-        }
-    }
-    if let Some(part) = m.child(name).filter(|_| property) {
-        return Ok(Dynamic::from(part));
-    }
-    if let Some(tensor) = m.param(name).filter(|_| property) {
-        return Ok(Dynamic::from(tensor));
-    }
-    Err(Error::value(name, format!("this module is a `{}`, it has no `{name}`", m.kind())))
 }
 
 fn vae_config(base: VaeConfig, kw: &mut Kw) -> Result<VaeConfig> {
