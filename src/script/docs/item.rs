@@ -61,7 +61,7 @@ pub enum PageKind {
     Model,
     /// A module of the standard library, in Rhai.
     Module,
-    /// A module of a recipe library.
+    /// A module of a library.
     Library,
 }
 
