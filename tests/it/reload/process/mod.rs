@@ -1,0 +1,6 @@
+//! Hot reload by the `lathe` binary: real processes, real signals, files edited by real tools.
+
+mod edits;
+mod place;
+mod random;
+mod replay;
