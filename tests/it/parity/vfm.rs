@@ -303,11 +303,7 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
                 r.close(&name, &got, f.get(&name)?, BICUBIC)?;
             }
             let sum = got.to_dtype(DType::Double)?.sum(&[], false)?.item()?;
-            r.within(
-                &format!("{kind}_sum"),
-                (sum - f.get(&format!("{kind}_sum"))?.item()?).abs(),
-                on_this_device(BICUBIC_MEAN * got.numel() as f64),
-            );
+            r.within(&format!("{kind}_sum"), (sum - f.get(&format!("{kind}_sum"))?.item()?).abs(), on_this_device(BICUBIC_MEAN * got.numel() as f64));
         } else if let Some(numbers) = key.strip_prefix("resample.").and_then(|k| k.strip_suffix(".out")) {
             let n: Vec<i64> = numbers.split('_').filter_map(|n| n.parse().ok()).collect();
             let &[from, to, prefix] = n.as_slice() else { return Err(Error::data(&f.path, format!("cannot read the sizes in `{key}`"))) };

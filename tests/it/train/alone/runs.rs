@@ -4,7 +4,7 @@ use crate::support::alone;
 use lathe::error::{Error, Result};
 use lathe::nn::{Built, Init, Module, State};
 use lathe::torch::{DType, Device, Tensor, no_grad};
-use lathe::train::{self, Batches, FitOptions, Metrics, Options, Outcome, OpenRun, Saved, Steps, Tracked};
+use lathe::train::{self, Batches, FitOptions, Metrics, OpenRun, Options, Outcome, Saved, Steps, Tracked};
 use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
