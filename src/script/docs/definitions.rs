@@ -2,7 +2,7 @@
 //! neither our argument names nor our types).
 
 use super::Reference;
-use super::item::{Item, Kind, Page, PageKind};
+use super::item::{Item, Kind, Page, PageKind, option_table};
 use std::fmt::Write;
 
 /// One file for each namespace, one for global functions and methods, one for each module: name and text.
@@ -30,7 +30,9 @@ pub fn definitions(reference: &Reference) -> Vec<(String, String)> {
 
 fn declare(out: &mut String, page: &Page, item: &Item) {
     out.push('\n');
-    for line in item.doc.markdown().lines() {
+    let mut parts = vec![item.doc.markdown(), option_table(&item.options)];
+    parts.retain(|p| !p.is_empty());
+    for line in parts.join("\n\n").lines() {
         let _ = writeln!(out, "{}", format!("/// {line}").trim_end());
     }
     let this = page.name.as_str();

@@ -16,7 +16,7 @@ use crate::script::lang::function::{ApiFn, Receiver};
 pub use comment::{Comment, blocks};
 pub use definitions::definitions;
 pub use find::Found;
-pub use item::{GLOBAL, Item, Kind, Page, PageKind, Parameter};
+pub use item::{GLOBAL, Item, Kind, Page, PageKind, Parameter, option_table};
 pub use modules::{head, script_texts};
 pub use pages::{ScriptPage, is_ours, pages};
 

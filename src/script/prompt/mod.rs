@@ -5,6 +5,7 @@ pub mod attached;
 pub mod breakpoint;
 pub mod complete;
 pub mod display;
+mod in_map;
 pub mod manual;
 pub mod session;
 pub mod twin;

@@ -8,6 +8,7 @@ pub mod facade;
 pub mod libraries;
 pub mod lint;
 pub mod locate;
+mod option_lint;
 pub mod program;
 pub mod roots;
 pub mod unit;
