@@ -41,6 +41,27 @@ macro_rules! options {
     )+};
 }
 
+/// Takes entries of a map that came another way than as the options of a call, as variables: as [`api!`](crate::api) does it behind `;`.
+#[macro_export]
+macro_rules! entries {
+    ($given:ident; $($name:ident : $ty:ty $(= $default:expr)?),+ $(,)?) => {
+        $(let $name = <$ty as $crate::script::lang::options::FromOptions>::read(
+            &mut $given, &$crate::api!(@declared stringify!($name), []), $crate::api!(@default $($default)?),
+        )?;)+
+    };
+    (all $function:expr, $map:expr; $($name:ident : $ty:ty $(= $default:expr)?),+ $(,)?) => {
+        let mut given = $crate::script::lang::options::Given::new($function, $map);
+        $crate::entries!(given; $($name : $ty $(= $default)?),+);
+        given.done(|| {
+            let mut all = Vec::new();
+            $(<$ty as $crate::script::lang::options::FromOptions>::describe(
+                &$crate::api!(@declared stringify!($name), []), $crate::api!(@default $($default)?), &mut all,
+            );)+
+            all
+        })?;
+    };
+}
+
 /// Lets a type be taken as one of a few texts.
 ///
 /// ```ignore

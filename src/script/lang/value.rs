@@ -97,6 +97,9 @@ from_arg! {
     Dynamic, "a value", |d| Some(d.clone());
     i64, "an int", |d| d.as_int().ok(), |i| i.to_string();
     usize, "an int of at least 0", |d| usize::try_from(d.as_int().ok()?).ok(), |i| i.to_string();
+    u8, "an int from 0 to 255", |d| u8::try_from(d.as_int().ok()?).ok(), |i| i.to_string();
+    u32, "an int of at least 0", |d| u32::try_from(d.as_int().ok()?).ok(), |i| i.to_string();
+    u64, "an int", |d| d.as_int().ok().map(|i| i as u64), |i| i.to_string();
     f64, "a number", |d| d.as_float().ok().or_else(|| d.as_int().ok().map(|i| i as f64)), |x| number(*x);
     bool, "a bool", |d| d.as_bool().ok(), |b| b.to_string();
     String, "a string", |d| d.read_lock::<ImmutableString>().map(|s| s.to_string()), |s| format!("{s:?}");
@@ -176,6 +179,9 @@ pub trait ListItem {
     const LIST: &'static str;
 }
 impl ListItem for i64 {
+    const LIST: &'static str = "an array of ints";
+}
+impl ListItem for u64 {
     const LIST: &'static str = "an array of ints";
 }
 impl ListItem for f64 {
