@@ -35,8 +35,9 @@ bench: build weights ## the figures of docs/benchmarks.md
 doc: libtorch ## the Rust documentation, target/doc
 	$(CARGO) doc --no-deps
 
-reference: build ## docs/reference, from the doc comments
+reference: build ## docs/reference, from the doc comments, and the page of recipes
 	$(LATHE) doc --write docs/reference
+	$(LATHE) doc --recipes docs/guide/recipes.md
 
 clean: ## remove what was built; the fetched libtorch stays in the cache
 	$(CARGO) clean

@@ -6,7 +6,7 @@
 
 use lathe::models::{AutoencoderKl, LabelDrop, Sit, SitConfig, VaeConfig};
 use lathe::torch::{DType, Device, Tensor, bridge, no_grad};
-use lathe::train::optim::{AdamW, AdamWOptions, clip_grad_norm};
+use lathe::train::optim::{AdamWOptions, adamw, clip_grad_norm};
 use std::time::Instant;
 
 const ROUNDS: usize = 3;
@@ -64,7 +64,7 @@ fn sit_step(at: Device, batch: i64, dtype: Option<DType>) -> lathe::error::Resul
     let module = Sit::module("SiT-B/1", config)?;
     module.to(Some(at), None)?;
     let sit = module.model::<Sit>().expect("built as a SiT");
-    let opt = AdamW::new(module.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect(), AdamWOptions::default())?;
+    let opt = adamw(module.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect(), AdamWOptions::default())?;
     let (x, t) = (Tensor::randn(&[batch, 32, 16, 16], DType::Float, at)?, Tensor::rand(&[batch], DType::Float, at)?);
     let (y, target) = (Tensor::randint(0, 1000, &[batch], at)?, x.randn_like()?);
     Ok(Box::new(move || {

@@ -5,7 +5,7 @@
 
 use lathe::nn::{Built, Init, Module};
 use lathe::torch::{Device, Tensor};
-use lathe::train::optim::{AdamW, AdamWOptions, Ema, step};
+use lathe::train::optim::{AdamWOptions, Ema, adamw, step};
 use tch::nn::OptimizerConfig;
 
 const ROUNDS: usize = 10;
@@ -48,7 +48,7 @@ fn ours() -> Result<Step, lathe::error::Error> {
     for p in &params {
         p.sum(&[], false)?.mul(1e-3)?.backward()?;
     }
-    let opt = AdamW::new(module.named_parameters(), AdamWOptions { lr: 1e-4, ..AdamWOptions::default() })?;
+    let opt = adamw(module.named_parameters(), AdamWOptions { lr: 1e-4, ..AdamWOptions::default() })?;
     let ema = Ema::new(&module, DECAY)?;
     Ok(Box::new(move || {
         step(&opt, &params, 1.0, Some(&ema)).expect("gradients that fit, and the same module");

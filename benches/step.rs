@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Namespaces and types whose functions are work on tensors.
 const SPACES: &[&str] = &["torch", "F", "nn", "optim", "models"];
-const TYPES: &[&str] = &["Tensor", "Module", "AdamW", "Ema", "GradScaler"];
+const TYPES: &[&str] = &["Tensor", "Module", "Optimizer", "Ema", "GradScaler"];
 
 #[derive(Default)]
 struct Clock {

@@ -1,5 +1,10 @@
-//! The arrows of docs/architecture.md: a part uses only what lies below it, `tch` is named in `torch/` and `rhai` in `script/`; and what
-//! the compiler cannot vouch for is in the bridge alone.
+//! The arrows of docs/architecture.md: a part uses only what lies below it, inside `script/` as well, and folders never use each other in a
+//! circle; `tch` is named in `torch/` and `rhai` in `script/`; and what the compiler cannot vouch for is in the bridge alone.
+
+#[path = "architecture/modules.rs"]
+mod modules;
+
+use modules::Modules;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +23,21 @@ const LEVELS: &[(&str, u32)] = &[
     ("interrupt", 1),
     ("progress", 1),
     ("space", 0),
+];
+
+/// The folders of `src/script` by level, in the same way.
+const SCRIPT_LEVELS: &[(&str, u32)] = &[
+    ("runtime", 7),
+    ("engine", 6),
+    ("api", 5),
+    ("prompt", 4),
+    ("docs", 3),
+    ("guard", 3),
+    ("training", 3),
+    ("bind", 2),
+    ("settings", 2),
+    ("units", 1),
+    ("lang", 0),
 ];
 
 fn level(part: &str) -> Option<u32> {
@@ -83,6 +103,93 @@ fn arrows_go_down_only() {
         }
     }
     assert!(wrong.is_empty(), "arrows that point up:\n{}", wrong.join("\n"));
+}
+
+fn sources() -> Modules {
+    let modules = Modules::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
+    assert!(modules.names().count() > 200 && modules.arrows().len() > 500, "the walk found the sources and what they use");
+    modules
+}
+
+/// Arrows between the folders of a part that do not point down: `crate::script::lang::value -> crate::script::bind::cx`.
+fn upward(modules: &Modules, part: &str, levels: &[(&str, u32)]) -> Vec<String> {
+    let folder = |module: &str| module.strip_prefix(part)?.strip_prefix("::")?.split("::").next().map(str::to_owned);
+    let level = |name: &str| levels.iter().find(|(n, _)| *n == name).map(|(_, l)| *l);
+    let mut wrong = Vec::new();
+    for (from, to) in modules.arrows() {
+        let Some(own) = folder(from).filter(|f| f != "tests") else { continue };
+        let Some(used) = folder(to) else { continue };
+        let (Some(a), Some(b)) = (level(&own), level(&used)) else { panic!("{from} or {to} is in no known folder of {part}") };
+        if own != used && b >= a {
+            wrong.push(format!("{from} -> {to}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn inside_script_arrows_go_down_only() {
+    let wrong = upward(&sources(), "crate::script", SCRIPT_LEVELS);
+    assert!(wrong.is_empty(), "arrows that point up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_module_of_script_uses_itself_in_a_circle() {
+    let circles: Vec<String> =
+        sources().circles().iter().filter(|c| c.iter().any(|m| m.starts_with("crate::script::"))).map(|c| c.join(" <-> ")).collect();
+    assert!(circles.is_empty(), "circles of imports:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn folders_do_not_use_each_other_in_a_circle() {
+    let modules = sources();
+    let circles: Vec<String> = modules.circles_between_folders().iter().map(|c| c.join(" <-> ")).collect();
+    assert!(circles.is_empty(), "circles of imports:\n{}", circles.join("\n"));
+}
+
+/// A tree with these files, each a path below `src` and its text.
+fn planted(files: &[(&str, &str)]) -> (tempfile::TempDir, Modules) {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("below")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    let modules = Modules::read(dir.path());
+    (dir, modules)
+}
+
+#[test]
+fn a_planted_circle_is_found() {
+    let files = [
+        ("lib.rs", "pub mod script;"),
+        ("script/mod.rs", "pub mod lang;\npub mod units;\npub use units::unit::Unit;"),
+        ("script/lang/mod.rs", "pub mod value;"),
+        ("script/units/mod.rs", "pub mod unit;\npub mod call;"),
+        // Through what the part offers, in the middle of an expression, and after a comment that only names it.
+        ("script/lang/value.rs", "// crate::script::units::call is not used here.\nfn f() { let _ = crate::script::Unit::new(); }"),
+        ("script/units/unit.rs", "use super::call::{self, Call as C};\npub struct Unit;"),
+        ("script/units/call.rs", "use crate::{\n    script::lang::value::Value,\n};"),
+    ];
+    let (_dir, modules) = planted(&files);
+    let circle = ["crate::script::lang::value", "crate::script::units::call", "crate::script::units::unit"];
+    assert_eq!(modules.circles(), [circle]);
+    assert_eq!(modules.circles_between_folders(), [circle]);
+    let up = upward(&modules, "crate::script", SCRIPT_LEVELS);
+    assert_eq!(up, ["crate::script::lang::value -> crate::script::units::unit"]);
+}
+
+#[test]
+fn a_planted_upward_arrow_is_found_and_a_downward_one_is_not() {
+    let files = [
+        ("lib.rs", "mod script;"),
+        ("script/mod.rs", "mod bind;\nmod prompt;"),
+        ("script/bind/mod.rs", "use super::prompt::session::Session;\n#[cfg(test)]\nmod tests { use crate::script::api; }"),
+        ("script/prompt/mod.rs", "pub mod session;\npub(super) use crate::script::bind::Cx;"),
+        ("script/prompt/session.rs", "pub struct Session;\nconst TEXT: &str = \"use crate::script::api::all;\";"),
+    ];
+    let (_dir, modules) = planted(&files);
+    assert_eq!(upward(&modules, "crate::script", SCRIPT_LEVELS), ["crate::script::bind -> crate::script::prompt::session"]);
 }
 
 #[test]

@@ -31,9 +31,14 @@ impl Place {
         self.0.path().join(name)
     }
 
+    /// The standard library: the place's own where it has one.
+    fn stdlib(&self) -> PathBuf {
+        Some(self.at("stdlib")).filter(|own| own.is_dir()).unwrap_or_else(|| root().join("stdlib"))
+    }
+
     fn start(&self, script: &str, flags: &[&str]) -> Child {
         let mut c = Command::new(env!("CARGO_BIN_EXE_lathe"));
-        c.current_dir(self.0.path()).env("LATHE_STDLIB", root().join("stdlib")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        c.current_dir(self.0.path()).env("LATHE_STDLIB", self.stdlib()).stdout(Stdio::piped()).stderr(Stdio::piped());
         c.args(["run", &format!("scripts/{script}.rhai"), "--device", "cpu", "--threads", "1"]).args(flags).spawn().unwrap()
     }
 
@@ -45,6 +50,22 @@ impl Place {
         let text = std::fs::read_to_string(self.at("out").join(run).join("metrics.jsonl")).unwrap_or_default();
         text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
     }
+
+    /// Waits until the run's log is as wanted.
+    fn wait(&self, run: &str, what: &str, done: impl Fn(&[Value]) -> bool) {
+        let start = Instant::now();
+        while !done(&self.log(run)) {
+            assert!(start.elapsed() < Duration::from_secs(120), "no {what} in two minutes");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn edit(&self, file: &str, old: &str, new: &str) {
+        let path = self.at(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{file} has no `{old}`");
+        std::fs::write(&path, text.replacen(old, new, 1)).unwrap();
+    }
 }
 
 fn end(child: Child) {
@@ -52,39 +73,50 @@ fn end(child: Child) {
     assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
 }
 
-/// Two aligned stages and a plain one, as the demo names them.
-fn train(place: &Place) {
+/// README.md's first edit: the line that it names, and what it adds below.
+fn first_edit() -> (String, String) {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let section = readme.split("\n## ").find(|s| s.starts_with("First edit\n")).unwrap();
+    let mut blocks = section.split("```rhai\n").skip(1).map(|b| b.split_once("```").unwrap().0.to_owned());
+    (blocks.next().unwrap(), blocks.next().unwrap())
+}
+
+const VAE: [&str; 8] =
+    ["--vae-config.ch", "8", "--vae-config.ch-mult", "[1, 2]", "--vae-config.num-res-blocks", "1", "--vae-config.norm-groups", "4"];
+const COMMON: [&str; 10] =
+    ["--data-dir", "out/images", "--output-dir", "out", "--perceptual", "none", "--discriminator-weight", "0", "--batch-size", "4"];
+
+fn preprocess(place: &Place) {
     let pictures = root().join("tests/data/avatars64");
-    let map = format!("torchscript:{}", root().join("tests/data/encoders/map.pt").display());
     place.run(
         "preprocess",
         &["--imagenet-path", pictures.to_str().unwrap(), "--output-path", "out/images", "--resolution", "32", "--max-images", "24"],
     );
-    let vae = ["--vae-config.ch", "8", "--vae-config.ch-mult", "[1, 2]", "--vae-config.num-res-blocks", "1", "--vae-config.norm-groups", "4"];
-    let common = ["--data-dir", "out/images", "--output-dir", "out", "--perceptual", "none", "--discriminator-weight", "0", "--batch-size", "4"];
+}
+
+/// Two aligned stages and a plain one, as the demo names them.
+fn train(place: &Place) {
+    let map = format!("torchscript:{}", root().join("tests/data/encoders/map.pt").display());
+    preprocess(place);
+    let (vae, common) = (VAE, COMMON);
     let short = ["--log-every", "1", "--sampling-steps", "0"];
     let encoder = ["--enc-type", &map, "--enc-config.resolution", "16"];
 
     let steps = ["--max-train-steps", "1500", "--exp-name", "vae", "--align", "none", "--watch"];
     let child = place.start("train_sendvae", &[&common[..], &vae, &short, &steps].concat());
-    let wait = |what: &str, done: &dyn Fn(&[Value]) -> bool| {
-        let start = Instant::now();
-        while !done(&place.log("vae")) {
-            assert!(start.elapsed() < Duration::from_secs(120), "no {what} in two minutes");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
-    wait("step", &|log| log.len() > 2);
+    place.wait("vae", "step", |log| log.len() > 2);
     let script = place.at("scripts/train_sendvae.rhai");
     let text = std::fs::read_to_string(&script).unwrap();
-    let edited = text.replace("    log.recon = loss;\n", "    log.recon = loss;\n    log.twice = 2.0 * loss;\n");
-    assert_ne!(edited, text);
+    let (below, added) = first_edit();
+    let edited = text.replace(&below, &format!("{below}{added}"));
+    assert_ne!(edited, text, "README.md's first edit is not one of this script");
     std::fs::write(&script, edited).unwrap();
-    wait("edit", &|log| log.iter().any(|l| l["edit"].is_number()));
+    place.wait("vae", "edit", |log| log.iter().any(|l| l["edit"].is_number()));
     end(child);
     let log = place.log("vae");
     let mark = log.iter().find(|l| l["edit"].is_number()).unwrap();
-    assert!(mark["loss"].is_null() && log.last().unwrap()["twice"].is_number(), "a line without a loss, and the new code after it: {mark}");
+    let tv = log.last().unwrap()["tv"].as_f64().unwrap_or_default();
+    assert!(mark["loss"].is_null() && tv > 0.0, "a line without a loss, and the new code after it: {mark}");
 
     std::fs::write(&script, text).unwrap();
     let mapper = ["--mapper.width", "16", "--mapper.heads", "2", "--mapper.hidden", "16", "--max-train-steps", "3", "--exp-name", "sendvae"];
@@ -145,4 +177,29 @@ fn few_judged_pictures_and_an_edited_run_are_no_trouble() {
 
 fn out_picture(place: &Place) -> PathBuf {
     place.at("out/reconstructions.png")
+}
+
+#[test]
+fn edits_of_the_shared_modules_take_effect_in_a_run() {
+    let place = Place::new();
+    std::fs::create_dir(place.at("stdlib")).unwrap();
+    for entry in std::fs::read_dir(root().join("stdlib")).unwrap().map(Result::unwrap).filter(|e| e.path().is_file()) {
+        std::fs::copy(entry.path(), place.at("stdlib").join(entry.file_name())).unwrap();
+    }
+    preprocess(&place);
+    let map = format!("torchscript:{}", root().join("tests/data/encoders/map.pt").display());
+    let flags = ["--align", "gram", "--enc-type", &map, "--enc-config.resolution", "16", "--sampling-steps", "0", "--exp-name", "gram", "--watch"];
+    let mut child = place.start("train_sendvae", &[&COMMON[..], &VAE, &flags].concat());
+    let last = |log: &[Value], name: &str| log.iter().rev().find_map(|l| l[name].as_f64());
+    // A line after every fiftieth step, until the default is another one.
+    place.wait("gram", "line", |log| last(log, "align").is_some_and(|a| a > 0.0));
+    place.edit("stdlib/settings.rhai", "log_every: arg(50,", "log_every: arg(1,");
+    let steps = |log: &[Value]| -> Vec<i64> { log.iter().filter(|l| l["loss"].is_number()).filter_map(|l| l["step"].as_i64()).collect() };
+    place.wait("gram", "line after each step", |log| steps(log).windows(2).any(|w| w[1] == w[0] + 1));
+    place.edit("stdlib/align.rhai", "_ => relations::gram_loss(", "_ => 0.0 * relations::gram_loss(");
+    place.wait("gram", "loss of the edited alignment", |log| last(log, "align") == Some(0.0));
+    place.edit("stdlib/losses.rhai", "    log.loss = added(", "    log.seven = 7;\n    log.loss = added(");
+    place.wait("gram", "value of the edited sum", |log| last(log, "seven") == Some(7.0));
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -79,19 +79,19 @@ mod with_the_library {
         let set = ImageSet::open(folder).unwrap();
         assert_eq!((set.len(), set.classes()), (N, ["0", "1", "2"].map(String::from).as_slice()));
         let batch = set.gather(&(0..N).collect::<Vec<_>>()).unwrap();
-        assert_eq!(batch.labels.to_vec_i64().unwrap(), LABELS);
+        assert_eq!(batch.get("labels").unwrap().to_vec_i64().unwrap(), LABELS);
         // Pictures of the right size pass the crop unchanged.
-        assert_eq!(batch.images.unwrap().to_vec_i64().unwrap(), (0..N).flat_map(picture).collect::<Vec<_>>());
+        assert_eq!(batch.get("images").unwrap().to_vec_i64().unwrap(), (0..N).flat_map(picture).collect::<Vec<_>>());
         set
     }
 
     fn check_latents(set: &LatentSet) {
         assert_eq!((set.len(), set.latents().shape), (N, [2, 3, 3]));
         let batch = set.gather(&(0..N).collect::<Vec<_>>()).unwrap();
-        assert_eq!(batch.mean.unwrap().to_vec_f32().unwrap(), (0..N).flat_map(|i| latent(i).0).collect::<Vec<_>>());
-        assert_eq!(batch.std.unwrap().to_vec_f32().unwrap(), (0..N).flat_map(|i| latent(i).1).collect::<Vec<_>>());
-        assert_eq!(batch.labels.to_vec_i64().unwrap(), LABELS);
-        assert_eq!(batch.index.to_vec_i64().unwrap(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(batch.get("mean").unwrap().to_vec_f32().unwrap(), (0..N).flat_map(|i| latent(i).0).collect::<Vec<_>>());
+        assert_eq!(batch.get("std").unwrap().to_vec_f32().unwrap(), (0..N).flat_map(|i| latent(i).1).collect::<Vec<_>>());
+        assert_eq!(batch.get("labels").unwrap().to_vec_i64().unwrap(), LABELS);
+        assert_eq!(batch.get("index").unwrap().to_vec_i64().unwrap(), [0, 1, 2, 3, 4, 5]);
         // Channel 0: the mean over samples and pixels of (k / 8 + i - 3), k < 9, i < 6.
         let want = 4.0 / 8.0 + 2.5 - 3.0;
         assert!((set.latents().stats.mean[0] - want).abs() < 1e-12);
@@ -153,7 +153,7 @@ mod with_the_library {
         let report = preprocess(file("bytes.h5"), dir.path(), &quiet()).unwrap();
         // Links into the same or another file are not pictures of this one.
         assert_eq!((report.dataset.count, report.dataset.classes.as_slice()), (2, ["all".to_owned()].as_slice()));
-        let images = ImageSet::open(dir.path()).unwrap().gather(&[0, 1]).unwrap().images.unwrap();
+        let images = ImageSet::open(dir.path()).unwrap().gather(&[0, 1]).unwrap().get("images").unwrap().clone();
         assert_eq!(images.to_vec_i64().unwrap(), [0, 2].into_iter().flat_map(picture).collect::<Vec<_>>());
         // The reference compresses nothing, and the library is built without filters.
         let [skipped] = report.dataset.skipped.as_slice() else { panic!("{:?}", report.dataset.skipped) };

@@ -27,8 +27,11 @@ pub struct Args {
     /// Write the reference as Markdown pages into a folder (docs/reference).
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "search"])]
     write: Option<PathBuf>,
-    /// The scripts whose settings go into the reference.
-    #[arg(long, value_name = "DIR", default_value = "scripts", requires = "write")]
+    /// Write the page of all recipes into a file (docs/guide/recipes.md).
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "search", "write"])]
+    recipes: Option<PathBuf>,
+    /// The scripts whose settings go into the reference, and their recipes.
+    #[arg(long, value_name = "DIR", default_value = "scripts")]
     scripts: PathBuf,
     /// Write .d.rhai files for editors into a folder.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "search", "write"])]
@@ -44,6 +47,9 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn start(args: &Args) -> Result<()> {
+    if let Some(page) = &args.recipes {
+        return write_recipes(page, &args.scripts);
+    }
     let engine = Engine::new(EngineOptions::default());
     let mut reference = engine.reference()?;
     let libraries = libraries(&mut reference);
@@ -112,6 +118,7 @@ fn overview(reference: &Reference, style: Style) -> String {
         (PageKind::Namespace, "Namespaces"),
         (PageKind::Global, "Without a namespace"),
         (PageKind::Type, "Types"),
+        (PageKind::Model, "Models"),
         (PageKind::Module, "Standard library"),
         (PageKind::Library, "Recipe libraries"),
     ];
@@ -176,6 +183,17 @@ fn write_pages(engine: &Engine, reference: &Reference, folder: &Path, scripts: &
         }
     }
     eprintln!("wrote {} pages to {}, removed {gone}", pages.len(), folder.display());
+    Ok(())
+}
+
+/// Writes the page of the recipes beside the scripts.
+fn write_recipes(page: &Path, scripts: &Path) -> Result<()> {
+    let folder = scripts.join("recipes");
+    let readme = folder.join("README.md");
+    let readme = std::fs::read_to_string(&readme).map_err(|e| Error::io("read", &readme, e))?;
+    let recipes = docs::recipes(&folder)?;
+    write(page, &docs::recipe_page(&readme, &recipes))?;
+    eprintln!("wrote {} recipes to {}", recipes.len(), page.display());
     Ok(())
 }
 

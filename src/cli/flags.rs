@@ -2,7 +2,7 @@
 
 use super::paths::Paths;
 use crate::error::{Error, Result};
-use crate::script::settings::params::normal;
+use crate::script::settings::parse::normal;
 use crate::script::{Params, WatchMode};
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The settings that `lathe run` itself adds.
 const OWN: &[(&str, &str)] = &[
-    ("--config FILE.toml", "values for settings; flags go before the file"),
+    ("--config FILE.toml", "values for settings, or a recipe's name; flags go before the file"),
     ("--print-config", "show every value with where it comes from, and stop"),
     ("--threads N", "how many CPU threads to use"),
     ("--allow-read PATH", "a file or folder that the script may read besides its project"),

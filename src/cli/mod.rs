@@ -5,6 +5,7 @@ mod attach;
 mod check;
 mod compare;
 mod compare_page;
+mod config_files;
 mod convert;
 mod diff;
 mod doc;

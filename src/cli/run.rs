@@ -1,5 +1,6 @@
 //! `lathe run SCRIPT [flags]`.
 
+use super::config_files;
 use super::flags::{self, Flags};
 use super::help;
 use super::paths::Paths;
@@ -16,7 +17,8 @@ use std::path::PathBuf;
 #[command(after_help = "Every script has, besides its own settings:
   --device auto|cpu|cuda|cuda:N   where tensors and models are made (auto: cuda where it works)
   --dtype f32|bf16|f16            what the script computes in, where it honours cfg.dtype
-  --config FILE.toml              values for settings; flags go before the file
+  --config FILE.toml|RECIPE       values for settings, or a recipe: recipes/RECIPE.toml beside the script; flags go before it,
+                                  and of several the last
   --print-config                  show every value with where it comes from, and stop
   --threads N                     how many CPU threads to use
   --watch                         take saved edits in between two steps (SIGHUP does it once without)
@@ -65,10 +67,11 @@ fn start(args: &Args) -> Result<()> {
     engine.load(&script)?;
     let mut params = engine.params()?;
     declare_common(&mut params);
-    let flags = flags::parse(&args.command[1..], &params)?;
+    let mut flags = flags::parse(&args.command[1..], &params)?;
     if flags.help {
         return help::print(&script, &engine, &params);
     }
+    flags.config = config_files::find(&script, &flags.config)?;
     let (config, device, dtype) = choose(&params, &flags)?;
     if flags.print_config {
         return help::print_config(&config);
@@ -102,14 +105,7 @@ fn start(args: &Args) -> Result<()> {
 
 /// The settings that every script has.
 pub(super) fn declare_common(params: &mut Params) {
-    let text = |default: &str, help: &str| Arg {
-        default: default.to_owned().into(),
-        help: help.to_owned(),
-        choices: vec![],
-        live: false,
-        min: None,
-        max: None,
-    };
+    let text = |default: &str, help: &str| Arg { help: help.to_owned(), ..Arg::plain(default.to_owned().into()) };
     params.declare("device", text("auto", "auto, cpu, cuda or cuda:N"));
     params.declare("dtype", text("f32", "f32, bf16 or f16"));
 }

@@ -1,23 +1,38 @@
 //! A batch, and what a loader can draw batches from.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::nn::State;
 use crate::torch::Tensor;
 
-/// Some samples of a set.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// u8 `[B, 3, R, R]`, for image sets.
-    pub images: Option<Tensor>,
-    /// f32 `[B, C, h, w]`: the mean of the posterior, for latent sets.
-    pub mean: Option<Tensor>,
-    /// f32 `[B, C, h, w]`: the standard deviation of the posterior, for latent sets.
-    pub std: Option<Tensor>,
-    /// i64 `[B]`: positions in the set's classes.
-    pub labels: Tensor,
-    /// u8 `[B, A]`: positions in the values of each attribute, where the set has attributes.
-    pub attributes: Option<Tensor>,
-    /// i64 `[B]`: which picture each sample is, counted over the whole image set.
-    pub index: Tensor,
+/// Some samples of a set: tensors `[B, ..]` by the names under which scripts find them, in order.
+///
+/// Image sets have `images` (u8 `[B, 3, R, R]`), latent sets `mean` and `std` (f32 `[B, C, h, w]`, of the posterior). Both have `labels` (i64
+/// `[B]`, positions in the set's classes) and `index` (i64 `[B]`, which picture each sample is, counted over the whole image set), and
+/// `attributes` (u8 `[B, A]`, positions in the values of each attribute) where the set has them.
+#[derive(Debug, Clone, Default)]
+pub struct Batch(State);
+
+impl Batch {
+    /// The same with one tensor more.
+    #[must_use]
+    pub fn with(mut self, name: &str, tensor: Tensor) -> Batch {
+        self.0.insert(name.to_owned(), tensor);
+        self
+    }
+
+    /// The tensor of that name.
+    ///
+    /// # Errors
+    /// `E0202` when the set has none, with those that it has.
+    pub fn get(&self, name: &str) -> Result<&Tensor> {
+        let names = || self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        self.0.get(name).ok_or_else(|| Error::value("batch", format!("there is no `{name}` in it, it has {}", names())))
+    }
+
+    /// All tensors by name.
+    pub fn tensors(&self) -> &State {
+        &self.0
+    }
 }
 
 /// A set of samples by position. Drawing is plain copying, so that it can run on any thread.

@@ -101,14 +101,10 @@ impl Samples for ImageSet {
     fn gather(&self, positions: &[usize]) -> Result<Batch> {
         let shards = &self.0.shards;
         let index: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
-        let attributes = (!self.attributes().is_empty()).then(|| shards.tensor(2, positions)).transpose()?;
-        Ok(Batch {
-            images: Some(shards.tensor(0, positions)?),
-            mean: None,
-            std: None,
-            labels: shards.tensor(1, positions)?,
-            attributes,
-            index: Tensor::from_slice(&index)?,
-        })
+        let mut batch = Batch::default().with("images", shards.tensor(0, positions)?).with("labels", shards.tensor(1, positions)?);
+        if !self.attributes().is_empty() {
+            batch = batch.with("attributes", shards.tensor(2, positions)?);
+        }
+        Ok(batch.with("index", Tensor::from_slice(&index)?))
     }
 }

@@ -119,14 +119,11 @@ impl Samples for LatentSet {
 
     fn gather(&self, positions: &[usize]) -> Result<Batch> {
         let shards = &self.0.shards;
-        let attributes = (!self.attributes().is_empty()).then(|| shards.tensor(4, positions)).transpose()?;
-        Ok(Batch {
-            images: None,
-            mean: Some(shards.tensor(0, positions)?),
-            std: Some(shards.tensor(1, positions)?),
-            labels: shards.tensor(2, positions)?,
-            attributes,
-            index: shards.tensor(3, positions)?,
-        })
+        let mut batch = Batch::default().with("mean", shards.tensor(0, positions)?).with("std", shards.tensor(1, positions)?);
+        batch = batch.with("labels", shards.tensor(2, positions)?);
+        if !self.attributes().is_empty() {
+            batch = batch.with("attributes", shards.tensor(4, positions)?);
+        }
+        Ok(batch.with("index", shards.tensor(3, positions)?))
     }
 }

@@ -101,7 +101,7 @@ impl Pictures {
             Place::Npz(rows) => rows.read(start, n)?.permute(&[0, 3, 1, 2])?.contiguous(),
             Place::Shards(set) => {
                 let positions: Vec<usize> = (start..start + n).map(|i| i as usize).collect();
-                set.gather(&positions)?.images.ok_or_else(|| Error::value("read", "a set without pictures"))
+                set.gather(&positions)?.get("images").cloned()
             }
             Place::Files(files) => {
                 let (start, n) = (start as usize, n as usize);

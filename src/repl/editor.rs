@@ -2,7 +2,7 @@
 
 use super::Backend;
 use crate::error::{Error, Result};
-use crate::script::prompt::session::LineParser;
+use crate::script::prompt::lines::LineParser;
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;

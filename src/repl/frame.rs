@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::script::prompt::answer::{Answer, Ask, Mode};
 use crate::script::prompt::breakpoint::OnBreakpoint;
 use crate::script::prompt::complete::{Completions, complete, hint};
-use crate::script::prompt::session::Limit;
+use crate::script::prompt::evaluation::Limit;
 use crate::script::{At, Engine, Session};
 use std::cell::RefCell;
 use std::io::IsTerminal;

@@ -1,6 +1,6 @@
 //! Texts into lines: what is pasted or piped is cut where a statement is whole; prompts that were copied with it are taken off.
 
-use crate::script::prompt::session::LineParser;
+use crate::script::prompt::lines::LineParser;
 
 /// A text as lines that are each whole, as if they were typed one after the other. A last one that is not stays as it is: its error
 /// says what is missing.

@@ -4,7 +4,7 @@ use super::{Backend, wants_color};
 use crate::error::Result;
 use crate::script::prompt::answer::{Answer, Ask, Mode};
 use crate::script::prompt::complete::{Completions, complete, hint};
-use crate::script::prompt::session::Limit;
+use crate::script::prompt::evaluation::Limit;
 use crate::script::{Engine, Session};
 use std::rc::Rc;
 

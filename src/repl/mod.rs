@@ -13,7 +13,7 @@ pub use remote::Remote;
 use crate::error::{Error, Result};
 use crate::script::prompt::answer::{Answer, Ask, Mode};
 use crate::script::prompt::complete::{COMMANDS, Completions};
-use crate::script::prompt::session::LineParser;
+use crate::script::prompt::lines::LineParser;
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
 use std::path::Path;

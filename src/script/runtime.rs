@@ -11,7 +11,7 @@ use crate::script::lang::host::Host;
 use crate::script::lang::limits::Limits;
 use crate::script::settings::params::{Origin, Params, dashed};
 use crate::script::units::changes::Reloaded;
-use crate::script::units::program::Generation;
+use crate::script::units::generation::Generation;
 use crate::script::units::roots::Roots;
 use crate::space::{self, LineSink, MetricSink, Space};
 use crate::torch::{self, Device};

@@ -8,6 +8,8 @@ pub mod draws;
 mod dtype;
 mod elementwise;
 pub mod files;
+mod grad;
+mod in_place;
 mod indexing;
 mod ops;
 mod script;
@@ -19,8 +21,9 @@ pub use device::{
     set_num_threads, synchronize,
 };
 pub use dtype::{DType, dtype_name, parse_dtype};
+pub use grad::no_grad;
 pub use script::TorchScript;
-pub use tensor::{Operand, Tensor, no_grad};
+pub use tensor::{Operand, Tensor};
 
 use crate::error::{Error, ErrorKind};
 

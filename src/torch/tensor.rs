@@ -1,6 +1,6 @@
 //! The tensor: a handle to libtorch's, with fallible operations only. Cloning shares the storage.
 
-use super::{DType, Device, bridge, device_name, dtype_name, refused};
+use super::{DType, Device, device_name, dtype_name, refused};
 use crate::error::{Error, Result};
 
 /// A handle to a libtorch tensor. `clone` shares the data; [`Tensor::copy`] copies it.
@@ -42,23 +42,6 @@ impl From<i64> for Operand<'_> {
     fn from(x: i64) -> Self {
         Operand::Int(x)
     }
-}
-
-/// Runs `f` without recording gradients.
-pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
-    struct Guard {
-        _inner: tch::NoGradGuard,
-    }
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            // Weights that mixed precision converted in here have no history: outside they must be converted anew.
-            if bridge::autocast_is_on() {
-                bridge::clear_autocast_cache();
-            }
-        }
-    }
-    let _guard = Guard { _inner: tch::no_grad_guard() };
-    f()
 }
 
 impl Tensor {
@@ -304,26 +287,12 @@ impl Tensor {
         Ok(g.defined().then_some(Tensor(g)))
     }
 
-    /// Gradients of `outputs` with respect to `inputs`, without touching any `grad`.
-    pub fn grads_of(outputs: &[&Tensor], inputs: &[&Tensor], keep_graph: bool, create_graph: bool) -> Result<Vec<Tensor>> {
-        let out: Vec<&tch::Tensor> = outputs.iter().map(|t| &t.0).collect();
-        let inp: Vec<&tch::Tensor> = inputs.iter().map(|t| &t.0).collect();
-        tch::Tensor::f_run_backward(&out, &inp, keep_graph, create_graph)
-            .map(|v| v.into_iter().map(Tensor).collect())
-            .map_err(|e| refused("grad", outputs, e))
-    }
-
     /// Drops the gradient.
     pub fn zero_grad(&self) -> Result<()> {
         if let Some(g) = self.grad()? {
             g.detach()?.zero_()?;
         }
         Ok(())
-    }
-
-    /// Forgets the gradient, so that it is missing until the next `backward`.
-    pub fn clear_grad(&self) -> Result<()> {
-        bridge::clear_grad(self)
     }
 
     /// Shares the data, without history.
@@ -334,57 +303,5 @@ impl Tensor {
     /// Replaces what this handle and all its clones see: shape, dtype and device may differ.
     pub fn set_data(&self, new: &Tensor) -> Result<()> {
         self.0.shallow_clone().f_set_data(&new.0).map_err(|e| refused("set_data", &[self, new], e))
-    }
-
-    // ---- in place (on the shared storage)
-
-    /// Overwrites the elements with those of `src`, converting dtype and device; shapes broadcast.
-    pub fn copy_(&self, src: &Tensor) -> Result<Tensor> {
-        let mut t = self.0.shallow_clone();
-        t.f_copy_(&src.0).map_err(|e| refused("copy_", &[self, src], e))?;
-        Ok(Tensor(t))
-    }
-
-    /// Sets every element to `value`.
-    pub fn fill_(&self, value: f64) -> Result<Tensor> {
-        bridge::call1("fill_.Scalar", &[self.into(), value.into()], &[])
-    }
-
-    /// Sets every element to zero.
-    pub fn zero_(&self) -> Result<Tensor> {
-        self.0.shallow_clone().f_zero_().map(Tensor).map_err(|e| refused("zero_", &[self], e))
-    }
-
-    /// Draws every element from N(mean, std).
-    pub fn normal_(&self, mean: f64, std: f64) -> Result<Tensor> {
-        self.0.shallow_clone().f_normal_(mean, std).map(Tensor).map_err(|e| refused("normal_", &[self], e))
-    }
-
-    /// Draws every element from U(lo, hi).
-    pub fn uniform_(&self, lo: f64, hi: f64) -> Result<Tensor> {
-        self.0.shallow_clone().f_uniform_(lo, hi).map(Tensor).map_err(|e| refused("uniform_", &[self], e))
-    }
-
-    /// `self + weight * (end - self)`.
-    pub fn lerp_(&self, end: &Tensor, weight: f64) -> Result<Tensor> {
-        bridge::call1("lerp_.Scalar", &[self.into(), end.into(), weight.into()], &[])
-    }
-
-    /// Adds in place.
-    pub fn add_<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
-        match other.into() {
-            Operand::Tensor(o) => self.0.shallow_clone().f_add_(&o.0).map(Tensor).map_err(|e| refused("add_", &[self, o], e)),
-            Operand::Float(x) => bridge::call1("add_.Scalar", &[self.into(), x.into()], &[]),
-            Operand::Int(x) => bridge::call1("add_.Scalar", &[self.into(), x.into()], &[]),
-        }
-    }
-
-    /// Multiplies in place.
-    pub fn mul_<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
-        match other.into() {
-            Operand::Tensor(o) => self.0.shallow_clone().f_mul_(&o.0).map(Tensor).map_err(|e| refused("mul_", &[self, o], e)),
-            Operand::Float(x) => bridge::call1("mul_.Scalar", &[self.into(), x.into()], &[]),
-            Operand::Int(x) => bridge::call1("mul_.Scalar", &[self.into(), x.into()], &[]),
-        }
     }
 }

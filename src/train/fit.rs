@@ -66,16 +66,7 @@ impl Batches for Loader {
     }
 
     fn tensors(batch: &Batch) -> State {
-        let b = batch.clone();
-        let fields = [
-            ("images", b.images),
-            ("mean", b.mean),
-            ("std", b.std),
-            ("labels", Some(b.labels)),
-            ("attributes", b.attributes),
-            ("index", Some(b.index)),
-        ];
-        fields.into_iter().filter_map(|(name, t)| Some((name.to_owned(), t?))).collect()
+        batch.tensors().clone()
     }
 }
 

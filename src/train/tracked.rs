@@ -1,6 +1,6 @@
 //! What a checkpoint holds: objects that can be written down and put back.
 
-use super::optim::{AdamW, Ema, GradScaler};
+use super::optim::{Ema, GradScaler, Optimizer};
 use crate::data::{Loader, LoaderState};
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
@@ -71,9 +71,9 @@ impl Tracked for Module {
     }
 }
 
-impl Tracked for AdamW {
+impl Tracked for Optimizer {
     fn kind(&self) -> &'static str {
-        "adamw"
+        Optimizer::kind(self)
     }
 
     fn save(&self) -> Result<Saved> {
@@ -132,7 +132,7 @@ impl Tracked for Loader {
 mod tests {
     use super::*;
     use crate::torch::{DType, Device, Tensor, no_grad};
-    use crate::train::optim::{AdamWOptions, GradScalerOptions};
+    use crate::train::optim::{AdamWOptions, GradScalerOptions, adamw};
 
     fn net(out: i64) -> Module {
         let build = move |p: &crate::nn::Path| {
@@ -142,7 +142,7 @@ mod tests {
         Module::build("linear", Device::Cpu, build).unwrap()
     }
 
-    fn step(net: &Module, opt: &AdamW, ema: &Ema) {
+    fn step(net: &Module, opt: &Optimizer, ema: &Ema) {
         let x = Tensor::arange(0.0, 6.0, 1.0, DType::Float, Device::Cpu).unwrap().reshape(&[3, 2]).unwrap();
         opt.zero_grad().unwrap();
         net.forward(&[x]).unwrap().square().unwrap().mean(&[], false).unwrap().backward().unwrap();
@@ -150,9 +150,9 @@ mod tests {
         ema.update().unwrap();
     }
 
-    fn make(out: i64) -> (Module, AdamW, Ema, GradScaler) {
+    fn make(out: i64) -> (Module, Optimizer, Ema, GradScaler) {
         let net = net(out);
-        let opt = AdamW::new(net.named_parameters(), AdamWOptions::default()).unwrap();
+        let opt = adamw(net.named_parameters(), AdamWOptions::default()).unwrap();
         let ema = Ema::new(&net, 0.5).unwrap();
         (net, opt, ema, GradScaler::new(GradScalerOptions::default()).unwrap())
     }

@@ -47,11 +47,11 @@ fn latents_come_back_with_their_statistics() {
     set.verify().unwrap();
     let b = set.gather(&[29, 3, 4, 5, 17]).unwrap();
     let want: Vec<f32> = [29, 3, 4, 5, 17].iter().flat_map(|i| (0..18).map(move |k| value(*i, k))).collect();
-    assert_eq!(b.mean.unwrap().to_vec_f32().unwrap(), want);
-    assert_eq!(b.std.unwrap().shape(), [5, 2, 3, 3]);
-    assert_eq!(b.labels.to_vec_i64().unwrap(), [2, 0, 1, 2, 2]);
-    assert_eq!(b.index.to_vec_i64().unwrap(), [58, 6, 8, 10, 34]);
-    assert_eq!(b.attributes.unwrap().to_vec_i64().unwrap(), [1, 1, 0, 1, 1]);
+    assert_eq!(b.get("mean").unwrap().to_vec_f32().unwrap(), want);
+    assert_eq!(b.get("std").unwrap().shape(), [5, 2, 3, 3]);
+    assert_eq!(b.get("labels").unwrap().to_vec_i64().unwrap(), [2, 0, 1, 2, 2]);
+    assert_eq!(b.get("index").unwrap().to_vec_i64().unwrap(), [58, 6, 8, 10, 34]);
+    assert_eq!(b.get("attributes").unwrap().to_vec_i64().unwrap(), [1, 1, 0, 1, 1]);
     // Against the definition, one channel at a time: the variance of mean + std * eps over samples, places and eps.
     let (bias, scale) = set.stats().unwrap();
     let (bias, scale) = (bias.to_vec_f64().unwrap(), scale.to_vec_f64().unwrap());
@@ -64,7 +64,7 @@ fn latents_come_back_with_their_statistics() {
         assert!((bias[c] - mean).abs() < 1e-6 && (scale[c] * variance.sqrt() - 1.0).abs() < 1e-6, "channel {c}");
     }
     let loader = Loader::new(set, LoaderOptions { batch: 7, shuffle: true, ..Default::default() }).unwrap();
-    assert_eq!(loader.next().unwrap().mean.unwrap().shape(), [7, 2, 3, 3]);
+    assert_eq!(loader.next().unwrap().get("mean").unwrap().shape(), [7, 2, 3, 3]);
 }
 
 #[test]

@@ -21,12 +21,12 @@ fn options() -> LoaderOptions {
 }
 
 fn index(b: &Batch) -> Vec<i64> {
-    b.index.to_vec_i64().unwrap()
+    b.get("index").unwrap().to_vec_i64().unwrap()
 }
 
 /// Everything in a batch, byte for byte.
 fn bytes(b: &Batch) -> Vec<Vec<u8>> {
-    [b.images.as_ref(), Some(&b.labels), b.attributes.as_ref(), Some(&b.index)].into_iter().flatten().map(|t| t.to_bytes().unwrap()).collect()
+    b.tensors().values().map(|t| t.to_bytes().unwrap()).collect()
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn every_epoch_has_each_picture_once_in_a_new_order() {
         assert_eq!(loader.epoch(), epoch);
         let mut order = Vec::new();
         while let Some(b) = loader.next_in_epoch().unwrap() {
-            assert_eq!(b.images.as_ref().unwrap().shape()[1..], [3, 16, 16]);
+            assert_eq!(b.get("images").unwrap().shape()[1..], [3, 16, 16]);
             order.extend(index(&b));
         }
         let mut sorted = order.clone();
@@ -73,9 +73,9 @@ fn batches_hold_what_the_set_holds() {
         let positions: Vec<usize> = index(&b).iter().map(|i| *i as usize).collect();
         for (i, p) in positions.iter().enumerate() {
             let one = set.gather(&[*p]).unwrap();
-            let row = b.images.as_ref().unwrap().select(0, i as i64).unwrap();
-            assert_eq!(row.to_bytes().unwrap(), one.images.unwrap().to_bytes().unwrap());
-            assert_eq!(b.labels.to_vec_i64().unwrap()[i], one.labels.to_vec_i64().unwrap()[0]);
+            let row = b.get("images").unwrap().select(0, i as i64).unwrap();
+            assert_eq!(row.to_bytes().unwrap(), one.get("images").unwrap().to_bytes().unwrap());
+            assert_eq!(b.get("labels").unwrap().to_vec_i64().unwrap()[i], one.get("labels").unwrap().to_vec_i64().unwrap()[0]);
         }
     }
 }
@@ -152,7 +152,7 @@ impl Samples for Failing {
         }
         let index: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
         let t = Tensor::from_slice(&index)?;
-        Ok(Batch { images: None, mean: None, std: None, labels: t.clone(), attributes: None, index: t })
+        Ok(Batch::default().with("labels", t.clone()).with("index", t))
     }
 }
 

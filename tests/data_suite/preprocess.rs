@@ -33,10 +33,10 @@ fn the_avatars_become_shards_with_their_classes_and_attributes() {
         let batch = set.gather(&[i]).unwrap();
         let crop = center_crop(&read_picture(avatars().join(files[i])).unwrap(), 32).unwrap();
         let planes: Vec<u8> = (0..3).flat_map(|c| crop.rgb.iter().skip(c).step_by(3).copied().collect::<Vec<_>>()).collect();
-        assert_eq!(batch.images.unwrap().to_bytes().unwrap(), planes, "{}", files[i]);
-        let label = batch.labels.to_vec_i64().unwrap()[0];
+        assert_eq!(batch.get("images").unwrap().to_bytes().unwrap(), planes, "{}", files[i]);
+        let label = batch.get("labels").unwrap().to_vec_i64().unwrap()[0];
         assert_eq!(set.classes()[label as usize], files[i].split('/').next().unwrap());
-        let values = batch.attributes.unwrap().to_vec_i64().unwrap();
+        let values = batch.get("attributes").unwrap().to_vec_i64().unwrap();
         for (a, v) in values.iter().enumerate() {
             let attribute = &set.attributes()[a];
             assert_eq!(attribute.name, header[a + 1]);
@@ -149,7 +149,7 @@ fn one_folder_or_none_is_one_class_and_a_label_file_overrides() {
     assert_eq!(report.dataset.classes, ["0", "1", "2"]);
     assert_eq!(report.dataset.skipped[0].path, "bun/missing.png");
     let set = ImageSet::open(labelled.path()).unwrap();
-    assert_eq!(set.gather(&[0, 1]).unwrap().labels.to_vec_i64().unwrap(), [0, 2]);
+    assert_eq!(set.gather(&[0, 1]).unwrap().get("labels").unwrap().to_vec_i64().unwrap(), [0, 2]);
     std::fs::write(src.path().join("dataset.json"), r#"{"labels": [["../up.png", 0]]}"#).unwrap();
     let e = message(preprocess(src.path(), flat.path(), &options(16)).unwrap_err());
     assert!(e.contains("does not lie below"), "{e}");
@@ -168,7 +168,7 @@ fn attributes_must_cover_the_pictures() {
     let o = PreprocessOptions { attributes: Some(vec!["age".into()]), ..options(16) };
     let set = preprocess(src.path(), dst.path(), &o).map(|_| ImageSet::open(dst.path()).unwrap()).unwrap();
     assert_eq!(set.attributes()[0].values, ["old", "young"]);
-    assert_eq!(set.gather(&[0, 1]).unwrap().attributes.unwrap().to_vec_i64().unwrap(), [0, 1]);
+    assert_eq!(set.gather(&[0, 1]).unwrap().get("attributes").unwrap().to_vec_i64().unwrap(), [0, 1]);
     let fresh = tempfile::tempdir().unwrap();
     let o = PreprocessOptions { attributes: Some(vec!["agee".into()]), ..options(16) };
     let e = message(preprocess(src.path(), fresh.path(), &o).unwrap_err());

@@ -13,6 +13,7 @@ const ENTRY: &str = r#"
     import "std/pixels" as pixels;
     import "std/repa" as repa;
     import "std/samplers" as samplers;
+    import "std/weights" as weights;
     fn main(cfg) { train::run(cfg) }
     fn at(run, step) { run.step = step; }
     fn ema(run) { run.ema.module }

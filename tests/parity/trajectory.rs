@@ -95,16 +95,16 @@ impl<'a> Session<'a> {
         let shape = c.latent().map(Dynamic::from).to_vec();
         let latents = map([("shape", shape.into()), ("classes", classes.into())]);
         let z_dims: Array = shape_of(&f.meta["config"]["z_dims"]).into_iter().map(Dynamic::from).collect();
-        let sit = module(&script.call("denoiser", vec![cfg.clone(), latents, z_dims.into()])?)?;
+        let sit = module(&library.call("weights", "denoiser", vec![cfg.clone(), latents, z_dims.into()])?)?;
         fill(&sit, &specs["sit"], seed, "sit.")?;
         let network = sit.model::<Sit>().ok_or_else(|| Error::value("parity", "the denoiser is no SiT"))?;
         network.init_bn(f.get("latents_scale")?, f.get("latents_bias")?)?;
 
         let mut models = vec![("sit", sit.clone())];
         if c.joint() {
-            let vae = module(&script.call("vae", vec![cfg.clone()])?)?;
+            let vae = module(&library.call("weights", "start_vae", vec![cfg.clone()])?)?;
             fill(&vae, &specs["vae"], seed, "vae.")?;
-            let disc = module(&script.call("discriminator", vec![cfg])?)?;
+            let disc = module(&library.call("weights", "start_discriminator", vec![cfg])?)?;
             fill(&disc, &specs["disc"], seed, "disc.")?;
             let lpips = perceptual(f, seed, &specs["vgg"])?;
             let given = [&vae, &sit, &disc, &lpips].map(|m| Dynamic::from(m.clone()));

@@ -9,13 +9,9 @@
 mod container;
 #[cfg(feature = "hdf5")]
 mod container;
-mod export;
-mod import;
 mod load;
 
 pub(crate) use container::{Container, Creator};
-pub use export::{export_images, export_latents};
-pub use import::{LatentLabels, import_latents};
 pub use load::{Hdf5Value, load_hdf5};
 pub(crate) use load::{labels, pictures};
 
@@ -65,7 +61,7 @@ pub fn hdf5_key_list(path: impl AsRef<Path>) -> PathBuf {
 }
 
 /// The keys of `container` that end in one of `endings`, sorted. A list beside the container decides which belong to it.
-fn keys(container: &Container, path: &Path, endings: &[&str], skipped: &mut Vec<Skipped>) -> Result<Vec<String>> {
+pub(crate) fn keys(container: &Container, path: &Path, endings: &[&str], skipped: &mut Vec<Skipped>) -> Result<Vec<String>> {
     let is_wanted = |name: &str| name.rsplit_once('.').is_some_and(|(_, e)| endings.contains(&e.to_lowercase().as_str()));
     let mut found: Vec<String> = container.entries().keys().filter(|n| is_wanted(n)).cloned().collect();
     let list = hdf5_key_list(path);

@@ -4,7 +4,8 @@ use crate::api;
 use crate::error::{Error, Result};
 use crate::script::Hot;
 use crate::script::lang::value::type_name;
-use crate::script::settings::params::{Arg, is_plain, plain_defaults};
+use crate::script::settings::declare::{is_plain, plain_defaults};
+use crate::script::settings::params::{Arg, Made};
 use crate::script::training::pointer::hot;
 use crate::torch::Tensor;
 use rhai::{Array, Dynamic, FnPtr, Map};
@@ -144,7 +145,8 @@ api! {
         }
     }
 
-    /// A setting for `fn params()`: its default and a line of help.
+    /// A setting for `fn params()`: its default and a line of help. `--help` lists settings in the order in which they are made, so that
+    /// groups of them from modules can be added up: `settings::run("ldm") + #{ steps: arg(1000, "how many") }`.
     ///
     /// # Errors
     /// `E0202` for a default that cannot be written on a command line, or an unknown option.
@@ -161,7 +163,7 @@ api! {
     ///     assert_eq(defaults(params()).steps, 1000);
     /// }
     /// ```
-    fn arg(default: Dynamic, help: Option<String>;
+    fn arg[cx](default: Dynamic, help: Option<String>;
         /// the values that it may have
         choices: Array = Array::new(),
         /// whether an edit of the default applies to a running job
@@ -174,7 +176,7 @@ api! {
         if !is_plain(&default) {
             return Err(Error::value("arg", format!("the default must be a plain value, not {}", type_name(&default))));
         }
-        Ok(Arg { default, help: help.unwrap_or_default(), choices, live, min, max })
+        Ok(Arg { default, help: help.unwrap_or_default(), choices, live, min, max, made: Some(Made::at(cx.native().call_source().unwrap_or_default(), cx.position())) })
     }
 
     /// The defaults in a map of settings: each `arg(..)` becomes its default. For scripts that call another script's

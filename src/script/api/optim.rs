@@ -1,14 +1,17 @@
 //! `optim::`, optimizers, clipping, moving averages and loss scaling.
 
-use crate::api;
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
-use crate::script::lang::value::{FromArg, Kw, type_name};
+use crate::script::lang::value::{FromArg, type_name};
 use crate::torch::Tensor;
-use crate::train::optim::{AdamW, AdamWOptions, Ema, GradScaler, GradScalerOptions, clip_grad_norm, step};
+use crate::train::optim::{
+    self, AdamWOptions, Ema, GradScaler, GradScalerOptions, Optimizer, ParamGroups, Rates, SgdOptions, adamw, clip_grad_norm, sgd, step,
+};
+use crate::{api, entries, options};
 use rhai::{Array, Dynamic, Map};
 
-crate::script_handle!(AdamW, "an optimizer");
+crate::script_handle!(Optimizer, "an optimizer");
+crate::script_handle!(ParamGroup, "a group of parameters");
 crate::script_handle!(Ema, "a moving average");
 crate::script_handle!(GradScaler, "a gradient scaler");
 
@@ -52,6 +55,49 @@ impl Params {
     }
 }
 
+/// What an optimizer trains: parameters in any form, or groups of them, `#{params: .., lr: .., weight_decay: ..}`.
+enum Trained {
+    All(Params),
+    Groups(Vec<Map>),
+}
+
+impl FromArg for Trained {
+    const NAME: &'static str = "a module, an array of tensors or modules, a map of them, or an array of groups `#{params: ..}`";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        let groups: Option<Vec<Map>> = d.read_lock::<Array>().and_then(|list| list.iter().map(Map::from_dynamic).collect());
+        groups.filter(|g| !g.is_empty()).map(Trained::Groups).or_else(|| Params::from_dynamic(d).map(Trained::All))
+    }
+}
+
+impl Trained {
+    /// The names of a group's parameters begin with its index, as those of an array do.
+    fn read(self, op: &str) -> Result<ParamGroups> {
+        let groups = match self {
+            Trained::All(params) => return Ok(params.0.into()),
+            Trained::Groups(groups) => groups,
+        };
+        let read = |(i, map)| {
+            entries!(all op, map; params: Params, lr: Option<f64>, weight_decay: Option<f64>);
+            let params = params.0.into_iter().map(|(name, t)| (format!("{i}.{name}"), t)).collect();
+            Ok(optim::ParamGroup { params, lr, weight_decay })
+        };
+        groups.into_iter().enumerate().map(read).collect::<Result<_>>().map(ParamGroups)
+    }
+}
+
+/// One of an optimizer's groups, by its index.
+#[derive(Clone)]
+pub struct ParamGroup {
+    opt: Optimizer,
+    index: usize,
+}
+
+impl ParamGroup {
+    fn rates(&self) -> Result<Rates> {
+        self.opt.rates(self.index)
+    }
+}
+
 fn state_to_map(state: State) -> Map {
     state.into_iter().map(|(k, t)| (k.into(), Dynamic::from(t))).collect()
 }
@@ -64,11 +110,50 @@ fn state_from_map(op: &str, map: &Map) -> Result<State> {
     map.iter().map(tensor).collect()
 }
 
+options! {
+    AdamWOptions {
+        /// learning rate
+        lr,
+        /// decay of the averages of the gradient and of its square
+        betas,
+        /// added to the denominator
+        eps,
+        /// decoupled: each step first multiplies the weights by `1 - lr * weight_decay`
+        weight_decay,
+    }
+    SgdOptions {
+        /// learning rate
+        lr,
+        /// how much of the buffer each step keeps
+        momentum,
+        /// how much of each gradient after the first the buffer does not take in
+        dampening,
+        /// added to the gradient as `weight_decay * weight`
+        weight_decay,
+        /// steps along `gradient + momentum * buffer` in place of the buffer
+        nesterov,
+    }
+    GradScalerOptions {
+        /// the first factor
+        init_scale,
+        /// by what it grows after `growth_interval` steps without overflow
+        growth_factor,
+        /// by what it shrinks after an overflow
+        backoff_factor,
+        /// how many steps without overflow it takes to grow
+        growth_interval,
+        /// whether it does anything
+        enabled,
+    }
+}
+
 api! {
     namespace "optim";
 
     /// AdamW (Loshchilov & Hutter 2019) on libtorch's fused kernel, for a module, an array of tensors or modules, or a map of them.
-    /// Options: `lr` (1e-3), `betas` ([0.9, 0.999]), `eps` (1e-8), `weight_decay` (0.01).
+    ///
+    /// An array of groups, `#{params: .., lr: .., weight_decay: ..}`, gives each its own `lr` and `weight_decay`; what a group leaves out is the
+    /// option's.
     ///
     /// # Shapes
     /// - any float leaves
@@ -82,23 +167,29 @@ api! {
     /// (w * w).sum().backward();
     /// opt.step();
     /// assert_close(w, torch::tensor([0.9, 1.9]), #{ atol: 1e-5 });
+    /// let m = nn::linear(2, 2);
+    /// optim::adamw([#{ params: [m.weight] }, #{ params: [m.bias], lr: 1e-2, weight_decay: 0.0 }], #{ lr: 1e-3 });
     /// ```
-    fn adamw(params: Params, options: Kw) -> AdamW {
-        let mut kw = options;
-        let d = AdamWOptions::default();
-        let betas: Vec<f64> = kw.get("betas", vec![d.betas.0, d.betas.1])?;
-        let [beta1, beta2] = betas[..] else {
-            return Err(Error::value("adamw", format!("option `betas` must be two numbers, got {}", betas.len())));
-        };
-        let o = AdamWOptions {
-            lr: kw.get("lr", d.lr)?,
-            betas: (beta1, beta2),
-            eps: kw.get("eps", d.eps)?,
-            weight_decay: kw.get("weight_decay", d.weight_decay)?,
-        };
-        kw.done()?;
-        AdamW::new(params.0, o)
-    }
+    fn adamw_of as "adamw"(params: Trained; options: AdamWOptions) -> Optimizer { adamw(params.read("adamw")?, options) }
+
+    /// Stochastic gradient descent on libtorch's fused kernel, for what `adamw` takes.
+    ///
+    /// # Shapes
+    /// - any float leaves
+    /// # Errors
+    /// `E0202` when there is nothing to train, an option is out of range, or `nesterov` has no `momentum`.
+    /// # Example
+    /// ```rhai
+    /// let w = torch::tensor([1.0, 2.0], #{ requires_grad: true });
+    /// let opt = optim::sgd([w], #{ lr: 0.1, momentum: 0.9 });
+    /// for i in 0..2 {
+    ///     opt.zero_grad();
+    ///     w.sum().backward();
+    ///     opt.step();
+    /// }
+    /// assert_close(w, torch::tensor([0.71, 1.71]), #{ atol: 1e-6 });
+    /// ```
+    fn sgd_of as "sgd"(params: Trained; options: SgdOptions) -> Optimizer { sgd(params.read("sgd")?, options) }
 
     /// Scales all gradients together so that their norm is at most `max`, and gives the norm before as a tensor.
     ///
@@ -133,7 +224,7 @@ api! {
     /// assert(optim::step(opt, m, 1.0, ema).item() > 0.0);
     /// assert_close(ema.module.bias, m.bias + 0.05, #{ atol: 1e-3 });
     /// ```
-    fn step(opt: AdamW, params: Params, max: f64, ema: Dynamic) -> Tensor {
+    fn step(opt: Optimizer, params: Params, max: f64, ema: Dynamic) -> Tensor {
         let average = ema.read_lock::<Ema>().map(|e| e.clone());
         if average.is_none() && !ema.is_unit() {
             return Err(Error::value("step", format!("the last argument is a moving average or `()`, got {}", type_name(&ema))));
@@ -156,7 +247,7 @@ api! {
     /// ```
     fn ema(module: Module, decay: f64) -> Ema { Ema::new(&module, decay) }
 
-    /// A loss scaler for f16. Options: `init_scale` (65536), `growth_factor` (2), `backoff_factor` (0.5), `growth_interval` (2000), `enabled` (true).
+    /// A loss scaler for f16.
     ///
     /// # Shapes
     /// - scalar losses
@@ -172,24 +263,12 @@ api! {
     /// scaler.update();
     /// assert_eq(scaler.get_scale(), 65536.0);
     /// ```
-    fn grad_scaler(options: Kw) -> GradScaler {
-        let mut kw = options;
-        let d = GradScalerOptions::default();
-        let o = GradScalerOptions {
-            init_scale: kw.get("init_scale", d.init_scale)?,
-            growth_factor: kw.get("growth_factor", d.growth_factor)?,
-            backoff_factor: kw.get("backoff_factor", d.backoff_factor)?,
-            growth_interval: kw.get("growth_interval", d.growth_interval)?,
-            enabled: kw.get("enabled", d.enabled)?,
-        };
-        kw.done()?;
-        GradScaler::new(o)
-    }
+    fn grad_scaler(; options: GradScalerOptions) -> GradScaler { GradScaler::new(options) }
 }
 
 api! {
-    fn adamw_methods;
-    methods AdamW;
+    fn optimizer_methods;
+    methods Optimizer;
 
     /// One step along the gradients; parameters without one are skipped.
     ///
@@ -202,7 +281,7 @@ api! {
     /// w.sum().backward();
     /// opt.step();
     /// ```
-    fn step(opt: AdamW) -> () { opt.step() }
+    fn step(opt: Optimizer) -> () { opt.step() }
 
     /// Forgets all gradients.
     ///
@@ -216,7 +295,7 @@ api! {
     /// opt.zero_grad();
     /// assert_eq(w.grad(), ());
     /// ```
-    fn zero_grad(opt: AdamW) -> () { opt.zero_grad() }
+    fn zero_grad(opt: Optimizer) -> () { opt.zero_grad() }
 
     /// The learning rate of the next step.
     ///
@@ -226,9 +305,9 @@ api! {
     /// ```rhai
     /// assert_eq(optim::adamw([torch::ones([1]).requires_grad_()], #{ lr: 0.5 }).lr, 0.5);
     /// ```
-    fn lr as "get$lr"(opt: AdamW) -> f64 { Ok(opt.lr()) }
+    fn lr as "get$lr"(opt: Optimizer) -> f64 { Ok(opt.lr()) }
 
-    /// Sets the learning rate of the steps that follow.
+    /// Sets the learning rate of the steps that follow. A group with a rate of its own keeps its proportion to it, as under PyTorch's schedulers.
     ///
     /// # Errors
     /// `E0202` when it is negative or not finite.
@@ -238,9 +317,29 @@ api! {
     /// opt.lr = 1e-4;
     /// assert_eq(opt.lr, 1e-4);
     /// ```
-    fn set_lr as "set$lr"(opt: AdamW, lr: f64) -> () { opt.set_lr(lr) }
+    fn set_lr as "set$lr"(opt: Optimizer, lr: f64) -> () { opt.set_lr(lr) }
 
-    /// Its state by name, sharing memory: `<name>.exp_avg`, `<name>.exp_avg_sq`, `<name>.step`, and `lr`.
+    /// The groups of its parameters, each with `lr` and `weight_decay` to get and to set: as `param_groups` of PyTorch.
+    ///
+    /// # Errors
+    /// None.
+    /// # Example
+    /// ```rhai
+    /// let m = nn::linear(2, 2);
+    /// let opt = optim::adamw([#{ params: [m.weight] }, #{ params: [m.bias], lr: 0.01, weight_decay: 0.0 }], #{ lr: 0.1 });
+    /// opt.groups[0].weight_decay = 0.1;
+    /// opt.lr = 0.05;
+    /// assert_eq([opt.groups[0].lr, opt.groups[1].lr], [0.05, 0.005]);
+    /// for group in opt.groups { group.weight_decay = 0.0; }
+    /// assert_eq(opt.groups[0].weight_decay, 0.0);
+    /// ```
+    fn groups as "get$groups"(opt: Optimizer) -> Array {
+        Ok((0..opt.group_count()).map(|index| Dynamic::from(ParamGroup { opt: opt.clone(), index })).collect())
+    }
+
+    /// Its state by name, sharing memory: for AdamW `<name>.exp_avg`, `<name>.exp_avg_sq`, `<name>.step`, for SGD `<name>.momentum_buffer`; `lr`; and
+    /// where there are several groups their rates, `groups.<i>.lr`, `groups.<i>.base_lr` (the optimizer's `lr` when the group's was set) and
+    /// `groups.<i>.weight_decay`.
     ///
     /// # Errors
     /// None.
@@ -249,7 +348,7 @@ api! {
     /// let opt = optim::adamw([torch::ones([1]).requires_grad_()], #{ lr: 0.5 });
     /// assert_eq(opt.state().lr.item(), 0.5);
     /// ```
-    fn state(opt: AdamW) -> Map { Ok(state_to_map(opt.state()?)) }
+    fn state(opt: Optimizer) -> Map { Ok(state_to_map(opt.state()?)) }
 
     /// Puts back what `state()` gave; nothing is changed unless all of it fits.
     ///
@@ -261,7 +360,7 @@ api! {
     /// let opt = optim::adamw([w], #{ lr: 0.5 });
     /// optim::adamw([w]).load(opt.state());
     /// ```
-    fn load(opt: AdamW, state: Map) -> () { opt.load_state(&state_from_map("load", &state)?) }
+    fn load(opt: Optimizer, state: Map) -> () { opt.load_state(&state_from_map("load", &state)?) }
 
     /// What printing shows.
     ///
@@ -272,10 +371,86 @@ api! {
     /// let opt = optim::adamw([torch::ones([3]).requires_grad_()], #{ lr: 0.5 });
     /// assert_eq(opt.to_string(), "adamw (1 tensors, 3 parameters, lr 0.5)");
     /// ```
-    fn to_string(opt: AdamW) -> String {
+    fn to_string(opt: Optimizer) -> String {
         let params = opt.params();
         let count: usize = params.iter().map(|(_, t)| t.numel()).sum();
-        Ok(format!("adamw ({} tensors, {count} parameters, lr {})", params.len(), opt.lr()))
+        let groups = if opt.group_count() > 1 { format!(", {} groups", opt.group_count()) } else { String::new() };
+        Ok(format!("{} ({} tensors, {count} parameters, lr {}{groups})", opt.kind(), params.len(), opt.lr()))
+    }
+}
+
+api! {
+    fn group_methods;
+    methods ParamGroup;
+
+    /// The learning rate of the group's next step.
+    ///
+    /// # Errors
+    /// None.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(optim::adamw([torch::ones([1]).requires_grad_()], #{ lr: 0.5 }).groups[0].lr, 0.5);
+    /// ```
+    fn lr as "get$lr"(group: ParamGroup) -> f64 { Ok(group.rates()?.lr) }
+
+    /// Sets the group's learning rate. From then on it changes in proportion to the optimizer's `lr`; that of an only group is the optimizer's.
+    ///
+    /// # Errors
+    /// `E0202` when it is negative or not finite, or the optimizer's `lr` is 0.
+    /// # Example
+    /// ```rhai
+    /// let opt = optim::adamw([torch::ones([1]).requires_grad_()]);
+    /// opt.groups[0].lr = 1e-4;
+    /// assert_eq(opt.lr, 1e-4);
+    /// ```
+    fn set_lr as "set$lr"(group: ParamGroup, lr: f64) -> () { group.opt.set_rates(group.index, Rates { lr, ..group.rates()? }) }
+
+    /// The group's weight decay.
+    ///
+    /// # Errors
+    /// None.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(optim::adamw([torch::ones([1]).requires_grad_()]).groups[0].weight_decay, 0.01);
+    /// ```
+    fn weight_decay as "get$weight_decay"(group: ParamGroup) -> f64 { Ok(group.rates()?.weight_decay) }
+
+    /// Sets the group's weight decay.
+    ///
+    /// # Errors
+    /// `E0202` when it is negative.
+    /// # Example
+    /// ```rhai
+    /// let opt = optim::adamw([torch::ones([1]).requires_grad_()]);
+    /// opt.groups[0].weight_decay = 0.0;
+    /// assert_eq(opt.groups[0].weight_decay, 0.0);
+    /// ```
+    fn set_weight_decay as "set$weight_decay"(group: ParamGroup, weight_decay: f64) -> () {
+        group.opt.set_rates(group.index, Rates { weight_decay, ..group.rates()? })
+    }
+
+    /// The names of the group's parameters, as in the optimizer's state.
+    ///
+    /// # Errors
+    /// None.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(optim::adamw(nn::linear(1, 1)).groups[0].names(), ["weight", "bias"]);
+    /// ```
+    fn names(group: ParamGroup) -> Vec<String> { Ok(group.opt.names(group.index)) }
+
+    /// What printing shows.
+    ///
+    /// # Errors
+    /// None.
+    /// # Example
+    /// ```rhai
+    /// let opt = optim::adamw([torch::ones([3]).requires_grad_()], #{ lr: 0.5 });
+    /// assert_eq(opt.groups[0].to_string(), "group 0 of adamw (1 tensors, lr 0.5, weight_decay 0.01)");
+    /// ```
+    fn to_string(group: ParamGroup) -> String {
+        let (rates, n) = (group.rates()?, group.opt.names(group.index).len());
+        Ok(format!("group {} of {} ({n} tensors, lr {}, weight_decay {})", group.index, group.opt.kind(), rates.lr, rates.weight_decay))
     }
 }
 
@@ -369,7 +544,7 @@ api! {
     /// scaler.unscale(opt);
     /// assert_eq(w.grad().item(), 1.0);
     /// ```
-    fn unscale(scaler: GradScaler, opt: AdamW) -> () { scaler.unscale(&opt) }
+    fn unscale(scaler: GradScaler, opt: Optimizer) -> () { scaler.unscale(&opt) }
 
     /// Takes the optimizer's step, unless a gradient is infinite or NaN.
     ///
@@ -385,7 +560,7 @@ api! {
     /// scaler.update();
     /// assert_eq([w.item(), scaler.get_scale()], [1.0, 32768.0]);
     /// ```
-    fn step(scaler: GradScaler, opt: AdamW) -> () { scaler.step(&opt) }
+    fn step(scaler: GradScaler, opt: Optimizer) -> () { scaler.step(&opt) }
 
     /// Adjusts the factor to what the step found; once a step, at its end.
     ///

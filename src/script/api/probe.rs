@@ -1,10 +1,10 @@
 //! `probe::`, what latents show of their pictures.
 
-use crate::{api, options};
 use crate::error::{Error, Result};
 use crate::eval::probe::{Factor, ProbeOptions, Probed, Summary, mixture, pca, pca_pictures, probe, radial_spectrum, tsne, uniformity};
 use crate::script::lang::value::FromArg;
 use crate::torch::Tensor;
+use crate::{api, options};
 use rhai::{Array, Dynamic, Map};
 
 /// The factors of a probe: `[#{name, values}, ..]` of the columns of `targets`.

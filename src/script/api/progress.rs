@@ -19,8 +19,7 @@ fn count(what: &str, n: i64) -> Result<u64> {
 api! {
     global;
 
-    /// Shows how far a loop is: a bar with rate and time left on a terminal, a line every ten seconds otherwise. Options: `unit`
-    /// ("items"), `first` (0: where a loop that goes on began).
+    /// Shows how far a loop is: a bar with rate and time left on a terminal, a line every ten seconds otherwise.
     ///
     /// # Errors
     /// `E0202` for a negative number.

@@ -1,7 +1,6 @@
 //! `report::`, pages for people.
 
 use super::viz::{Shades, curves, numbers, one_picture};
-use crate::{api, entries};
 use crate::error::{Error, Result};
 use crate::eval::report::{Cell, Picture, Plot, Strip, names, shown};
 use crate::eval::{GridOptions, Series, report};
@@ -9,6 +8,7 @@ use crate::script::Cx;
 use crate::script::lang::value::{FromArg, type_name};
 use crate::script_handle;
 use crate::torch::Tensor;
+use crate::{api, entries};
 use rhai::{Array, Dynamic, Map};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 
 use crate::script::{Engine, EngineOptions};
 
+mod grad;
 mod spaces;
 
 fn engine() -> Engine {

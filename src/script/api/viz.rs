@@ -1,12 +1,12 @@
 //! `viz::`, pictures and charts as files, and `show`.
 
-use crate::{api, options};
 use crate::error::{Error, Result};
 use crate::eval::{Chart, GridOptions, Range, Series, grid, pictures, save_png};
 use crate::script::Cx;
 use crate::script::lang::value::{FromArg, type_name};
 use crate::torch::Tensor;
 use crate::torch::files::write_atomic;
+use crate::{api, options};
 use rhai::{Array, Dynamic, Map};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -124,7 +124,7 @@ api! {
     ) -> () {
         let path = free_path(cx, dir)?;
         save_png(&path, &one_picture("show", &image, range, layout)?)?;
-        if !crate::script::prompt::session::capture_picture(&path) {
+        if !crate::script::prompt::evaluation::capture_picture(&path) {
             crate::progress::picture(&path);
             crate::progress::beside(|| eprintln!("{}", path.display()));
         }

@@ -1,6 +1,7 @@
 //! Putting registered functions into an engine.
 
 use super::cx::{CALLER, Cx};
+use super::model;
 use crate::script::lang::diagnose;
 use crate::script::lang::exception::{ScriptResult, into_script};
 use crate::script::lang::function::{ApiFn, Call, Receiver};
@@ -32,6 +33,7 @@ pub fn install(engine: &mut Engine, host: &Host, functions: &[ApiFn]) {
                 engine.register_type_with_name_raw(path(), name.to_lowercase());
                 install_one(f, &mut global, host);
             }
+            Receiver::Model(..) => install_one(&model::dispatcher(host, f), &mut global, host),
             Receiver::Global => install_one(f, &mut global, host),
         }
     }

@@ -6,10 +6,12 @@
 
 mod cx;
 mod install;
+mod model;
 mod options;
 
 pub use cx::{Cx, with_caller};
 pub use install::install;
+pub use model::Model;
 
 use crate::error::{Error, Result};
 use crate::script::lang::function::Param;
@@ -61,7 +63,8 @@ pub fn no_more(cx: &Cx, args: &VecDeque<Dynamic>, params: &[Param]) -> Result<()
 ///     ) -> Tensor { .. }
 /// }
 /// ```
-/// The header is `namespace "ns";`, `methods Type;` or `global;`. `fn add as "+"(..)` gives another name in scripts, as for
+/// The header is `namespace "ns";`, `methods Type;`, `model Struct as "kind";` or `global;`. Behind `model` stand methods of modules whose struct is
+/// `Struct`, which take a [`Model`]; other models may have methods of the same names. `fn add as "+"(..)` gives another name in scripts, as for
 /// operators, getters (`"get$shape"`), setters (`"set$lr"`) and indexers (`"index$get$"`). The block makes
 /// `pub fn functions() -> Vec<ApiFn>`; a second block in the same file is written `api! { fn more_functions; methods Tensor; .. }`.
 ///
@@ -75,6 +78,9 @@ macro_rules! api {
     };
     (fn $list:ident; methods $ty:ident; $($rest:tt)*) => {
         $crate::api!(@fns $list, $crate::script::Receiver::Method(stringify!($ty), std::any::TypeId::of::<$ty>, std::any::type_name::<$ty>), $($rest)*);
+    };
+    (fn $list:ident; model $ty:ident as $kind:literal; $($rest:tt)*) => {
+        $crate::api!(@fns $list, $crate::script::Receiver::Model($kind, |module| module.model::<$ty>().is_some()), $($rest)*);
     };
     (fn $list:ident; global; $($rest:tt)*) => {
         $crate::api!(@fns $list, $crate::script::Receiver::Global, $($rest)*);

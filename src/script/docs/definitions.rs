@@ -1,8 +1,8 @@
 //! `.d.rhai` files: our signatures in the form that editor tools for Rhai read (rhai's own `Definitions` writes the same form, but knows
 //! neither our argument names nor our types).
 
-use super::Reference;
 use super::item::{Item, Kind, Page, PageKind, option_table};
+use super::reference::Reference;
 use std::fmt::Write;
 
 /// One file for each namespace, one for global functions and methods, one for each module: name and text.
@@ -11,7 +11,7 @@ pub fn definitions(reference: &Reference) -> Vec<(String, String)> {
     let mut global = String::from("module static;\n");
     for page in reference.pages() {
         match page.kind {
-            PageKind::Global | PageKind::Type => page.items.iter().for_each(|i| declare(&mut global, page, i)),
+            PageKind::Global | PageKind::Type | PageKind::Model => page.items.iter().for_each(|i| declare(&mut global, page, i)),
             PageKind::Namespace => {
                 let mut text = format!("module {};\n", page.name);
                 page.items.iter().for_each(|i| declare(&mut text, page, i));
@@ -35,9 +35,9 @@ fn declare(out: &mut String, page: &Page, item: &Item) {
     for line in parts.join("\n\n").lines() {
         let _ = writeln!(out, "{}", format!("/// {line}").trim_end());
     }
-    let this = page.name.as_str();
+    let this = if page.kind == PageKind::Model { "module" } else { page.name.as_str() };
     let receiver = |name: &str| format!("{name}: {}", type_name(this));
-    let is_method = page.kind == PageKind::Type;
+    let is_method = matches!(page.kind, PageKind::Type | PageKind::Model);
     let returns = type_of(&item.returns);
     // A parameter that may be left out makes a second declaration: the form has no optional ones.
     let required = item.params.iter().filter(|p| !p.optional).count();

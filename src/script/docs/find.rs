@@ -1,7 +1,7 @@
 //! What a user means by a name or a word.
 
-use super::Reference;
 use super::item::{Item, Kind, Page, PageKind};
+use super::reference::Reference;
 use crate::error::{Error, Result, nearest};
 
 /// What a name stands for.
@@ -36,8 +36,11 @@ impl Reference {
     fn normal(&self, name: &str) -> String {
         let name = name.trim().trim_end_matches("()");
         let is_namespace = |ns: &str| self.pages().iter().any(|p| p.kind == PageKind::Namespace && p.name == ns);
-        let is_type = |ty: &str| self.pages().iter().any(|p| p.kind == PageKind::Type && p.name == ty.to_lowercase());
+        let is_type = |ty: &str| self.pages().iter().any(|p| matches!(p.kind, PageKind::Type | PageKind::Model) && p.name == ty.to_lowercase());
+        let is_of_model = |f: &str| self.pages().iter().any(|p| p.kind == PageKind::Model && p.items.iter().any(|i| i.name == f));
         match (name.split_once('.'), name.split_once("::")) {
+            // A method of some modules only is found as one of any module.
+            (Some(("module", f)), _) if is_of_model(f) => f.to_owned(),
             (Some((ns, rest)), _) if is_namespace(ns) => format!("{ns}::{rest}"),
             (_, Some((ty, rest))) if is_type(ty) && !rest.is_empty() => format!("{}.{rest}", ty.to_lowercase()),
             _ => name.to_owned(),

@@ -1,7 +1,7 @@
 //! One thing that is documented, and the page it stands on.
 
 use super::comment::Comment;
-use crate::script::lang::function::{ApiFn, Param, Receiver, shown_type};
+use crate::script::lang::function::{ApiFn, Param, Receiver};
 use crate::script::lang::option_limits::Limits;
 use crate::script::lang::options::OptionSpec;
 use std::fmt::Write;
@@ -62,6 +62,8 @@ pub enum PageKind {
     Namespace,
     /// A type and its methods.
     Type,
+    /// A kind of modules and its methods.
+    Model,
     /// A module of the standard library, in Rhai.
     Module,
     /// A module of a recipe library.
@@ -87,7 +89,7 @@ impl Page {
         match self.kind {
             PageKind::Namespace => format!("{}::", self.name),
             PageKind::Global => "functions without a namespace".into(),
-            PageKind::Type | PageKind::Module | PageKind::Library => self.name.clone(),
+            PageKind::Type | PageKind::Model | PageKind::Module | PageKind::Library => self.name.clone(),
         }
     }
 
@@ -107,13 +109,10 @@ pub const GLOBAL: &str = "global";
 impl Item {
     /// A registered function.
     pub fn of(f: &ApiFn) -> Item {
-        let own: &[Param] = match f.receiver {
-            Receiver::Method(..) => f.params.get(1..).unwrap_or_default(),
-            _ => &f.params,
-        };
+        let is_method = f.receiver.is_method();
+        let own: &[Param] = if is_method { f.params.get(1..).unwrap_or_default() } else { &f.params };
         let params = own.iter().map(|p| Parameter { name: p.name.into(), kind: p.kind.into(), optional: p.optional }).collect();
         let property = f.name.strip_prefix("get$").or_else(|| f.name.strip_prefix("set$"));
-        let is_method = matches!(f.receiver, Receiver::Method(..));
         let kind = match property {
             Some(_) => Kind::Property,
             None if is_operator(f.name) => Kind::Operator,
@@ -128,8 +127,8 @@ impl Item {
         let id = match f.receiver {
             Receiver::Namespace(ns) => format!("{ns}::{name}"),
             Receiver::Global => name.to_owned(),
-            Receiver::Method(..) if kind == Kind::Operator => format!("{} {name}", page_of(f)),
-            Receiver::Method(..) => format!("{}.{name}", page_of(f)),
+            _ if kind == Kind::Operator => format!("{} {name}", page_of(f)),
+            _ => format!("{}.{name}", page_of(f)),
         };
         let (options, returns) = (f.options(), f.returns.into());
         Item { id, name: name.to_owned(), kind, signature: f.signature(), params, options, returns, doc: Comment::parse(f.doc) }
@@ -186,6 +185,6 @@ pub fn page_of(f: &ApiFn) -> String {
     match f.receiver {
         Receiver::Namespace(ns) => ns.to_owned(),
         Receiver::Global => GLOBAL.into(),
-        Receiver::Method(ty, ..) => shown_type(ty),
+        Receiver::Method(..) | Receiver::Model(..) => f.receiver.shown().unwrap_or_default(),
     }
 }

@@ -1,7 +1,7 @@
 //! docs/reference: one Markdown page for each namespace, type, module and script.
 
-use super::Reference;
 use super::item::{Item, Kind, Page, PageKind};
+use super::reference::Reference;
 use super::settings;
 use crate::script::settings::params::Params;
 use std::fmt::Write;
@@ -49,6 +49,7 @@ fn index(reference: &Reference, scripts: &[ScriptPage]) -> String {
         (PageKind::Namespace, "Namespaces", "Called as `torch::zeros(..)`."),
         (PageKind::Global, "Without a namespace", ""),
         (PageKind::Type, "Types", "What values can do: `x.shape`, `x.sum()`, `x + y`."),
+        (PageKind::Model, "Models", "What modules of one kind can do besides what [module](module.md) says of all: `vae.encode(x)`."),
         (
             PageKind::Module,
             "Standard library",
@@ -61,8 +62,10 @@ fn index(reference: &Reference, scripts: &[ScriptPage]) -> String {
             reference.pages().iter().filter(|p| p.kind == kind).map(|p| (format!("[{}]({})", p.title(), file(&p.name)), p.summary())).collect();
         section(&mut out, title, text, &rows);
     }
-    let rows: Vec<(String, String)> =
-        scripts.iter().map(|s| (format!("[{}]({})", s.path, script_file(s)), super::Comment::parse(&super::head(s.text)).summary)).collect();
+    let rows: Vec<(String, String)> = scripts
+        .iter()
+        .map(|s| (format!("[{}]({})", s.path, script_file(s)), super::comment::Comment::parse(&super::modules::head(s.text)).summary))
+        .collect();
     section(&mut out, "Scripts", "The experiments and their settings.", &rows);
     out
 }
@@ -120,7 +123,7 @@ fn heading(item: &Item) -> String {
 }
 
 fn script(s: &ScriptPage) -> String {
-    let mut out = format!("{MARK}\n# {}\n\n```text\n{}\n```\n", s.path, super::head(s.text));
+    let mut out = format!("{MARK}\n# {}\n\n```text\n{}\n```\n", s.path, super::modules::head(s.text));
     let rows: Vec<_> = s.params.iter().map(|p| (settings::flag(&p), settings::default(&p), settings::notes(&p))).collect();
     if rows.is_empty() {
         out.push_str("\nIt has no settings of its own.\n");

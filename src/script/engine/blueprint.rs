@@ -11,7 +11,7 @@ use crate::script::lang::language::set_syntax;
 use crate::script::lang::limits::{Limits, Meter};
 use crate::script::lang::source::id_of;
 use crate::script::lang::stack::{self, MAX_CALL_LEVELS};
-use crate::script::prompt::{breakpoint, session};
+use crate::script::prompt::{breakpoint, evaluation};
 use crate::script::units::facade::Resolver;
 use rhai::{Dynamic, Module, Shared};
 use std::io::Write;
@@ -97,7 +97,7 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Met
         if !n.is_multiple_of(LOOK_EVERY) && crate::interrupt::is_quiet() {
             return None;
         }
-        if crate::interrupt::process_requested() || session::must_stop() {
+        if crate::interrupt::process_requested() || evaluation::must_stop() {
             return Some(INTERRUPTED.into());
         }
         if stack::is_short() {
@@ -117,7 +117,7 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Met
         }
     };
     rhai.on_print(move |text| {
-        if session::capture(text) {
+        if evaluation::capture(text) {
             return;
         }
         crate::train::log::write(&format!("{text}\n"));

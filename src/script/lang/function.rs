@@ -4,6 +4,7 @@ use super::host::Host;
 use super::options::{self, OptionSpec};
 use super::value::FromArg;
 use crate::error::Result;
+use crate::nn::Module;
 use rhai::{Dynamic, Map, NativeCallContext};
 use std::any::TypeId;
 use std::collections::VecDeque;
@@ -44,8 +45,36 @@ pub enum Receiver {
     Namespace(&'static str),
     /// `value.name(..)` on a value of that type; `get$x`, `set$x`, `index$get$` and operators as well.
     Method(&'static str, fn() -> TypeId, fn() -> &'static str),
+    /// `module.name(..)` on modules of one kind, which the function tells from others. Other kinds may have a method of the same name.
+    Model(&'static str, fn(&Module) -> bool),
     /// `name(..)` everywhere.
     Global,
+}
+
+impl Receiver {
+    /// Whether the first parameter is the value before the dot.
+    pub fn is_method(&self) -> bool {
+        matches!(self, Receiver::Method(..) | Receiver::Model(..))
+    }
+
+    /// The name of the receiver's type or kind, for a method.
+    pub(crate) fn shown(&self) -> Option<String> {
+        match self {
+            Receiver::Method(ty, ..) => Some(shown_type(ty)),
+            Receiver::Model(kind, _) => Some((*kind).to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Whether a value has the method.
+    pub(crate) fn fits(&self, value: &Dynamic) -> bool {
+        match self {
+            Receiver::Method(_, id, _) => id() == value.type_id(),
+            // A group may bring the method itself.
+            Receiver::Model(_, fits) => value.read_lock::<Module>().is_some_and(|m| m.is_group() || fits(&m)),
+            _ => false,
+        }
+    }
 }
 
 /// What a registered function does.
@@ -80,7 +109,7 @@ pub struct Call<'a> {
 }
 
 /// The name of a receiver's type as users know it.
-pub(crate) fn shown_type(ty: &str) -> String {
+fn shown_type(ty: &str) -> String {
     match ty {
         "i64" => "int".into(),
         "f64" => "float".into(),
@@ -105,8 +134,8 @@ impl ApiFn {
         match self.receiver {
             Receiver::Namespace(ns) => format!("{ns}::{}({})", self.name, names(&self.params)),
             Receiver::Global => format!("{}({})", self.name, names(&self.params)),
-            Receiver::Method(ty, ..) => {
-                let ty = shown_type(ty);
+            Receiver::Method(..) | Receiver::Model(..) => {
+                let ty = self.receiver.shown().unwrap_or_default();
                 let rest = names(self.params.get(1..).unwrap_or_default());
                 match (self.name.strip_prefix("get$"), self.name.strip_prefix("set$")) {
                     (Some(p), _) => format!("{ty}.{p}"),

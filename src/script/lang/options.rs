@@ -8,6 +8,7 @@ use super::value::{FromArg, shown};
 use crate::error::{Error, Result, did_you_mean};
 use rhai::{Dynamic, Map};
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 
 /// The name of the parameter that holds the options.
 pub const PARAM: &str = "options";
@@ -185,16 +186,39 @@ pub trait OptionSet: FromOptions + Default {
         Self::describe(&Declared { name: "", doc: "", limits: Limits::None }, None, &mut all);
         all
     }
+}
 
-    /// Reads them from a map that came another way.
+/// Options over a value that only the body of a function knows, such as the sizes of a named architecture.
+pub struct Over<T> {
+    function: String,
+    map: Map,
+    set: PhantomData<T>,
+}
+
+impl<T: OptionSet> FromOptions for Over<T> {
+    fn describe(declared: &Declared, _: Option<Self>, all: &mut Vec<OptionSpec>) {
+        T::describe(declared, None, all);
+    }
+
+    fn read(given: &mut Given, _: &Declared, _: Option<Self>) -> Result<Self> {
+        let mut map = Map::new();
+        for spec in T::specs() {
+            if let Some(value) = given.raw(spec.name) {
+                spec.check(given.function, &value)?;
+                map.insert(spec.name.into(), value);
+            }
+        }
+        Ok(Over { function: given.function.to_owned(), map, set: PhantomData })
+    }
+}
+
+impl<T: OptionSet> Over<T> {
+    /// `base` with what the call gives in its place.
     ///
     /// # Errors
-    /// `E0202` for an option that does not fit or is unknown.
-    fn from_map(function: &str, map: Map) -> Result<Self> {
-        let mut given = Given::new(function, map);
-        let set = Self::read(&mut given, &Declared { name: "", doc: "", limits: Limits::None }, None)?;
-        given.done(Self::specs)?;
-        Ok(set)
+    /// `E0202` for an option that does not fit.
+    pub fn over(self, base: T) -> Result<T> {
+        T::read(&mut Given::new(&self.function, self.map), &Declared { name: "", doc: "", limits: Limits::None }, Some(base))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Conversions between script values and Rust values: the types that a registered function may take and return.
 
 use super::options::{Given, OptionSpec};
-use crate::error::{Error, Result, did_you_mean};
+use crate::error::{Error, Result};
 use crate::nn::Module;
 use crate::torch::{Operand, Tensor};
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
@@ -225,6 +225,14 @@ impl FromArg for [i64; 2] {
     }
 }
 
+/// A number for each of three channels.
+impl FromArg for [f64; 3] {
+    const NAME: &'static str = "an array of three numbers";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        Vec::<f64>::from_dynamic(d)?.try_into().ok()
+    }
+}
+
 /// The other side of an operator: a tensor, an int or a float.
 pub enum TensorOrNumber {
     /// A tensor.
@@ -280,73 +288,6 @@ impl<T: FromArg> FromArg for Option<T> {
             }
             Some(_) => T::take(function, name, args).map(Some),
         }
-    }
-}
-
-/// The options of a function, `#{stride: 2}`: read each with a getter, then call [`Kw::done`], which refuses unknown keys.
-pub struct Kw {
-    function: String,
-    map: Map,
-    known: Vec<&'static str>,
-}
-
-impl FromArg for Kw {
-    const NAME: &'static str = "a map of options";
-    const OPTIONAL: bool = true;
-    fn from_dynamic(d: &Dynamic) -> Option<Self> {
-        Map::from_dynamic(d).map(|map| Kw { function: String::new(), map, known: Vec::new() })
-    }
-    fn take(function: &str, name: &'static str, args: &mut VecDeque<Dynamic>) -> Result<Self> {
-        let map = <Option<Map> as FromArg>::take(function, name, args)?.unwrap_or_default();
-        Ok(Kw { function: function.to_owned(), map, known: Vec::new() })
-    }
-}
-
-impl Kw {
-    /// Options from a map that came another way, for the function `function`.
-    pub fn new(function: impl Into<String>, map: Map) -> Self {
-        Kw { function: function.into(), map, known: Vec::new() }
-    }
-
-    /// The option, if it is given and not `()`.
-    ///
-    /// # Errors
-    /// `E0202` when it is of another type.
-    pub fn opt<T: FromArg>(&mut self, key: &'static str) -> Result<Option<T>> {
-        self.known.push(key);
-        match self.map.remove(key) {
-            None => Ok(None),
-            Some(d) if d.is_unit() => Ok(None),
-            Some(d) => T::from_dynamic(&d)
-                .map(Some)
-                .ok_or_else(|| Error::value(&self.function, format!("option `{key}` must be {}, got {}", T::NAME, shown(&d)))),
-        }
-    }
-
-    /// The option or its default.
-    ///
-    /// # Errors
-    /// `E0202` when it is of another type.
-    pub fn get<T: FromArg>(&mut self, key: &'static str, default: T) -> Result<T> {
-        Ok(self.opt(key)?.unwrap_or(default))
-    }
-
-    /// The option, which must be given.
-    ///
-    /// # Errors
-    /// `E0202` when it is missing or of another type.
-    pub fn required<T: FromArg>(&mut self, key: &'static str) -> Result<T> {
-        self.opt(key)?.ok_or_else(|| Error::value(&self.function, format!("option `{key}` is required: {}", T::NAME)))
-    }
-
-    /// Refuses options that no getter asked for.
-    ///
-    /// # Errors
-    /// `E0202` naming the unknown option and the nearest known one.
-    pub fn done(self) -> Result<()> {
-        let Some(k) = self.map.keys().next() else { return Ok(()) };
-        let near = did_you_mean(k, self.known.iter().copied());
-        Err(Error::value(&self.function, format!("unknown option `{k}`{near}")).help(format!("its options: {}", self.known.join(", "))))
     }
 }
 

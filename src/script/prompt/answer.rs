@@ -1,8 +1,9 @@
 //! What a prompt asks and what it gets, the same in this process and in a running job.
 
 use super::display;
+use super::evaluation::{Limit, captured};
 use super::manual;
-use super::session::{Limit, Session, captured};
+use super::session::Session;
 use crate::error::{Error, Result};
 use crate::script::units::at::At;
 use serde::{Deserialize, Serialize};

@@ -2,15 +2,17 @@
 
 use super::answer::{Answer, Ask, Mode};
 use super::complete::{Completions, complete};
-use super::session::{Limit, Session};
+use super::evaluation::Limit;
+use super::session::Session;
 use crate::nn::Module;
 use crate::script::bind::with_caller;
 use crate::script::lang::value::to_json;
-use crate::script::training::hot::{Boundary, Hot};
+use crate::script::training::boundary::Boundary;
+use crate::script::training::hot::Hot;
 use crate::script::training::run::{Guests, Run};
 use crate::script::units::at::At;
 use crate::train::attach::{Request, Server};
-use crate::train::optim::{AdamW, Ema};
+use crate::train::optim::{Ema, Optimizer};
 use crate::train::{NewEdit, log, rng};
 use rhai::Dynamic;
 use serde::{Deserialize, Serialize};
@@ -308,8 +310,14 @@ fn marks(run: &Run) -> BTreeMap<String, String> {
     for (name, object) in run.objects() {
         if let Some(m) = object.read_lock::<Module>() {
             module(&name, &m, &mut out);
-        } else if let Some(o) = object.read_lock::<AdamW>() {
+        } else if let Some(o) = object.read_lock::<Optimizer>() {
             out.insert(format!("{name}.lr"), o.lr().to_string());
+            for (i, rates) in (0..o.group_count()).filter_map(|i| Some((i, o.rates(i).ok()?))) {
+                out.insert(format!("{name}.groups[{i}].weight_decay"), rates.weight_decay.to_string());
+                if o.group_count() > 1 {
+                    out.insert(format!("{name}.groups[{i}].lr"), rates.lr.to_string());
+                }
+            }
             for (key, t) in o.state().unwrap_or_default() {
                 out.insert(format!("{name}.state {key}"), t.version().map_or_else(|_| String::new(), |v| format!("version {v}")));
             }

@@ -188,8 +188,7 @@ fn members(at: At, session: &Session, receiver: &str, found: &mut BTreeMap<Strin
         found.extend(map.keys().map(|k| (k.to_string(), k.to_string())));
     }
     table(at, |f| {
-        let Receiver::Method(_, id, _) = f.receiver else { return };
-        if id() != value.type_id() || f.name.starts_with("index$") || f.name.starts_with("set$") {
+        if !f.receiver.fits(&value) || f.name.starts_with("index$") || f.name.starts_with("set$") {
             return;
         }
         if let Some(property) = f.name.strip_prefix("get$") {

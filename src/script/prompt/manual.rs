@@ -25,12 +25,10 @@ pub(crate) fn registered(at: At, session: &Session, name: &str) -> Vec<ApiFn> {
     }
     if let Some((receiver, name)) = name.rsplit_once('.') {
         let value = session.variable(receiver);
-        let fits = |f: &ApiFn| match f.receiver {
-            Receiver::Method(ty, id, _) => value.as_ref().map_or(ty.eq_ignore_ascii_case(receiver), |v| id() == v.type_id()),
-            _ => false,
-        };
+        let is_called = |f: &ApiFn| f.receiver.shown().is_some_and(|shown| shown.eq_ignore_ascii_case(receiver));
+        let fits = |f: &ApiFn| value.as_ref().map_or_else(|| is_called(f), |v| f.receiver.fits(v));
         let found = find(&|f| fits(f) && is_named(f, name));
-        return if found.is_empty() && value.is_none() { find(&|f| matches!(f.receiver, Receiver::Method(..)) && is_named(f, name)) } else { found };
+        return if found.is_empty() && value.is_none() { find(&|f| f.receiver.is_method() && is_named(f, name)) } else { found };
     }
     find(&|f| !matches!(f.receiver, Receiver::Namespace(_)) && is_named(f, name))
 }

@@ -3,9 +3,12 @@
 pub mod answer;
 pub mod attached;
 pub mod breakpoint;
+pub mod check;
 pub mod complete;
 pub mod display;
+pub mod evaluation;
 mod in_map;
+pub mod lines;
 pub mod manual;
 pub mod session;
 pub mod twin;

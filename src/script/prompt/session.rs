@@ -5,109 +5,27 @@
 //! statement, and variables are handed to typed functions through `on_var`, which only the engine's twin has.
 
 use super::display;
+use super::evaluation::{self, Limit};
 use super::twin::Twin;
-use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
+use crate::error::{Diagnostic, Error, ErrorKind, Result};
 use crate::script::lang::import::Found;
-use crate::script::lang::known::Known;
 use crate::script::lang::language::{lenient, with_underscore};
 use crate::script::lang::source::{TYPED, VERSION};
 use crate::script::lang::stack::Crossing;
 use crate::script::units::at::At;
-use crate::script::units::lint;
 use crate::script::units::program::UNIT;
-use crate::script::units::unit::{self, Parsed, Unit};
-use rhai::{AST, ASTNode, Array, Dynamic, Expr, LexError, ParseError, ParseErrorType, Position, Scope, ScriptFuncDef, Shared, Stmt};
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use crate::script::units::unit::{self, Unit};
+use rhai::{AST, Array, Dynamic, Expr, ParseError, Position, Scope, ScriptFuncDef, Shared, Stmt};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How many results `it` keeps: each may be a large tensor.
 const RESULTS: usize = 20;
 /// rhai counts lines in 16 bits; the functions of scripts stand at this line, where no text is.
-const WRAPPERS: usize = 65_000;
+pub(super) const WRAPPERS: usize = 65_000;
 /// After so many lines the text begins anew.
 const MAX_LINES: usize = 60_000;
-
-thread_local! {
-    /// The variables of the prompts that are evaluating, the innermost last, for the functions typed there.
-    static VARIABLES: RefCell<Vec<BTreeMap<String, Dynamic>>> = const { RefCell::new(Vec::new()) };
-    static IS_EVALUATING: Cell<bool> = const { Cell::new(false) };
-    static LIMIT: RefCell<Option<Limit>> = const { RefCell::new(None) };
-    static CAPTURE: RefCell<Option<Captured>> = const { RefCell::new(None) };
-}
-
-/// What ends an evaluation from outside.
-#[derive(Clone, Default)]
-pub struct Limit {
-    /// Set by whoever no longer wants the result.
-    pub cancelled: Option<Arc<AtomicBool>>,
-    /// When it must be done.
-    pub deadline: Option<Instant>,
-    /// Whether Ctrl-C ends it, even where a training step holds it up.
-    pub on_interrupt: bool,
-}
-
-/// What a line printed, for a prompt that is not on this terminal.
-#[derive(Debug, Default)]
-pub struct Captured {
-    /// The text.
-    pub text: String,
-    /// Pictures that `show` saved.
-    pub pictures: Vec<PathBuf>,
-}
-
-/// The most that is kept of what one line prints.
-const MAX_CAPTURED: usize = 1 << 20;
-
-/// Takes what a script prints, when a prompt elsewhere waits for it.
-pub(crate) fn capture(text: &str) -> bool {
-    CAPTURE.with_borrow_mut(|c| {
-        let Some(c) = c else { return false };
-        if c.text.len() + text.len() < MAX_CAPTURED {
-            c.text.push_str(text);
-            c.text.push('\n');
-        } else if !c.text.ends_with("...\n") {
-            c.text.push_str("...\n");
-        }
-        true
-    })
-}
-
-/// Takes a picture that a script shows, when a prompt elsewhere waits for it.
-pub(crate) fn capture_picture(path: &std::path::Path) -> bool {
-    CAPTURE.with_borrow_mut(|c| c.as_mut().map(|c| c.pictures.push(path.to_owned())).is_some())
-}
-
-/// Collects what `f` prints and shows instead of letting it reach this terminal.
-pub fn captured<T>(f: impl FnOnce() -> T) -> (T, Captured) {
-    let before = CAPTURE.replace(Some(Captured::default()));
-    let value = f();
-    (value, CAPTURE.replace(before).unwrap_or_default())
-}
-
-/// Whether the evaluation under way must end: for the engine's progress hook.
-pub(crate) fn must_stop() -> bool {
-    IS_EVALUATING.get()
-        && LIMIT.with_borrow(|l| {
-            l.as_ref().is_some_and(|l| {
-                l.cancelled.as_ref().is_some_and(|c| c.load(Ordering::Relaxed))
-                    || l.deadline.is_some_and(|d| Instant::now() > d)
-                    || (l.on_interrupt && crate::interrupt::pending())
-            })
-        })
-}
-
-/// A prompt's variable, for a function typed there: for the `on_var` hook of the engine's twin.
-pub(crate) fn variable(name: &str, scope: &Scope) -> Option<Dynamic> {
-    if !IS_EVALUATING.get() || scope.contains(name) {
-        return None;
-    }
-    VARIABLES.with_borrow(|v| v.last().and_then(|v| v.get(name).cloned()))
-}
 
 /// What a line came to.
 pub struct Outcome {
@@ -123,67 +41,22 @@ pub struct Outcome {
 
 /// What is held from line to line.
 pub struct Session {
-    id: String,
-    tag: String,
-    folder: Option<PathBuf>,
-    parser: rhai::Engine,
+    pub(super) id: String,
+    pub(super) tag: String,
+    pub(super) folder: Option<PathBuf>,
+    pub(super) parser: rhai::Engine,
     pub(crate) scope: Scope<'static>,
     /// Functions typed here and those of the scripts, with the closures of all lines.
     pub(crate) lib: AST,
     /// `import` statements in the order in which they were typed, with their alias and path.
-    imports: Vec<(String, String, Stmt)>,
+    pub(super) imports: Vec<(String, String, Stmt)>,
     /// Imports whose units are loaded, with the unit each leads to.
-    loaded: Vec<String>,
+    pub(super) loaded: Vec<String>,
     /// Units whose functions can be called without a prefix.
-    scripts: Vec<String>,
-    text: String,
-    lines: usize,
-    results: Array,
-}
-
-/// Recognises lines that go on.
-pub struct LineParser(rhai::Engine);
-
-impl Default for LineParser {
-    fn default() -> Self {
-        LineParser(lenient())
-    }
-}
-
-impl LineParser {
-    /// Whether a text is not a whole line yet: the parser met its end and wanted more.
-    pub fn needs_more(&self, text: &str) -> bool {
-        with_underscore(text, || self.0.compile(text)).is_err_and(|e| wants_more(text, &e))
-    }
-}
-
-fn wants_more(text: &str, e: &ParseError) -> bool {
-    let at = e.position();
-    match e.err_type() {
-        ParseErrorType::UnexpectedEOF => return true,
-        // Of the strings, only those in backticks go over several lines; comments do as well.
-        ParseErrorType::BadInput(LexError::UnterminatedString) => {
-            let line = at.line().and_then(|l| text.lines().nth(l - 1)).unwrap_or_default();
-            return line.chars().nth(at.position().unwrap_or(1).saturating_sub(1)) == Some('`');
-        }
-        _ => {}
-    }
-    let text = text.trim_end();
-    let (lines, width) = (text.lines().count(), text.lines().last().map_or(0, |l| l.chars().count()));
-    let is_at_end = at.line().is_none_or(|l| l > lines || (l == lines && at.position().unwrap_or(0) >= width));
-    use ParseErrorType as P;
-    is_at_end
-        && matches!(
-            e.err_type(),
-            P::MissingToken(..)
-                | P::PropertyExpected
-                | P::VariableExpected
-                | P::ExprExpected(..)
-                | P::MissingSymbol(..)
-                | P::FnMissingBody(..)
-                | P::FnMissingParams(..)
-                | P::FnMissingName
-        )
+    pub(super) scripts: Vec<String>,
+    pub(super) text: String,
+    pub(super) lines: usize,
+    pub(super) results: Array,
 }
 
 impl Session {
@@ -251,7 +124,7 @@ impl Session {
         self.unit_at(at, path)
     }
 
-    fn unit_at(&self, at: At, path: &str) -> Option<Rc<Unit>> {
+    pub(super) fn unit_at(&self, at: At, path: &str) -> Option<Rc<Unit>> {
         match path.strip_prefix(UNIT) {
             Some(id) => at.program.unit(id),
             None => at.program.unit(at.program.unit(&self.id)?.imports.get(path)?),
@@ -360,16 +233,7 @@ impl Session {
         self.lib.set_source(self.tag.as_str());
         self.lint(at, &known, &ast, text)?;
         let line = crate::interrupt::line();
-        IS_EVALUATING.set(true);
-        VARIABLES.with_borrow_mut(|v| v.push(BTreeMap::new()));
-        let before = LIMIT.replace(Some(limit));
-        let result = self.statements(at, &ast);
-        LIMIT.replace(before);
-        let left = VARIABLES.with_borrow_mut(|v| {
-            v.pop();
-            v.len()
-        });
-        IS_EVALUATING.set(left > 0);
+        let result = evaluation::under(limit, || self.statements(at, &ast));
         drop(line);
         self.tidy();
         result.map_err(|e| self.explained(at, &known, &e))
@@ -392,8 +256,7 @@ impl Session {
                 continue;
             }
             if functions {
-                let now = self.variables().map(|(n, v)| (n.to_owned(), v.clone())).collect();
-                VARIABLES.with_borrow_mut(|v| v.last_mut().map(|v| *v = now));
+                evaluation::set_variables(self.variables().map(|(n, v)| (n.to_owned(), v.clone())).collect());
             }
             let all = self.imports.iter().map(|(.., s)| s.clone()).chain([statement.clone()]);
             let mut one = AST::new(all, self.lib.shared_lib().clone());
@@ -439,80 +302,6 @@ impl Session {
             self.loaded.push(path.clone());
         }
         Ok(())
-    }
-
-    /// What can be known to be wrong with a line before any of it runs.
-    fn lint(&self, at: At, known: &Known, ast: &AST, text: &str) -> Result<()> {
-        let explain = crate::script::lang::diagnose::Explain { sources: &at.program.sources, known };
-        let found = Found { id: self.id.clone(), shown: self.id.clone(), path: None, text: text.into() };
-        let mut aliases: BTreeMap<String, String> = BTreeMap::new();
-        let typed = unit::imports(ast).into_iter().filter_map(|i| Some((i.alias, i.path?)));
-        for (alias, path) in self.imports.iter().map(|(a, p, _)| (a.clone(), p.clone())).chain(typed) {
-            if let Some(unit) = self.unit_at(at, &path) {
-                aliases.insert(alias, unit.id.clone());
-            }
-        }
-        let parsed = Parsed {
-            found,
-            tag: self.tag.as_str().into(),
-            ast: self.lib.clone(),
-            is_notebook: true,
-            wrong: vec![],
-            imports: BTreeMap::new(),
-            aliases,
-        };
-        let statements = ast.clone_statements_only();
-        let mut wrong = self.unknown_variables(at, known, ast, &parsed.aliases);
-        wrong.extend(lint::check_statements(&parsed, &statements, &at.program.current().units, explain));
-        if wrong.is_empty() {
-            return Ok(());
-        }
-        let first = wrong.remove(0);
-        Err(Error::script(Diagnostic { also: wrong, ..first }))
-    }
-
-    fn unknown_variables(&self, at: At, known: &Known, ast: &AST, aliases: &BTreeMap<String, String>) -> Vec<Diagnostic> {
-        let mut declared: Vec<String> = Vec::new();
-        let mut wrong = Vec::new();
-        for statement in ast.statements() {
-            statement.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
-                match path.last() {
-                    Some(ASTNode::Stmt(Stmt::Var(x, ..))) => declared.push(x.0.name.to_string()),
-                    Some(ASTNode::Expr(Expr::Variable(x, None, position))) if x.0.is_none() && x.2.is_empty() => {
-                        let name = x.1.as_str();
-                        let is_known = self.scope.contains(name)
-                            || declared.iter().any(|d| d == name)
-                            || self.lib.iter_functions().any(|f| f.name == name)
-                            || matches!(name, "this" | "global");
-                        if !is_known {
-                            let message = format!("unknown variable `{name}`{}", self.nearest_name(known, aliases, name));
-                            let labels = at.program.sources.label(&self.tag, *position, "").into_iter().collect();
-                            wrong.push(Diagnostic { labels, ..Diagnostic::plain(crate::script::lang::codes::PARSE, message) });
-                        }
-                    }
-                    _ => {}
-                }
-                true
-            });
-        }
-        wrong
-    }
-
-    fn nearest_name(&self, known: &Known, aliases: &BTreeMap<String, String>, name: &str) -> String {
-        let mine = did_you_mean(name, self.variables().map(|(n, _)| n).chain(self.lib.iter_functions().map(|f| f.name)));
-        if mine.is_empty() { did_you_mean(name, known.namespaces.keys().chain(aliases.keys()).map(String::as_str)) } else { mine }
-    }
-
-    /// An exception as our error, without places in texts that nobody wrote.
-    fn explained(&self, at: At, known: &Known, e: &rhai::EvalAltResult) -> Error {
-        let error = at.program.explain(&self.tag, e);
-        let ErrorKind::Script(d) = error.kind() else { return error };
-        let mut d = (**d).clone();
-        d.labels.retain(|l| !(l.file == self.id && l.line >= WRAPPERS));
-        if let Some(name) = d.message.strip_prefix("unknown variable `").and_then(|m| m.strip_suffix('`')).map(str::to_owned) {
-            d.message += &self.nearest_name(known, &BTreeMap::new(), &name);
-        }
-        Error::script(d)
     }
 
     /// Only the last variable of each name is kept: `let x = ..` again must free the tensor that `x` was.

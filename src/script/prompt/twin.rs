@@ -3,7 +3,7 @@
 //! Such functions see the prompt's variables, which rhai allows by a hook alone that it asks at every use of every variable: with it
 //! a loop of a script takes a quarter longer. So only this engine has the hook, and it is made when somebody types a function.
 
-use super::session;
+use super::evaluation;
 use std::cell::OnceCell;
 
 /// The second engine, among the host's values.
@@ -24,7 +24,7 @@ impl Twin {
             let mut rhai = (self.make)();
             // What a function typed at a prompt does not have itself it takes from there.
             #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
-            rhai.on_var(|name, _, cx| Ok(session::variable(name, cx.scope())));
+            rhai.on_var(|name, _, cx| Ok(evaluation::variable(name, cx.scope())));
             rhai
         })
     }

@@ -1,14 +1,17 @@
 //! Which settings a script reads: `cfg.lerning_rate` is known to be wrong before anything runs.
 //!
-//! Followed from `main(cfg)` into the script's own functions that are handed `cfg` as it is. Where a function changes the map as a whole,
-//! or asks whether it has a name, nothing is said.
+//! Followed from `main(cfg)` into the functions that are handed `cfg` as it is, the script's own and those of the modules that it imports.
+//! Where a function changes the map as a whole, or asks whether it has a name, nothing is said.
 
-use super::params::{Params, normal};
+use super::params::Params;
+use super::parse::normal;
 use crate::error::{Diagnostic, did_you_mean};
 use crate::script::lang::codes::LINT;
-use crate::script::units::unit::{Unit, alone};
-use rhai::{AST, ASTNode, Expr, Position, Stmt};
+use crate::script::units::program::Program;
+use crate::script::units::unit::{Unit, alone, imports};
+use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// Settings that `lathe run` adds to every script's own.
 const ALWAYS: &[&str] = &["device", "dtype"];
@@ -19,29 +22,40 @@ struct Read {
     at: Position,
 }
 
-/// What is wrong with the settings that a script reads.
-pub(super) fn check(unit: &Unit, params: &Params, place: impl Fn(Position) -> Option<crate::error::Label>) -> Vec<Diagnostic> {
+/// A function that gets the map: the module in front of it, if any, its name, number of parameters, and which of them.
+type Handed = (Option<String>, String, usize, usize);
+
+/// What is wrong with the settings that a script and the modules under it read.
+pub(super) fn check(program: &Program, entry: &Rc<Unit>, params: &Params) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
-    let mut open = vec![("main".to_owned(), 1_usize, 0_usize)];
-    while let Some(next) = open.pop() {
-        if !seen.insert(next.clone()) {
+    let mut open = vec![(entry.clone(), "main".to_owned(), 1_usize, 0_usize)];
+    while let Some((unit, name, arity, index)) = open.pop() {
+        if !seen.insert((unit.id.clone(), name.clone(), arity, index)) {
             continue;
         }
-        let (name, arity, index) = next;
         let function = unit.ast.iter_functions().find(|f| f.name == name && f.params.len() == arity);
         let Some(variable) = function.and_then(|f| f.params.get(index).map(|p| (*p).to_owned())) else { continue };
         let body = alone(&unit.ast, &name, arity);
         let Some(uses) = Uses::of(&body, &variable) else { continue };
-        open.extend(uses.handed_to);
+        for (module, name, arity, index) in uses.handed_to {
+            let unit = module.map_or_else(|| Some(unit.clone()), |alias| imported(program, &unit, &alias));
+            open.extend(unit.map(|unit| (unit, name, arity, index)));
+        }
         for read in uses.reads.iter().filter(|r| !uses.named.contains(&r.path[0])) {
             if let Some(unknown) = unknown(params, &read.path) {
-                let labels = place(read.at).into_iter().collect();
+                let labels = program.sources.label(&unit.tag, read.at, "").into_iter().collect();
                 found.push(Diagnostic { labels, ..unknown });
             }
         }
     }
     found
+}
+
+/// The unit that a unit imports under that name.
+fn imported(program: &Program, unit: &Unit, alias: &str) -> Option<Rc<Unit>> {
+    let path = imports(&unit.ast).into_iter().find(|i| i.alias == alias)?.path?;
+    program.unit(unit.imports.get(&path)?)
 }
 
 /// The diagnostic for a setting that does not exist.
@@ -69,8 +83,8 @@ fn unknown(params: &Params, path: &[String]) -> Option<Diagnostic> {
 #[derive(Default)]
 struct Uses {
     reads: Vec<Read>,
-    /// Functions that get the map itself: name, number of parameters, which of them.
-    handed_to: Vec<(String, usize, usize)>,
+    /// Functions that get the map itself.
+    handed_to: Vec<Handed>,
     /// Names that are assigned, or occur as strings, as in `"name" in cfg`.
     named: BTreeSet<String>,
     is_changed: bool,
@@ -87,9 +101,9 @@ impl Uses {
                 Some(ASTNode::Expr(Expr::StringConstant(text, _))) => {
                     uses.named.insert(normal(text));
                 }
-                Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) if call.namespace.is_empty() => {
-                    let own = call.args.iter().enumerate().filter(|(_, a)| is_it(a));
-                    uses.handed_to.extend(own.map(|(i, _)| (call.name.to_string(), call.args.len(), i)));
+                Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
+                    let handed = call.args.iter().enumerate().filter(|(_, a)| is_it(a));
+                    uses.handed_to.extend(handed.map(|(i, _)| (module(call), call.name.to_string(), call.args.len(), i)));
                 }
                 Some(ASTNode::Stmt(Stmt::Var(x, ..))) if x.0.name == variable => uses.is_changed = true,
                 Some(ASTNode::Stmt(Stmt::Assignment(x))) => match &x.1.lhs {
@@ -112,6 +126,11 @@ impl Uses {
             _ => self.reads.extend(chain(rhs).map(|(path, at)| Read { path, at })),
         }
     }
+}
+
+/// The module in front of a function's name: `std` in `std::f(x)`.
+fn module(call: &FnCallExpr) -> Option<String> {
+    (!call.namespace.is_empty()).then(|| call.namespace.root().to_owned())
 }
 
 /// The properties in `a.b.c` after the variable, up to a method or an index, and where the first is.

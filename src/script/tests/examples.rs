@@ -23,7 +23,7 @@ fn written(item: &Item) -> String {
 /// Whether a function takes or gives tensors, so that shapes must be told.
 fn has_tensors(f: &ApiFn) -> bool {
     let receiver = matches!(f.receiver, Receiver::Method("Tensor", ..)) && !matches!(f.returns, "()" | "a string");
-    let kinds = f.params.iter().skip(usize::from(matches!(f.receiver, Receiver::Method(..)))).map(|p| p.kind).chain([f.returns]);
+    let kinds = f.params.iter().skip(usize::from(f.receiver.is_method())).map(|p| p.kind).chain([f.returns]);
     receiver || kinds.into_iter().any(|k| k.contains("tensor"))
 }
 

@@ -4,6 +4,7 @@ mod diagnostics;
 mod examples;
 mod isolation;
 mod libraries;
+mod models;
 mod options;
 mod params;
 mod permissions;

@@ -41,6 +41,58 @@ fn settings_keep_the_scripts_order() {
     assert!(params.get("learning-rate").unwrap().live);
 }
 
+/// A folder with an entry script `s.rhai`, and what its settings are.
+fn from_files(files: &[(&str, &str)]) -> (Scripts, Result<Params>) {
+    let scripts = Scripts::new(files);
+    let engine = engine();
+    let params = engine.load(scripts.path("s.rhai")).and_then(|()| engine.params());
+    (scripts, params)
+}
+
+const GROUPS: &str = "fn run(name) { #{ output_dir: arg(\"exps\", \"\"), exp_name: arg(name, \"\") } }
+fn log() { #{ zz: arg(1, \"\"), log_every: arg(50, \"\", #{ min: 1 }) } }
+fn wrong() {
+    #{ steps: arg(0, \"\", #{ min: 1 }) }
+}";
+
+#[test]
+fn settings_come_in_the_order_in_which_they_are_made() {
+    let script = "import \"./groups\" as groups;
+fn params() {
+    #{ plain: 1, first: arg(1, \"\"), behind: 2 } + groups::run(\"x\") + #{ a: 3, deep: #{ b: arg(1, \"\"), c: 2 }, d: arg(4, \"\") } + groups::log() + last()
+}
+fn last() { #{ seed: arg(0, \"\") } }
+fn main(cfg) { cfg }";
+    let names = |params: &Params| params.iter().map(|s| s.name).collect::<Vec<_>>();
+    let (_scripts, params) = from_files(&[("s.rhai", script), ("groups.rhai", GROUPS)]);
+    let want = ["plain", "first", "behind", "output_dir", "exp_name", "a", "deep.b", "deep.c", "d", "zz", "log_every", "seed"];
+    assert_eq!(names(&params.unwrap()), want);
+    // Called in another order they are listed in that.
+    let script = "import \"./groups\" as g;\nfn params() { let late = g::log(); g::run(\"x\") + late }\nfn main(cfg) { cfg }";
+    let (_scripts, params) = from_files(&[("s.rhai", script), ("groups.rhai", GROUPS)]);
+    assert_eq!(names(&params.unwrap()), ["zz", "log_every", "output_dir", "exp_name"]);
+}
+
+#[test]
+fn a_wrong_default_is_shown_where_it_is_made() {
+    let script = "import \"./groups\" as groups;\nfn params() { groups::wrong() }\nfn main(cfg) { cfg }";
+    let (scripts, params) = from_files(&[("s.rhai", script), ("groups.rhai", GROUPS)]);
+    let text = super::rendered(&params.unwrap_err(), &scripts);
+    assert!(text.contains("the default of `steps`: `steps` must be at least 1, got 0") && text.contains("--> groups.rhai:4:15"), "{text}");
+}
+
+#[test]
+fn a_file_may_say_which_script_it_is_for() {
+    let params = loaded(SCRIPT).1.unwrap();
+    let config = from_file(&params, "# A recipe.\nscript = \"s\"\nsteps = 3\n").unwrap();
+    assert_eq!((config.get("steps").unwrap().as_int(), config.get("script").is_none()), (Ok(3), true));
+    let e = from_file(&params, "\nscript = \"other\"\nsteps = 3\n").unwrap_err();
+    assert!(e.to_string().contains("c.toml:2: this file is for the script `other`, not for `s`") && e.exit_code() == 2, "{e}");
+    // A script may have a setting of that name.
+    let params = loaded("fn params() { #{ script: \"a\" } } fn main(cfg) { cfg }").1.unwrap();
+    assert_eq!(from_file(&params, "script = \"other\"").unwrap().get("script").unwrap().to_string(), "other");
+}
+
 #[test]
 fn texts_take_the_defaults_type() {
     let params = loaded(SCRIPT).1.unwrap();

@@ -219,7 +219,7 @@ fn a_run_folder_allows_nothing_by_what_it_says() {
     symlink(&outside, s.path("elsewhere/evil/samples")).unwrap();
     let mut params = Params::default();
     for name in ["vae_ckpt", "exp_path"] {
-        let arg = Arg { default: Dynamic::from(String::new()), help: String::new(), choices: vec![], live: false, min: None, max: None };
+        let arg = Arg::plain(Dynamic::from(String::new()));
         params.declare(name, arg);
         let mut config = params.defaults();
         params.set_text(&mut config, name, &s.path("elsewhere/evil").display().to_string(), Origin::Flag(format!("--{name}"))).unwrap();
@@ -262,7 +262,7 @@ fn settings_name_what_may_be_read_and_written() {
         ("absolute_output", "/tmp/elsewhere"),
         ("same_output", "."),
     ];
-    let arg = |default: Dynamic| Arg { default, help: String::new(), choices: vec![], live: false, min: None, max: None };
+    let arg = Arg::plain;
     for (name, default) in defaults {
         params.declare(name, arg(default.to_owned().into()));
     }
@@ -384,21 +384,16 @@ fn functions(text: &str) -> Vec<String> {
 fn takes_path(function: &str) -> bool {
     const NAMES: &[&str] = &["path", "paths", "dir", "src", "dst", "file", "files", "folder", "archive", "weights", "output", "cache"];
     let signature = function.split(" -> ").next().unwrap_or_default();
-    let parameter = NAMES.iter().any(|n| signature.contains(&format!("{n}: String")) || signature.contains(&format!("{n}: Vec<String>")));
+    let is = |n: &str, kinds: &[&str]| kinds.iter().any(|kind| signature.contains(&format!("{n}: {kind}")));
     // The option `output` of an encoder names a tensor.
-    let option = NAMES.iter().filter(|n| **n != "output").any(|n| {
-        ["opt", "get", "required"].iter().any(|get| {
-            function.match_indices(&format!("(\"{n}\"")).any(|(at, _)| function[..at].ends_with(get) || function[..at].ends_with("::<String>"))
-        })
-    });
-    parameter || option
+    NAMES.iter().any(|n| is(n, &["String", "Vec<String>", "Option<String>"]) || (*n != "output" && is(n, &["Option<Dynamic>"])))
 }
 
 #[test]
 fn every_api_file_asks_before_it_opens_a_path() {
     let mut taking = 0;
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/script/api")).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in walkdir::WalkDir::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/script/api")) {
+        let path = entry.unwrap().into_path();
         if path.extension().is_none_or(|e| e != "rs") || path.ends_with("tests.rs") {
             continue;
         }
@@ -415,6 +410,8 @@ fn every_api_file_asks_before_it_opens_a_path() {
     }
     assert!(taking >= 20, "the functions were found: {taking}");
     // The rule itself can fail.
-    assert!(takes_path("fn peek(path: String) -> String { read(&path) }") && takes_path("fn f(kw: Kw) -> () { kw.opt::<String>(\"dir\")? }"));
+    assert!(
+        takes_path("fn peek(path: String) -> String { read(&path) }") && takes_path("fn f(x: Tensor;\n dir: Option<String>,\n) -> () { save(&dir) }")
+    );
     assert!(!takes_path("fn f(x: Tensor) -> Tensor { x.get(\"name\") }"));
 }

@@ -1,6 +1,6 @@
 //! docs/reference is what the doc comments say now, and names find what they mean.
 
-use crate::script::docs::{Found, Reference, ScriptPage, definitions, pages, script_texts};
+use crate::script::docs::{Found, Reference, ScriptPage, definitions, pages, recipe_page, recipes, script_texts};
 use crate::script::{Engine, EngineOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,6 +36,24 @@ fn the_pages_in_the_repository_are_up_to_date() {
 }
 
 #[test]
+fn the_page_of_recipes_is_up_to_date() {
+    let folder = repository().join("scripts/recipes");
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let recipes = recipes(&folder).unwrap();
+    let found = std::fs::read_to_string(repository().join("docs/guide/recipes.md")).unwrap();
+    assert_eq!(found, recipe_page(&readme, &recipes), "run `lathe doc --recipes docs/guide/recipes.md`");
+    for r in &recipes {
+        // Each says whose it is, what it does, whence, how and to what end, and can be tried.
+        let script = repository().join(format!("scripts/{}.rhai", r.script));
+        assert!(script.is_file(), "{}: there is no script `{}`", r.name, r.script);
+        let section = found.split("\n### ").find(|s| s.starts_with(&format!("{}\n", r.name))).unwrap();
+        for part in ["- Source: ", "- Run: ", "- Expect: ", &format!("\n{} ", r.script), &format!("--config {}", r.name)] {
+            assert!(section.contains(part), "{}: its head lacks `{part}`", r.name);
+        }
+    }
+}
+
+#[test]
 fn names_find_what_they_mean() {
     let (_, reference) = loaded();
     let ids = |name: &str| match reference.find(name) {
@@ -52,7 +70,7 @@ fn names_find_what_they_mean() {
         ("MATMUL", "tensor.matmul"),
         ("assert_eq()", "assert_eq"),
         ("std/flow", "page std/flow []"),
-        ("flow", "page std/flow []"),
+        ("flow", "page std/flow [\"std/settings::flow\"]"),
         ("std/flow::score", "std/flow::score"),
         ("flow::score", "std/flow::score"),
         ("Tensor", "page tensor []"),

@@ -298,7 +298,7 @@ fn runtimes_on_two_threads_work_at_once() {
 
 #[test]
 fn functions_typed_at_a_prompt_have_everything_that_the_program_added() {
-    use crate::script::prompt::session::Limit;
+    use crate::script::prompt::evaluation::Limit;
     let runtime = lab().function("seven", || 7_i64).build().unwrap();
     runtime.load_text("s.rhai", "fn twice(x) { 2 * x }\nfn main(cfg) { }").unwrap();
     let engine = runtime.engine();

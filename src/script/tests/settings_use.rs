@@ -1,6 +1,6 @@
 //! Settings that a script reads and does not have.
 
-use super::engine;
+use super::{Scripts, engine, rendered};
 
 const PARAMS: &str =
     "fn params() { #{learning_rate: 0.1, mapper: #{depth: 1, inner: #{wide: 2}}, extra: #{}, sizes: [1, 2], fixed: arg(#{a: 1}, \"\")} }\n";
@@ -56,4 +56,28 @@ fn what_may_be_right_is_left_alone() {
     ] {
         assert_eq!(faults(body), Vec::<String>::new(), "{body}");
     }
+}
+
+/// What is said of a script with modules beside it.
+fn faults_of(files: &[(&str, &str)]) -> String {
+    let scripts = Scripts::new(files);
+    let engine = engine();
+    engine.load(scripts.path("s.rhai")).unwrap();
+    engine.params().err().map(|e| rendered(&e, &scripts)).unwrap_or_default()
+}
+
+#[test]
+fn settings_are_followed_into_modules() {
+    let script = format!("import \"./a\" as a;\nimport \"std/weights\" as weights;\n{PARAMS}fn main(cfg) {{ a::start(3, cfg) }}\n");
+    let a = "import \"./lib/b\" as b;\nfn start(n, c) {\n    b::build(c);\n    c.learning_rate\n}\n";
+    let said = faults_of(&[("s.rhai", &script), ("a.rhai", a), ("lib/b.rhai", "fn build(cfg) {\n    cfg.mapper.depht\n}\n")]);
+    assert!(said.contains("no setting `mapper.depht`, did you mean `depth`?") && said.contains("--> lib/b.rhai:2:9"), "{said}");
+    // What is right, what a module asks for first, and what is another map, is left alone.
+    let fine =
+        "fn build(cfg) {\n    if \"extra_one\" in cfg { cfg.extra_one } else { other(#{ x: 1 }) + cfg.mapper.depth }\n}\nfn other(cfg) { cfg.x }\n";
+    assert_eq!(faults_of(&[("s.rhai", &script), ("a.rhai", a), ("lib/b.rhai", fine)]), "");
+    // A module of the standard library that needs settings which the script does not declare.
+    let script = format!("import \"std/weights\" as weights;\n{PARAMS}fn main(cfg) {{ weights::start_vae(cfg) }}\n");
+    let said = faults_of(&[("s.rhai", &script)]);
+    assert!(said.contains("the script has no setting `vae_config`") && said.contains("--> std/weights"), "{said}");
 }

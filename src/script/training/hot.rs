@@ -4,6 +4,7 @@
 //! the settings, records the edit in the run folder, and swaps. Whatever goes wrong on the way leaves the last good version running,
 //! is shown once, and marks every log line until it is mended.
 
+use super::boundary::Boundary;
 use super::live::{Choose, Live, Plan};
 use super::replay::Replay;
 use super::run::{Run, WeakRun};
@@ -15,7 +16,8 @@ use crate::script::lang::host::Host;
 use crate::script::settings::params::{Config, Params};
 use crate::script::units::at::At;
 use crate::script::units::changes::{Reloaded, UnitChange};
-use crate::script::units::program::{Prepared, Program};
+use crate::script::units::program::Program;
+use crate::script::units::swap::Prepared;
 use crate::train::edits::{Kind, NewEdit, SettingChange};
 use crate::train::{Failure, FitOptions, Retry, log, rng};
 use rhai::{Dynamic, EvalAltResult, Position};
@@ -71,23 +73,6 @@ pub struct Hot {
     again: Cell<bool>,
     /// The run opened last, for loops of the script's own.
     open: RefCell<Option<WeakRun>>,
-}
-
-/// Where a boundary is: whose scripts, and which run.
-#[derive(Clone, Copy)]
-pub(crate) struct Boundary<'a> {
-    pub program: &'a Rc<Program>,
-    pub rhai: &'a rhai::Engine,
-    pub run: Option<&'a Run>,
-}
-
-impl Boundary<'_> {
-    pub(super) fn say(&self, line: &str) {
-        match self.run {
-            Some(run) => run.run().say(line),
-            None => log::say(line),
-        }
-    }
 }
 
 /// What an attempt came to.
@@ -253,7 +238,7 @@ impl Hot {
             catch_up(at, run);
         }
         if let Some(replay) = &self.replay {
-            return replay.boundary(self, at);
+            return replay.boundary(at, &|prepared, settings| self.put(at, prepared, settings).map(drop));
         }
         let asked = interrupt::take_reload();
         if asked || self.watch.as_ref().is_some_and(Watch::rang) {
@@ -351,7 +336,7 @@ impl Hot {
     ///
     /// # Errors
     /// When it cannot be recorded: nothing has changed then.
-    pub(super) fn put(&self, at: &Boundary, prepared: Prepared, settings: &[SettingChange]) -> Result<(Reloaded, Option<PathBuf>)> {
+    fn put(&self, at: &Boundary, prepared: Prepared, settings: &[SettingChange]) -> Result<(Reloaded, Option<PathBuf>)> {
         let mut recorded = None;
         if let Some(run) = at.run {
             let functions = prepared.changed.iter().map(|c| (c.unit.clone(), c.functions.clone())).collect();
@@ -439,7 +424,7 @@ impl Hot {
             run.run().arrive();
         }
         if let Some(replay) = &self.replay {
-            return replay.failed(self, at);
+            return replay.failed(at, &|prepared, settings| self.put(at, prepared, settings).map(drop));
         }
         let Some(watch) = &self.watch else { return Ok(Retry::Stop) };
         self.show(at, failure.error);

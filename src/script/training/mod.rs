@@ -1,5 +1,6 @@
 //! A run in the hands of a script: its steps, reloading between them, live settings, watching files, replay.
 
+pub mod boundary;
 pub mod hot;
 pub mod live;
 pub mod open;

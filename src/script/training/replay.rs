@@ -1,8 +1,10 @@
 //! Training again from the record of a run: each edit takes effect where it did then.
 
-use super::hot::{Boundary, Hot};
+use super::boundary::Boundary;
+use super::run::Run;
 use crate::error::{Error, Result};
-use crate::train::edits::{Edit, Kind, NewEdit};
+use crate::script::units::swap::Prepared;
+use crate::train::edits::{Edit, Kind, NewEdit, SettingChange};
 use crate::train::{Retry, rng};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -20,7 +22,10 @@ pub enum ReplayEnd {
 }
 
 /// Repeats what was typed at the prompt of a running job: the run and the text. What it draws at random must change nothing.
-pub type Typed = Box<dyn Fn(&super::run::Run, &str) -> Result<()>>;
+pub type Typed = Box<dyn Fn(&Run, &str) -> Result<()>>;
+
+/// Records an edit in the new run and puts it into effect.
+pub(super) type Put<'a> = dyn Fn(Prepared, &[SettingChange]) -> Result<()> + 'a;
 
 /// The edits of a recorded run that are still to come.
 pub struct Replay {
@@ -81,13 +86,13 @@ impl Replay {
     ///
     /// # Errors
     /// An interrupt where it ends; what cannot be repeated.
-    pub(super) fn boundary(&self, hot: &Hot, at: &Boundary) -> Result<()> {
+    pub(super) fn boundary(&self, at: &Boundary, put: &Put) -> Result<()> {
         let Some(run) = at.run.filter(|r| r.run().name() == self.names.1).map(|r| r.run().clone()) else { return Ok(()) };
         let step = run.step();
         while let Some(edit) = self.due(at)? {
             match edit.kind {
                 Kind::Resume => return self.stop(&run, ReplayEnd::Restart),
-                Kind::Reload | Kind::Typed => self.apply(hot, at, edit)?,
+                Kind::Reload | Kind::Typed => self.apply(at, edit, put)?,
             }
         }
         if self.until.is_some_and(|until| step >= until) {
@@ -100,13 +105,13 @@ impl Replay {
     ///
     /// # Errors
     /// What cannot be repeated.
-    pub(super) fn failed(&self, hot: &Hot, at: &Boundary) -> Result<Retry> {
+    pub(super) fn failed(&self, at: &Boundary, put: &Put) -> Result<Retry> {
         let mut mended = Retry::Stop;
         while let Some(edit) = self.due(at)? {
             if edit.kind == Kind::Resume {
                 break;
             }
-            self.apply(hot, at, edit)?;
+            self.apply(at, edit, put)?;
             mended = Retry::Again;
         }
         // It was tried again without an edit, and failed again, before the edit came: a file was saved as it was, for one.
@@ -133,7 +138,7 @@ impl Replay {
         }
     }
 
-    fn apply(&self, hot: &Hot, at: &Boundary, edit: &Edit) -> Result<()> {
+    fn apply(&self, at: &Boundary, edit: &Edit, put: &Put) -> Result<()> {
         let doing = |e: Error| e.context(format!("repeating edit {}", edit.number));
         if edit.kind == Kind::Typed {
             self.repeat_typed(at, edit).map_err(doing)?;
@@ -141,7 +146,7 @@ impl Replay {
             let sources = edit.sources(&self.dir).map_err(doing)?;
             rng::apart(|| {
                 let prepared = at.program.prepare_recorded(at.rhai, sources)?;
-                hot.put(at, prepared, &edit.settings)
+                put(prepared, &edit.settings)
             })
             .map_err(doing)?;
         }

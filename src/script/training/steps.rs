@@ -1,6 +1,7 @@
 //! What `train::fit` calls in a script, and how script objects become tracked ones.
 
-use super::hot::{Boundary, Busy, Hot};
+use super::boundary::Boundary;
+use super::hot::{Busy, Hot};
 use super::run::Run;
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::script::units::at::At;
 use crate::script::units::callback;
 use crate::script::units::program::Program;
 use crate::torch::Tensor;
-use crate::train::optim::{AdamW, Ema, GradScaler};
+use crate::train::optim::{Ema, GradScaler, Optimizer};
 use crate::train::{Failure, FitOptions, Metric, Metrics, Retry, Run as TrainRun, Steps, Tracked};
 use rhai::{Dynamic, FnPtr, Map};
 use std::rc::Rc;
@@ -22,23 +23,15 @@ pub(crate) fn tracked(object: &Dynamic) -> Option<Rc<dyn Tracked>> {
         object.read_lock::<T>().map(|t| Rc::new(t.clone()) as Rc<dyn Tracked>)
     }
     of::<Module>(object)
-        .or_else(|| of::<AdamW>(object))
+        .or_else(|| of::<Optimizer>(object))
         .or_else(|| of::<Ema>(object))
         .or_else(|| of::<GradScaler>(object))
         .or_else(|| of::<Loader>(object))
 }
 
-/// A batch as scripts see it: `images` or `mean` and `std`, `labels`, `index`, and `attributes` where the set has them.
-pub fn batch_map(batch: Batch) -> Map {
-    let fields = [
-        ("images", batch.images),
-        ("mean", batch.mean),
-        ("std", batch.std),
-        ("labels", Some(batch.labels)),
-        ("attributes", batch.attributes),
-        ("index", Some(batch.index)),
-    ];
-    fields.into_iter().filter_map(|(k, v)| Some((k.into(), Dynamic::from(v?)))).collect()
+/// A batch as scripts see it: its tensors by name.
+pub fn batch_map(batch: &Batch) -> Map {
+    batch.tensors().iter().map(|(name, t)| (name.into(), Dynamic::from(t.clone()))).collect()
 }
 
 /// A batch on its way from a loader into a script.
@@ -54,7 +47,7 @@ impl IntoBatch for () {
 
 impl IntoBatch for Batch {
     fn batch(&self) -> Dynamic {
-        batch_map(self.clone()).into()
+        batch_map(self).into()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a reload changed.
 
-use super::program::Generation;
+use super::generation::Generation;
 use super::unit::Unit;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -37,13 +37,24 @@ fn trampoline(unit: String, name: String, host: Host) -> impl Fn(Option<NativeCa
         let program = host.get::<Program>().expect("the program is put into the host before any script is loaded");
         let mut args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
         args.iter_mut().for_each(|a| callback::bind(a, &ctx, &host));
-        program.call_module(ctx.engine(), &unit, &name, args).map_err(|mut e| {
+        call(&program, ctx.engine(), &unit, &name, args).map_err(|mut e| {
             if e.position().is_none() {
                 e.set_position(ctx.call_position());
             }
             e
         })
     }
+}
+
+/// Calls a function of another unit: callbacks in the result stay bound to the unit they come from.
+fn call(program: &Program, rhai: &rhai::Engine, unit: &str, name: &str, args: Vec<Dynamic>) -> ScriptResult {
+    let mut value = program.call(rhai, None, unit, name, args)?;
+    if (value.is_fnptr() || value.is_map() || value.is_array())
+        && let Some(u) = program.unit(unit)
+    {
+        callback::bind_to(&mut value, &u.callable(rhai)?, program.host(), &program.acts_for(unit));
+    }
+    Ok(value)
 }
 
 /// Gives rhai the facades of the units that the program has loaded.

@@ -3,16 +3,13 @@
 //! A generation is an immutable snapshot of all units. A reload builds a whole new one off to the side, checks it, makes
 //! sure that the functions in use still exist, and only then swaps: a faulty edit leaves the old one running.
 
-use super::callback;
-use super::changes::{Reloaded, UnitChange, changes};
-use super::facade::facade;
+use super::generation::Generation;
 use super::libraries::Library;
-use super::lint;
 use super::locate::Locator;
 use super::roots::Roots;
-use super::unit::{self, Parsed, Unit};
-use crate::error::{Diagnostic, Error, ErrorKind, Label, Result, did_you_mean, nearest};
-use crate::script::lang::codes::{IMPORT, LINT};
+use super::unit::Unit;
+use crate::error::{Diagnostic, Error, Result, did_you_mean};
+use crate::script::lang::codes::LINT;
 use crate::script::lang::diagnose::Explain;
 use crate::script::lang::exception::into_script;
 use crate::script::lang::host::Host;
@@ -21,120 +18,54 @@ use crate::script::lang::known::Known;
 use crate::script::lang::principal::{Acting, Principal};
 use crate::script::lang::source::Sources;
 use crate::script::lang::stack::Crossing;
-use crate::train::{Source, Sources as Recorded};
-use indexmap::IndexMap;
-use rhai::{Dynamic, EvalAltResult, FnAccess, FnPtr, Module, NativeCallContext, Position, Scope, Shared};
+use crate::train::Sources as Recorded;
+use rhai::{Dynamic, EvalAltResult, FnAccess, FnPtr, Module, NativeCallContext, Position, Shared};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
-/// How many modules may import each other in a row: reading them recurses.
-const MAX_IMPORTS: usize = 64;
 /// An import path of this and a unit's id leads to that unit: for prompts, which see a script's functions. No file name holds it.
 pub(crate) const UNIT: char = '\u{2}';
 
-/// An immutable snapshot of all units.
-#[derive(Default)]
-pub(crate) struct Generation {
-    /// From 1; 0 while nothing is loaded.
-    pub number: u64,
-    /// The id of the script that was started.
-    pub entry: String,
-    /// By id.
-    pub units: BTreeMap<String, Rc<Unit>>,
-}
-
-impl Generation {
-    /// Its scripts as a run folder keeps them, the started one first.
-    pub(crate) fn recorded(&self) -> Recorded {
-        let mut units: Vec<&Rc<Unit>> = self.units.values().collect();
-        units.sort_by_key(|u| (u.id != self.entry, &u.id));
-        let source = |u: &&Rc<Unit>| Source { id: u.id.clone(), shown: u.shown.clone(), text: u.text.clone(), imports: u.imports.clone() };
-        Recorded { entry: self.entry.clone(), units: units.iter().map(source).collect() }
-    }
-}
-
 /// A generation that is being built: all texts are parsed, then all are checked, then each is evaluated.
 #[derive(Default)]
-struct Build {
+pub(super) struct Build {
     /// Evaluated so far.
-    units: BTreeMap<String, Rc<Unit>>,
+    pub units: BTreeMap<String, Rc<Unit>>,
     /// Imports by importer and path.
-    imports: BTreeMap<(String, String), String>,
-}
-
-/// Every text of a generation, an imported one before its importers.
-#[derive(Default)]
-struct Reading {
-    parsed: IndexMap<String, Parsed>,
-    /// The chain of imports that is being followed.
-    stack: Vec<String>,
-    /// Ids that were met, the broken ones too.
-    met: BTreeSet<String>,
-    errors: Vec<Diagnostic>,
-    /// Where imports lead to instead of the disk.
-    recorded: Option<Rc<Recorded>>,
-}
-
-/// A unit of a record.
-fn recorded_unit(all: &Recorded, id: &str) -> Option<Found> {
-    let unit = all.get(id)?;
-    Some(Found { id: unit.id.clone(), shown: unit.shown.clone(), path: None, text: unit.text.clone() })
+    pub imports: BTreeMap<(String, String), String>,
 }
 
 /// Where the entry script comes from.
 #[derive(Clone)]
-enum Entry {
+pub(super) enum Entry {
     File(PathBuf),
     Text(Found),
     /// Recorded scripts, whatever is on disk.
     Recorded(Rc<Recorded>),
 }
 
-/// A generation that is built and checked, and not in effect yet.
-pub(crate) struct Prepared {
-    next: Rc<Generation>,
-    /// What differs from the generation that runs.
-    pub changed: Vec<UnitChange>,
-    /// How long it took to read and check.
-    seconds: f64,
-}
-
-impl Prepared {
-    /// Its scripts as a run folder keeps them.
-    pub(crate) fn recorded(&self) -> Recorded {
-        self.next.recorded()
-    }
-
-    /// Whether the files still hold what was read: while one is being written, another read may have seen it otherwise.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.next.units.values().all(|u| u.path.as_ref().is_none_or(|p| std::fs::read(p).is_ok_and(|now| now == u.text.as_bytes())))
-    }
-}
-
 /// All scripts of one engine.
 pub(crate) struct Program {
-    host: Host,
-    stdlib: Option<PathBuf>,
-    roots: Roots,
+    pub(super) host: Host,
+    pub(super) stdlib: Option<PathBuf>,
+    pub(super) roots: Roots,
     pub sources: Sources,
-    known: RefCell<Rc<Known>>,
-    entry: RefCell<Option<Entry>>,
-    locator: RefCell<Locator>,
-    current: RefCell<Rc<Generation>>,
+    pub(super) known: RefCell<Rc<Known>>,
+    pub(super) entry: RefCell<Option<Entry>>,
+    pub(super) locator: RefCell<Locator>,
+    pub(super) current: RefCell<Rc<Generation>>,
     /// Older generations that a host program calls into, the innermost call last.
-    held: RefCell<Vec<Rc<Generation>>>,
-    building: RefCell<Option<Build>>,
+    pub(super) held: RefCell<Vec<Rc<Generation>>>,
+    pub(super) building: RefCell<Option<Build>>,
     /// On whose behalf the code runs that runs now.
     pub acting: Acting,
     /// Functions that a running loop needs, by unit, name and number of parameters, and how many loops do.
-    required: RefCell<BTreeMap<(String, String, usize), usize>>,
+    pub(super) required: RefCell<BTreeMap<(String, String, usize), usize>>,
     /// What prompts import, by the prompt's id: import statements alone. They are loaded beside the script, and reload with it.
-    prompts: RefCell<BTreeMap<String, Found>>,
+    pub(super) prompts: RefCell<BTreeMap<String, Found>>,
 }
 
 impl Program {
@@ -210,226 +141,9 @@ impl Program {
         Explain { sources: &self.sources, known: &known }.error(top, e)
     }
 
-    /// Loads the script in a file and everything it imports.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
-    pub(crate) fn load_file(&self, rhai: &rhai::Engine, path: &Path) -> Result<()> {
-        *self.locator.borrow_mut() = Locator::new(Some(path), self.stdlib.as_deref()).with_roots(&self.roots);
-        *self.entry.borrow_mut() = Some(Entry::File(path.to_owned()));
-        self.load(rhai)
-    }
-
-    /// Loads a script from a text; `shown` names it in messages.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub(crate) fn load_text(&self, rhai: &rhai::Engine, shown: &str, text: &str) -> Result<()> {
-        *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref()).with_roots(&self.roots);
-        let found = Found { id: shown.to_owned(), shown: shown.to_owned(), path: None, text: text.into() };
-        *self.entry.borrow_mut() = Some(Entry::Text(found));
-        self.load(rhai)
-    }
-
-    /// Loads scripts from a run's record, whatever is on disk.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
-    pub(crate) fn load_recorded(&self, rhai: &rhai::Engine, recorded: Recorded) -> Result<()> {
-        // The rights of recipe libraries are those of the project around the working directory.
-        *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref()).with_roots(&self.roots);
-        *self.entry.borrow_mut() = Some(Entry::Recorded(Rc::new(recorded)));
-        self.load(rhai)
-    }
-
-    fn load(&self, rhai: &rhai::Engine) -> Result<()> {
-        self.required.borrow_mut().clear();
-        let next = self.build(rhai)?;
-        *self.current.borrow_mut() = Rc::new(next);
-        Ok(())
-    }
-
-    /// Loads everything anew; nothing changes unless all is well.
-    ///
-    /// # Errors
-    /// What is wrong with the new texts, or which function in use they no longer have.
-    pub(crate) fn reload(&self, rhai: &rhai::Engine) -> Result<Reloaded> {
-        Ok(self.commit(self.prepare(rhai)?))
-    }
-
-    /// Builds and checks the next generation from what is on disk.
-    ///
-    /// # Errors
-    /// As [`Program::reload`].
-    pub(crate) fn prepare(&self, rhai: &rhai::Engine) -> Result<Prepared> {
-        let start = Instant::now();
-        let old = self.current();
-        let next = self.build(rhai)?;
-        for (unit, name, arity) in self.required.borrow().keys() {
-            let found = next.units.get(unit);
-            if !found.is_some_and(|u| u.has(name, *arity)) {
-                let e = missing(found.map(|u| &**u), unit, name, Some(*arity));
-                let e = match (found, e.kind()) {
-                    (Some(u), ErrorKind::Script(d)) => Error::script(Diagnostic { labels: self.instead(u, name), ..(**d).clone() }),
-                    _ => e,
-                };
-                return Err(e.context("the running loop needs it"));
-            }
-        }
-        let next = Rc::new(next);
-        Ok(Prepared { changed: changes(&old, &next), next, seconds: start.elapsed().as_secs_f64() })
-    }
-
-    /// Where a unit has what may have been meant by `name`: another version of the function, or the one with the nearest name.
-    fn instead(&self, unit: &Unit, name: &str) -> Vec<Label> {
-        let near = nearest(name, unit.function_names());
-        let meant = |f: &&Shared<rhai::ScriptFuncDef>| f.name == name || Some(f.name.as_str()) == near;
-        let line = unit.ast.iter_fn_def().find(meant).and_then(|f| f.body.start_position().line()).unwrap_or(1);
-        self.sources.label(&unit.tag, Position::new(u16::try_from(line).unwrap_or(u16::MAX), 1), "").into_iter().collect()
-    }
-
-    /// The same from recorded scripts.
-    ///
-    /// # Errors
-    /// As [`Program::reload`].
-    pub(crate) fn prepare_recorded(&self, rhai: &rhai::Engine, recorded: Recorded) -> Result<Prepared> {
-        let before = self.entry.replace(Some(Entry::Recorded(Rc::new(recorded))));
-        self.prepare(rhai).inspect_err(|_| *self.entry.borrow_mut() = before)
-    }
-
-    /// Runs `f` as if the next generation were in effect already, to see what its functions say.
-    pub(crate) fn trying<T>(&self, prepared: &Prepared, f: impl FnOnce() -> T) -> T {
-        struct Back<'a>(&'a Program, Rc<Generation>);
-        impl Drop for Back<'_> {
-            fn drop(&mut self) {
-                *self.0.current.borrow_mut() = self.1.clone();
-            }
-        }
-        let _back = Back(self, self.current.replace(prepared.next.clone()));
-        f()
-    }
-
-    /// Puts the next generation into effect.
-    pub(crate) fn commit(&self, prepared: Prepared) -> Reloaded {
-        let Prepared { next, changed, seconds } = prepared;
-        let generation = next.number;
-        *self.current.borrow_mut() = next;
-        self.sources.sweep();
-        Reloaded { generation, changed, seconds }
-    }
-
     /// The files that the scripts in effect came from.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.current().units.values().filter_map(|u| u.path.clone()).collect()
-    }
-
-    /// Whether the texts on disk differ from those that run.
-    pub(crate) fn is_stale(&self) -> bool {
-        self.stale_place().is_some()
-    }
-
-    /// The first place where a text on disk differs from the one that runs: the script as messages show it, and the line.
-    pub(crate) fn stale_place(&self) -> Option<(String, usize)> {
-        let prompts = self.prompts.borrow();
-        self.current().units.values().filter(|u| !prompts.contains_key(&u.id)).find_map(|u| {
-            let now = std::fs::read_to_string(u.path.as_ref()?).unwrap_or_default();
-            if now == *u.text {
-                return None;
-            }
-            let same = now.lines().zip(u.text.lines()).take_while(|(a, b)| a == b).count();
-            Some((u.shown.clone(), same + 1))
-        })
-    }
-
-    fn build(&self, rhai: &rhai::Engine) -> Result<Generation> {
-        let entry = self.entry.borrow().clone();
-        if entry.is_none() && self.prompts.borrow().is_empty() {
-            return Err(Error::usage("no script is loaded"));
-        }
-        let mut recorded = None;
-        let found = match entry {
-            None => None,
-            Some(Entry::Text(found)) => Some(found),
-            Some(Entry::Recorded(all)) => {
-                let found = recorded_unit(&all, &all.entry).ok_or_else(|| Error::run(format!("the record lacks the script `{}`", all.entry)))?;
-                recorded = Some(all);
-                Some(found)
-            }
-            Some(Entry::File(path)) => {
-                let text: Arc<str> = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?.into();
-                let id = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-                let real = path.canonicalize().map_err(|e| Error::io("read", &path, e))?;
-                // Imports are looked up beside the path as it was given, were it a link.
-                let beside = path.parent().and_then(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p }.canonicalize().ok());
-                let path_here = beside.map_or(real, |b| b.join(&id));
-                Some(Found { id, shown: path.display().to_string(), path: Some(path_here), text })
-            }
-        };
-        let id = found.as_ref().map(|f| f.id.clone()).unwrap_or_default();
-        if self.building.borrow().is_some() {
-            return Err(Error::run("scripts cannot be reloaded while they are being loaded"));
-        }
-        let known = self.known();
-        let explain = Explain { sources: &self.sources, known: &known };
-        let mut reading = Reading { recorded, ..Reading::default() };
-        if let Some(found) = found {
-            self.read(rhai, explain, &mut reading, found, true);
-        }
-        for found in self.prompts.borrow().values() {
-            self.read(rhai, explain, &mut reading, found.clone(), false);
-        }
-        let units = self.evaluate_all(rhai, explain, reading, &BTreeMap::new())?;
-        Ok(Generation { number: self.current().number + 1, entry: id, units })
-    }
-
-    /// Checks and evaluates what was read; `loaded` are units that it may import besides.
-    fn evaluate_all(
-        &self,
-        rhai: &rhai::Engine,
-        explain: Explain,
-        reading: Reading,
-        loaded: &BTreeMap<String, Rc<Unit>>,
-    ) -> Result<BTreeMap<String, Rc<Unit>>> {
-        let Reading { parsed, mut errors, .. } = reading;
-        for d in lint::check(&parsed, loaded, explain) {
-            // The parser may have met an unknown module already.
-            if !errors.iter().any(|w| w.labels == d.labels && !d.labels.is_empty()) {
-                errors.push(d);
-            }
-        }
-        if errors.is_empty() {
-            *self.building.borrow_mut() = Some(Build::default());
-            // Whatever an evaluation does, even a panic in a native, must not leave a half-built generation behind.
-            let evaluated = catch_unwind(AssertUnwindSafe(|| parsed.into_values().try_for_each(|p| self.evaluate(rhai, p))));
-            let build = self.building.borrow_mut().take().unwrap_or_default();
-            evaluated.unwrap_or_else(|panic| Err(crate::script::lang::stack::internal(&*panic)))?;
-            return Ok(build.units);
-        }
-        let first = errors.remove(0);
-        Err(Error::script(Diagnostic { also: errors, ..first }))
-    }
-
-    /// Loads what a prompt imports, beside what runs: units that are loaded already stay as they are. `found` holds import
-    /// statements alone and replaces what the prompt of that id imported before.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the imports; nothing has changed then.
-    pub(crate) fn extend(&self, rhai: &rhai::Engine, found: Found) -> Result<()> {
-        if self.building.borrow().is_some() {
-            return Err(Error::run("scripts cannot be imported while others are being loaded"));
-        }
-        let known = self.known();
-        let explain = Explain { sources: &self.sources, known: &known };
-        let current = self.current();
-        let met = current.units.keys().filter(|k| **k != found.id).cloned().collect();
-        let mut reading = Reading { met, ..Reading::default() };
-        self.read(rhai, explain, &mut reading, found.clone(), false);
-        let new = self.evaluate_all(rhai, explain, reading, &current.units)?;
-        let mut units = current.units.clone();
-        units.extend(new);
-        self.prompts.borrow_mut().insert(found.id.clone(), found);
-        *self.current.borrow_mut() = Rc::new(Generation { number: current.number, entry: current.entry.clone(), units });
-        Ok(())
     }
 
     /// Forgets what a prompt imported.
@@ -449,84 +163,6 @@ impl Program {
     /// The names of the modules of the standard library.
     pub(crate) fn std_names(&self) -> BTreeSet<String> {
         self.locator.borrow().std_names()
-    }
-
-    /// Parses a unit and its imports; what is wrong is collected.
-    fn read(&self, rhai: &rhai::Engine, explain: Explain, reading: &mut Reading, found: Found, is_entry: bool) {
-        let id = found.id.clone();
-        reading.met.insert(id.clone());
-        let mut parsed = match unit::parse(rhai, explain, found, is_entry) {
-            Ok(parsed) => parsed,
-            Err(wrong) => return reading.errors.extend(wrong),
-        };
-        reading.errors.append(&mut parsed.wrong);
-        reading.stack.push(id.clone());
-        for import in unit::imports(&parsed.ast) {
-            let target = self.import(rhai, explain, reading, &parsed, &import).unwrap_or_else(|d| {
-                let labels = self.sources.label(&parsed.tag, import.position, "").into_iter().collect();
-                reading.errors.push(Diagnostic { labels, ..*d });
-                String::new()
-            });
-            parsed.aliases.insert(import.alias, target.clone());
-            parsed.imports.extend(import.path.map(|path| (path, target)));
-        }
-        reading.stack.pop();
-        reading.parsed.insert(id, parsed);
-    }
-
-    /// The id of the unit that an import leads to, read.
-    fn import(
-        &self,
-        rhai: &rhai::Engine,
-        explain: Explain,
-        reading: &mut Reading,
-        importer: &Parsed,
-        import: &unit::Import,
-    ) -> Result<String, Box<Diagnostic>> {
-        let Some(text) = &import.path else {
-            let help = Some("write the path as a string: `import \"std/flow\" as flow;`".to_owned());
-            return Err(Box::new(Diagnostic { help, ..Diagnostic::plain(IMPORT, "the path of an import must be known before the script runs") }));
-        };
-        let found = match &reading.recorded {
-            Some(all) => all
-                .get(&importer.found.id)
-                .and_then(|unit| recorded_unit(all, unit.imports.get(text)?))
-                .ok_or_else(|| Box::new(Diagnostic::plain(IMPORT, format!("the record of the run lacks `{text}`"))))?,
-            None => self.locator.borrow().find(text, &importer.found.id, importer.found.path.as_deref())?,
-        };
-        let id = found.id.clone();
-        if let Some(at) = reading.stack.iter().position(|s| *s == id) {
-            let circle = reading.stack[at..].iter().chain([&id]).map(String::as_str).collect::<Vec<_>>().join(" -> ");
-            return Err(Box::new(Diagnostic::plain(IMPORT, format!("the imports go in a circle: {circle}"))));
-        }
-        if reading.stack.len() >= MAX_IMPORTS {
-            return Err(Box::new(Diagnostic::plain(IMPORT, format!("more than {MAX_IMPORTS} modules import each other in a row"))));
-        }
-        if !reading.met.contains(&id) {
-            self.read(rhai, explain, reading, found, false);
-        }
-        Ok(id)
-    }
-
-    /// Evaluates the declarations of a unit whose imports are evaluated.
-    fn evaluate(&self, rhai: &rhai::Engine, parsed: Parsed) -> Result<()> {
-        let id = parsed.found.id.clone();
-        if let Some(b) = self.building.borrow_mut().as_mut() {
-            b.imports.extend(parsed.imports.iter().map(|(path, to)| ((id.clone(), path.clone()), to.clone())));
-        }
-        let _behalf = self.acting.enter(self.acts_for(&id));
-        let exports = if parsed.is_notebook {
-            Module::new()
-        } else {
-            Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| self.explain(&parsed.tag, &e))?
-        };
-        let functions: Vec<(String, usize)> = unit::public_functions(&parsed.ast).map(|(n, a)| (n.to_owned(), a)).collect();
-        let facade = facade(&id, &functions, &exports, &self.host);
-        let unit = Rc::new(Unit::new(parsed, exports, facade));
-        if let Some(b) = self.building.borrow_mut().as_mut() {
-            b.units.insert(id, unit);
-        }
-        Ok(())
     }
 
     /// The newest version of a unit: while a generation is being built, its own.
@@ -640,24 +276,10 @@ impl Program {
         }
         f.call(rhai, &u.callable(rhai)?, args)
     }
-
-    /// The same for a call from another unit: callbacks in the result stay bound to the unit they come from.
-    ///
-    /// # Errors
-    /// The exception, with its call chain.
-    pub(crate) fn call_module(&self, rhai: &rhai::Engine, unit: &str, name: &str, args: Vec<Dynamic>) -> Result<Dynamic, Box<EvalAltResult>> {
-        let mut value = self.call(rhai, None, unit, name, args)?;
-        if (value.is_fnptr() || value.is_map() || value.is_array())
-            && let Some(u) = self.unit(unit)
-        {
-            callback::bind_to(&mut value, &u.callable(rhai)?, &self.host, &self.acts_for(unit));
-        }
-        Ok(value)
-    }
 }
 
 /// The error for a function that a unit does not have.
-fn missing(unit: Option<&Unit>, id: &str, name: &str, arity: Option<usize>) -> Error {
+pub(super) fn missing(unit: Option<&Unit>, id: &str, name: &str, arity: Option<usize>) -> Error {
     let shown = unit.map_or(id, |u| u.shown.as_str());
     let other: BTreeSet<usize> = unit.into_iter().flat_map(|u| u.ast.iter_functions()).filter(|f| f.name == name).map(|f| f.params.len()).collect();
     let takes = |n: usize| format!("{n} parameter{}", if n == 1 { "" } else { "s" });

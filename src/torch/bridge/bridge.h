@@ -51,6 +51,17 @@ void lathe_free_str(char* s);
 // Calls `f` for every overload of every operator, or of the operator `name` if that is not null.
 int lathe_schemas(const char* name, void* data, void (*f)(void*, const char* name, const char* schema), char** err);
 
+// Gradients. Handles are at::Tensor*; `grad_outputs` may be null, and so may entries of it.
+typedef struct LatheGrad {
+  void* const* outputs;
+  int64_t output_count;
+  void* const* inputs;
+  int64_t input_count;
+  void* const* grad_outputs;
+  int retain_graph, create_graph, allow_unused;
+} LatheGrad;
+// Fills one new handle for each input into `grads`, null where the outputs do not depend on it.
+int lathe_grad(const LatheGrad* g, void** grads, char** err);
 // Forgets the gradient of a leaf.
 int lathe_clear_grad(void* tensor, char** err);
 

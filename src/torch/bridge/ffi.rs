@@ -43,6 +43,18 @@ pub struct RawOp {
 }
 
 #[repr(C)]
+pub struct RawGrad {
+    pub outputs: *const *mut c_void,
+    pub output_count: i64,
+    pub inputs: *const *mut c_void,
+    pub input_count: i64,
+    pub grad_outputs: *const *mut c_void,
+    pub retain_graph: c_int,
+    pub create_graph: c_int,
+    pub allow_unused: c_int,
+}
+
+#[repr(C)]
 pub struct RawParam {
     pub param: *mut c_void,
     pub grad: *mut c_void,
@@ -79,6 +91,7 @@ unsafe extern "C" {
     pub fn lathe_free_value(value: *mut RawValue);
     pub fn lathe_free_str(s: *mut c_char);
     pub fn lathe_schemas(name: *const c_char, data: *mut c_void, f: OnSchema, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_grad(g: *const RawGrad, grads: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_clear_grad(tensor: *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_get(device: c_int, state: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_set(device: c_int, state: *const c_void, err: *mut *mut c_char) -> c_int;

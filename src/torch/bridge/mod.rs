@@ -2,6 +2,7 @@
 
 mod adamw;
 mod autocast;
+mod autograd;
 mod call;
 mod ffi;
 mod filter;
@@ -15,6 +16,7 @@ mod value;
 pub use adamw::{AdamWItem, AdamWPass, adamw_pass, total_norm_cpu};
 pub(crate) use autocast::clear_autocast_cache;
 pub use autocast::{Autocast, autocast, autocast_is_on};
+pub use autograd::{GradOptions, grad};
 pub(crate) use call::clear_grad;
 pub use call::{call, call1, names, schemas};
 pub use filter::{allowed, script_call};

@@ -1,18 +1,27 @@
-//! Optimizing: AdamW, gradient clipping, moving averages of weights, loss scaling. All on libtorch's multi-tensor kernels,
+//! Optimizing: AdamW, SGD, gradient clipping, moving averages of weights, loss scaling. All on libtorch's multi-tensor kernels,
 //! with PyTorch's arithmetic and its names for the state.
 
 mod adamw;
+mod algorithm;
 mod clip;
 mod ema;
+mod optimizer;
+mod param_group;
 mod scaler;
+mod sgd;
+mod state;
 mod step;
 #[cfg(test)]
 mod tests;
 
-pub use adamw::{AdamW, AdamWOptions};
+pub use adamw::{AdamWOptions, adamw};
+pub use algorithm::{Algorithm, Kept, OnePass, PassItem, Ready};
 pub use clip::clip_grad_norm;
 pub use ema::Ema;
+pub use optimizer::Optimizer;
+pub use param_group::{ParamGroup, ParamGroups, Rates};
 pub use scaler::{GradScaler, GradScalerOptions};
+pub use sgd::{SgdOptions, sgd};
 pub use step::step;
 
 use crate::torch::{DType, Device, Tensor};

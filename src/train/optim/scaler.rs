@@ -1,7 +1,7 @@
 //! Loss scaling for f16, as `torch.amp.GradScaler`: small gradients are lifted into the range of f16, and a step whose gradients
 //! overflowed is not taken.
 
-use super::{AdamW, groups};
+use super::{Optimizer, groups};
 use crate::error::{Error, Result};
 use crate::nn::State;
 use crate::torch::bridge::{Value, call};
@@ -42,7 +42,7 @@ struct Inner {
     scale: RefCell<Tensor>,
     tracker: RefCell<Tensor>,
     /// What this step found in the gradients of each optimizer that was unscaled.
-    found: RefCell<Vec<(AdamW, Tensor)>>,
+    found: RefCell<Vec<(Optimizer, Tensor)>>,
 }
 
 impl GradScaler {
@@ -84,7 +84,7 @@ impl GradScaler {
         loss.mul(&scale)
     }
 
-    fn found_in(&self, opt: &AdamW) -> Option<Tensor> {
+    fn found_in(&self, opt: &Optimizer) -> Option<Tensor> {
         self.0.found.borrow().iter().find(|(o, _)| o.is_same(opt)).map(|(_, t)| t.clone())
     }
 
@@ -92,7 +92,7 @@ impl GradScaler {
     ///
     /// # Errors
     /// `E0601` when it was done already in this step.
-    pub fn unscale(&self, opt: &AdamW) -> Result<()> {
+    pub fn unscale(&self, opt: &Optimizer) -> Result<()> {
         if !self.0.options.enabled {
             return Ok(());
         }
@@ -125,8 +125,8 @@ impl GradScaler {
     /// Takes the optimizer's step, unless a gradient is infinite or NaN. Nothing is read from the device.
     ///
     /// # Errors
-    /// As [`AdamW::step`].
-    pub fn step(&self, opt: &AdamW) -> Result<()> {
+    /// As [`Optimizer::step`].
+    pub fn step(&self, opt: &Optimizer) -> Result<()> {
         if !self.0.options.enabled {
             return opt.step();
         }

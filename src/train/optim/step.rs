@@ -1,9 +1,9 @@
-//! All that follows a backward pass: clipping, AdamW's step, the moving average. On the CPU in one pass over memory.
+//! All that follows a backward pass: clipping, the optimizer's step, the moving average. On the CPU in one pass over memory.
 
 use super::clip::{coefficient, gradients, scale, total_norm};
-use super::{AdamW, Ema};
+use super::{Ema, Optimizer, PassItem, Ready};
 use crate::error::Result;
-use crate::torch::bridge::{AdamWItem, AdamWPass, adamw_pass, total_norm_cpu};
+use crate::torch::bridge::total_norm_cpu;
 use crate::torch::{DType, Device, Tensor, no_grad};
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 ///
 /// # Errors
 /// `E0202` when `max_norm` is not positive, and as the three.
-pub fn step(opt: &AdamW, params: &[Tensor], max_norm: f64, ema: Option<&Ema>) -> Result<Tensor> {
+pub fn step(opt: &Optimizer, params: &[Tensor], max_norm: f64, ema: Option<&Ema>) -> Result<Tensor> {
     no_grad(|| {
         let grads = gradients(params, max_norm)?;
         let norm = if grads.iter().all(one_pass) {
@@ -25,39 +25,29 @@ pub fn step(opt: &AdamW, params: &[Tensor], max_norm: f64, ema: Option<&Ema>) ->
         let whole = opt.params().iter().all(|(_, p)| clipped.contains(&p.id()));
         let pairs = ema.map(Ema::pairs).transpose()?.unwrap_or_default();
         let mut averages: HashMap<_, _> = pairs.iter().map(|(now, average)| (now.id(), average)).collect();
-        if !whole || !opt.params().iter().all(|(_, p)| one_pass(p)) {
+        let pass = opt.one_pass().filter(|_| whole && opt.params().iter().all(|(_, p)| one_pass(p)));
+        let Some(pass) = pass else {
             scale(&grads, &coefficient)?;
             opt.step()?;
             ema.map_or(Ok(()), Ema::update)?;
             return Ok(norm);
+        };
+        let mut item = |ready: Ready| {
+            // A gradient of another layout was copied: the pass scales the copy.
+            if let Some(original) = ready.param.grad()?.filter(|g| g.id() != ready.grad.id()) {
+                scale(&[original], &coefficient)?;
+            }
+            let average = averages.get(&ready.param.id()).filter(|a| one_pass(a) && a.strides() == ready.param.strides()).map(|a| (*a).clone());
+            if average.is_some() {
+                averages.remove(&ready.param.id());
+            }
+            Ok(PassItem { ready, average })
+        };
+        let (factor, decay) = (coefficient.item()?, ema.map_or(0.0, Ema::decay));
+        for (rates, ready) in opt.begin_step()? {
+            let items = ready.into_iter().filter(|r| r.param.numel() > 0).map(&mut item).collect::<Result<_>>()?;
+            pass.pass(items, rates, factor, decay)?;
         }
-        let items: Vec<AdamWItem> = opt
-            .begin_step()?
-            .into_iter()
-            .filter(|r| r.param.numel() > 0)
-            .map(|r| {
-                // A gradient of another layout was copied: the pass scales the copy.
-                if let Some(original) = r.param.grad()?.filter(|g| g.id() != r.grad.id()) {
-                    scale(&[original], &coefficient)?;
-                }
-                let average = averages.get(&r.param.id()).filter(|a| one_pass(a) && a.strides() == r.param.strides()).map(|a| (*a).clone());
-                if average.is_some() {
-                    averages.remove(&r.param.id());
-                }
-                Ok(AdamWItem {
-                    step: r.moments.step.item()?,
-                    param: r.param,
-                    grad: r.grad,
-                    exp_avg: r.moments.exp_avg,
-                    exp_avg_sq: r.moments.exp_avg_sq,
-                    average,
-                })
-            })
-            .collect::<Result<_>>()?;
-        let o = opt.options();
-        let decay = ema.map_or(0.0, Ema::decay);
-        let pass = AdamWPass { lr: opt.lr(), betas: o.betas, eps: o.eps, weight_decay: o.weight_decay, scale: coefficient.item()?, decay };
-        adamw_pass(&items, &pass)?;
         if let Some(ema) = ema {
             ema.follow(pairs.iter().filter(|(now, _)| averages.contains_key(&now.id())))?;
         }

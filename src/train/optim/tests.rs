@@ -1,3 +1,6 @@
+mod groups;
+mod sgd;
+
 use super::*;
 use crate::nn::{Built, Init, Module, State};
 use crate::torch::no_grad;
@@ -64,7 +67,7 @@ fn near(a: &Tensor, b: &[f64], tolerance: f64) {
 fn adamw_equals_the_paper() {
     let o = AdamWOptions { lr: 0.01, betas: (0.9, 0.99), eps: 1e-8, weight_decay: 0.1 };
     let params = params();
-    let opt = AdamW::new(named(&params), o).unwrap();
+    let opt = adamw(named(&params), o).unwrap();
     let mut reference: Vec<Reference> = params.iter().map(Reference::new).collect();
     for step in 0..20 {
         let lr = if step < 10 { 0.01 } else { 0.003 };
@@ -90,7 +93,7 @@ fn adamw_equals_tch() {
     let ours = Tensor::full(&[4], 0.5, DType::Float, CPU).unwrap().requires_grad_(true).unwrap();
     let config = tch::nn::AdamW { wd: 0.01, ..Default::default() };
     let mut their_opt = tch::nn::OptimizerConfig::build(config, &store, 1e-2).unwrap();
-    let opt = AdamW::new(vec![("p0".into(), ours.clone())], AdamWOptions { lr: 1e-2, ..Default::default() }).unwrap();
+    let opt = adamw(vec![("p0".into(), ours.clone())], AdamWOptions { lr: 1e-2, ..Default::default() }).unwrap();
     for step in 0..10 {
         opt.zero_grad().unwrap();
         their_opt.zero_grad();
@@ -105,8 +108,8 @@ fn adamw_equals_tch() {
 #[test]
 fn resumed_steps_are_bit_exact() {
     let whole = params();
-    let opt = AdamW::new(named(&whole), AdamWOptions::default()).unwrap();
-    let run = |opt: &AdamW, params: &[Tensor], steps: std::ops::Range<usize>| {
+    let opt = adamw(named(&whole), AdamWOptions::default()).unwrap();
+    let run = |opt: &Optimizer, params: &[Tensor], steps: std::ops::Range<usize>| {
         for step in steps {
             opt.zero_grad().unwrap();
             backward(params, step);
@@ -119,7 +122,7 @@ fn resumed_steps_are_bit_exact() {
     let resumed: Vec<Tensor> = whole.iter().map(|t| no_grad(|| t.copy()).unwrap().requires_grad_(true).unwrap()).collect();
     run(&opt, &whole, 4..8);
 
-    let other = AdamW::new(named(&resumed), AdamWOptions::default()).unwrap();
+    let other = adamw(named(&resumed), AdamWOptions::default()).unwrap();
     other.load_state(&saved).unwrap();
     assert_eq!(other.lr(), 5e-4);
     run(&other, &resumed, 4..8);
@@ -131,7 +134,7 @@ fn resumed_steps_are_bit_exact() {
 
 #[test]
 fn a_wrong_state_changes_nothing() {
-    let opt = AdamW::new(named(&params()), AdamWOptions::default()).unwrap();
+    let opt = adamw(named(&params()), AdamWOptions::default()).unwrap();
     let shape = |name: &str, n: usize| {
         let t = tensor(&vec![0.0; n]);
         [(format!("{name}.exp_avg"), t.clone()), (format!("{name}.exp_avg_sq"), t), (format!("{name}.step"), tensor(&[1.0]))]
@@ -150,7 +153,7 @@ fn a_wrong_state_changes_nothing() {
 #[test]
 fn parameters_without_gradients_stay() {
     let params = params();
-    let opt = AdamW::new(named(&params), AdamWOptions::default()).unwrap();
+    let opt = adamw(named(&params), AdamWOptions::default()).unwrap();
     backward(&params[..1], 0);
     let before = params[1].to_vec_f64().unwrap();
     opt.step().unwrap();
@@ -170,12 +173,12 @@ fn odd_layouts_and_dtypes_are_right() {
     let last = make().to_memory_format("channels_last").unwrap().requires_grad_(true).unwrap();
     for p in [&plain, &last] {
         backward(std::slice::from_ref(p), 0);
-        AdamW::new(vec![("w".into(), p.clone())], AdamWOptions::default()).unwrap().step().unwrap();
+        adamw(vec![("w".into(), p.clone())], AdamWOptions::default()).unwrap().step().unwrap();
     }
     assert_eq!(plain.to_vec_f32().unwrap(), last.to_vec_f32().unwrap());
     let half = tensor(&[1.0, 2.0]).to_dtype(DType::BFloat16).unwrap().requires_grad_(true).unwrap();
     let mixed = vec![("a".into(), half.clone()), ("b".into(), plain.clone())];
-    let opt = AdamW::new(mixed, AdamWOptions { lr: 0.1, ..Default::default() }).unwrap();
+    let opt = adamw(mixed, AdamWOptions { lr: 0.1, ..Default::default() }).unwrap();
     backward(&[half.clone(), plain], 1);
     opt.step().unwrap();
     assert_ne!(half.to_vec_f32().unwrap(), [1.0, 2.0]);
@@ -190,17 +193,17 @@ fn wrong_settings_are_refused() {
         AdamWOptions { betas: (0.9, 1.0), ..Default::default() },
         AdamWOptions { eps: -1.0, ..Default::default() },
     ] {
-        assert_eq!(AdamW::new(p(), o).err().unwrap().code(), "E0202");
+        assert_eq!(adamw(p(), o).err().unwrap().code(), "E0202");
     }
     let o = AdamWOptions::default();
-    assert!(AdamW::new(vec![], o).err().unwrap().to_string().contains("no parameters"));
-    assert!(AdamW::new(vec![("x".into(), tensor(&[1.0]))], o).err().unwrap().to_string().contains("frozen"));
+    assert!(adamw(vec![], o).err().unwrap().to_string().contains("no parameters"));
+    assert!(adamw(vec![("x".into(), tensor(&[1.0]))], o).err().unwrap().to_string().contains("frozen"));
     let grad = tensor(&[1.0]).requires_grad_(true).unwrap();
-    assert!(AdamW::new(vec![("x".into(), grad.mul(2.0).unwrap())], o).err().unwrap().to_string().contains("cannot be trained"));
+    assert!(adamw(vec![("x".into(), grad.mul(2.0).unwrap())], o).err().unwrap().to_string().contains("cannot be trained"));
     let twice = vec![("x".into(), grad.clone()), ("y".into(), grad.clone())];
-    assert_eq!(AdamW::new(twice, o).unwrap().params().len(), 1);
+    assert_eq!(adamw(twice, o).unwrap().params().len(), 1);
     let same_name = vec![("x".into(), grad), ("x".into(), tensor(&[1.0]).requires_grad_(true).unwrap())];
-    assert!(AdamW::new(same_name, o).is_err());
+    assert!(adamw(same_name, o).is_err());
 }
 
 #[test]
@@ -272,8 +275,8 @@ fn the_scaler_skips_overflows_and_grows() {
     let scaler = GradScaler::new(o).unwrap();
     let p = tensor(&[1.0, 2.0]).requires_grad_(true).unwrap();
     let plain = tensor(&[1.0, 2.0]).requires_grad_(true).unwrap();
-    let opt = AdamW::new(vec![("p".into(), p.clone())], AdamWOptions::default()).unwrap();
-    let plain_opt = AdamW::new(vec![("p".into(), plain.clone())], AdamWOptions::default()).unwrap();
+    let opt = adamw(vec![("p".into(), p.clone())], AdamWOptions::default()).unwrap();
+    let plain_opt = adamw(vec![("p".into(), plain.clone())], AdamWOptions::default()).unwrap();
     let mut scales = Vec::new();
     for step in 0..5 {
         opt.zero_grad().unwrap();
@@ -300,7 +303,7 @@ fn the_scaler_skips_overflows_and_grows() {
 
     // Two optimizers, one scaler: an overflow of either lowers the factor, the other still steps.
     let q = tensor(&[1.0]).requires_grad_(true).unwrap();
-    let q_opt = AdamW::new(vec![("q".into(), q.clone())], AdamWOptions::default()).unwrap();
+    let q_opt = adamw(vec![("q".into(), q.clone())], AdamWOptions::default()).unwrap();
     for (t, factor) in [(&p, f64::INFINITY), (&q, 1.0)] {
         t.clear_grad().unwrap();
         scaler.scale(&t.mul(factor).unwrap().sum(&[], false).unwrap()).unwrap().backward().unwrap();
@@ -348,7 +351,7 @@ fn one_pass_is_clipping_the_step_and_the_average() {
         let options = AdamWOptions { lr: 0.05, betas: (0.8, 0.95), eps: 1e-6, weight_decay: 0.1 };
         let make = |m: &Module| {
             let trained: Vec<_> = m.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect();
-            (AdamW::new(trained, options).unwrap(), Ema::new(m, decay).unwrap(), m.trainable())
+            (adamw(trained, options).unwrap(), Ema::new(m, decay).unwrap(), m.trainable())
         };
         let ((opt1, ema1, p1), (opt3, ema3, p3)) = (make(&one), make(&three));
         for i in 0..4 {
@@ -388,10 +391,10 @@ fn one_pass_gives_the_same_bits_on_any_number_of_threads_and_goes_on_from_a_stat
         tch::set_num_threads(threads);
         let m = start.deep_copy().unwrap();
         let trained = || m.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect::<Vec<_>>();
-        let mut opt = AdamW::new(trained(), AdamWOptions::default()).unwrap();
+        let mut opt = adamw(trained(), AdamWOptions::default()).unwrap();
         for i in 0..4 {
             if halves && i == 2 {
-                let next = AdamW::new(trained(), AdamWOptions::default()).unwrap();
+                let next = adamw(trained(), AdamWOptions::default()).unwrap();
                 next.load_state(&opt.state().unwrap()).unwrap();
                 opt = next;
             }
@@ -412,7 +415,7 @@ fn one_pass_gives_the_same_bits_on_any_number_of_threads_and_goes_on_from_a_stat
 fn one_pass_leaves_parameters_without_a_gradient_and_clips_only_what_it_is_given() {
     let p = params();
     let before = p[1].to_vec_f64().unwrap();
-    let opt = AdamW::new(named(&p), AdamWOptions::default()).unwrap();
+    let opt = adamw(named(&p), AdamWOptions::default()).unwrap();
     p[0].sum(&[], false).unwrap().backward().unwrap();
     let norm = step(&opt, &p[..1], 1.0, None).unwrap().item().unwrap();
     assert!((norm - 6f64.sqrt()).abs() < 1e-6);

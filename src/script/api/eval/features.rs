@@ -1,6 +1,5 @@
 //! `eval::`, measures of sets of features: the distances and scores of ADM's evaluation suite.
 
-use crate::{api, choices};
 use crate::error::{Error, Result};
 use crate::eval::{
     Distances, FeatureStats, Moments, SPLIT, frechet_of, has_stats, inception_score, manifold_radii, precision_recall, read_stats, write_stats,
@@ -9,6 +8,7 @@ use crate::script::api::eval::{stats_map, stats_of};
 use crate::script::lang::value::FromArg;
 use crate::script_handle;
 use crate::torch::Tensor;
+use crate::{api, choices};
 use rhai::{Dynamic, Map};
 use std::cell::RefCell;
 use std::path::Path;

@@ -2,13 +2,13 @@
 
 pub mod features;
 
-use crate::{api, choices, entries};
 use crate::error::{Error, Result};
 use crate::eval::{FeatureStats, Range, correlation, feature_stats, frechet, psnr, ssim};
 use crate::script::api::viz::numbers;
 use crate::script::lang::options::Given;
 use crate::script::lang::value::IntoScript;
 use crate::torch::Tensor;
+use crate::{api, choices, entries};
 use rhai::{Dynamic, Map};
 
 api! {

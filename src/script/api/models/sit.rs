@@ -3,8 +3,8 @@
 use crate::api;
 use crate::models::{LabelDrop, Sit};
 use crate::nn::Module;
-use crate::script::api::models::dispatch;
-use crate::script::lang::value::{FromArg, IntoScript, Kw};
+use crate::script::bind::Model;
+use crate::script::lang::value::{FromArg, IntoScript};
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
 
@@ -21,68 +21,52 @@ impl FromArg for Drop {
     }
 }
 
-fn label_drop(kw: &mut Kw) -> crate::error::Result<LabelDrop> {
-    Ok(kw.get("label_drop", Drop(LabelDrop::Auto))?.0)
-}
-
-/// The arguments as a script's own method would get them.
-fn inputs(x_t: &Tensor, t: &Tensor, y: &Tensor, opts: Option<&Map>) -> Vec<Dynamic> {
-    [x_t, t, y].into_iter().cloned().map(Dynamic::from).chain(opts.cloned().map(Dynamic::from)).collect()
-}
-
-fn list(tensors: Vec<Tensor>) -> Dynamic {
-    tensors.into_script()
-}
-
 api! {
-    methods Module;
+    model Sit as "sit";
 
     /// Velocity, aligned tokens and their projections in one pass: `#{velocity, tokens, projected}`.
     ///
-    /// In training, labels become the null class with probability `class_dropout`. Options: `label_drop`: `false` for none, or a recorded draw of
-    /// U(0, 1), whose values below `class_dropout` drop their label.
+    /// In training, labels become the null class with probability `class_dropout`.
     ///
     /// # Shapes
     /// - `x_t`: `[B, C, h, w]` normalised and noised, `t`: `[B]` in [0, 1], `y`: i64 `[B]`
     /// - `velocity`: `[B, C, h, w]`, `tokens`: `[B, N, D]`, `projected`: an array with one `[B, N, z]` for each of `z_dims`
     /// # Errors
-    /// `E0202` for a module that is no SiT, or latents of another size.
+    /// `E0202` for a module without it, or latents of another size.
     /// # Example
     /// ```rhai
     /// let sit = models::sit(#{depth: 2, hidden: 16, heads: 2, patch: 1, input_size: 2, num_classes: 3, z_dims: [8], projector_dim: 16});
     /// let out = sit.forward_features(torch::randn([2, 4, 2, 2]), torch::rand([2]), torch::tensor([0, 2]), #{label_drop: false});
     /// assert_eq(out.tokens.shape, [2, 4, 16]);
     /// ```
-    fn forward_features[cx](sit: Module, x_t: Tensor, t: Tensor, y: Tensor, opts: Option<Map>) -> Dynamic {
-        dispatch::<Sit>(cx, &sit, &inputs(&x_t, &t, &y, opts.as_ref()), |m| {
-            let mut kw = Kw::new(cx.name(), opts.clone().unwrap_or_default());
-            let drop = label_drop(&mut kw)?;
-            kw.done()?;
-            let out = m.forward_features(&x_t, &t, &y, &drop)?;
-            let map = [("velocity", Dynamic::from(out.velocity)), ("tokens", Dynamic::from(out.tokens)), ("projected", list(out.projected))];
-            Ok(map.into_iter().map(|(k, v)| (k.into(), v)).collect::<Map>().into())
-        })
+    fn forward_features(sit: Model<Sit>, x_t: Tensor, t: Tensor, y: Tensor;
+        /// true as in training, false for none, or a recorded draw of U(0, 1), whose values below `class_dropout` drop their label
+        label_drop: Drop = Drop(LabelDrop::Auto),
+    ) -> Map {
+        let out = sit.forward_features(&x_t, &t, &y, &label_drop.0)?;
+        let map = [("velocity", Dynamic::from(out.velocity)), ("tokens", Dynamic::from(out.tokens)), ("projected", out.projected.into_script())];
+        Ok(map.into_iter().map(|(k, v)| (k.into(), v)).collect())
     }
 
-    /// Tokens after block `encoder_depth`, without running the blocks behind it. Options: `depth` (from 1), `label_drop` as in `forward_features`.
+    /// Tokens after block `encoder_depth`, without running the blocks behind it.
     ///
     /// # Shapes
     /// - `x_t`: `[B, C, h, w]`, `t`: `[B]`, `y`: i64 `[B]` -> `[B, N, D]`
     /// # Errors
-    /// `E0202` for a module that is no SiT, or a depth that is not there.
+    /// `E0202` for a module without it, or a depth that is not there.
     /// # Example
     /// ```rhai
     /// let sit = models::sit(#{depth: 2, hidden: 16, heads: 2, patch: 1, input_size: 2, num_classes: 3});
     /// let tokens = sit.tokens(torch::randn([2, 4, 2, 2]), torch::rand([2]), torch::tensor([0, 2]), #{depth: 1});
     /// assert_eq(tokens.shape, [2, 4, 16]);
     /// ```
-    fn tokens[cx](sit: Module, x_t: Tensor, t: Tensor, y: Tensor, opts: Option<Map>) -> Dynamic {
-        dispatch::<Sit>(cx, &sit, &inputs(&x_t, &t, &y, opts.as_ref()), |m| {
-            let mut kw = Kw::new(cx.name(), opts.clone().unwrap_or_default());
-            let (depth, drop) = (kw.opt("depth")?, label_drop(&mut kw)?);
-            kw.done()?;
-            m.tokens(&x_t, &t, &y, depth, &drop).map(Dynamic::from)
-        })
+    fn tokens(sit: Model<Sit>, x_t: Tensor, t: Tensor, y: Tensor;
+        /// after how many blocks, from 1; `encoder_depth` unless given
+        depth: Option<i64>,
+        /// true as in training, false for none, or a recorded draw of U(0, 1), whose values below `class_dropout` drop their label
+        label_drop: Drop = Drop(LabelDrop::Auto),
+    ) -> Tensor {
+        sit.tokens(&x_t, &t, &y, depth, &label_drop.0)
     }
 
     /// Tokens through each projector, to be compared with the vision models' features.
@@ -90,51 +74,43 @@ api! {
     /// # Shapes
     /// - `[B, N, D]` -> an array with one `[B, N, z]` for each of `z_dims`
     /// # Errors
-    /// `E0202` for a module that is no SiT.
+    /// `E0202` for a module without it.
     /// # Example
     /// ```rhai
     /// let sit = models::sit(#{depth: 1, hidden: 16, heads: 2, input_size: 4, z_dims: [8, 5], projector_dim: 16});
     /// assert_eq(sit.project(torch::zeros([2, 4, 16])).map(|p| p.shape), [[2, 4, 8], [2, 4, 5]]);
     /// ```
-    fn project[cx](sit: Module, tokens: Tensor) -> Dynamic {
-        dispatch::<Sit>(cx, &sit, &[Dynamic::from(tokens.clone())], |m| m.project(&tokens).map(list))
-    }
+    fn project(sit: Model<Sit>, tokens: Tensor) -> Vec<Tensor> { sit.project(&tokens) }
 
     /// Labels of which some become the null class: those whose `uniform` is below `class_dropout`; without it, a fresh draw in training.
     ///
     /// # Shapes
     /// - `y`: i64 `[B]`, `uniform`: `[B]` in [0, 1) -> i64 `[B]`
     /// # Errors
-    /// `E0202` for a module that is no SiT, `E0201` when the lengths differ.
+    /// `E0202` for a module without it, `E0201` when the lengths differ.
     /// # Example
     /// ```rhai
     /// let sit = models::sit(#{depth: 1, hidden: 16, heads: 2, num_classes: 3, class_dropout: 0.5});
     /// assert_eq(sit.drop_labels(torch::tensor([0, 1]), torch::tensor([0.4, 0.6])).to_array(), [3, 1]);
     /// ```
-    fn drop_labels[cx](sit: Module, y: Tensor, uniform: Option<Tensor>) -> Dynamic {
-        let args: Vec<Dynamic> = std::iter::once(y.clone()).chain(uniform.clone()).map(Dynamic::from).collect();
-        let drop = uniform.map_or(LabelDrop::Auto, LabelDrop::Uniform);
-        dispatch::<Sit>(cx, &sit, &args, |m| m.drop_labels(&y, &drop).map(Dynamic::from))
-    }
+    fn drop_labels(sit: Model<Sit>, y: Tensor, uniform: Option<Tensor>) -> Tensor { sit.drop_labels(&y, &uniform.map_or(LabelDrop::Auto, LabelDrop::Uniform)) }
 
     /// The label of no class: `num_classes`.
     ///
     /// # Errors
-    /// `E0202` for a module that is no SiT.
+    /// `E0202` for a module without it.
     /// # Example
     /// ```rhai
     /// assert_eq(models::sit(#{depth: 1, hidden: 16, heads: 2, num_classes: 3}).null_label, 3);
     /// ```
-    fn null_label as "get$null_label"[cx](sit: Module) -> Dynamic {
-        dispatch::<Sit>(cx, &sit, &[], |m| Ok(m.null_label().into()))
-    }
+    fn null_label as "get$null_label"(sit: Model<Sit>) -> i64 { Ok(sit.null_label()) }
 
     /// Latents normalised by the model's batch norm: by the batch in training, by the running statistics in evaluation or when frozen.
     ///
     /// # Shapes
     /// - `[B, C, h, w]` -> `[B, C, h, w]`
     /// # Errors
-    /// `E0202` for a module that is no SiT.
+    /// `E0202` for a module without it.
     /// # Example
     /// ```rhai
     /// let sit = models::sit(#{depth: 1, hidden: 16, heads: 2, input_size: 4});
@@ -142,59 +118,57 @@ api! {
     /// sit.freeze_bn();
     /// assert_close(sit.normalize(torch::full([1, 4, 4, 4], 2.0)).mean().item(), 2.0, #{atol: 0.01});
     /// ```
-    fn normalize[cx](sit: Module, z: Tensor) -> Dynamic {
-        dispatch::<Sit>(cx, &sit, &[Dynamic::from(z.clone())], |m| m.normalize(&z).map(Dynamic::from))
-    }
+    fn normalize(sit: Model<Sit>, z: Tensor) -> Tensor { sit.normalize(&z) }
 
     /// Latents for the decoder from what a sampler gives: `z / scale + bias`.
     ///
     /// # Shapes
     /// - `[B, C, h, w]` -> `[B, C, h, w]`
     /// # Errors
-    /// `E0202` for a module that is no SiT.
+    /// `E0202` for a module without it.
     /// # Example
     /// ```rhai
     /// let sit = models::sit(#{depth: 1, hidden: 16, heads: 2, input_size: 4});
     /// sit.init_bn(torch::full([4], 2.0), torch::full([4], 1.0));
     /// assert_eq(sit.denormalize(torch::full([1, 4, 4, 4], 2.0)).mean().item(), 2.0);
     /// ```
-    fn denormalize[cx](sit: Module, z: Tensor) -> Dynamic {
-        dispatch::<Sit>(cx, &sit, &[Dynamic::from(z.clone())], |m| m.denormalize(&z).map(Dynamic::from))
-    }
+    fn denormalize(sit: Model<Sit>, z: Tensor) -> Tensor { sit.denormalize(&z) }
 
     /// Sets the running statistics of the latents: `scale` is 1 / std, `bias` the mean.
     ///
     /// # Shapes
     /// - `scale`, `bias`: `[C]` or `[1, C, 1, 1]`
     /// # Errors
-    /// `E0202` for a module that is no SiT, `E0201` for another number of channels.
+    /// `E0202` for a module without it, `E0201` for another number of channels.
     /// # Example
     /// ```rhai
     /// let sit = models::sit(#{depth: 1, hidden: 16, heads: 2});
     /// sit.init_bn(torch::full([4], 2.0), torch::zeros([4]));
     /// assert_eq(sit.latent_stats().scale.shape, [1, 4, 1, 1]);
     /// ```
-    fn init_bn[cx](sit: Module, scale: Tensor, bias: Tensor) -> Dynamic {
-        dispatch::<Sit>(cx, &sit, &[Dynamic::from(scale.clone()), Dynamic::from(bias.clone())], |m| m.init_bn(&scale, &bias).map(Dynamic::from))
-    }
+    fn init_bn(sit: Model<Sit>, scale: Tensor, bias: Tensor) -> () { sit.init_bn(&scale, &bias) }
 
     /// The running statistics of the latents: `#{scale, bias}`, 1 / std and mean.
     ///
     /// # Shapes
     /// - `[1, C, 1, 1]` each
     /// # Errors
-    /// `E0202` for a module that is no SiT.
+    /// `E0202` for a module without it.
     /// # Example
     /// ```rhai
     /// let sit = models::sit(#{depth: 1, hidden: 16, heads: 2});
     /// assert_eq(sit.latent_stats().bias.sum().item(), 0.0);
     /// ```
-    fn latent_stats[cx](sit: Module) -> Dynamic {
-        dispatch::<Sit>(cx, &sit, &[], |m| {
-            let (scale, bias) = m.latent_stats()?;
-            Ok([("scale", scale), ("bias", bias)].into_iter().map(|(k, v)| (k.into(), Dynamic::from(v))).collect::<Map>().into())
-        })
+    fn latent_stats(sit: Model<Sit>) -> Map {
+        let (scale, bias) = sit.latent_stats()?;
+        Ok([("scale", scale), ("bias", bias)].into_iter().map(|(k, v)| (k.into(), Dynamic::from(v))).collect())
     }
+
+}
+
+api! {
+    fn module_functions;
+    methods Module;
 
     /// Keeps every batch norm of the module on its running statistics while the rest trains; `freeze_bn(false)` lets them follow the mode again.
     /// Gives the number of batch norms.

@@ -2,61 +2,54 @@
 
 use crate::api;
 use crate::models::{AutoencoderKl, Posterior};
-use crate::nn::Module;
-use crate::script::api::models::dispatch;
+use crate::script::bind::Model;
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
 
 crate::script_handle!(Posterior, "a posterior");
 
 api! {
-    methods Module;
+    model AutoencoderKl as "vae";
 
     /// Mean and log-variance of pictures, before clamping and splitting.
     ///
     /// # Shapes
     /// - `[B, C, H, W]` in [-1, 1] -> `[B, 2 D, h, w]`
     /// # Errors
-    /// `E0202` for a module that is no autoencoder, or another rank.
+    /// `E0202` for a module without it, or another rank.
     /// # Example
     /// ```rhai
     /// let vae = models::vae(#{ch: 8, ch_mult: [1, 2], num_res_blocks: 1, norm_groups: 4});
     /// assert_eq(vae.moments(torch::zeros([1, 3, 8, 8])).shape, [1, 8, 4, 4]);
     /// ```
-    fn moments[cx](vae: Module, x: Tensor) -> Dynamic {
-        dispatch::<AutoencoderKl>(cx, &vae, &[Dynamic::from(x.clone())], |m| m.moments(&x).map(Dynamic::from))
-    }
+    fn moments(vae: Model<AutoencoderKl>, x: Tensor) -> Tensor { vae.moments(&x) }
 
     /// The posterior of pictures: `.mean .std .logvar .sample() .kl() .mode()`.
     ///
     /// # Shapes
     /// - `[B, C, H, W]` in [-1, 1] -> a posterior of `[B, D, h, w]`
     /// # Errors
-    /// `E0202` for a module that is no autoencoder, or another rank.
+    /// `E0202` for a module without it, or another rank.
     /// # Example
     /// ```rhai
     /// let vae = models::vae(#{ch: 8, ch_mult: [1, 2], num_res_blocks: 1, norm_groups: 4});
     /// let posterior = vae.encode(torch::zeros([1, 3, 8, 8]));
     /// assert_eq(posterior.kl().shape, [1]);
     /// ```
-    fn encode[cx](vae: Module, x: Tensor) -> Dynamic {
-        dispatch::<AutoencoderKl>(cx, &vae, &[Dynamic::from(x.clone())], |m| m.encode(&x).map(Dynamic::from))
-    }
+    fn encode(vae: Model<AutoencoderKl>, x: Tensor) -> Posterior { vae.encode(&x) }
 
     /// Pictures from latents.
     ///
     /// # Shapes
     /// - `[B, D, h, w]` -> `[B, C, H, W]`
     /// # Errors
-    /// `E0202` for a module that is no autoencoder, or another rank.
+    /// `E0202` for a module without it, or another rank.
     /// # Example
     /// ```rhai
     /// let vae = models::vae(#{ch: 8, ch_mult: [1, 2], num_res_blocks: 1, norm_groups: 4});
     /// assert_eq(vae.decode(torch::zeros([1, 4, 4, 4])).shape, [1, 3, 8, 8]);
     /// ```
-    fn decode[cx](vae: Module, z: Tensor) -> Dynamic {
-        dispatch::<AutoencoderKl>(cx, &vae, &[Dynamic::from(z.clone())], |m| m.decode(&z).map(Dynamic::from))
-    }
+    fn decode(vae: Model<AutoencoderKl>, z: Tensor) -> Tensor { vae.decode(&z) }
 }
 
 api! {

@@ -103,6 +103,28 @@ fn optimizers_take_modules_arrays_and_maps() {
         other.load(opt.state());
         assert_eq([other.lr, other.state()["scale.step"].item()], [1.0, 1.0]);
     "#);
+    run(r#"
+        let a = nn::linear(2, 1);
+        let b = nn::linear(1, 1);
+        let opt = optim::sgd([#{ params: a, lr: 0.1 }, #{ params: #{ b: b }, weight_decay: 0.5 }], #{ lr: 0.2, momentum: 0.9 });
+        b.forward(a.forward(torch::ones([1, 2]))).sum().backward();
+        opt.step();
+        assert_eq(opt.groups.map(|g| g.names()), [["0.weight", "0.bias"], ["1.b.weight", "1.b.bias"]]);
+        assert_eq(opt.state()["1.b.weight.momentum_buffer"].shape, [1, 1]);
+        opt.lr = 0.4;
+        assert_eq(opt.groups.map(|g| g.lr), [0.2, 0.4]);
+        opt.groups[0].lr = 0.3;
+        opt.groups[1].weight_decay = 0.25;
+        assert_eq(opt.groups.map(|g| [g.lr, g.weight_decay]), [[0.3, 0.0], [0.4, 0.25]]);
+        assert_eq(`${opt}`, "sgd (4 tensors, 5 parameters, lr 0.4, 2 groups)");
+        let other = optim::sgd([#{ params: a }, #{ params: #{ b: b } }], #{ momentum: 0.9 });
+        other.load(opt.state());
+        assert_eq(other.groups.map(|g| [g.lr, g.weight_decay]), [[0.3, 0.0], [0.4, 0.25]]);
+    "#);
+    fails("optim::adamw([#{ lr: 1 }])", "option `params` is required");
+    fails("optim::adamw([#{ params: nn::linear(1, 1), betas: [0, 0] }])", "unknown option `betas`");
+    fails("optim::adamw([#{ params: nn::linear(1, 1) }, nn::linear(1, 1)])", "array of groups");
+    fails("optim::sgd(nn::linear(1, 1), #{ nesterov: true })", "`nesterov` needs a `momentum`");
     fails("optim::adamw([])", "no parameters");
     fails("optim::adamw([1])", "argument `params` must be a module");
     fails("optim::adamw([torch::ones([1])])", "frozen");

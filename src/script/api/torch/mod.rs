@@ -1,13 +1,14 @@
 //! `torch::`, making tensors, joining them, and the state of libtorch.
 
 pub mod draws;
+pub mod grad;
 
-use crate::{api, options};
 use crate::error::{Error, Result};
 use crate::script::lang::value::{Dims, FromArg, TensorOrNumber, type_name};
 use crate::torch::bridge::{self, Value, call1};
 use crate::torch::draws::{Law, Wanted, draw};
 use crate::torch::{self, DType, Device, Tensor, default_device, device_name, dtype_name, parse_device, parse_dtype};
+use crate::{api, options};
 use rhai::{Array, Dynamic, FnPtr};
 
 /// A shape: an array of ints, or one int for a vector.

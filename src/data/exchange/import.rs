@@ -1,6 +1,6 @@
 //! Latents of a container as a folder of our own.
 
-use super::{Container, Kind, keys};
+use crate::data::hdf5::{Container, Kind, keys};
 use crate::data::source::Source;
 use crate::data::{ImageSet, LatentOptions, LatentSet, LatentWriter, Samples};
 use crate::error::{Error, Result};
@@ -100,7 +100,10 @@ pub fn import_latents(path: &Path, dst: &Path, from: LatentLabels, mut options: 
         let index: Vec<i64> = positions.iter().map(|i| *i as i64).collect();
         let (labels, attributes) = match (&source, from) {
             (Some(source), _) => (Tensor::from_slice(&source.items[at].iter().map(|i| i.label as i64).collect::<Vec<_>>())?, None),
-            (None, LatentLabels::Images(set)) => set.gather(&positions).map(|b| (b.labels, b.attributes))?,
+            (None, LatentLabels::Images(set)) => {
+                let batch = set.gather(&positions)?;
+                (batch.get("labels")?.clone(), batch.tensors().get("attributes").cloned())
+            }
             (None, _) => unreachable!("only shards have no list"),
         };
         writer.push(&mean, &std, &labels, &Tensor::from_slice(&index)?, attributes.as_ref())?;

@@ -1,7 +1,7 @@
 //! Our sets as the reference's containers.
 
-use super::{Creator, hdf5_key_list};
 use crate::data::files::write_json;
+use crate::data::hdf5::{Creator, hdf5_key_list};
 use crate::data::{ImageSet, LatentSet, Samples};
 use crate::error::{Error, Result};
 use image::ImageEncoder;
@@ -42,8 +42,8 @@ pub fn export_images(set: &ImageSet, path: &Path) -> Result<usize> {
     for positions in batches(set.len()) {
         crate::interrupt::check()?;
         let batch = set.gather(&positions)?;
-        let images = batch.images.ok_or_else(|| Error::value("export_h5", "the set has no pictures"))?;
-        for ((at, image), label) in positions.iter().zip(images.permute(&[0, 2, 3, 1])?.contiguous()?.unbind(0)?).zip(batch.labels.to_vec_i64()?) {
+        let images = batch.get("images")?.permute(&[0, 2, 3, 1])?.contiguous()?.unbind(0)?;
+        for ((at, image), label) in positions.iter().zip(images).zip(batch.get("labels")?.to_vec_i64()?) {
             let mut png = Vec::new();
             image::codecs::png::PngEncoder::new(&mut png)
                 .write_image(&image.to_bytes()?, side, side, image::ExtendedColorType::Rgb8)
@@ -69,9 +69,9 @@ pub fn export_latents(set: &LatentSet, path: &Path) -> Result<usize> {
     for positions in batches(set.len()) {
         crate::interrupt::check()?;
         let batch = set.gather(&positions)?;
-        let (Some(mean), Some(std)) = (batch.mean, batch.std) else { return Err(Error::value("export_h5", "the set has no latents")) };
-        let both = crate::torch::Tensor::cat(&[mean, std], 1)?.to_vec_f32()?;
-        for ((row, number), label) in both.chunks_exact(2 * c * h * w).zip(batch.index.to_vec_i64()?).zip(batch.labels.to_vec_i64()?) {
+        let both = crate::torch::Tensor::cat(&[batch.get("mean")?.clone(), batch.get("std")?.clone()], 1)?.to_vec_f32()?;
+        let (index, labels_of) = (batch.get("index")?.to_vec_i64()?, batch.get("labels")?.to_vec_i64()?);
+        for ((row, number), label) in both.chunks_exact(2 * c * h * w).zip(index).zip(labels_of) {
             let name = key("img-mean-std-", number, "npy");
             creator.floats(&name, row, &[2 * c, h, w])?;
             labels.push((name, label));
