@@ -10,6 +10,8 @@ pub mod import;
 pub mod known;
 pub mod language;
 pub mod limits;
+pub mod option_limits;
+pub mod options;
 pub mod principal;
 pub mod source;
 pub mod stack;

@@ -1,0 +1,282 @@
+//! The options of a registered function, `#{stride: 2}`: what each one is, and how the map of a call is read.
+//!
+//! They are declared behind the `;` of a function in [`api!`](crate::api), or as the fields of a struct in
+//! [`options!`](crate::options). The same data make the error at run time, the lint, completion and the documentation.
+
+use super::option_limits::Limits;
+use super::value::{FromArg, shown};
+use crate::error::{Error, Result, did_you_mean};
+use rhai::{Dynamic, Map};
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+
+/// The name of the parameter that holds the options.
+pub const PARAM: &str = "options";
+/// What that parameter must be.
+pub const KIND: &str = "a map of options";
+
+/// An option as it is declared: its name, what is said of it, what its value is limited to.
+#[derive(Debug, Clone, Copy)]
+pub struct Declared {
+    /// Its key in the map.
+    pub name: &'static str,
+    /// Its doc comment.
+    pub doc: &'static str,
+    /// What its value is limited to, beyond its type.
+    pub limits: Limits,
+}
+
+/// What there is to know of an option.
+#[derive(Debug, Clone)]
+pub struct OptionSpec {
+    /// Its key in the map.
+    pub name: &'static str,
+    /// What it must be: `a number`.
+    pub kind: &'static str,
+    /// What it is when it is not given, as a script writes it; `None` where there is nothing to write.
+    pub default: Option<String>,
+    /// Choices or bounds.
+    pub limits: Limits,
+    /// Whether it must be given.
+    pub required: bool,
+    /// Its doc comment, on one line.
+    pub doc: String,
+    fits: fn(&str, &Declared, &Dynamic) -> Result<()>,
+    declared: Declared,
+}
+
+impl OptionSpec {
+    fn of<T: FromArg>(declared: &Declared, default: Option<&T>) -> Self {
+        OptionSpec {
+            name: declared.name,
+            kind: T::NAME,
+            default: default.and_then(T::text),
+            limits: if matches!(declared.limits, Limits::None) { Limits::OneOf(T::CHOICES).or_none() } else { declared.limits },
+            required: default.is_none() && !T::OPTIONAL,
+            doc: declared.doc.split_whitespace().collect::<Vec<_>>().join(" "),
+            fits: |function, declared, value| convert::<T>(function, declared, value).map(drop),
+            declared: *declared,
+        }
+    }
+
+    /// Whether a call of `function` could give this value.
+    ///
+    /// # Errors
+    /// What the call would say.
+    pub fn check(&self, function: &str, value: &Dynamic) -> Result<()> {
+        if value.is_unit() { Ok(()) } else { (self.fits)(function, &self.declared, value) }
+    }
+}
+
+/// Refuses a key that no option has.
+///
+/// # Errors
+/// `E0202` naming the key and the nearest option.
+pub fn unknown(function: &str, key: &str, specs: &[OptionSpec]) -> Error {
+    let names: Vec<&str> = specs.iter().map(|s| s.name).collect();
+    let near = did_you_mean(key, names.iter().copied());
+    Error::value(function, format!("unknown option `{key}`{near}")).help(format!("its options: {}", names.join(", ")))
+}
+
+fn convert<T: FromArg>(function: &str, declared: &Declared, value: &Dynamic) -> Result<T> {
+    let Declared { name, limits, .. } = declared;
+    let refuse = |what: &str, near: String| Err(Error::value(function, format!("option `{name}` must be {what}, got {}{near}", shown(value))));
+    let near = |choices: &[&'static str]| did_you_mean(&value.to_string(), choices.iter().copied());
+    match (T::from_dynamic(value), *limits) {
+        (Some(_), limits) if !limits.allow(value) => {
+            let near = if let Limits::OneOf(choices) = limits { near(choices) } else { String::new() };
+            refuse(&limits.text(), near)
+        }
+        (Some(v), _) => Ok(v),
+        (None, _) => match T::explain(value) {
+            Some(e) => Err(e.context(format!("{function}: option `{name}`"))),
+            None if value.is_string() && !T::CHOICES.is_empty() => refuse(&Limits::OneOf(T::CHOICES).text(), near(T::CHOICES)),
+            None => refuse(T::NAME, String::new()),
+        },
+    }
+}
+
+/// The map of options of one call; what has been taken is no longer in it.
+pub struct Given<'a> {
+    function: &'a str,
+    map: Map,
+}
+
+impl<'a> Given<'a> {
+    /// Options from a map that came another way.
+    pub fn new(function: &'a str, map: Map) -> Self {
+        Given { function, map }
+    }
+
+    /// The map in front of the arguments; an empty one where none are left.
+    ///
+    /// # Errors
+    /// `E0202` for anything but a map.
+    pub fn take(function: &'a str, args: &mut VecDeque<Dynamic>) -> Result<Self> {
+        let map = match args.pop_front() {
+            None => Map::new(),
+            Some(d) if d.is_unit() => Map::new(),
+            Some(d) if d.is_map() => d.cast::<Map>(),
+            Some(d) => return Err(Error::value(function, format!("argument `{PARAM}` must be {KIND}, got {}", shown(&d)))),
+        };
+        Ok(Given { function, map })
+    }
+
+    /// The called function's name, for messages.
+    pub fn function(&self) -> &'a str {
+        self.function
+    }
+
+    /// The option, if it is given and not `()`.
+    ///
+    /// # Errors
+    /// `E0202` when it does not fit.
+    pub fn opt<T: FromArg>(&mut self, declared: &Declared) -> Result<Option<T>> {
+        match self.raw(declared.name) {
+            None => Ok(None),
+            Some(d) => convert(self.function, declared, &d).map(Some),
+        }
+    }
+
+    /// Takes the value of a key, if it is there and not `()`.
+    pub fn raw(&mut self, name: &str) -> Option<Dynamic> {
+        if self.map.is_empty() { None } else { self.map.remove(name).filter(|d| !d.is_unit()) }
+    }
+
+    /// Refuses what nothing took.
+    ///
+    /// # Errors
+    /// `E0202` naming the unknown option and the nearest of those in `specs`.
+    pub fn done(self, specs: impl FnOnce() -> Vec<OptionSpec>) -> Result<()> {
+        self.map.keys().next().map_or(Ok(()), |key| Err(unknown(self.function, key, &specs())))
+    }
+}
+
+/// What stands behind the `;` of a declared function: an option, or a struct that holds several.
+pub trait FromOptions: Sized {
+    /// Adds what there is to know of it. Without a default it must be given.
+    fn describe(declared: &Declared, default: Option<Self>, all: &mut Vec<OptionSpec>);
+
+    /// Takes it.
+    ///
+    /// # Errors
+    /// `E0202` when it is missing or does not fit.
+    fn read(given: &mut Given, declared: &Declared, default: Option<Self>) -> Result<Self>;
+}
+
+impl<T: FromArg> FromOptions for T {
+    fn describe(declared: &Declared, default: Option<Self>, all: &mut Vec<OptionSpec>) {
+        all.push(OptionSpec::of(declared, default.as_ref()));
+    }
+
+    fn read(given: &mut Given, declared: &Declared, default: Option<Self>) -> Result<Self> {
+        if let Some(value) = given.opt(declared)? {
+            return Ok(value);
+        }
+        let required = || Error::value(given.function, format!("option `{}` is required: {}", declared.name, T::NAME));
+        default.or_else(T::absent).ok_or_else(required)
+    }
+}
+
+/// A struct whose fields are options, bound by [`options!`](crate::options).
+pub trait OptionSet: FromOptions + Default {
+    /// All of them, with their defaults.
+    fn specs() -> Vec<OptionSpec> {
+        let mut all = Vec::new();
+        Self::describe(&Declared { name: "", doc: "", limits: Limits::None }, None, &mut all);
+        all
+    }
+}
+
+/// Options over a value that only the body of a function knows, such as the sizes of a named architecture.
+pub struct Over<T> {
+    function: String,
+    map: Map,
+    set: PhantomData<T>,
+}
+
+impl<T: OptionSet> FromOptions for Over<T> {
+    fn describe(declared: &Declared, _: Option<Self>, all: &mut Vec<OptionSpec>) {
+        T::describe(declared, None, all);
+    }
+
+    fn read(given: &mut Given, _: &Declared, _: Option<Self>) -> Result<Self> {
+        let mut map = Map::new();
+        for spec in T::specs() {
+            if let Some(value) = given.raw(spec.name) {
+                spec.check(given.function, &value)?;
+                map.insert(spec.name.into(), value);
+            }
+        }
+        Ok(Over { function: given.function.to_owned(), map, set: PhantomData })
+    }
+}
+
+impl<T: OptionSet> Over<T> {
+    /// `base` with what the call gives in its place.
+    ///
+    /// # Errors
+    /// `E0202` for an option that does not fit.
+    pub fn over(self, base: T) -> Result<T> {
+        T::read(&mut Given::new(&self.function, self.map), &Declared { name: "", doc: "", limits: Limits::None }, Some(base))
+    }
+}
+
+/// An argument that may be given in its place or by name: `x.sum(1)`, `x.sum(#{dim: 1})`.
+#[derive(Debug, Clone)]
+pub struct Named<T>(pub Option<T>);
+
+impl<T: FromArg> FromArg for Named<T> {
+    const NAME: &'static str = T::NAME;
+    const OPTIONAL: bool = true;
+    const BY_NAME: bool = true;
+
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        <Option<T> as FromArg>::from_dynamic(d).map(Named)
+    }
+
+    fn take(function: &str, name: &'static str, args: &mut VecDeque<Dynamic>) -> Result<Self> {
+        <Option<T> as FromArg>::take(function, name, args).map(Named)
+    }
+
+    fn by_name(name: &'static str, all: &mut Vec<OptionSpec>) {
+        <Option<T> as FromOptions>::describe(&Declared { name, doc: "the argument of this name", limits: Limits::None }, None, all);
+    }
+
+    fn settle(&mut self, name: &'static str, given: &mut Given) -> Result<()> {
+        let by_name = given.opt::<T>(&Declared { name, doc: "", limits: Limits::None })?;
+        if self.0.is_some() && by_name.is_some() {
+            return Err(Error::value(given.function, format!("`{name}` is given in its place and by name")));
+        }
+        if by_name.is_some() {
+            self.0 = by_name;
+        }
+        Ok(())
+    }
+}
+
+/// The name of a thing, or the options in its place: `models::sit("SiT-B/2")`, `models::sit(#{depth: 2, ..})`.
+#[derive(Debug, Clone)]
+pub struct OrOptions(pub Option<String>);
+
+impl FromArg for OrOptions {
+    const NAME: &'static str = "a name or a map of options";
+    const OR_OPTIONS: bool = true;
+
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        if d.is_map() { Some(OrOptions(None)) } else { String::from_dynamic(d).map(|name| OrOptions(Some(name))) }
+    }
+
+    fn take(function: &str, name: &'static str, args: &mut VecDeque<Dynamic>) -> Result<Self> {
+        let missing = || Error::value(function, format!("missing argument `{name}`: {}", Self::NAME));
+        let first = args.pop_front().ok_or_else(missing)?;
+        let taken = Self::from_dynamic(&first);
+        let taken = taken.ok_or_else(|| Error::value(function, format!("argument `{name}` must be {}, got {}", Self::NAME, shown(&first))))?;
+        // What stands in its place, then what follows.
+        if let Some(mut map) = first.try_cast::<Map>() {
+            map.extend(Given::take(function, args)?.map);
+            args.push_front(map.into());
+        }
+        Ok(taken)
+    }
+}
