@@ -1,5 +1,7 @@
 //! Compiles the C++ bridge against the libtorch that torch-sys found, and makes every binary find that libtorch at run time.
 
+#![expect(clippy::disallowed_macros, reason = "cargo reads what a build script prints, and shows why it stopped")]
+
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "src/torch/bridge";

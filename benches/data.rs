@@ -2,6 +2,13 @@
 //!
 //! Preprocess: 480 JPEG files of 500 x 375 (avatars scaled up, quality 90, 4:2:0 as ImageNet's) to 256 x 256 shards.
 //! Loader: batches of 64 from those shards, shuffled, through two background threads.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a program of its own, which prints figures"
+)]
 
 use lathe::data::{ImageSet, Loader, LoaderOptions, PreprocessOptions, preprocess, read_picture};
 use std::path::Path;

@@ -3,6 +3,13 @@
 //! Run: `cargo bench --bench models` (or `make bench`). PEER_PYTHON names a Python with torch 2.11 (default `python3`); without one the
 //! peer's column is left out. Rounds alternate between the two programs, so that both see the same machine; the least of all rounds counts.
 //! `LATHE_DEVICE=cuda` measures a GPU, with batches that fill it and the mean of five steps a round.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a program of its own, which prints figures"
+)]
 
 use lathe::models::{AutoencoderKl, LabelDrop, Sit, SitConfig, VaeConfig};
 use lathe::torch::{DType, Device, Tensor, bridge, no_grad};
@@ -64,7 +71,7 @@ fn sit_step(at: Device, batch: i64, dtype: Option<DType>) -> lathe::error::Resul
     let module = Sit::module("SiT-B/1", config)?;
     module.to(Some(at), None)?;
     let sit = module.model::<Sit>().expect("built as a SiT");
-    let opt = adamw(module.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect(), AdamWOptions::default())?;
+    let opt = adamw(module.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect::<Vec<_>>(), AdamWOptions::default())?;
     let (x, t) = (Tensor::randn(&[batch, 32, 16, 16], DType::Float, at)?, Tensor::rand(&[batch], DType::Float, at)?);
     let (y, target) = (Tensor::randint(0, 1000, &[batch], at)?, x.randn_like()?);
     Ok(Box::new(move || {

@@ -2,6 +2,13 @@
 //!
 //! Prints the CPU time of one step of each (least of ten rounds, in turn) and their ratio. Both do the same arithmetic on the same shapes:
 //! those of a SiT-B with wide conditioning, 400 tensors.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a program of its own, which prints figures"
+)]
 
 use lathe::nn::{Built, Init, Module};
 use lathe::torch::{Device, Tensor};

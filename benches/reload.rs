@@ -4,6 +4,13 @@
 //! Latency: from the save of a file to the first step that runs it, in a `lathe run --watch` whose steps take 10 ms; the edit is on disk
 //! in the run folder by then. Attach: from a line that is sent to a running job to its answer, and what the loop pays while nobody is
 //! there. Overhead: what the fit loop and a scripted step cost beside the tensors' own work, and what our hooks add to the language's own loop.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a program of its own, which prints figures"
+)]
 
 use lathe::script::rhai::Map;
 use lathe::script::{Engine, EngineOptions};

@@ -3,6 +3,13 @@
 //! The step is `step` of scripts/train_ldm.rhai itself, with alignment, on a batch of 8 latents that is in memory. Everything that a
 //! script calls is clocked; what calls back into the script counts as script, and so does all that is no work on tensors (settings, maps,
 //! the run). The overhead is what is left of the step: on a model so small that the machine is quiet, and on SiT-B/1.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a program of its own, which prints figures"
+)]
 
 use lathe::script::rhai::{Dynamic, Map};
 use lathe::script::{ApiFn, Engine, EngineOptions, Receiver, on_big_stack};
@@ -101,6 +108,7 @@ fn clocked(f: ApiFn) -> ApiFn {
     let is_work = match f.receiver {
         Receiver::Namespace(ns) => SPACES.contains(&ns),
         Receiver::Method(ty, ..) => TYPES.contains(&ty),
+        Receiver::Model(..) => true,
         Receiver::Global => false,
     };
     let inner = f.call.clone();

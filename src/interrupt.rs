@@ -65,6 +65,7 @@ fn is_scope_over() -> bool {
 pub fn install() -> Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(|e| Error::io("open", "signals", e))?;
+    #[expect(clippy::disallowed_macros, reason = "a signal concerns the process, not what one space says")]
     std::thread::spawn(move || {
         for signal in signals.forever() {
             request();
@@ -91,6 +92,7 @@ pub fn install() -> Result<()> {
 pub fn install_reload() -> Result<()> {
     use signal_hook::consts::SIGHUP;
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP]).map_err(|e| Error::io("open", "signals", e))?;
+    #[expect(clippy::disallowed_methods, reason = "no file: whether there is a terminal")]
     let has_terminal = || std::fs::File::open("/dev/tty").is_ok();
     let had_terminal = has_terminal();
     std::thread::spawn(move || {

@@ -30,10 +30,16 @@
 //!
 //! # Parts
 //! Arrows go down only: `cli` -> [`script`] -> [`train`] -> [`models`], [`data`] -> [`nn`] -> [`torch`] -> [`error`].
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::unwrap_used, clippy::panic, reason = "tests make files as others would")
+)]
+
 pub mod cli;
 pub mod data;
 pub mod error;
 pub mod eval;
+pub mod files;
 pub mod interrupt;
 pub mod models;
 pub mod nn;

@@ -1,4 +1,5 @@
 //! Progress with rate and ETA: a bar on a terminal, one line now and then otherwise. Never both.
+#![expect(clippy::disallowed_macros, reason = "who prints beside a bar must take it away first")]
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -19,6 +20,11 @@ pub fn beside<T>(print: impl FnOnce() -> T) -> T {
         Some(bar) => bar.suspend(print),
         None => print(),
     }
+}
+
+/// Prints a line on stderr with the bar out of the way.
+pub fn line(line: &str) {
+    beside(|| eprintln!("{line}"));
 }
 
 /// Shows a picture in the terminal: by the protocols of kitty and iTerm or as sixels where the environment tells that the terminal
@@ -139,6 +145,19 @@ impl Drop for Progress {
     }
 }
 
+/// A number in groups of three digits: `1 240 091`.
+pub fn grouped(n: u64, separator: char) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(separator);
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// `1h 02m`, `3m 20s`, `12s`.
 pub fn human(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;
@@ -146,5 +165,15 @@ pub fn human(seconds: f64) -> String {
         0..60 => format!("{s}s"),
         60..3600 => format!("{}m {:02}s", s / 60, s % 60),
         _ => format!("{}h {:02}m", s / 3600, s % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        assert_eq!((grouped(7, ' '), grouped(1240, '_'), grouped(1_000_000, ' ')), ("7".into(), "1_240".into(), "1 000 000".into()));
     }
 }

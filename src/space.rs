@@ -61,6 +61,7 @@ pub fn has_sink() -> bool {
 }
 
 /// Says a line: to the space's own sink, or on stderr.
+#[expect(clippy::disallowed_macros, reason = "what others call instead")]
 pub fn say(line: &str) {
     match current() {
         Some(space) if space.say.is_some() => space.say.iter().for_each(|sink| sink(line)),

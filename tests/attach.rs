@@ -1,4 +1,11 @@
 //! `lathe attach` on real runs in other processes: live objects, edits on record, and clients that misbehave.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::script::prompt::answer::Mode;
 use lathe::script::prompt::attached::{Call, Got, Reply, Want};

@@ -1,4 +1,11 @@
 //! The scripts as a user runs them, one after the other, on real pictures with the real vision model; killed, and fed with nonsense.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

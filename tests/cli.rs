@@ -1,4 +1,11 @@
 //! The `lathe` command as users meet it: exit codes, stdout and stderr, help.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use assert_cmd::Command;
 use std::path::PathBuf;

@@ -1,4 +1,11 @@
 //! `lathe compare` and `scripts/compare_vaes.rhai` as a user runs them: on real runs, on real pictures, and on what is broken.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,12 @@
 //! 20,000 damaged files of every format: each is an error that names the file, or is read for what it is; never a panic, a hang, or
 //! memory beyond the files' own size.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::data::read_picture;
 use lathe::models::VaeConfig;

@@ -1,4 +1,11 @@
 //! The last stage of `scripts/demo.rhai` on small runs of the real scripts: few judged pictures, and a run whose log has the mark of an edit.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::script::rhai::{Dynamic, Map};
 use lathe::script::{Engine, EngineOptions, on_big_stack};

@@ -1,4 +1,11 @@
 //! EfficientNet-Lite0 with its real weights, on a real photograph. Without the weights (`make weights`) the test says so and ends.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::models::{Encoder, EncoderOptions};
 use lathe::nn::Module;

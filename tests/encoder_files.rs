@@ -1,5 +1,12 @@
 //! Vision models from the files that other software writes: Hugging Face's folders, training checkpoints, TorchScript. `make.py` beside
 //! the fixtures says how they were made; what they must give was computed by transformers 5.24.0 and torch 2.11.0.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::error::{Error, Result};
 use lathe::models::encoder::Ffn;

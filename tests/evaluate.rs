@@ -1,5 +1,12 @@
 //! `scripts/evaluate.rhai` and `scripts/probe_vae.rhai` as a user runs them, on real pictures. With EfficientNet-Lite0; without its weights
 //! (`make weights`) the tests that need them say so and end.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::models::encoder_weights;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,11 @@
 //! REPA-E's HDF5 containers in and out; tests/data/hdf5/make.py wrote the files with h5py. Without the feature: the error says what to build.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::data::{LatentLabels, LatentOptions, PreprocessOptions, export_images, import_latents, is_hdf5, load_hdf5, preprocess};
 use lathe::error::Error;

@@ -1,6 +1,13 @@
 //! InceptionV3 in the FID layout against pytorch-fid's network with the same hashed weights, on pictures resized by torch-fidelity's copy of
 //! TensorFlow 1. `tests/data/eval/inception.py` computed the numbers, with torch 2.11.0, torchvision 0.26.0, pytorch-fid 0.3.0 and
 //! torch-fidelity.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 #[allow(dead_code)] // Shared with the parity tests, of which this one needs a part.
 #[path = "parity/fixture.rs"]

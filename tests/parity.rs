@@ -6,6 +6,13 @@
 //! - `LATHE_DEVICE=cuda` runs the checks on a GPU, without TF32.
 //! - `LATHE_GOLDEN_ONLY=sit/` takes the fixtures whose path holds that text.
 //! - `LATHE_PARITY_MD=docs/parity.md` writes the lines as a table.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 mod parity {
     pub mod crop;

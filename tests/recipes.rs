@@ -1,4 +1,11 @@
 //! docs/guide/recipes.md: its commands run as they stand, and every recipe and switch that it names makes a difference.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,11 @@
 //! Reloads leave nothing behind. A process of its own, whose memory nothing else uses.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::script::rhai::Dynamic;
 use lathe::script::{Engine, EngineOptions};

@@ -1,4 +1,11 @@
 //! The prompt by the `lathe` binary: through a pipe, and through a real pseudo-terminal.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use rexpect::session::{PtySession, spawn_command};
 use std::io::Write;

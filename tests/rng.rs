@@ -1,4 +1,11 @@
 //! The state of the global random generator: one test in a process of its own, for no other may draw in between.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::torch::bridge::{manual_seed, manual_seed_on, rng_state, set_rng_state};
 use lathe::torch::{DType, Device, Tensor};

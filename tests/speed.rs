@@ -1,5 +1,12 @@
 //! How long the models take, for `docs/benchmarks.md`. Run with
 //! `cargo test --release --test speed -- --ignored --nocapture --test-threads 1`; nothing is asserted, since machines differ.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::models::{AutoencoderKl, LabelDrop, Sit, SitConfig, VaeConfig};
 use lathe::torch::{DType, Device, Tensor, bridge::autocast, no_grad, num_threads};

@@ -1,5 +1,12 @@
 //! `scripts/study_avatars.rhai` with tiny networks' worth of steps on real pictures: killed in the middle of its stages it ends with the figures of a
 //! study that ran through.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,10 +1,17 @@
 //! Runs, checkpoints and the fit loop through the library. The random generators and the interrupt flag belong to the whole
 //! process, so the tests of this file take turns.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use lathe::error::{Error, Result};
 use lathe::nn::{Built, Init, Module, State};
 use lathe::torch::{DType, Device, Tensor, no_grad};
-use lathe::train::{self, Batches, FitOptions, Metrics, Options, Outcome, Run, Saved, Steps, Tracked};
+use lathe::train::{self, Batches, FitOptions, Metrics, OpenRun, Options, Outcome, Saved, Steps, Tracked};
 use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
@@ -71,7 +78,7 @@ enum What {
 }
 
 impl Steps<Tensor> for Descent {
-    fn step(&mut self, run: &Run, x: &Tensor) -> Result<Metrics> {
+    fn step(&mut self, run: &OpenRun, x: &Tensor) -> Result<Metrics> {
         let noise = x.randn_like()?.mul(0.1)?;
         let mut loss = self.net.forward(std::slice::from_ref(x))?.sub(&x.mul(3.0)?.add(&noise)?)?.square()?.mean(&[], false)?;
         if run.step() == self.at {
@@ -96,7 +103,7 @@ impl Steps<Tensor> for Descent {
         Ok(m)
     }
 
-    fn on_sample(&mut self, run: &Run, _: &Tensor) -> Result<()> {
+    fn on_sample(&mut self, run: &OpenRun, _: &Tensor) -> Result<()> {
         self.samples.set(self.samples.get() + 1);
         // Drawing numbers here must not change the training.
         let x = Tensor::rand(&[4, 3, 8, 8], DType::Float, Device::Cpu)?;
@@ -115,7 +122,7 @@ const FIT: FitOptions = FitOptions { steps: 40, log_every: 4, save_every: 7, sam
 /// Opens the run, builds everything anew as a restarted script does, and trains.
 fn go(o: Options, at: u64, what: What) -> (Result<Outcome>, Module, u64) {
     let samples = Rc::new(Cell::new(0));
-    let run = Run::open(o).unwrap();
+    let run = OpenRun::open(o).unwrap();
     let net = linear(1);
     run.track("net", Rc::new(net.clone())).unwrap();
     run.log(&[("parameters".to_owned(), 1.0.into())].into_iter().collect()).unwrap();
@@ -250,7 +257,7 @@ fn another_architecture_is_refused_and_unharmed() {
     go(options(dir.path()), 9, What::Interrupt).0.unwrap_err();
     lathe::interrupt::clear();
     let try_with = |objects: &[(&str, Module)]| {
-        let run = Run::open(options(dir.path())).unwrap();
+        let run = OpenRun::open(options(dir.path())).unwrap();
         for (name, m) in objects {
             run.track(name, Rc::new(m.clone())).unwrap();
         }
@@ -278,16 +285,16 @@ fn other_settings_are_shown_or_refused() {
         o.config.insert(key.into(), value.into());
         o
     };
-    let e = Run::open(with("seed", 4.0)).err().unwrap();
+    let e = OpenRun::open(with("seed", 4.0)).err().unwrap();
     assert_eq!(e.exit_code(), 2);
     assert!(e.to_string().contains("seed: 3 -> 4"), "{e}");
     let run = dir.path().join("try1");
     let resume = |o: Options| {
-        let run = Run::open(o).unwrap();
+        let run = OpenRun::open(o).unwrap();
         run.track("net", Rc::new(linear(1))).unwrap();
         run.resume().unwrap()
     };
-    drop(Run::open(with("learning_rate", 0.1)).unwrap());
+    drop(OpenRun::open(with("learning_rate", 0.1)).unwrap());
     assert!(std::fs::read_to_string(run.join("log.txt")).unwrap().contains("learning_rate: 0.05 -> 0.1"));
     assert!(!run.join("config.1.toml").exists(), "a run that did not go on keeps its settings");
     assert_eq!(resume(with("learning_rate", 0.1)), 10);
@@ -303,7 +310,7 @@ fn an_explicit_resume_may_come_before_the_loader() {
     let dir = tempfile::tempdir().unwrap();
     go(options(dir.path()), 9, What::Interrupt).0.unwrap_err();
     lathe::interrupt::clear();
-    let run = Run::open(options(dir.path())).unwrap();
+    let run = OpenRun::open(options(dir.path())).unwrap();
     run.track("net", Rc::new(linear(1))).unwrap();
     assert_eq!(run.resume().unwrap(), 10);
     assert!(run.track("late", Rc::new(linear(1))).unwrap_err().to_string().contains("too late"));
@@ -316,8 +323,8 @@ fn an_explicit_resume_may_come_before_the_loader() {
 fn one_process_one_run_and_kept_checkpoints() {
     let _turn = turn();
     let dir = tempfile::tempdir().unwrap();
-    let run = Run::open(Options { keep: Some(2), ..options(dir.path()) }).unwrap();
-    assert_eq!(Run::open(options(dir.path())).err().unwrap().code(), "E0601");
+    let run = OpenRun::open(Options { keep: Some(2), ..options(dir.path()) }).unwrap();
+    assert_eq!(OpenRun::open(options(dir.path())).err().unwrap().code(), "E0601");
     for step in [1, 2, 2, 10_000_000] {
         run.set_step(step);
         run.save().unwrap();
@@ -328,7 +335,7 @@ fn one_process_one_run_and_kept_checkpoints() {
         assert_eq!(run.track(name, Rc::new(Numbers::default())).unwrap_err().code(), "E0202", "{name:?}");
     }
     for name in ["", "../up", "/abs"] {
-        assert_eq!(Run::open(Options { name: name.into(), ..options(dir.path()) }).err().unwrap().exit_code(), 2, "{name:?}");
+        assert_eq!(OpenRun::open(Options { name: name.into(), ..options(dir.path()) }).err().unwrap().exit_code(), 2, "{name:?}");
     }
 }
 

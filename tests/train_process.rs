@@ -1,4 +1,11 @@
 //! Training by the `lathe` binary: real processes, real signals, the same numbers as if nothing had happened.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::script::units::libraries::{Entry, Project};
 use std::path::{Path, PathBuf};
 
-/// Use a recipe library: name it in the project's lathe.toml and pin its content in lathe.lock.
+/// Use a library: name it in the project's lathe.toml and pin its content in lathe.lock.
 #[derive(clap::Args)]
 pub struct Args {
     /// Its name, as its recipe.toml says it: its modules are imported as "NAME/MODULE".

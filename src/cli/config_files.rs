@@ -23,8 +23,10 @@ fn recipe(script: &Path, name: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
+    // What is wrong with another recipe is no matter of this one.
     let stem = script.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut fitting: Vec<String> = recipes(&folder)?.into_iter().filter(|r| r.script == stem || r.script.is_empty()).map(|r| r.name).collect();
+    let mut fitting: Vec<String> =
+        recipes(&folder).unwrap_or_default().into_iter().filter(|r| r.script == stem || r.script.is_empty()).map(|r| r.name).collect();
     fitting.sort_by_key(|known| strsim::damerau_levenshtein(name, known));
     let near = did_you_mean(name, fitting.iter().map(String::as_str));
     let help = match fitting.as_slice() {

@@ -1,10 +1,11 @@
 //! `lathe convert IN OUT`.
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::models::{VaeConfig, vae};
 use crate::nn::weights::{Part, is_average};
 use crate::nn::{State, Weights};
-use crate::torch::files::{PtItem, write_atomic, write_pt, write_safetensors};
+use crate::torch::files::{PtItem, write_pt, write_safetensors};
 use crate::torch::{DType, Tensor, dtype_name};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -158,11 +159,11 @@ fn dict(state: &State) -> PtItem {
 
 /// The weights first: a folder with a config.json is whole.
 fn write_folder(folder: &Path, state: &State, config: Option<serde_json::Value>) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    files::create_dir(folder)?;
     write_safetensors(&folder.join("diffusion_pytorch_model.safetensors"), state, &made_by_torch())?;
     let path = folder.join("config.json");
     let text = serde_json::to_string_pretty(&config.unwrap_or_default()).map_err(|e| Error::data(&path, e.to_string()))?;
-    write_atomic(&path, |out| writeln!(out, "{text}").map_err(|e| Error::io("write", &path, e)))
+    files::write(&path, text + "\n")
 }
 
 /// `250 tensors, 83 653 863 elements, f32 250`.

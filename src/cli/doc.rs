@@ -1,22 +1,22 @@
 //! `lathe doc [NAME]`: the documentation in the terminal, and the files made from it.
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::script::docs::terminal::{Style, dimmed, render, table};
 use crate::script::docs::{self, Found, Item, Page, PageKind, Reference, ScriptPage};
 use crate::script::units::libraries::{Library, Project};
 use crate::script::{Engine, EngineOptions, Permissions, on_big_stack};
-use crate::torch::files::write_atomic;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-/// Show what scripts can call: a function, a type, a module of the standard library or of a recipe library, or the list of all.
+/// Show what scripts can call: a function, a type, a module of the standard library or of a library, or the list of all.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lathe doc                      namespaces, types, modules
   lathe doc torch::op            one function
   lathe doc tensor.matmul        a method; `lathe doc matmul` finds it as well
   lathe doc std/flow             a module of the standard library
-  lathe doc lab/augment          one of a recipe library; `lathe doc lab` lists its modules
+  lathe doc lab/augment          one of a library; `lathe doc lab` lists its modules
   lathe doc --search cosine      everything that speaks of it")]
 pub struct Args {
     /// `torch::op`, `tensor.matmul`, `std/flow`, `lab/augment`, `torch`. Without it: what there is.
@@ -25,13 +25,13 @@ pub struct Args {
     #[arg(long, value_name = "WORDS", conflicts_with = "name")]
     search: Option<String>,
     /// Write the reference as Markdown pages into a folder (docs/reference).
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "search"])]
+    #[arg(long, value_name = "DIR", group = "pages", conflicts_with_all = ["name", "search"])]
     write: Option<PathBuf>,
     /// Write the page of all recipes into a file (docs/guide/recipes.md).
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "search", "write"])]
+    #[arg(long, value_name = "FILE", group = "pages", conflicts_with_all = ["name", "search"])]
     recipes: Option<PathBuf>,
     /// The scripts whose settings go into the reference, and their recipes.
-    #[arg(long, value_name = "DIR", default_value = "scripts")]
+    #[arg(long, value_name = "DIR", default_value = "scripts", requires = "pages")]
     scripts: PathBuf,
     /// Write .d.rhai files for editors into a folder.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "search", "write"])]
@@ -82,7 +82,7 @@ fn start(args: &Args) -> Result<()> {
     }
 }
 
-/// Takes the recipe libraries of the project around the working directory in. What is wrong with one hides nothing else.
+/// Takes the libraries of the project around the working directory in. What is wrong with one hides nothing else.
 fn libraries(reference: &mut Reference) -> Vec<Library> {
     let found = Project::find([Path::new(".")]).and_then(|project| project.map_or(Ok(Default::default()), |p| p.look()));
     let (libraries, wrong) = found.unwrap_or_else(|e| (Vec::new(), vec![("lathe.toml".to_owned(), e)]));
@@ -120,7 +120,7 @@ fn overview(reference: &Reference, style: Style) -> String {
         (PageKind::Type, "Types"),
         (PageKind::Model, "Models"),
         (PageKind::Module, "Standard library"),
-        (PageKind::Library, "Recipe libraries"),
+        (PageKind::Library, "Libraries"),
     ];
     for (kind, title) in kinds {
         let rows = rows(reference, |p| p.kind == kind);
@@ -177,8 +177,8 @@ fn write_pages(engine: &Engine, reference: &Reference, folder: &Path, scripts: &
     let mut gone = 0;
     for entry in walkdir::WalkDir::new(folder).into_iter().flatten().filter(|e| e.file_type().is_file()) {
         let kept = entry.path().strip_prefix(folder).is_ok_and(|p| pages.iter().any(|(name, _)| Path::new(name) == p));
-        if !kept && std::fs::read_to_string(entry.path()).is_ok_and(|t| docs::is_ours(&t)) {
-            std::fs::remove_file(entry.path()).map_err(|e| Error::io("remove", entry.path(), e))?;
+        if !kept && files::read_text(entry.path()).is_ok_and(|t| docs::is_ours(&t)) {
+            files::remove(entry.path())?;
             gone += 1;
         }
     }
@@ -190,7 +190,7 @@ fn write_pages(engine: &Engine, reference: &Reference, folder: &Path, scripts: &
 fn write_recipes(page: &Path, scripts: &Path) -> Result<()> {
     let folder = scripts.join("recipes");
     let readme = folder.join("README.md");
-    let readme = std::fs::read_to_string(&readme).map_err(|e| Error::io("read", &readme, e))?;
+    let readme = files::read_text(&readme)?;
     let recipes = docs::recipes(&folder)?;
     write(page, &docs::recipe_page(&readme, &recipes))?;
     eprintln!("wrote {} recipes to {}", recipes.len(), page.display());
@@ -199,7 +199,7 @@ fn write_recipes(page: &Path, scripts: &Path) -> Result<()> {
 
 fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
+        files::create_dir(parent)?;
     }
-    write_atomic(path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io("write", path, e)))
+    files::write(path, text.as_bytes())
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::script::units::libraries::Library;
 use serde_json::json;
 
-/// List the project's recipe libraries: version, where from, what each asks for and is granted.
+/// List the project's libraries: version, where from, what each asks for and is granted.
 #[derive(clap::Args)]
 pub struct Args {
     /// Print one JSON array, for programs.

@@ -1,8 +1,8 @@
 //! `lathe runs [DIR]`.
 
 use crate::error::{Error, Result};
+use crate::files::unix_time;
 use crate::progress::human;
-use crate::train::files::unix_time;
 use crate::train::status::{self, Phase, Row};
 use std::path::PathBuf;
 

@@ -2,6 +2,7 @@
 
 use super::{check, wants_color};
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
+use crate::files;
 use crate::script::units::libraries::Project;
 use crate::script::{Engine, EngineOptions, Permissions, embedded_tests, on_big_stack, stdlib_folder};
 use serde_json::json;
@@ -16,7 +17,7 @@ use std::time::Instant;
 /// A test fails when it throws, as `assert` and `assert_eq` do. It may read the project and write to `io::temp_dir()`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Scripts, folders, or names of recipe libraries; `std` is the standard library. Default: the working directory.
+    /// Scripts, folders, or names of libraries; `std` is the standard library. Default: the working directory.
     paths: Vec<PathBuf>,
     /// Run only tests with this text in `FILE::NAME`.
     #[arg(long, value_name = "TEXT")]
@@ -90,7 +91,7 @@ fn scripts(paths: &[PathBuf]) -> Result<Vec<Script>> {
         folders.push(PathBuf::from("."));
     }
     for file in check::scripts(&folders)? {
-        let text = std::fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))?;
+        let text = files::read_text(&file)?;
         if text.split("fn ").skip(1).any(|rest| rest.trim_start().starts_with("test_")) {
             list.push(Script::File(file));
         }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::script::units::libraries::{Project, Update, short};
 use std::path::Path;
 
-/// Look at recipe libraries anew, fetch what has moved, and pin what they are now in lathe.lock.
+/// Look at libraries anew, fetch what has moved, and pin what they are now in lathe.lock.
 #[derive(clap::Args)]
 pub struct Args {
     /// The library; without it, all.

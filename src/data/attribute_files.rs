@@ -2,6 +2,7 @@
 
 use super::manifest::Attribute;
 use crate::error::{Error, Result, did_you_mean};
+use crate::files;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
@@ -51,7 +52,7 @@ pub fn read_attribute_file(path: &Path, pictures: &[String], wanted: Option<&[St
 }
 
 fn text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))
+    files::read_text(path)
 }
 
 fn comma_separated(path: &Path) -> Result<Raw> {

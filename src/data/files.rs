@@ -1,12 +1,11 @@
 //! Files that appear whole or not at all, and safetensors shards that are written and read without a second copy.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::torch::DType;
-use crate::torch::files::write_atomic;
 use memmap2::Mmap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -37,17 +36,13 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// Writes a file that appears whole or not at all, and hashes it on the way.
 pub(crate) fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<Written> {
     let mut written = None;
-    let done = write_atomic(path, |out| {
+    let done = files::write_atomic(path, |out| {
         let mut out = Hashing { inner: out, hash: Sha256::new(), bytes: 0 };
         fill(&mut out).map_err(|e| Error::io("write", path, e))?;
-        written = Some(Written { bytes: out.bytes, sha256: hex(&out.hash.finalize()) });
+        written = Some(Written { bytes: out.bytes, sha256: files::hex(&out.hash.finalize()) });
         Ok(())
     });
     done.map_err(|e| {
@@ -61,11 +56,9 @@ pub(crate) fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std:
 
 /// Removes what a killed run left half written in `folder`.
 pub(crate) fn remove_leftovers(folder: &Path, stem: &str) -> Result<()> {
-    for entry in std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))? {
-        let path = entry.map_err(|e| Error::io("list", folder, e))?.path();
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    for (name, path) in files::list(folder)? {
         if name.starts_with(&format!(".{stem}")) && name.ends_with(".part") {
-            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+            files::remove(&path)?;
         }
     }
     Ok(())
@@ -73,17 +66,8 @@ pub(crate) fn remove_leftovers(folder: &Path, stem: &str) -> Result<()> {
 
 /// Writes JSON for people: indented, with a newline at the end.
 pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<Written> {
-    let text = serde_json::to_vec_pretty(value).expect("our own structs are plain data with string keys");
-    write_whole(path, |out| {
-        out.write_all(&text)?;
-        out.write_all(b"\n")
-    })
-}
-
-/// Reads JSON, naming the file and the place where it is wrong.
-pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    serde_json::from_slice(&text).map_err(|e| Error::data(path, e.to_string()))
+    let text = files::json(value)?;
+    write_whole(path, |out| out.write_all(&text))
 }
 
 /// One tensor of a shard to be written.
@@ -132,7 +116,7 @@ pub(crate) struct Shard {
 impl Shard {
     /// Maps a shard and reads its header; `bytes` is the size it must have.
     pub(crate) fn open(path: &Path, bytes: Option<u64>) -> Result<Shard> {
-        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let file = files::open(path)?;
         let actual = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
         if let Some(want) = bytes.filter(|want| *want != actual) {
             let state = if actual < want { "truncated" } else { "changed" };
@@ -177,7 +161,7 @@ impl Shard {
 
     /// Reads the whole file and compares its hash.
     pub(crate) fn verify(&self, sha256: &str) -> Result<()> {
-        let actual = hex(&Sha256::digest(&self.map[..]));
+        let actual = files::hex(&Sha256::digest(&self.map[..]));
         if actual == sha256 { Ok(()) } else { Err(Error::data(&self.path, format!("its SHA-256 is {actual}, expected {sha256}"))) }
     }
 }

@@ -1,10 +1,10 @@
 //! A folder of image shards.
 
 use super::batch::{Batch, Samples};
-use super::files::read_json;
 use super::manifest::{Attribute, Dataset, check_version};
 use super::shards::{Field, Shards};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::{DType, Tensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,8 +43,8 @@ impl ImageSet {
                 "`data::preprocess(pictures, folder)` makes one"
             }));
         }
-        let dataset: Dataset =
-            read_json(&manifest).map_err(|e| e.help("a data set folder is made by `data::preprocess`; is this the folder with the pictures?"))?;
+        let dataset: Dataset = files::read_json(&manifest)
+            .map_err(|e| e.help("a data set folder is made by `data::preprocess`; is this the folder with the pictures?"))?;
         check_version(&manifest, dataset.version)?;
         let r = dataset.resolution;
         let mut fields =

@@ -1,9 +1,10 @@
 //! Writing a cache of latents: shards, then `latents.json` with the statistics.
 
-use super::files::{Column, read_json, remove_leftovers, write_json, write_shard};
+use super::files::{Column, remove_leftovers, write_json, write_shard};
 use super::manifest::{Attribute, FORMAT_VERSION, LatentStats, Latents, ShardInfo};
 use super::{LatentSet, latents::fields};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -94,7 +95,7 @@ impl LatentWriter {
         if options.shard_size == 0 {
             options.shard_size = ((256 << 20) / (8 * c * h * w)).max(1);
         }
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        files::create_dir(folder)?;
         let (manifest, partial) = (folder.join("latents.json"), folder.join(PARTIAL));
         let mut writer = Writer { folder: folder.to_owned(), options, done: Vec::new(), rows: Rows::default(), complete: None };
         if manifest.is_file() {
@@ -111,9 +112,9 @@ impl LatentWriter {
             same_options(&manifest, &old, &writer.options)?;
             writer.complete = Some(l.count);
         } else if partial.is_file() {
-            let old: Partial = read_json(&partial)?;
+            let old: Partial = files::read_json(&partial)?;
             same_options(&partial, &old.options, &writer.options)?;
-            let whole = |d: &Done| std::fs::metadata(folder.join(&d.info.file)).is_ok_and(|m| m.len() == d.info.bytes);
+            let whole = |d: &Done| files::size(&folder.join(&d.info.file)).is_ok_and(|n| n == d.info.bytes);
             // A short shard is the last one of a run that was stopped while finishing: what follows it may differ now.
             writer.done = old.shards.into_iter().take_while(|d| whole(d) && d.info.count == writer.options.shard_size).collect();
         }
@@ -275,7 +276,7 @@ impl Writer {
         };
         write_json(&self.folder.join("latents.json"), &latents)?;
         let partial = self.folder.join(PARTIAL);
-        std::fs::remove_file(&partial).map_err(|e| Error::io("remove", &partial, e))?;
+        files::remove(&partial)?;
         self.complete = Some(count);
         Ok(())
     }

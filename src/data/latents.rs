@@ -1,10 +1,10 @@
 //! A folder of cached latents.
 
 use super::batch::{Batch, Samples};
-use super::files::read_json;
 use super::manifest::{Attribute, Latents, check_version};
 use super::shards::{Field, Shards};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::{DType, Tensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl LatentSet {
             let what = if partial { "the latents are not finished" } else { "not a folder of latents: there is no latents.json" };
             return Err(Error::data(folder, what).help("a latent writer makes one, as scripts/cache_latents.rhai does"));
         }
-        let latents: Latents = read_json(&manifest)?;
+        let latents: Latents = files::read_json(&manifest)?;
         check_version(&manifest, latents.version)?;
         let shards = Shards::open(folder, &latents.shards, fields(latents.shape, latents.attributes.len()))?;
         let channels = latents.shape[0];

@@ -1,10 +1,10 @@
 //! Sets of pictures that are measured, wherever they lie: a folder, an `.npz`, or the shards of a data set.
 
 use super::decode::read_picture;
-use super::files::hex;
 use super::source::{list, relative};
 use super::{ImageSet, Samples};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::files::{NpyRows, Npz};
 use crate::torch::{DType, Tensor, dtype_name};
 use rayon::prelude::*;
@@ -47,7 +47,7 @@ impl Pictures {
     /// # Errors
     /// `E0301` when it cannot be read, `E0302` for a folder without pictures, or an `.npz` without such an array.
     pub fn open(path: &Path) -> Result<Pictures> {
-        let meta = std::fs::metadata(path).map_err(|e| Error::io("open", path, e))?;
+        let meta = path.metadata().map_err(|e| Error::io("open", path, e))?;
         let shards = meta.is_dir() && path.join("dataset.json").is_file() && path.join("images-00000.safetensors").is_file();
         let inner = match (meta.is_dir(), shards) {
             (false, _) => npz(path)?,
@@ -126,12 +126,12 @@ fn pixels(file: &Path, size: [i64; 2], first: &Path) -> Result<Vec<u8>> {
 fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     parts.iter().for_each(|p| hash.update(format!("{p}\0")));
-    hex(&hash.finalize())[..16].to_owned()
+    files::hex(&hash.finalize())[..16].to_owned()
 }
 
 /// When a file was changed, in nanoseconds.
 fn changed(path: &Path) -> u128 {
-    let time = std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    let time = path.metadata().and_then(|m| m.modified()).ok();
     time.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos())
 }
 
@@ -168,7 +168,7 @@ fn npz(path: &Path) -> Result<Inner> {
     if n < 1 || h < 1 || w < 1 {
         return Err(Error::data(path, format!("`{ARRAY}` holds no pictures: {:?}", rows.shape())));
     }
-    let size = std::fs::metadata(path).map_or(0, |m| m.len());
+    let size = files::size(path).unwrap_or(0);
     let fingerprint = digest(&[&format!("{size} {} {n} {h} {w}", changed(path))]);
     Ok(Inner { path: path.to_owned(), size: [h, w], len: n, fingerprint, place: Place::Npz(rows) })
 }

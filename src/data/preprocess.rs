@@ -5,10 +5,11 @@
 
 use super::crop::{center_crop, to_planes};
 use super::decode::decode;
-use super::files::{Column, read_json, remove_leftovers, write_json, write_shard, write_whole};
+use super::files::{Column, remove_leftovers, write_json, write_shard, write_whole};
 use super::manifest::{Dataset, FORMAT_VERSION, ShardInfo, Skipped};
 use super::source::{Item, Source};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::interrupt;
 use crate::progress::{Progress, human};
 use crate::torch::DType;
@@ -128,7 +129,7 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
         classes: listed.classes.clone(),
         attributes: listed.attributes.clone(),
     };
-    std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    files::create_dir(folder)?;
     let report = |dataset: Dataset, resumed: usize| {
         let seconds = start.elapsed().as_secs_f64();
         let rate = (plan.source_count - resumed) as f64 / seconds.max(1e-9);
@@ -136,7 +137,7 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
     };
     let manifest = folder.join("dataset.json");
     if manifest.is_file() {
-        let dataset: Dataset = read_json(&manifest)?;
+        let dataset: Dataset = files::read_json(&manifest)?;
         same_plan(&manifest, &plan_of(&dataset), &plan)?;
         super::ImageSet::open(folder)?;
         return Ok(report(dataset, plan.source_count));
@@ -160,7 +161,7 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
     }
     job.finish();
     let dataset = finish(folder, &listed, &plan, &done)?;
-    std::fs::remove_file(&partial).map_err(|e| Error::io("remove", &partial, e))?;
+    files::remove(&partial)?;
     let report = report(dataset, resumed);
     if !options.quiet {
         let d = &report.dataset;
@@ -204,16 +205,15 @@ fn same_plan(file: &Path, old: &Plan, new: &Plan) -> Result<()> {
 /// The whole shards of an earlier run with the same plan.
 fn resume(folder: &Path, partial: &Path, plan: &Plan) -> Result<Vec<Done>> {
     if !partial.is_file() {
-        let foreign = std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))?.filter_map(|e| e.ok());
-        if foreign.map(|e| e.file_name().to_string_lossy().into_owned()).any(|n| n.starts_with("images-") && n.ends_with(".safetensors")) {
+        if files::list(folder)?.iter().any(|(name, _)| name.starts_with("images-") && name.ends_with(".safetensors")) {
             return Err(Error::data(folder, "there are shards in this folder, but neither dataset.json nor a begun run")
                 .help("give another destination, or remove this one to make it again"));
         }
         return Ok(Vec::new());
     }
-    let old: Partial = read_json(partial)?;
+    let old: Partial = files::read_json(partial)?;
     same_plan(partial, &old.plan, plan)?;
-    let whole = |d: &Done| std::fs::metadata(folder.join(&d.info.file)).is_ok_and(|m| m.len() == d.info.bytes);
+    let whole = |d: &Done| files::size(&folder.join(&d.info.file)).is_ok_and(|n| n == d.info.bytes);
     Ok(old.shards.into_iter().take_while(whole).collect())
 }
 

@@ -1,7 +1,8 @@
 //! Generated pictures on disk: PNG files and one `.npz` for the evaluation suites. A stopped sampling run goes on where it was.
 
 use crate::error::{Error, Result};
-use crate::torch::files::{NpzWriter, read_safetensors, write_atomic, write_safetensors};
+use crate::files;
+use crate::torch::files::{NpzWriter, read_safetensors, write_safetensors};
 use crate::torch::{DType, Device, Tensor};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,17 +28,16 @@ impl SampleWriter {
     /// # Errors
     /// `E0302` when the folder holds pictures drawn with other settings, `E0301` when it cannot be written.
     pub fn open(dir: &Path, total: usize, png: bool, settings: &serde_json::Value) -> Result<SampleWriter> {
-        std::fs::create_dir_all(dir.join(PARTS)).map_err(|e| Error::io("create", dir, e))?;
+        files::create_dir(&dir.join(PARTS))?;
         let path = dir.join(SETTINGS);
         if path.exists() {
-            let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-            let old: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::data(&path, e.to_string()))?;
+            let old: serde_json::Value = files::read_json(&path)?;
             if let Some(difference) = difference(&old, settings) {
                 return Err(Error::data(dir, format!("holds pictures drawn with other settings: {difference}"))
                     .help("name another --output, or remove the folder"));
             }
         }
-        write_atomic(&path, |out| serde_json::to_writer_pretty(out, settings).map_err(|e| Error::io("write", &path, e.into())))?;
+        files::write_atomic(&path, |out| serde_json::to_writer_pretty(out, settings).map_err(|e| Error::io("write", &path, e.into())))?;
         let mut writer = SampleWriter { dir: dir.to_owned(), total, position: 0, png, parts: Vec::new() };
         if writer.npz().exists() {
             writer.position = total;
@@ -98,7 +98,7 @@ impl SampleWriter {
     fn write_png(&self, index: usize, rgb: &[u8], width: u32, height: u32) -> Result<()> {
         use image::ImageEncoder;
         let path = self.dir.join(format!("{index:06}.png"));
-        write_atomic(&path, |out| {
+        files::write_atomic(&path, |out| {
             image::codecs::png::PngEncoder::new(out)
                 .write_image(rgb, width, height, image::ExtendedColorType::Rgb8)
                 .map_err(|e| Error::io("write", &path, std::io::Error::other(e)))
@@ -118,9 +118,7 @@ impl SampleWriter {
             self.join(&path)?;
         }
         let parts = self.dir.join(PARTS);
-        if parts.exists() {
-            std::fs::remove_dir_all(&parts).map_err(|e| Error::io("remove", &parts, e))?;
-        }
+        files::remove_dir(&parts)?;
         self.parts.clear();
         Ok(path)
     }

@@ -1,9 +1,9 @@
 //! The pictures of a source folder, with their classes and attributes.
 
-use super::files::{hex, read_json};
 use super::hdf5::{self, Container, is_hdf5};
 use super::manifest::{Attribute, Skipped};
 use crate::error::{Error, Result};
+use crate::files;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -50,7 +50,7 @@ pub(crate) struct Source {
 impl Source {
     /// Lists the pictures below `root`, or in it if it is an HDF5 container.
     pub(crate) fn open(root: &Path, max_images: Option<usize>, wanted: Option<&[String]>) -> Result<Source> {
-        let meta = std::fs::metadata(root).map_err(|e| Error::io("open", root, e).help("the first argument is the folder with the pictures"))?;
+        let meta = root.metadata().map_err(|e| Error::io("open", root, e).help("the first argument is the folder with the pictures"))?;
         if !meta.is_dir() && is_hdf5(root) {
             return Self::in_container(root, max_images, wanted);
         }
@@ -62,8 +62,8 @@ impl Source {
         let mut skipped = Vec::new();
         let labels = root.join("dataset.json");
         let mut source = if labels.is_file() {
-            let parsed: LabelFile = read_json(&labels).map_err(|e| e.help("expected {\"labels\": [[\"path/of/picture.png\", 3], ..]}"))?;
-            by_file(root, &labels, parsed, skipped, |path| std::fs::metadata(path).map(|m| m.len()).map_err(|e| e.to_string()))?
+            let parsed: LabelFile = files::read_json(&labels).map_err(|e| e.help("expected {\"labels\": [[\"path/of/picture.png\", 3], ..]}"))?;
+            by_file(root, &labels, parsed, skipped, |path| path.metadata().map(|m| m.len()).map_err(|e| e.to_string()))?
         } else {
             let listed = list(root, &mut skipped)?;
             by_folder(listed, skipped)
@@ -147,7 +147,7 @@ impl Source {
             hash.update(format!("{}\0{}\0{}\n", i.name, i.label, i.size));
         }
         hash.update(&self.values);
-        hex(&hash.finalize())
+        files::hex(&hash.finalize())
     }
 
     /// Reads `attributes.csv`: a header line; the first column is the picture's path or file name, each other column is a

@@ -1,10 +1,9 @@
 //! Tensors as pictures: ranges of values, grids, PNG files.
 
 use crate::error::{Error, Result};
-use crate::torch::files::write_atomic;
+use crate::files;
 use crate::torch::{DType, Device, Tensor, no_grad};
 use image::{ExtendedColorType, ImageEncoder};
-use std::io::Write;
 use std::path::Path;
 
 /// More pixels than this are a mistake: one picture of 400 MB.
@@ -167,7 +166,7 @@ pub fn png(x: &Tensor) -> Result<(u32, u32, Vec<u8>)> {
 /// `E0202` for another shape, `E0301` when the file cannot be written.
 pub fn save_png(path: &Path, x: &Tensor) -> Result<()> {
     let (_, _, bytes) = png(x)?;
-    write_atomic(path, |out| out.write_all(&bytes).map_err(|e| Error::io("write", path, e)))
+    files::write(path, &bytes)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::Module;
 use crate::error::Result;
+use crate::files;
 use crate::torch::dtype_name;
 use sha2::{Digest, Sha256};
 
@@ -15,7 +16,7 @@ pub fn digest(module: &Module) -> Result<String> {
         hash.update(format!("{name} {:?} {}\n", tensor.shape(), dtype_name(tensor.dtype())));
         hash.update(tensor.to_bytes()?);
     }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(files::hex(&hash.finalize()))
 }
 
 #[cfg(test)]

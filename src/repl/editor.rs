@@ -161,7 +161,7 @@ fn open() -> Result<(Terminal, Option<PathBuf>)> {
     if let Some(path) = &history {
         if let Some(folder) = path.parent() {
             // Without a folder there is no history, which the first line's error tells.
-            let _ = std::fs::create_dir_all(folder);
+            let _ = crate::files::create_dir(folder);
         }
         if path.exists() {
             inner.load_history(path).map_err(|e| failed(e).context(format!("the history `{}`", path.display())))?;

@@ -1,4 +1,5 @@
 //! The prompt: lines in, values out. [`Backend`] is where they are evaluated: this process, or a running job.
+#![expect(clippy::disallowed_macros, reason = "the terminal is the prompt's")]
 
 mod editor;
 mod frame;
@@ -254,12 +255,12 @@ impl Repl {
         }
         let text = self.ask(Ask::Text)?;
         let path = Path::new(path);
-        crate::train::files::write(path, text.as_bytes())?;
+        crate::files::write(path, text.as_bytes())?;
         Ok(format!("{}: {} lines", path.display(), text.lines().count()))
     }
 
     fn load(&mut self, path: &Path) -> Next {
-        match crate::train::files::read_text(path) {
+        match crate::files::read_text(path) {
             Ok(text) => {
                 for line in lines::split(&self.parser, &text) {
                     match self.line(&line) {

@@ -2,6 +2,7 @@
 
 use super::{Device, Tensor, refused};
 use crate::error::{Error, Result};
+use crate::files;
 use std::path::Path;
 use tch::{CModule, IValue};
 
@@ -20,7 +21,7 @@ impl TorchScript {
             Error::data(path, format!("libtorch cannot load it as a TorchScript program: {line}"))
                 .help("`torch.jit.trace(model, example).save(path)` or `torch.jit.script(model).save(path)` writes one")
         };
-        std::fs::File::open(path).map_err(|e| Error::io("open", path, e))?;
+        files::open(path)?;
         if !super::files::is_torchscript(path) {
             return Err(Error::data(path, "not a TorchScript archive: it holds no program")
                 .help("`torch.jit.trace(model, example).save(path)` or `torch.jit.script(model).save(path)` writes one"));

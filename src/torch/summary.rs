@@ -2,6 +2,7 @@
 
 use super::{DType, Device, Tensor, device_name, dtype_name, no_grad};
 use crate::error::Result;
+use crate::progress::grouped;
 use std::fmt;
 
 /// Vectors up to this length print their values.
@@ -34,17 +35,17 @@ impl Tensor {
             return Ok(out + " empty");
         }
         if matches!(self.dtype(), DType::ComplexFloat | DType::ComplexDouble) {
-            return Ok(format!("{out} n={}", grouped(n)));
+            return Ok(format!("{out} n={}", grouped(n as u64, '_')));
         }
         if self.rank() <= 1 && n <= SMALL {
             let values: Vec<String> = self.to_vec_f64()?.into_iter().map(|v| self.shown(v)).collect();
             return Ok(if self.rank() == 0 { format!("{out} {}", values.join("")) } else { format!("{out} [{}]", values.join(", ")) });
         }
-        out += &format!(" n={}", grouped(n));
+        out += &format!(" n={}", grouped(n as u64, '_'));
         let x = self.detach()?;
         if x.dtype() == DType::Bool {
             let on = x.to_dtype(DType::Int64)?.sum(&[], false)?.item()?;
-            return Ok(format!("{out} true {}", grouped(on as usize)));
+            return Ok(format!("{out} true {}", grouped(on as u64, '_')));
         }
         // f32 is enough for three digits, and half precision would overflow in the sums.
         let x = if x.dtype() == DType::Double { x } else { x.to_dtype(DType::Float)? };
@@ -60,10 +61,10 @@ impl Tensor {
             }
         }
         if nan > 0 {
-            out += &format!(" NaN! {}", grouped(nan));
+            out += &format!(" NaN! {}", grouped(nan as u64, '_'));
         }
         if inf > 0 {
-            out += &format!(" inf! {}", grouped(inf));
+            out += &format!(" inf! {}", grouped(inf as u64, '_'));
         }
         Ok(out)
     }
@@ -79,19 +80,6 @@ impl Tensor {
 
 fn count(mask: &Tensor) -> Result<usize> {
     Ok(mask.to_dtype(DType::Int64)?.sum(&[], false)?.item()? as usize)
-}
-
-/// `16384` as `16_384`.
-fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push('_');
-        }
-        out.push(c);
-    }
-    out
 }
 
 fn significant(v: f64) -> String {

@@ -4,6 +4,7 @@
 //! and hands whole lines back, so that no client can hold it up: one that does not read is cut off, one that sends too much as well.
 
 use crate::error::{Error, Result};
+use crate::files;
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -84,10 +85,6 @@ fn short(folder: &std::fs::File, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))
 }
 
-fn own_folder(dir: &Path) -> Result<std::fs::File> {
-    std::fs::File::open(dir).map_err(|e| Error::io("open", dir, e))
-}
-
 impl Server {
     /// Listens in the run folder `dir`, for the same user only. A socket that a killed process left is replaced.
     ///
@@ -98,12 +95,13 @@ impl Server {
         let io = |e| Error::io("listen on", &path, e);
         // Bound where nobody else can reach it, and moved when its rights are right.
         let private = tempfile::Builder::new().prefix(".tmp-attach-").tempdir_in(dir).map_err(io)?;
-        let folder = own_folder(private.path())?;
+        let folder = files::open(private.path())?;
         let listener = UnixListener::bind(short(&folder, SOCKET)).map_err(io)?;
         let bound = private.path().join(SOCKET);
+        #[expect(clippy::disallowed_methods, reason = "a socket, for its owner alone")]
         std::fs::set_permissions(&bound, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
-        std::fs::rename(&bound, &path).map_err(io)?;
-        let inode = std::fs::symlink_metadata(&path).map_err(io)?.ino();
+        files::rename(&bound, &path)?;
+        let inode = path.symlink_metadata().map_err(io)?.ino();
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
         let accept = move || accept(&listener, &theirs);
@@ -147,12 +145,12 @@ impl Drop for Server {
             std::thread::sleep(Duration::from_millis(1));
         }
         // Wakes the accepting thread.
-        if let Some(Ok(folder)) = self.path.parent().map(own_folder) {
+        if let Some(Ok(folder)) = self.path.parent().map(files::open) {
             let _ = UnixStream::connect(short(&folder, SOCKET));
         }
-        if std::fs::symlink_metadata(&self.path).is_ok_and(|m| m.ino() == self.inode) {
+        if self.path.symlink_metadata().is_ok_and(|m| m.ino() == self.inode) {
             // What cannot be removed is replaced by the next process.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = files::remove(&self.path);
         }
         for stream in open(&self.shared.streams).values() {
             let _ = stream.shutdown(std::net::Shutdown::Read);
@@ -257,8 +255,7 @@ fn write_lines(mut stream: UnixStream, lines: &Receiver<String>) {
 /// # Errors
 /// `E0601` when no process listens there, `E0301` when the system refuses.
 pub fn connect(dir: &Path) -> Result<UnixStream> {
-    let folder =
-        std::fs::File::open(dir).map_err(|e| Error::io("open", dir, e).help("give a run's folder, such as `exps/try1`; `lathe runs` lists them"))?;
+    let folder = files::open(dir).map_err(|e| e.help("give a run's folder, such as `exps/try1`; `lathe runs` lists them"))?;
     let help = format!("`lathe runs` lists the runs; `lathe repl --load {}` opens its newest checkpoint", dir.display());
     UnixStream::connect(short(&folder, SOCKET)).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {

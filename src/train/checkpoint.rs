@@ -4,15 +4,15 @@
 //! a tensor, and the size and CRC-32C of every file. It is written to `.tmp-..`, every file and the folder synced, and renamed; so
 //! a kill or a full disk at any moment leaves the one before. A damaged folder is recognised by its sums and passed over.
 
-use super::files::{self, Sum};
+use super::sum::{Sum, sum};
 use super::tracked::{Saved, Tracked};
 use crate::error::{Error, Result, did_you_mean};
+use crate::files;
 use crate::nn::State;
 use crate::torch::files::{read_safetensors, safetensors_info, write_safetensors};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The version of the folder's layout; a newer one is refused.
@@ -84,24 +84,18 @@ pub fn write(dir: &Path, head: Head, parts: &[Part]) -> Result<PathBuf> {
     let path = dir.join(folder_name(head.step));
     let doing =
         |e: Error| e.context("the checkpoint was not written").help("the last good checkpoint is untouched; make room and run the same command");
-    let temp = tempfile::Builder::new().prefix(".tmp-").tempdir_in(dir).map_err(|e| doing(Error::io("create", &path, e)))?;
+    let temp = files::temporary_dir(dir, &path).map_err(doing)?;
     fill(temp.path(), head, parts).map_err(doing)?;
     let old = dir.join(format!(".old-{}", path.file_name().unwrap_or_default().to_string_lossy()));
-    let rename = |from: &Path, to: &Path| fs::rename(from, to).map_err(|e| doing(Error::io("rename", from, e)));
     if path.exists() {
-        rename(&path, &old)?;
+        files::rename(&path, &old).map_err(doing)?;
     }
-    rename(temp.path(), &path)?;
-    // It has another name now; there is nothing left to clean up.
-    let _ = temp.keep();
-    files::sync_dir(dir)?;
-    remove(&old)?;
+    files::persist_dir(temp, &path).map_err(doing)?;
+    files::remove_dir(&old)?;
     Ok(path)
 }
 
 fn fill(dir: &Path, head: Head, parts: &[Part]) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(|e| Error::io("write", dir, e))?;
     let mut record = Record {
         format: FORMAT,
         lathe: env!("CARGO_PKG_VERSION").to_owned(),
@@ -115,7 +109,7 @@ fn fill(dir: &Path, head: Head, parts: &[Part]) -> Result<()> {
             let path = dir.join(file_name(&part.name));
             let info = [("kind".to_owned(), part.kind.clone()), ("step".to_owned(), record.head.step.to_string())];
             write_safetensors(&path, &part.saved.tensors, &info.into_iter().collect())?;
-            tensors = Some(files::sum(&path)?);
+            tensors = Some(sum(&path)?);
         }
         record.parts.insert(part.name.clone(), PartRecord { kind: part.kind.clone(), tensors, meta: part.saved.meta.clone() });
     }
@@ -129,13 +123,6 @@ fn file_name(part: &str) -> String {
 
 fn folder_name(step: u64) -> String {
     format!("{step:07}")
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
-        _ => Ok(()),
-    }
 }
 
 /// All checkpoint folders of `dir`, oldest first, whole or not.
@@ -157,10 +144,10 @@ pub fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
 pub fn recover(dir: &Path) -> Result<()> {
     for (name, path) in files::list(dir)? {
         if name.starts_with(".tmp-") {
-            if path.is_dir() { remove(&path)? } else { fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))? }
+            if path.is_dir() { files::remove_dir(&path)? } else { files::remove(&path)? }
         } else if let Some(step) = name.strip_prefix(".old-") {
             let kept = dir.join(step);
-            if kept.exists() { remove(&path)? } else { fs::rename(&path, &kept).map_err(|e| Error::io("rename", &path, e))? }
+            if kept.exists() { files::remove_dir(&path)? } else { files::rename(&path, &kept)? }
         }
     }
     Ok(())
@@ -175,8 +162,8 @@ pub fn prune(dir: &Path, keep: usize) -> Result<()> {
     for (_, path) in all.iter().take(all.len().saturating_sub(keep.max(1))) {
         // First out of sight, so that a kill leaves no half-removed checkpoint under its name.
         let gone = dir.join(format!(".tmp-old-{}", path.file_name().unwrap_or_default().to_string_lossy()));
-        fs::rename(path, &gone).map_err(|e| Error::io("rename", path, e))?;
-        remove(&gone)?;
+        files::rename(path, &gone)?;
+        files::remove_dir(&gone)?;
     }
     Ok(())
 }
@@ -212,7 +199,7 @@ impl Checkpoint {
         for (name, part) in &whole.record.parts {
             let Some(want) = part.tensors else { continue };
             let file = path.join(file_name(name));
-            if files::sum(&file)? != want {
+            if sum(&file)? != want {
                 return Err(Error::data(&file, "was altered: its checksum differs"));
             }
         }
@@ -239,7 +226,7 @@ impl Checkpoint {
             let Some(want) = part.tensors else { continue };
             let file = path.join(file_name(name));
             // The length first: it is known at once, and most damage shows in it.
-            let length = fs::metadata(&file).map_err(|e| Error::io("read", &file, e))?.len();
+            let length = files::size(&file)?;
             if length != want.bytes {
                 return Err(Error::data(&file, format!("has {length} bytes and should have {}", want.bytes)));
             }
@@ -259,7 +246,7 @@ impl Checkpoint {
                 _ => Ok(c),
             };
         }
-        fs::read_dir(path).map_err(|e| Error::io("open", path, e).help("give a run folder such as `exps/NAME`"))?;
+        files::open_dir(path).map_err(|e| e.help("give a run folder such as `exps/NAME`"))?;
         let inside = path.join("checkpoints");
         let dir = if inside.is_dir() { inside } else { path.to_owned() };
         let all = list(&dir)?;

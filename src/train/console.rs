@@ -1,6 +1,6 @@
 //! What people see of a run: a bar on a terminal, one dense line for each log step otherwise. Never both.
 
-use crate::progress::{Progress, human};
+use crate::progress::{Progress, grouped, human};
 use std::io::IsTerminal;
 
 /// The progress of one fit.
@@ -52,8 +52,8 @@ impl Console {
         let line = format!(
             "  {}  step {}/{}  {}  {}{}{}",
             self.name,
-            grouped(r.step),
-            grouped(self.steps),
+            grouped(r.step, ' '),
+            grouped(self.steps, ' '),
             speed(r.rate),
             r.eta.map_or(String::new(), |s| format!("eta {}  ", human(s))),
             values(r.values),
@@ -88,19 +88,6 @@ pub fn values(values: &[(String, f64)]) -> String {
     loss.into_iter().chain(rest).map(|(name, x)| format!("{name} {}", short(*x))).collect::<Vec<_>>().join("  ")
 }
 
-/// `1 240 091`.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(c);
-    }
-    out
-}
-
 /// Four significant digits, or two and an exponent for very large and very small numbers.
 pub fn short(x: f64) -> String {
     let size = x.abs();
@@ -128,7 +115,6 @@ mod tests {
     fn numbers_are_short() {
         let shown: Vec<String> = [0.0, 0.0412345, -1.0, 12.3456, 99999.4, 1e5, 3e-7, f64::NAN, f64::NEG_INFINITY].iter().map(|x| short(*x)).collect();
         assert_eq!(shown, ["0", "0.04123", "-1.000", "12.35", "99999", "1.0e5", "3.0e-7", "NaN", "-inf"]);
-        assert_eq!((grouped(7), grouped(1240), grouped(1_000_000)), ("7".into(), "1 240".into(), "1 000 000".into()));
         assert_eq!((speed(1.94), speed(0.14)), ("1.9 it/s".into(), "7.1 s/it".into()));
     }
 

@@ -4,10 +4,10 @@
 //! appears whole or not at all: `edit.json`, the unified diff `diff.patch`, and in `sources/` the full text of every script from then
 //! on. Together they are all that is needed to train again: `lathe replay`.
 
-use super::files;
 use super::settings;
 use super::sources::{Difference, Sources};
 use crate::error::{Error, Result};
+use crate::files;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -203,12 +203,7 @@ fn write(run: &Path, edit: &Edit, differences: &[Difference], sources: &Sources)
     let path = edit.folder(run);
     let dir = run.join(EDITS);
     files::create_dir(&dir)?;
-    let temp = tempfile::Builder::new().prefix(".tmp-").tempdir_in(&dir).map_err(|e| Error::io("create", &path, e))?;
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(temp.path(), mode).map_err(|e| Error::io("write", &path, e))?;
-    }
+    let temp = files::temporary_dir(&dir, &path)?;
     sources.write(&temp.path().join(SOURCES))?;
     if !differences.is_empty() {
         let diff: String = differences.iter().map(Difference::unified).collect();
@@ -216,10 +211,7 @@ fn write(run: &Path, edit: &Edit, differences: &[Difference], sources: &Sources)
     }
     files::write_synced(&temp.path().join(RECORD), &files::json(edit)?)?;
     files::sync_dir(temp.path())?;
-    std::fs::rename(temp.path(), &path).map_err(|e| Error::io("rename", &path, e))?;
-    // It has another name now; there is nothing left to clean up.
-    let _ = temp.keep();
-    files::sync_dir(&dir)
+    files::persist_dir(temp, &path)
 }
 
 /// Writes down how a run begins: its scripts and settings. Edits of an earlier beginning are put aside.
@@ -229,9 +221,7 @@ fn write(run: &Path, edit: &Edit, differences: &[Difference], sources: &Sources)
 pub(super) fn begin(run: &Path, sources: &Sources, start: &Start) -> Result<()> {
     supersede(run, 0)?;
     let dir = run.join(SOURCES);
-    if dir.exists() {
-        std::fs::remove_dir_all(&dir).map_err(|e| Error::io("remove", &dir, e))?;
-    }
+    files::remove_dir(&dir)?;
     sources.write(&dir)?;
     files::write(&run.join(START), &files::json(start)?)
 }
@@ -250,7 +240,7 @@ pub fn first_sources(run: &Path) -> Result<Sources> {
 /// `E0301` or `E0302` when it is not written down or cannot be read.
 pub fn start(run: &Path) -> Result<Start> {
     let path = run.join(START);
-    serde_json::from_str(&files::read_text(&path)?).map_err(|e| Error::data(&path, e.to_string()))
+    files::read_json(&path)
 }
 
 /// Whether a run folder says how it began: those of early versions do not.
@@ -269,7 +259,7 @@ pub fn list(run: &Path) -> Result<Vec<Edit>> {
             continue;
         }
         let record = path.join(RECORD);
-        let edit: Edit = serde_json::from_str(&files::read_text(&record)?).map_err(|e| Error::data(&record, e.to_string()))?;
+        let edit: Edit = files::read_json(&record)?;
         edits.push(edit);
     }
     edits.sort_by_key(|e| e.number);
@@ -283,7 +273,7 @@ pub fn list(run: &Path) -> Result<Vec<Edit>> {
 pub(super) fn recover(run: &Path) -> Result<()> {
     for (name, path) in files::list(&run.join(EDITS))? {
         if name.starts_with(".tmp-") {
-            std::fs::remove_dir_all(&path).map_err(|e| Error::io("remove", &path, e))?;
+            files::remove_dir(&path)?;
         }
     }
     Ok(())
@@ -303,9 +293,8 @@ pub(super) fn supersede(run: &Path, keep: u64) -> Result<usize> {
     for edit in &gone {
         let from = edit.folder(run);
         let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let to = std::iter::once(aside.join(&name)).chain((1..).map(|n| aside.join(format!("{name}.{n}")))).find(|p| !p.exists());
-        let to = to.expect("one of all numbers is free");
-        std::fs::rename(&from, &to).map_err(|e| Error::io("rename", &from, e))?;
+        let to = files::free(std::iter::once(aside.join(&name)).chain((1..).map(|n| aside.join(format!("{name}.{n}")))))?;
+        files::rename(&from, &to)?;
     }
     files::sync_dir(&aside)?;
     Ok(gone.len())

@@ -3,8 +3,8 @@
 //! The format is TFRecord framing (length, masked CRC-32C, payload, masked CRC-32C) around the protocol buffers of
 //! `tensorflow/core/util/event.proto` and `framework/summary.proto`, of which five messages are needed.
 
-use super::files;
 use crate::error::{Error, Result};
+use crate::files;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -76,6 +76,7 @@ impl Events {
         let seconds = files::unix_time();
         for n in 0.. {
             let path = dir.join(format!("events.out.tfevents.{}.{}.{n}.lathe", seconds as u64, std::process::id()));
+            #[expect(clippy::disallowed_methods, reason = "a name that is taken is no error here")]
             match OpenOptions::new().create_new(true).append(true).open(&path) {
                 Ok(file) => {
                     let mut events = Events { path, file };

@@ -1,8 +1,8 @@
 //! The training loop: batches in, steps, log lines, samples, checkpoints, and a clean end whatever happens.
 
-use super::console::{self, Console, Report};
+use super::console::{Console, Report};
 use super::metrics::{Metrics, NonFinite};
-use super::run::{LOADER, Run};
+use super::run::{LOADER, OpenRun};
 use super::tracked::{Saved, Tracked};
 use super::{log, rng};
 use crate::data::{Batch, Loader};
@@ -76,13 +76,13 @@ pub trait Steps<B> {
     ///
     /// # Errors
     /// Anything: the run then stops where its last checkpoint is.
-    fn step(&mut self, run: &Run, batch: &B) -> Result<Metrics>;
+    fn step(&mut self, run: &OpenRun, batch: &B) -> Result<Metrics>;
 
     /// Every `sample_every` steps, with the step's batch. What it draws at random changes nothing in the training.
     ///
     /// # Errors
     /// Anything.
-    fn on_sample(&mut self, _run: &Run, _batch: &B) -> Result<()> {
+    fn on_sample(&mut self, _run: &OpenRun, _batch: &B) -> Result<()> {
         Ok(())
     }
 
@@ -90,7 +90,7 @@ pub trait Steps<B> {
     ///
     /// # Errors
     /// Anything.
-    fn on_log(&mut self, _run: &Run, _values: &[(String, f64)]) -> Result<()> {
+    fn on_log(&mut self, _run: &OpenRun, _values: &[(String, f64)]) -> Result<()> {
         Ok(())
     }
 
@@ -98,15 +98,15 @@ pub trait Steps<B> {
     ///
     /// # Errors
     /// Anything.
-    fn between(&mut self, _run: &Run) -> Result<()> {
+    fn between(&mut self, _run: &OpenRun) -> Result<()> {
         Ok(())
     }
 
     /// After `between`: what was edited meanwhile.
     fn change_options(&mut self, _options: &mut FitOptions) {}
 
-    /// Before a log line: the moment to look whether the scripts on disk are those that run, see [`Run::set_stale`].
-    fn before_log(&mut self, _run: &Run) {}
+    /// Before a log line: the moment to look whether the scripts on disk are those that run, see [`OpenRun::set_stale`].
+    fn before_log(&mut self, _run: &OpenRun) {}
 
     /// Whether a step that fails may be tried again, with the same batch and random numbers: those are then kept for it.
     fn may_retry(&self) -> bool {
@@ -117,7 +117,7 @@ pub trait Steps<B> {
     ///
     /// # Errors
     /// The error that ends the run: an interrupt while it waited, or whatever went wrong meanwhile.
-    fn failed(&mut self, _run: &Run, _failure: &Failure) -> Result<Retry> {
+    fn failed(&mut self, _run: &OpenRun, _failure: &Failure) -> Result<Retry> {
         Ok(Retry::Stop)
     }
 }
@@ -142,8 +142,8 @@ pub enum Retry {
     Again,
 }
 
-impl<B, F: FnMut(&Run, &B) -> Result<Metrics>> Steps<B> for F {
-    fn step(&mut self, run: &Run, batch: &B) -> Result<Metrics> {
+impl<B, F: FnMut(&OpenRun, &B) -> Result<Metrics>> Steps<B> for F {
+    fn step(&mut self, run: &OpenRun, batch: &B) -> Result<Metrics> {
         self(run, batch)
     }
 }
@@ -176,7 +176,7 @@ pub enum Outcome {
 /// # Errors
 /// `E0901` after Ctrl-C or SIGTERM, with a checkpoint of the last whole step; `E0601` when a loss is not finite, with the batch saved in
 /// the run folder; whatever a step returns. Checkpoints are never harmed.
-pub fn fit<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
+pub fn fit<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
     let outcome = start(run, loader, steps, options);
     if let Some(mut console) = run.console().borrow_mut().take() {
         console.finish();
@@ -186,13 +186,17 @@ pub fn fit<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn 
         if e.is_interrupt()
             && let Some(step) = run.saved_step()
         {
-            run.say(&format!("  {}  stopped; step {} is saved, and the same command goes on from there", run.name(), console::grouped(step)));
+            run.say(&format!(
+                "  {}  stopped; step {} is saved, and the same command goes on from there",
+                run.name(),
+                crate::progress::grouped(step, ' ')
+            ));
         }
     }
     outcome
 }
 
-fn start<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
+fn start<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
     if !run.tracks(LOADER) {
         run.track(LOADER, Rc::new(loader.clone()))?;
     }
@@ -200,8 +204,8 @@ fn start<L: Batches + Clone + 'static>(run: &Run, loader: &L, steps: &mut dyn St
     run.update_status(|s| s.steps = Some(options.steps))?;
     let owed = run.take_owed();
     if run.step() >= options.steps && owed.is_none() {
-        let done = console::grouped(run.step());
-        run.say(&format!("  {}  is finished: {done} of {} steps are done", run.name(), console::grouped(options.steps)));
+        let done = crate::progress::grouped(run.step(), ' ');
+        run.say(&format!("  {}  is finished: {done} of {} steps are done", run.name(), crate::progress::grouped(options.steps, ' ')));
         run.finish()?;
         return Ok(Outcome::AlreadyFinished);
     }
@@ -233,7 +237,7 @@ struct Speed {
 type Callback<'a, B> = &'a mut dyn FnMut(&mut dyn Steps<B>) -> Result<()>;
 
 struct Fit<'a, L: Batches> {
-    run: &'a Run,
+    run: &'a OpenRun,
     loader: &'a L,
     steps: &'a mut dyn Steps<L::Batch>,
     options: FitOptions,
@@ -385,7 +389,7 @@ impl<L: Batches> Fit<'_, L> {
     fn refuse(&self, bad: &NonFinite, current: &L::Batch) -> Error {
         let run = self.run;
         let done = bad.step + 1;
-        let message = format!("`{}` is {} at step {} of `{}`", bad.name, bad.value, console::grouped(done), run.name());
+        let message = format!("`{}` is {} at step {} of `{}`", bad.name, bad.value, crate::progress::grouped(done, ' '), run.name());
         let path = run.dir().join(format!("nonfinite-{done:07}.safetensors"));
         let info = [("step".to_owned(), done.to_string()), ("metric".to_owned(), bad.name.clone())];
         let saved = self.batch_of(bad.step, current).and_then(|state| match state.is_empty() {
@@ -394,7 +398,7 @@ impl<L: Batches> Fit<'_, L> {
         });
         let last = run
             .saved_step()
-            .map_or("no checkpoint was written yet".to_owned(), |s| format!("the last checkpoint is of step {}", console::grouped(s)));
+            .map_or("no checkpoint was written yet".to_owned(), |s| format!("the last checkpoint is of step {}", crate::progress::grouped(s, ' ')));
         let help = match saved {
             Ok(true) => format!("its batch: `let batch = io::load(\"{}\");`; {last}", path.display()),
             Ok(false) => last,
@@ -480,9 +484,9 @@ mod tests {
     /// Runs with values that wait to be read, as on a GPU; the loss is not finite from the 0-based step `bad` on.
     fn go(bad: u64, options: &FitOptions) -> (tempfile::TempDir, Result<Outcome>) {
         let dir = tempfile::tempdir().unwrap();
-        let run = Run::open(Options { output_dir: dir.path().to_owned(), name: "try1".into(), ..Options::default() }).unwrap();
+        let run = OpenRun::open(Options { output_dir: dir.path().to_owned(), name: "try1".into(), ..Options::default() }).unwrap();
         run.window().borrow_mut().patient = true;
-        let mut step = |run: &Run, x: &Tensor| -> Result<Metrics> {
+        let mut step = |run: &OpenRun, x: &Tensor| -> Result<Metrics> {
             let mut m = Metrics::new();
             m.insert("loss".into(), x.add(if run.step() >= bad { f64::NAN } else { 1.0 })?.into());
             Ok(m)

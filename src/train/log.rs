@@ -1,8 +1,8 @@
 //! `log.txt`: everything that was said while a run was open.
 
-pub use super::console::grouped;
 use crate::error::{Error, Result};
-use std::fs::{File, OpenOptions};
+use crate::files;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
@@ -27,7 +27,7 @@ pub struct Attached(u64);
 /// # Errors
 /// `E0301` when the system refuses.
 pub fn attach(path: &Path) -> Result<Attached> {
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io("open", path, e))?;
+    let file = files::append(path)?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     with_open(|logs| logs.push(Open { id, space: crate::space::id(), file }));
     Ok(Attached(id))
@@ -63,7 +63,7 @@ pub fn say(line: &str) {
 
 /// Shows an error on standard error, and in the log without colors.
 pub fn show(error: &Error, color: bool) {
-    eprintln!("{}", error.render(color));
+    crate::progress::line(&error.render(color));
     write(&format!("{}\n", error.render(false)));
 }
 

@@ -3,14 +3,14 @@
 //! One JSON object a line: `step` (steps done), `time` (seconds of training over all restarts), then name -> value.
 //! A value that is not finite is the string `nan`, `inf` or `-inf`, for which JSON has no number.
 
-use super::files;
 use super::tracked::Saved;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::nn::State;
 use crate::torch::{DType, Device, Tensor};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -207,7 +207,7 @@ impl Log {
     /// `E0301` when the system refuses.
     pub fn open(path: &Path, step: Option<u64>, edits: u64) -> Result<Self> {
         if path.exists() {
-            let old = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+            let old = files::read(path)?;
             let text = String::from_utf8_lossy(&old);
             let undone = |l: &Line| l.values.iter().any(|(name, x)| name == EDIT && *x > edits as f64);
             let keep = |line: &&str| parse(line.trim_end()).is_some_and(|l| step.is_some_and(|s| l.step <= s) && !undone(&l)) && line.ends_with('\n');
@@ -216,7 +216,7 @@ impl Log {
                 files::write(path, kept.as_bytes())?;
             }
         }
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io("open", path, e))?;
+        let file = files::append(path)?;
         Ok(Log { path: path.to_owned(), file })
     }
 
@@ -289,7 +289,7 @@ fn parse(line: &str) -> Option<Line> {
 /// # Errors
 /// `E0301` when it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let bytes = files::read(path)?;
     Ok(String::from_utf8_lossy(&bytes).lines().filter_map(parse).collect())
 }
 

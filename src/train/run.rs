@@ -9,8 +9,9 @@ use super::settings;
 use super::sources::Sources;
 use super::status::{self, Phase, Status};
 use super::tracked::{Saved, Tracked};
-use super::{files, images, log, rng};
+use super::{images, log, rng};
 use crate::error::{Error, Result, did_you_mean};
+use crate::files;
 use crate::torch::{Tensor, bridge::manual_seed};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -54,7 +55,7 @@ pub(super) const LOADER: &str = "loader";
 
 /// A shared handle to an open run. The folder is locked until the last handle is dropped.
 #[derive(Clone)]
-pub struct Run(Rc<Inner>);
+pub struct OpenRun(Rc<Inner>);
 
 struct Inner {
     dir: PathBuf,
@@ -94,14 +95,14 @@ struct Inner {
     _lock: status::Lock,
 }
 
-impl Run {
+impl OpenRun {
     /// Opens or creates a run folder, locks it, writes down how it was started, and seeds the generators. An existing run goes on:
     /// settings that differ are shown, and refused where the numbers in its checkpoints would mean something else.
     ///
     /// # Errors
     /// `E0101` for a name that is no folder name or for settings that do not fit the run, `E0601` when another process works on it,
     /// `E0301` when the system refuses.
-    pub fn open(o: Options) -> Result<Run> {
+    pub fn open(o: Options) -> Result<OpenRun> {
         let plain = Path::new(&o.name).components().all(|c| matches!(c, Component::Normal(_)));
         if o.name.trim().is_empty() || !plain {
             return Err(Error::usage(format!("`{}` is no name for a run", o.name))
@@ -149,7 +150,7 @@ impl Run {
         };
         status.write(&dir)?;
         manual_seed(o.seed)?;
-        Ok(Run(Rc::new(Inner {
+        Ok(OpenRun(Rc::new(Inner {
             dir,
             name: o.name,
             config: o.config,
@@ -294,7 +295,7 @@ impl Run {
     pub fn show(&self, error: &Error, color: bool) {
         match &*self.0.console.borrow() {
             Some(console) => console.say(&error.render(color)),
-            None => eprintln!("{}", error.render(color)),
+            None => crate::progress::line(&error.render(color)),
         }
         log::write(&format!("{}\n", error.render(false)));
     }
@@ -379,7 +380,7 @@ impl Run {
         visit
     }
 
-    /// How often it was at this boundary before, with as many steps done: see [`Run::arrive`].
+    /// How often it was at this boundary before, with as many steps done: see [`OpenRun::arrive`].
     pub fn visit(&self) -> u64 {
         self.0.arrived.get().map_or(0, |(step, visit)| if step == self.step() { visit } else { 0 })
     }
@@ -488,7 +489,7 @@ impl Run {
         let found = checkpoint::latest(&self.checkpoints(), &mut |w| self.warn(&w))?;
         if let Some(c) = &found {
             self.restore(c)?;
-            self.say(&format!("  {}  goes on at step {}", self.name(), super::console::grouped(self.step())));
+            self.say(&format!("  {}  goes on at step {}", self.name(), crate::progress::grouped(self.step(), ' ')));
         }
         let edits = found.as_ref().map_or(0, |c| c.head().generation);
         *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()), edits)?);
@@ -662,8 +663,8 @@ impl NewConfig {
     fn write(&self, dir: &Path) -> Result<()> {
         let path = dir.join("config.toml");
         if self.differs {
-            let kept = (1..).map(|n| dir.join(format!("config.{n}.toml"))).find(|p| !p.exists()).expect("one of all numbers is free");
-            std::fs::copy(&path, &kept).map_err(|e| Error::io("write", &kept, e))?;
+            let kept = files::free((1..).map(|n| dir.join(format!("config.{n}.toml"))))?;
+            files::write(&kept, files::read(&path)?)?;
         }
         files::write(&path, self.text.as_bytes())
     }

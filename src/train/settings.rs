@@ -1,11 +1,10 @@
 //! What a run folder says about how it was made: `config.toml`, `command.txt`, `env.json`.
 
 use super::edits::SettingChange;
-use super::files;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::{default_device, device_name, num_threads};
 use serde_json::{Map, Value, json};
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
@@ -156,8 +155,7 @@ pub fn add_command(dir: &Path, command: &[String]) -> Result<()> {
     let plain = |a: &str| !a.is_empty() && a.chars().all(|c| c.is_alphanumeric() || "-_./:=,+@%".contains(c));
     let quoted: Vec<String> = command.iter().map(|a| if plain(a) { a.clone() } else { format!("'{}'", a.replace('\'', r"'\''")) }).collect();
     let line = format!("{}  # {}\n", quoted.join(" "), files::iso_time(files::unix_time()));
-    let file = OpenOptions::new().create(true).append(true).open(&path);
-    file.and_then(|mut f| f.write_all(line.as_bytes())).map_err(|e| Error::io("write", &path, e))
+    files::append(&path)?.write_all(line.as_bytes()).map_err(|e| Error::io("write", &path, e))
 }
 
 /// Writes `env.json`: versions, device, threads, system. No host or user name.

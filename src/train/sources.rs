@@ -3,8 +3,8 @@
 //! A folder of sources holds each script under its own name (`train.rhai`, `std/flow.rhai`) and `sources.json`, by which the
 //! whole program can be put together again without the files it came from.
 
-use super::files;
 use crate::error::{Error, Result};
+use crate::files;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,7 +78,7 @@ struct UnitRecord {
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    files::hex(&Sha256::digest(bytes))
 }
 
 impl Sources {
@@ -140,7 +140,7 @@ impl Sources {
     /// `E0301` or `E0302` when a file is missing or is not what was written.
     pub fn read(dir: &Path) -> Result<Sources> {
         let path = dir.join(MANIFEST);
-        let manifest: Manifest = serde_json::from_str(&files::read_text(&path)?).map_err(|e| Error::data(&path, e.to_string()))?;
+        let manifest: Manifest = files::read_json(&path)?;
         let mut units = Vec::new();
         for unit in manifest.units {
             let inside = Path::new(&unit.file).components().all(|c| matches!(c, Component::Normal(_)));

@@ -1,7 +1,7 @@
 //! `run.json`, what a run is doing, and the table of runs made from it.
 
-use super::files;
 use crate::error::{Error, Result};
+use crate::files;
 use fs4::{FileExt, TryLockError};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -78,6 +78,7 @@ impl Status {
         let path = dir.join(FILE);
         let text = serde_json::to_vec_pretty(self).map_err(|e| Error::run(format!("{FILE}: {e}")))?;
         let temp = dir.join(format!(".tmp-{FILE}"));
+        #[expect(clippy::disallowed_methods, reason = "every second of a run: not synced")]
         std::fs::write(&temp, text).and_then(|()| std::fs::rename(&temp, &path)).map_err(|e| Error::io("write", &path, e))
     }
 
@@ -87,8 +88,7 @@ impl Status {
     /// `E0301` or `E0302` when the folder is no run.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
-        let text = files::read_text(&path)?;
-        let mut status: Status = serde_json::from_str(&text).map_err(|e| Error::data(&path, e.to_string()))?;
+        let mut status: Status = files::read_json(&path)?;
         if status.state == Phase::Running && !is_locked(dir) {
             status.state = Phase::Killed;
         }
@@ -106,6 +106,7 @@ pub struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file
 pub fn lock(dir: &Path) -> Result<Lock> {
     let path = dir.join(LOCK);
     let io = |e| Error::io("lock", &path, e);
+    #[expect(clippy::disallowed_methods, reason = "made if missing, not emptied if another process holds it")]
     let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
     // `lathe runs` holds a shared lock for a moment when it looks whether the run is alive.
     let mut tries = 0;
@@ -113,7 +114,7 @@ pub fn lock(dir: &Path) -> Result<Lock> {
         match e {
             TryLockError::Error(e) => return Err(io(e)),
             TryLockError::WouldBlock if tries < 5 => std::thread::sleep(std::time::Duration::from_millis(20)),
-            TryLockError::WouldBlock => return Err(held(dir, &std::fs::read_to_string(&path).unwrap_or_default())),
+            TryLockError::WouldBlock => return Err(held(dir, &files::read_text(&path).unwrap_or_default())),
         }
         tries += 1;
     }
@@ -132,7 +133,7 @@ fn held(dir: &Path, pid: &str) -> Error {
 }
 
 fn is_locked(dir: &Path) -> bool {
-    let Ok(file) = File::open(dir.join(LOCK)) else { return false };
+    let Ok(file) = files::open(&dir.join(LOCK)) else { return false };
     matches!(FileExt::try_lock_shared(&file), Err(TryLockError::WouldBlock))
 }
 
@@ -155,7 +156,7 @@ pub struct Row {
 /// # Errors
 /// `E0301` when `dir` cannot be listed. A folder whose `run.json` cannot be read is named to `warn`.
 pub fn list(dir: &Path, warn: &mut dyn FnMut(String)) -> Result<Vec<Row>> {
-    std::fs::read_dir(dir).map_err(|e| Error::io("open", dir, e).help("`lathe runs DIR` takes the folder that holds the runs"))?;
+    files::open_dir(dir).map_err(|e| e.help("`lathe runs DIR` takes the folder that holds the runs"))?;
     let mut rows = Vec::new();
     let mut walk = walkdir::WalkDir::new(dir).max_depth(4).sort_by_file_name().into_iter();
     while let Some(entry) = walk.next() {

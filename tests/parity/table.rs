@@ -1,9 +1,8 @@
 //! The results as a page of the documentation.
 
 use super::report::Report;
-use lathe::error::{Error, Result};
+use lathe::error::Result;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 
 /// One fixture's result.
@@ -41,5 +40,5 @@ pub fn write(path: &Path, device: &str, rows: &[Row]) -> Result<()> {
         };
         let _ = writeln!(text, "| {name} | {} | {compared} | {worst} | {state} |", row.kind);
     }
-    lathe::torch::files::write_atomic(path, |w| w.write_all(text.as_bytes()).map_err(|e| Error::io("write", path, e)))
+    lathe::files::write(path, text)
 }

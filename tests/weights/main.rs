@@ -2,6 +2,13 @@
 //!
 //! `tests/data/pt/joint.pt` was written by torch 2.11.0 (`make_joint.py` beside it) and is what REPA-E's joint training saves; the
 //! folders of diffusers are made here from the fixtures of `tests/golden/vae`, whose expected numbers diffusers 0.42.1 gave.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests make files as others would, and stop where one fails"
+)]
 
 mod chooses;
 mod converts;

@@ -11,7 +11,7 @@ mod png;
 mod tiff;
 
 use crate::error::{Error, Result};
-use std::fs::File;
+use crate::files;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -68,7 +68,7 @@ pub fn decode_picture(bytes: &[u8]) -> Result<Picture> {
 
 /// The whole file, unless it is larger than any picture.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let file = files::open(path)?;
     let mut bytes = Vec::new();
     // One byte more than allowed: the file may grow while it is read, or be a device without an end.
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;

@@ -2,6 +2,7 @@
 
 use super::{Entry, Kind};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::{DType, Tensor};
 use hdf5_metno as hdf5;
 use hdf5_metno::types::{FloatSize, IntSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
@@ -77,7 +78,7 @@ impl Container {
     /// # Errors
     /// `E0301` when it cannot be opened, `E0302` when it is truncated or not HDF5.
     pub(crate) fn open(path: &Path) -> Result<Container> {
-        let raw = std::fs::File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let raw = files::open(path)?;
         let file = options().open(path).map_err(|e| refused(path, &e))?;
         let mut container = Container { path: path.to_owned(), file, raw, entries: BTreeMap::new() };
         let mut todo = vec![(String::new(), 0)];
@@ -223,10 +224,7 @@ impl Creator {
     /// # Errors
     /// `E0301` when the folder cannot be written.
     pub(crate) fn create(path: &Path) -> Result<Creator> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temp = builder.prefix(".h5-").suffix(".part").tempfile_in(folder).map_err(|e| Error::io("create", path, e))?.into_temp_path();
+        let temp = files::temporary(path)?.into_temp_path();
         let file = options().create(&temp).map_err(|e| Error::io("create", path, std::io::Error::other(e)))?;
         Ok(Creator { path: path.to_owned(), temp, file })
     }
@@ -258,7 +256,7 @@ impl Creator {
     /// `E0301` when the disk is full.
     pub(crate) fn finish(self) -> Result<()> {
         self.file.close().map_err(|e| Error::io("write", &self.path, std::io::Error::other(e)))?;
-        std::fs::File::open(&self.temp).and_then(|f| f.sync_all()).map_err(|e| Error::io("write", &self.path, e))?;
-        self.temp.persist(&self.path).map_err(|e| Error::io("rename", &self.path, e.error))
+        files::open(&self.temp)?.sync_all().map_err(|e| Error::io("write", &self.path, e))?;
+        files::persist(self.temp, &self.path)
     }
 }

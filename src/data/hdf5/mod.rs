@@ -15,9 +15,9 @@ pub(crate) use container::{Container, Creator};
 pub use load::{Hdf5Value, load_hdf5};
 pub(crate) use load::{labels, pictures};
 
-use super::files::read_json;
 use super::manifest::Skipped;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::DType;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ pub(crate) fn keys(container: &Container, path: &Path, endings: &[&str], skipped
     let mut found: Vec<String> = container.entries().keys().filter(|n| is_wanted(n)).cloned().collect();
     let list = hdf5_key_list(path);
     if list.is_file() {
-        let listed: BTreeSet<String> = read_json::<Vec<String>>(&list)
+        let listed: BTreeSet<String> = files::read_json::<Vec<String>>(&list)
             .map_err(|e| e.help("expected the keys of the container: [\"00000/img00000000.png\", ..]"))?
             .into_iter()
             .collect();

@@ -4,9 +4,8 @@ use super::cell::Cell;
 use super::picture::Picture;
 use crate::error::{Error, Result};
 use crate::eval::{Chart, INK, MESH, PAPER, Series, curve_style};
-use crate::torch::files::write_atomic;
+use crate::files;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use std::io::Write;
 use std::path::Path;
 
 /// More points than a small chart has pixels; of longer curves the smallest and largest value of each group is drawn.
@@ -215,7 +214,7 @@ impl Page {
     /// `E0202` for a name that is no `.html`, `E0301` when it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         check_name(path)?;
-        write_atomic(path, |out| out.write_all(self.html().as_bytes()).map_err(|e| Error::io("write", path, e)))
+        files::write(path, self.html().as_bytes())
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::data::{Pictures, read_picture};
 use crate::error::{Error, Result};
 use crate::eval::{GridOptions, grid, png};
+use crate::files;
 use crate::torch::{DType, Tensor};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -38,7 +39,7 @@ impl Picture {
         let p = read_picture(path)?;
         let side = |n: usize| u32::try_from(n).map_err(|_| Error::data(path, "the picture is too large"));
         let (width, height) = (side(p.width)?, side(p.height)?);
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let bytes = files::read(path)?;
         let known = match image::guess_format(&bytes) {
             Ok(image::ImageFormat::Png) => Some("image/png"),
             Ok(image::ImageFormat::Jpeg) => Some("image/jpeg"),

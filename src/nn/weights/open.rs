@@ -2,9 +2,9 @@
 
 use super::{Part, Piece, Weights};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::files::{pt_parts, read_npz, read_pt, safetensors_info};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
@@ -45,8 +45,7 @@ fn in_folder(folder: &Path) -> Result<Option<PathBuf>> {
     }
     // `diffusion_pytorch_model.fp16.safetensors`: a variant, where there is nothing else.
     let mut variants = Vec::new();
-    for entry in list(folder)? {
-        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for (name, entry) in files::list(folder)? {
         if name.starts_with("diffusion_pytorch_model.") && (name.ends_with(".safetensors") || name.ends_with(".bin")) && entry.is_file() {
             variants.push(entry);
         }
@@ -61,19 +60,12 @@ fn in_folder(folder: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))?;
-    let mut out = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(|e| Error::io("list", folder, e))?;
-    out.sort();
-    Ok(out)
-}
-
 fn folder(path: &Path) -> Result<Vec<Part>> {
     if let Some(found) = in_folder(path)? {
         return file(&found);
     }
     let mut parts = Vec::new();
-    for sub in list(path)?.into_iter().filter(|p| p.is_dir()) {
+    for sub in files::list(path)?.into_iter().map(|(_, p)| p).filter(|p| p.is_dir()) {
         let Some(found) = in_folder(&sub)? else { continue };
         let name = sub.file_name().unwrap_or_default().to_string_lossy().into_owned();
         parts.extend(file(&found)?.into_iter().map(|p| Part { name: join(&name, &p.name), ..p }));
@@ -122,7 +114,7 @@ fn file(path: &Path) -> Result<Vec<Part>> {
 /// Eight bytes of length, then a JSON object.
 fn looks_like_safetensors(path: &Path) -> Result<bool> {
     let mut head = [0u8; 9];
-    let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let mut file = files::open(path)?;
     match file.read_exact(&mut head) {
         Ok(()) => Ok(head[8] == b'{' && head[5..8] == [0, 0, 0]),
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
@@ -182,7 +174,7 @@ fn sharded(path: &Path) -> Result<Vec<Part>> {
 
 /// A small JSON file.
 pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value> {
-    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let file = files::open(path)?;
     let mut text = String::new();
     file.take(MAX_INDEX + 1).read_to_string(&mut text).map_err(|e| match e.kind() {
         std::io::ErrorKind::InvalidData => Error::data(path, "it is not text"),

@@ -2,13 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::eval::{Chart, GridOptions, Range, Series, grid, pictures, save_png};
+use crate::files;
 use crate::script::Cx;
 use crate::script::lang::value::{FromArg, type_name};
 use crate::torch::Tensor;
-use crate::torch::files::write_atomic;
 use crate::{api, options};
 use rhai::{Array, Dynamic, Map};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 api! {
@@ -126,7 +125,7 @@ api! {
         save_png(&path, &one_picture("show", &image, range, layout)?)?;
         if !crate::script::prompt::evaluation::capture_picture(&path) {
             crate::progress::picture(&path);
-            crate::progress::beside(|| eprintln!("{}", path.display()));
+            crate::progress::line(&path.display().to_string());
         }
         Ok(())
     }
@@ -274,7 +273,7 @@ fn write_svg(op: &str, path: &str, svg: &str) -> Result<()> {
             Error::value(op, format!("`{}`: charts are written as SVG", path.display())).help("use a name that ends in `.svg`; browsers show it")
         );
     }
-    write_atomic(path, |out| out.write_all(svg.as_bytes()).map_err(|e| Error::io("write", path, e)))
+    files::write(path, svg.as_bytes())
 }
 
 /// Where `show` puts pictures, among the host's values: the folder of the open run. Without it, the current folder.
@@ -286,7 +285,7 @@ fn free_path(cx: &Cx, folder: Option<String>) -> Result<PathBuf> {
     folder.as_ref().map_or(Ok(()), |folder| cx.writable(folder))?;
     let folder = folder.map(PathBuf::from).or_else(|| cx.host().get::<ShowFolder>().map(|f| f.0.clone())).unwrap_or_default();
     if !folder.as_os_str().is_empty() {
-        std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
+        files::create_dir(&folder)?;
     }
     let mut names = (1..100_000).map(|i| folder.join(format!("show-{i:04}.png")));
     names.find(|p| !p.exists()).ok_or_else(|| Error::value("show", "too many pictures; remove some `show-*.png`"))

@@ -62,7 +62,13 @@ pub(super) fn dispatcher(host: &Host, f: &ApiFn) -> ApiFn {
             Some(found) => found(call, args),
             None => {
                 args.pop_front();
-                own(&Cx::from(call), &module, args.into(), &same.borrow())
+                // Options that are left out.
+                if args.back().is_some_and(Dynamic::is_unit) {
+                    args.pop_back();
+                }
+                // A copy: what runs below may make another engine, which adds to the list.
+                let kinds: Vec<&str> = same.borrow().iter().map(kind).collect();
+                own(&Cx::from(call), &module, args.into(), &kinds)
             }
         }
     };
@@ -80,7 +86,7 @@ fn kind(f: &ApiFn) -> &'static str {
 
 /// The group's own method or property of the called name: a group may bring the method itself, as a function that it holds under that name
 /// and that gets the group first, so that a network written in a script can stand where a built-in one is expected.
-fn own(cx: &Cx, m: &Module, args: Vec<Dynamic>, methods: &[ApiFn]) -> Result<Dynamic> {
+fn own(cx: &Cx, m: &Module, args: Vec<Dynamic>, kinds: &[&str]) -> Result<Dynamic> {
     let (name, property) = cx.name().strip_prefix("get$").map_or((cx.name(), false), |n| (n, true));
     if let Some(value) = m.attribute::<Dynamic>(name) {
         match FnPtr::from_dynamic(&value) {
@@ -94,7 +100,7 @@ fn own(cx: &Cx, m: &Module, args: Vec<Dynamic>, methods: &[ApiFn]) -> Result<Dyn
     if let Some(tensor) = m.param(name).filter(|_| property) {
         return Ok(Dynamic::from(tensor));
     }
-    let have = match &methods.iter().map(|f| format!("`{}`", kind(f))).collect::<Vec<_>>()[..] {
+    let have = match &kinds.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>()[..] {
         [one] => format!("{one} has"),
         [first @ .., last] => format!("{} and {last} have", first.join(", ")),
         [] => "no model has".to_owned(),

@@ -66,7 +66,7 @@ pub enum PageKind {
     Model,
     /// A module of the standard library, in Rhai.
     Module,
-    /// A module of a recipe library.
+    /// A module of a library.
     Library,
 }
 

@@ -3,6 +3,7 @@
 use super::comment::Comment;
 use super::item::{Item, Kind, Page, PageKind, Parameter};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::script::lang::language::lenient;
 use crate::script::units::unit::exported_constants;
 use rhai::FnAccess;
@@ -85,10 +86,10 @@ pub fn head(text: &str) -> String {
 /// # Errors
 /// `E0301` when the folder or a script cannot be read.
 pub fn script_texts(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| Error::io("list", folder, e))?;
+    let entries = files::open_dir(folder)?.collect::<std::io::Result<Vec<_>>>().map_err(|e| Error::io("list", folder, e))?;
     let mut paths: Vec<PathBuf> = entries.into_iter().map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == "rhai")).collect();
     paths.sort();
-    paths.into_iter().map(|p| std::fs::read_to_string(&p).map_err(|e| Error::io("read", &p, e)).map(|text| (p, text))).collect()
+    paths.into_iter().map(|p| files::read_text(&p).map(|text| (p, text))).collect()
 }
 
 #[cfg(test)]

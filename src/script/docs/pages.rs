@@ -55,7 +55,7 @@ fn index(reference: &Reference, scripts: &[ScriptPage]) -> String {
             "Standard library",
             "Modules in Rhai: `import \"std/flow\" as flow;`, then `flow::score(..)`. Copy one beside a script to change it.",
         ),
-        (PageKind::Library, "Recipe libraries", "Modules of the libraries that lathe.toml names."),
+        (PageKind::Library, "Libraries", "Modules of the libraries that lathe.toml names."),
     ];
     for (kind, title, text) in kinds {
         let rows: Vec<(String, String)> =

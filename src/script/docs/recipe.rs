@@ -4,6 +4,7 @@
 //! (`Run:`), what to expect (`Expect:`), and runs for trying it (`Try:`, one a line: a name, and flags).
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::script::settings::params::SCRIPT;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -39,17 +40,12 @@ pub fn recipes_folder(script: &Path) -> PathBuf {
 /// # Errors
 /// `E0301` and `E0302` when one cannot be read.
 pub fn recipes(folder: &Path) -> Result<Vec<Recipe>> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| Error::io("list", folder, e))?;
-    let mut paths: Vec<PathBuf> = entries.into_iter().map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == "toml")).collect();
-    paths.sort();
-    paths.iter().map(|path| read(path)).collect()
+    let listed = files::list(folder)?.into_iter().filter(|(_, path)| path.extension().is_some_and(|x| x == "toml"));
+    listed.map(|(_, path)| read(&path)).collect()
 }
 
 fn read(path: &Path) -> Result<Recipe> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    let text = files::read_text(path)?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Error::data(path, e.message()))?;
     let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let script = table.get(SCRIPT).and_then(|s| s.as_str()).unwrap_or_default().to_owned();

@@ -86,7 +86,7 @@ impl Reference {
         Ok(Reference { pages })
     }
 
-    /// Adds the modules of a recipe library.
+    /// Adds the modules of a library.
     ///
     /// # Errors
     /// `E0301` for a module that cannot be read, `E0302` for one that does not parse; the others are there.

@@ -129,7 +129,7 @@ impl Permissions {
             }
             // Folders of weights and of pictures often hold links to where the files really are; a run makes none.
             if !path.join(crate::train::status::FILE).is_file() {
-                let inside = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_symlink());
+                let inside = crate::files::open_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_symlink());
                 self.read.extend(inside.map(|p| resolve(&p)));
             }
             if let (Some(folder), Some(stem), true) = (given.parent(), given.file_stem(), given.extension().is_some()) {
@@ -250,7 +250,7 @@ impl Cx<'_> {
         ask_within(self, Access::Write, folder.as_ref())
     }
 
-    /// Makes sure that no recipe library is behind the call, for what permissions do not reach.
+    /// Makes sure that no library is behind the call, for what permissions do not reach.
     ///
     /// # Errors
     /// `E0701` naming the library.

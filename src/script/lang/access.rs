@@ -38,7 +38,7 @@ pub(crate) fn resolve(path: &Path) -> PathBuf {
             }
             Some(Component::Normal(name)) => {
                 let next = place.join(name);
-                match std::fs::read_link(&next) {
+                match next.read_link() {
                     Ok(target) if links < MAX_LINKS => {
                         links += 1;
                         if target.is_absolute() {

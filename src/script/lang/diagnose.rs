@@ -3,7 +3,7 @@
 use super::codes::{INTERRUPTED, LIMIT, PARSE, RUNTIME};
 use super::exception::ErrorValue;
 use super::known::Known;
-use super::source::Sources;
+use super::source::Texts;
 use super::stack;
 use crate::error::{Diagnostic, Error, ErrorKind, Label, did_you_mean};
 use rhai::{Dynamic, EvalAltResult, Map, ParseError, ParseErrorType, Position};
@@ -14,7 +14,7 @@ const CALLERS: usize = 8;
 /// What is needed to explain an error.
 #[derive(Clone, Copy)]
 pub(crate) struct Explain<'a> {
-    pub sources: &'a Sources,
+    pub sources: &'a Texts,
     pub known: &'a Known,
 }
 

@@ -1,4 +1,4 @@
-//! On whose behalf code runs: the program's, or that of a recipe library, which may do less.
+//! On whose behalf code runs: the program's, or that of a library, which may do less.
 //!
 //! A function of a library runs with the library's rights, and so does what it calls in the standard library: else `std/..`
 //! could be made to open a file that the library itself may not. A closure keeps the rights of whoever made it.
@@ -12,7 +12,7 @@ pub(crate) enum Principal {
     /// The started script, its own modules, the prompt.
     #[default]
     Program,
-    /// The recipe library of that name.
+    /// The library of that name.
     Library(Rc<str>),
 }
 

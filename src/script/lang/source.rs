@@ -12,7 +12,7 @@ pub(crate) const VERSION: char = '\u{1}';
 
 /// One version of one script.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct Text {
     /// The script's name as the user knows it: a path, or `std/flow`.
     pub shown: String,
     /// Its text.
@@ -21,15 +21,15 @@ pub struct Source {
 
 /// Every text that was loaded in this engine, by tag. Cloning shares the table.
 #[derive(Clone, Default)]
-pub(crate) struct Sources(Rc<RefCell<Table>>);
+pub(crate) struct Texts(Rc<RefCell<Table>>);
 
 #[derive(Default)]
 struct Table {
-    by_tag: HashMap<String, (ImmutableString, Source)>,
+    by_tag: HashMap<String, (ImmutableString, Text)>,
     newest: HashMap<String, (String, usize)>,
 }
 
-impl Sources {
+impl Texts {
     /// Stores a unit's text and gives its tag, which rhai carries as the source's name. The same text keeps its tag.
     pub(crate) fn add(&self, id: &str, shown: &str, text: &Arc<str>) -> ImmutableString {
         let mut table = self.0.borrow_mut();
@@ -41,7 +41,7 @@ impl Sources {
         let tag = if version == 0 { id.to_owned() } else { format!("{id}{VERSION}{version}") };
         table.newest.insert(id.to_owned(), (tag.clone(), version));
         let shared = ImmutableString::from(tag.as_str());
-        table.by_tag.insert(tag, (shared.clone(), Source { shown: shown.to_owned(), text: text.clone() }));
+        table.by_tag.insert(tag, (shared.clone(), Text { shown: shown.to_owned(), text: text.clone() }));
         shared
     }
 
@@ -63,11 +63,11 @@ impl Sources {
     pub(crate) fn put(&self, tag: &str, shown: &str, text: &str) {
         let mut table = self.0.borrow_mut();
         table.newest.insert(tag.to_owned(), (tag.to_owned(), 0));
-        table.by_tag.insert(tag.to_owned(), (tag.into(), Source { shown: shown.to_owned(), text: text.into() }));
+        table.by_tag.insert(tag.to_owned(), (tag.into(), Text { shown: shown.to_owned(), text: text.into() }));
     }
 
     /// The text behind a tag.
-    pub(crate) fn get(&self, tag: &str) -> Option<Source> {
+    pub(crate) fn get(&self, tag: &str) -> Option<Text> {
         self.0.borrow().by_tag.get(tag).map(|(_, source)| source.clone())
     }
 
@@ -92,7 +92,7 @@ pub(crate) fn id_of(tag: &str) -> &str {
 }
 
 /// A place in a text, widened from a point to the word, path or string that starts there.
-pub(crate) fn label(source: &Source, position: Position, text: impl Into<String>) -> Label {
+pub(crate) fn label(source: &Text, position: Position, text: impl Into<String>) -> Label {
     let line = position.line().unwrap_or(1);
     let chars: Vec<char> = source.text.lines().nth(line - 1).unwrap_or_default().chars().collect();
     let column = position.position().unwrap_or(1);
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_same_text_keeps_its_tag() {
-        let s = Sources::default();
+        let s = Texts::default();
         let one: Arc<str> = "1".into();
         let two: Arc<str> = "2".into();
         assert_eq!(s.add("a", "a.rhai", &one), "a");

@@ -97,7 +97,7 @@ pub(crate) struct Attached {
 
 impl Attached {
     /// Listens in the run's folder; where that cannot be, says so, and the run does without.
-    pub(crate) fn start(run: &crate::train::Run) -> Option<Self> {
+    pub(crate) fn start(run: &crate::train::OpenRun) -> Option<Self> {
         match Server::start(run.dir()) {
             Ok(server) => Some(Attached {
                 server,
@@ -236,7 +236,7 @@ fn prompt(at: At, run: &Run) -> String {
     let hot = at.host.get::<Hot>();
     let stale = hot.as_ref().and_then(|h| h.stale()).map_or(String::new(), |place| format!(" [stale: {place}]"));
     let waits = if hot.is_some_and(|h| h.waits()) { " [waits for a save]" } else { "" };
-    format!("{}:{}{stale}{waits}> ", run.run().name(), crate::train::grouped(run.run().step()))
+    format!("{}:{}{stale}{waits}> ", run.run().name(), crate::progress::grouped(run.run().step(), ' '))
 }
 
 /// A reply as it is sent.

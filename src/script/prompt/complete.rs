@@ -129,7 +129,7 @@ fn paths(typed: &str) -> Vec<(String, String)> {
         None => ".",
     };
     let hidden = typed.rsplit('/').next().is_some_and(|n| n.starts_with('.'));
-    let entries = std::fs::read_dir(Path::new(folder)).into_iter().flatten().flatten();
+    let entries = crate::files::open_dir(Path::new(folder)).into_iter().flatten().flatten();
     entries
         .filter_map(|e| {
             let name = e.file_name().into_string().ok().filter(|n| hidden || !n.starts_with('.'))?;

@@ -3,6 +3,7 @@
 use super::display;
 use super::session::Session;
 use crate::error::{Error, Result, did_you_mean};
+use crate::files;
 use crate::script::ApiFn;
 use crate::script::docs::option_table;
 use crate::script::docs::terminal::{Style, render};
@@ -196,7 +197,7 @@ pub fn memory(session: &Session) -> Result<String> {
         let _ = writeln!(out, "{device:8} {n} tensors in variables, {}", size(bytes));
     }
     let path = std::path::Path::new("/proc/self/statm");
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    let text = files::read_text(path)?;
     let pages: u64 = text.split(' ').nth(1).and_then(|t| t.parse().ok()).unwrap_or(0);
     let _ = writeln!(out, "process  {}", size(pages * 4096));
     Ok(out)

@@ -2,6 +2,7 @@
 
 use super::parse::{fit, leaves, line_of, normal, structured, typed, untyped};
 use crate::error::{Error, Result, did_you_mean};
+use crate::files;
 use crate::script::lang::value::{to_json, type_name};
 use indexmap::IndexMap;
 use rhai::{Array, Dynamic, Map, Position};
@@ -185,17 +186,19 @@ impl Params {
     /// # Errors
     /// `E0301` and `E0302` when it cannot be read; `E0101` for a name or value that does not fit, with the line, and for another script's file.
     pub fn set_file(&self, config: &mut Config, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let text = files::read_text(path)?;
         let table = toml::de::DeTable::parse(&text).map_err(|e| {
             let line = e.span().map_or(1, |s| line_of(&text, s.start));
             Error::data(path, format!("line {line}: {}", e.message()))
         })?;
         let mut found = Vec::new();
         leaves("", table.get_ref(), &text, &mut found);
+        if let Some((_, script, line)) = found.iter().find(|(name, ..)| name == SCRIPT && self.get(SCRIPT).is_none()) {
+            self.is_for(script, found.iter().map(|(name, ..)| name.as_str())).map_err(|e| e.context(format!("{}:{line}", path.display())))?;
+        }
         for (name, value, line) in found {
             let place = || format!("{}:{line}", path.display());
             if name == SCRIPT && self.get(SCRIPT).is_none() {
-                self.is_for(&value).map_err(|e| e.context(place()))?;
                 continue;
             }
             self.set(config, &name, &value, Origin::File(path.to_owned(), line)).map_err(|e| e.context(place()))?;
@@ -203,13 +206,14 @@ impl Params {
         Ok(())
     }
 
-    /// Refuses a file that names another script.
-    fn is_for(&self, script: &Dynamic) -> Result<()> {
+    /// Refuses a file that names another script. An edited copy of that script, under another name, is none: it has all the settings.
+    fn is_for<'a>(&self, script: &Dynamic, mut names: impl Iterator<Item = &'a str>) -> Result<()> {
         let named = script.to_string();
-        if named == self.script {
+        let has = |name: &str| self.get(name).is_some() || name.match_indices('.').any(|(at, _)| self.get(&name[..at]).is_some());
+        if named == self.script || names.all(|name| name == SCRIPT || has(name)) {
             return Ok(());
         }
-        let help = format!("take a file without the line `{SCRIPT} = ..`, or one for `{}`", self.script);
+        let help = format!("take one for `{}`; in a copy of `{named}` under another name it serves as long as the settings stay", self.script);
         Err(Error::usage(format!("this file is for the script `{named}`, not for `{}`", self.script)).help(help))
     }
 

@@ -29,20 +29,22 @@ type Handed = (Option<String>, String, usize, usize);
 pub(super) fn check(program: &Program, entry: &Rc<Unit>, params: &Params) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
-    let mut open = vec![(entry.clone(), "main".to_owned(), 1_usize, 0_usize)];
-    while let Some((unit, name, arity, index)) = open.pop() {
-        if !seen.insert((unit.id.clone(), name.clone(), arity, index)) {
+    let mut open = vec![(entry.clone(), "main".to_owned(), 1_usize, 0_usize, BTreeSet::new())];
+    while let Some((unit, name, arity, index, known)) = open.pop() {
+        if !seen.insert((unit.id.clone(), name.clone(), arity, index, known.clone())) {
             continue;
         }
         let function = unit.ast.iter_functions().find(|f| f.name == name && f.params.len() == arity);
         let Some(variable) = function.and_then(|f| f.params.get(index).map(|p| (*p).to_owned())) else { continue };
         let body = alone(&unit.ast, &name, arity);
         let Some(uses) = Uses::of(&body, &variable) else { continue };
+        // What was assigned or asked for before the map was handed on may be there.
+        let named: BTreeSet<String> = known.union(&uses.named).cloned().collect();
         for (module, name, arity, index) in uses.handed_to {
             let unit = module.map_or_else(|| Some(unit.clone()), |alias| imported(program, &unit, &alias));
-            open.extend(unit.map(|unit| (unit, name, arity, index)));
+            open.extend(unit.map(|unit| (unit, name, arity, index, named.clone())));
         }
-        for read in uses.reads.iter().filter(|r| !uses.named.contains(&r.path[0])) {
+        for read in uses.reads.iter().filter(|r| !named.contains(&r.path[0])) {
             if let Some(unknown) = unknown(params, &read.path) {
                 let labels = program.sources.label(&unit.tag, read.at, "").into_iter().collect();
                 found.push(Diagnostic { labels, ..unknown });
@@ -101,7 +103,7 @@ impl Uses {
                 Some(ASTNode::Expr(Expr::StringConstant(text, _))) => {
                     uses.named.insert(normal(text));
                 }
-                Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
+                Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) if call.namespace.path.len() < 2 => {
                     let handed = call.args.iter().enumerate().filter(|(_, a)| is_it(a));
                     uses.handed_to.extend(handed.map(|(i, _)| (module(call), call.name.to_string(), call.args.len(), i)));
                 }

@@ -1,4 +1,4 @@
-//! Recipe libraries: imports, what is refused, and what a library may do.
+//! Libraries: imports, what is refused, and what a library may do.
 
 use super::Scripts;
 use crate::error::Error;
@@ -120,7 +120,7 @@ fn what_is_wrong_with_a_library_is_said_with_file_and_remedy() {
         "[recipes]\nlab = { path = \"../none\" }\n",
         &["lathe.toml`: the library `lab` is missing: there is no folder", "../none", "correct its entry"],
     );
-    change(lathe, "[recipes]\nlab = { path = \"data\" }\n", &["is no recipe library, it has no recipe.toml"]);
+    change(lathe, "[recipes]\nlab = { path = \"data\" }\n", &["is no library, it has no recipe.toml"]);
     change(lathe, "[recipes]\nlab = { path = \"../noise\" }\n", &["`lab` is called `noise` in its own recipe.toml", "write `noise = ..`"]);
     change(lathe, "[recipes]\nstd = { path = \"../lab\" }\n", &["cannot be called `std`"]);
     change(lathe, "[recipes]\nLab = { path = \"../lab\" }\n", &["`Lab` is no name for a library"]);
@@ -148,11 +148,7 @@ fn what_is_wrong_with_a_library_is_said_with_file_and_remedy() {
         "import \"lab/augmnt\" as a;\nfn main() {}",
         &["the library `lab` has no module `augmnt`, did you mean `augment`?", "it has lab/augment"],
     );
-    change(
-        "project/main.rhai",
-        "import \"lob/x\" as a;\nfn main() {}",
-        &["lathe.toml names no recipe library `lob`, did you mean `lab`?", "lathe add lob"],
-    );
+    change("project/main.rhai", "import \"lob/x\" as a;\nfn main() {}", &["lathe.toml names no library `lob`, did you mean `lab`?", "lathe add lob"]);
     change("project/main.rhai", "import \"lab/../main\" as a;\nfn main() {}", &["may not leave its folder"]);
     change("project/main.rhai", "import \"lab/.hidden\" as a;\nfn main() {}", &["hidden files of a library cannot be imported"]);
     let s = place();

@@ -4,7 +4,7 @@ use super::{Scripts, engine};
 use crate::api;
 use crate::error::Result;
 use crate::nn::{Built, Module};
-use crate::script::bind::Model;
+use crate::script::bind::{Model, install};
 use crate::script::docs::{Found, Reference};
 use crate::script::lang::function::ApiFn;
 use crate::torch::{Device, Tensor};
@@ -23,6 +23,8 @@ api! {
     fn doubler() -> Module { module("doubler 7", || Doubler) }
     /// A module of the second kind.
     fn adder() -> Module { module("adder", || Adder(1.0)) }
+    /// Makes another engine with the same methods, as a prompt does when the first function is typed.
+    fn another_engine[cx]() -> () { Ok(install(&mut rhai::Engine::new(), cx.host(), &doublers())) }
 }
 
 api! {
@@ -38,7 +40,7 @@ api! {
     fn adders;
     model Adder as "adder";
     /// `x` and more, so many times.
-    fn changed(of: Model<Adder>, x: Tensor, times: Option<i64>) -> Tensor { x.add(of.0 * times.unwrap_or(1) as f64) }
+    fn changed(of: Model<Adder>, x: Tensor, times: Option<i64>, _unused: Option<bool>) -> Tensor { x.add(of.0 * times.unwrap_or(1) as f64) }
 }
 
 fn lists() -> [Vec<ApiFn>; 3] {
@@ -50,6 +52,15 @@ fn eval(code: &str) -> Result<String> {
     // One after the other, as a program that embeds the engine adds kinds of its own.
     lists().into_iter().for_each(|list| engine.register(list));
     engine.eval(code).map(|v| v.to_string())
+}
+
+#[test]
+fn a_group_s_own_method_may_make_another_engine() {
+    let code = "let g = nn::group(); g.changed = |m, x| { another_engine(); x + 1 }; g.changed(2)";
+    assert_eq!(eval(code).unwrap(), "3");
+    // What is left out is not handed on.
+    let code = "let g = nn::group(); g.changed = |m, x, y| x + y; g.changed(1, 2, ())";
+    assert_eq!(eval(code).unwrap(), "3");
 }
 
 #[test]

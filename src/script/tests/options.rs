@@ -2,9 +2,9 @@
 
 use super::{Scripts, engine};
 use crate::error::ErrorKind;
+use crate::script::Session;
 use crate::script::api;
 use crate::script::docs::Item;
-use crate::script::Session;
 use crate::script::lang::options::{Named, OptionSet};
 use crate::script::prompt::complete::complete;
 use crate::{api, choices, options};
@@ -194,7 +194,10 @@ fn the_prompt_completes_keys_and_their_texts() {
     assert_eq!(texts("F::conv2d(x, w, #{st"), ["F::conv2d(x, w, #{stride: "]);
     assert_eq!(texts("F::gelu(x, #{"), ["F::gelu(x, #{approximate: "]);
     // What is there already is not offered again.
-    assert_eq!(texts("torch::ones([2], #{dtype: \"f16\", "), ["torch::ones([2], #{dtype: \"f16\", device: ", "torch::ones([2], #{dtype: \"f16\", requires_grad: "]);
+    assert_eq!(
+        texts("torch::ones([2], #{dtype: \"f16\", "),
+        ["torch::ones([2], #{dtype: \"f16\", device: ", "torch::ones([2], #{dtype: \"f16\", requires_grad: "]
+    );
     assert_eq!(texts("F::gelu(x, #{approximate: "), ["F::gelu(x, #{approximate: \"none\"", "F::gelu(x, #{approximate: \"tanh\""]);
     assert_eq!(texts("F::gelu(x, #{approximate: \"ta"), ["F::gelu(x, #{approximate: \"tanh"]);
     assert_eq!(texts("x.topk(1, #{la"), ["x.topk(1, #{largest: "]);

@@ -86,7 +86,10 @@ fn a_file_may_say_which_script_it_is_for() {
     let params = loaded(SCRIPT).1.unwrap();
     let config = from_file(&params, "# A recipe.\nscript = \"s\"\nsteps = 3\n").unwrap();
     assert_eq!((config.get("steps").unwrap().as_int(), config.get("script").is_none()), (Ok(3), true));
-    let e = from_file(&params, "\nscript = \"other\"\nsteps = 3\n").unwrap_err();
+    // An edited copy of the script under another name has its settings.
+    let config = from_file(&params, "script = \"original\"\nsteps = 3\n").unwrap();
+    assert_eq!(config.get("steps").unwrap().as_int(), Ok(3));
+    let e = from_file(&params, "\nscript = \"other\"\nsteps = 3\ntheirs = 1\n").unwrap_err();
     assert!(e.to_string().contains("c.toml:2: this file is for the script `other`, not for `s`") && e.exit_code() == 2, "{e}");
     // A script may have a setting of that name.
     let params = loaded("fn params() { #{ script: \"a\" } } fn main(cfg) { cfg }").1.unwrap();

@@ -70,7 +70,7 @@ fn names_find_what_they_mean() {
         ("MATMUL", "tensor.matmul"),
         ("assert_eq()", "assert_eq"),
         ("std/flow", "page std/flow []"),
-        ("flow", "page std/flow [\"std/settings::flow\"]"),
+        ("flow", "page std/flow []"),
         ("std/flow::score", "std/flow::score"),
         ("flow::score", "std/flow::score"),
         ("Tensor", "page tensor []"),

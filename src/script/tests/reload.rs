@@ -1,7 +1,7 @@
 //! Reloads leave nothing behind, and recorded scripts run without their files.
 
 use super::{Scripts, engine};
-use crate::script::lang::source::Sources;
+use crate::script::lang::source::Texts;
 use rhai::{Dynamic, Map};
 
 #[test]
@@ -21,7 +21,7 @@ fn reloads_leave_no_texts_behind() {
 
 #[test]
 fn a_text_stays_as_long_as_something_can_run_it() {
-    let s = Sources::default();
+    let s = Texts::default();
     let one = s.add("a", "a.rhai", &"1".into());
     let _two = s.add("a", "a.rhai", &"2".into());
     s.sweep();

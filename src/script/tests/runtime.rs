@@ -59,7 +59,7 @@ fn a_program_adds_functions_types_values_and_modules() {
         ("import \"rig/blurr\" as b;", "there is no module `rig/blurr`, did you mean `rig/blur`?"),
         ("import \"rig/../x\" as b;", "an import may not leave its folder"),
         ("import \"notes/c\" as b;", "there is no module `notes/c`, did you mean `notes/a`?"),
-        ("import \"other/c\" as b;", "is in a recipe library, but there is no lathe.toml"),
+        ("import \"other/c\" as b;", "is in a library, but there is no lathe.toml"),
     ] {
         let e = runtime.eval(code).unwrap_err();
         assert!(e.to_string().contains(want), "{code}: {e}");

@@ -44,6 +44,9 @@ fn what_may_be_right_is_left_alone() {
         "fn main(cfg) { cfg.extra.anything; cfg.fixed.b }",
         "fn main(cfg) { cfg.added = 1; cfg.added }",
         "fn main(cfg) { if \"maybe\" in cfg { cfg.maybe } }",
+        // Also where the map goes on with it.
+        "fn main(cfg) { cfg.tag = 1; other(cfg) }\nfn other(c) { c.tag }",
+        "fn main(cfg) { if \"maybe\" in cfg { other(cfg) } }\nfn other(c) { c.maybe }",
         "fn main(cfg) { cfg += #{more: 1}; cfg.more }",
         "fn main(cfg) { cfg.mixin(#{more: 1}); cfg.more }",
         "fn main(cfg) { let cfg = #{other: 1}; cfg.other }",

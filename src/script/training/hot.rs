@@ -10,6 +10,7 @@ use super::replay::Replay;
 use super::run::{Run, WeakRun};
 use super::watch::{Watch, WatchMode};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::interrupt;
 use crate::script::lang::exception::into_script;
 use crate::script::lang::host::Host;
@@ -372,7 +373,7 @@ impl Hot {
     }
 
     fn config_texts(&self) -> Vec<Option<Vec<u8>>> {
-        self.live.borrow().iter().flat_map(|l| &l.files).map(|f| std::fs::read(f).ok()).collect()
+        self.live.borrow().iter().flat_map(|l| &l.files).map(|f| files::read(f).ok()).collect()
     }
 
     // ---- what the fit loop asks
@@ -503,7 +504,7 @@ fn message(at: &Boundary, reloaded: &Reloaded, settings: &[SettingChange], recor
     let scripts: Vec<String> = reloaded.changed.iter().map(|c| short(&c.shown)).collect();
     let functions: usize = reloaded.changed.iter().map(functions_of).sum();
     let settings = settings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let step = at.run.map_or(String::new(), |r| format!(" at step {}", log::grouped(r.run().step())));
+    let step = at.run.map_or(String::new(), |r| format!(" at step {}", crate::progress::grouped(r.run().step(), ' ')));
     let recorded = recorded.map_or(String::new(), |p| format!("; recorded in {}/", p.display()));
     if scripts.is_empty() {
         return format!("changed {settings}{step}{recorded}");

@@ -164,7 +164,7 @@ impl Replay {
         typed(run, text)
     }
 
-    fn stop(&self, run: &crate::train::Run, end: ReplayEnd) -> Result<()> {
+    fn stop(&self, run: &crate::train::OpenRun, end: ReplayEnd) -> Result<()> {
         self.end.set(end);
         run.save()?;
         Err(Error::interrupted())

@@ -16,7 +16,7 @@ pub struct Run(Rc<Inner>);
 crate::script_handle!(Run, "a run");
 
 struct Inner {
-    run: train::Run,
+    run: train::OpenRun,
     /// The generation of scripts that the run has recorded.
     seen: Cell<u64>,
     cfg: RefCell<Map>,
@@ -44,12 +44,12 @@ pub(crate) trait Guests {
 
 impl Run {
     /// Takes an open run in hand. `generation` is that of the scripts that it has recorded.
-    pub(crate) fn new(run: train::Run, generation: u64, cfg: Map, guests: Option<Box<dyn Guests>>) -> Self {
+    pub(crate) fn new(run: train::OpenRun, generation: u64, cfg: Map, guests: Option<Box<dyn Guests>>) -> Self {
         Run(Rc::new(Inner { run, seen: Cell::new(generation), cfg: RefCell::new(cfg), objects: RefCell::default(), guests }))
     }
 
     /// The run itself.
-    pub fn run(&self) -> &train::Run {
+    pub fn run(&self) -> &train::OpenRun {
         &self.0.run
     }
 
@@ -98,7 +98,7 @@ impl Run {
         }
     }
 
-    /// Keeps the batch of the step that begins for whoever is guests.
+    /// Keeps the batch of the step that begins for whoever is attached.
     pub(crate) fn keep_batch(&self, batch: &Dynamic) {
         if let Some(guests) = &self.0.guests {
             guests.keep_batch(batch);

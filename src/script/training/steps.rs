@@ -13,7 +13,7 @@ use crate::script::units::callback;
 use crate::script::units::program::Program;
 use crate::torch::Tensor;
 use crate::train::optim::{Ema, GradScaler, Optimizer};
-use crate::train::{Failure, FitOptions, Metric, Metrics, Retry, Run as TrainRun, Steps, Tracked};
+use crate::train::{Failure, FitOptions, Metric, Metrics, OpenRun, Retry, Steps, Tracked};
 use rhai::{Dynamic, FnPtr, Map};
 use std::rc::Rc;
 
@@ -172,7 +172,7 @@ impl ScriptSteps<'_, '_> {
 }
 
 impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
-    fn step(&mut self, _: &TrainRun, batch: &B) -> Result<Metrics> {
+    fn step(&mut self, _: &OpenRun, batch: &B) -> Result<Metrics> {
         let kept = batch.batch();
         self.run.keep_batch(&kept);
         let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), kept]);
@@ -186,20 +186,20 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         Ok(metrics)
     }
 
-    fn on_sample(&mut self, _: &TrainRun, batch: &B) -> Result<()> {
+    fn on_sample(&mut self, _: &OpenRun, batch: &B) -> Result<()> {
         match &self.on_sample {
             Some(f) => f.call(self.cx, vec![Dynamic::from(self.run.clone()), batch.batch()]).map(|_| ()),
             None => Ok(()),
         }
     }
 
-    fn on_log(&mut self, _: &TrainRun, values: &[(String, f64)]) -> Result<()> {
+    fn on_log(&mut self, _: &OpenRun, values: &[(String, f64)]) -> Result<()> {
         let Some(f) = &self.on_log else { return Ok(()) };
         let values: Map = values.iter().map(|(k, v)| (k.as_str().into(), (*v).into())).collect();
         f.call(self.cx, vec![Dynamic::from(self.run.clone()), values.into()]).map(|_| ())
     }
 
-    fn between(&mut self, run: &TrainRun) -> Result<()> {
+    fn between(&mut self, run: &OpenRun) -> Result<()> {
         let before = run.edit();
         self.at(|hot, at| hot.between(at))?.unwrap_or(Ok(()))?;
         if run.edit() != before && !self.is_pinned_said && self.step.is_closure() {
@@ -216,7 +216,7 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         }
     }
 
-    fn before_log(&mut self, _: &TrainRun) {
+    fn before_log(&mut self, _: &OpenRun) {
         // Without a program there is nothing that could be stale.
         let _ = self.at(|hot, at| hot.look(at));
     }
@@ -225,7 +225,7 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         self.hot.as_ref().is_some_and(|hot| hot.may_retry())
     }
 
-    fn failed(&mut self, _: &TrainRun, failure: &Failure) -> Result<Retry> {
+    fn failed(&mut self, _: &OpenRun, failure: &Failure) -> Result<Retry> {
         self.at(|hot, at| hot.failed(at, failure))?.unwrap_or(Ok(Retry::Stop))
     }
 }

@@ -4,6 +4,7 @@
 //! happened for a moment and every file is there and not empty; only then does it ring. What counts is the state of the files, so a
 //! look at them now and then finds what events do not tell: on network disks, where the system runs out of watches, after an overflow.
 
+use crate::files;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +51,7 @@ pub(crate) struct Watch {
 type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
 
 fn stamp(path: &Path) -> Stamp {
-    let m = std::fs::metadata(path).ok()?;
+    let m = path.metadata().ok()?;
     Some((m.len(), m.ino(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()))
 }
 
@@ -219,7 +220,7 @@ const REMOTE: &[&str] = &["nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "
 
 /// The kind of the file system under a folder, if it is a remote one. Systems without `/proc` have none known.
 fn remote_kind(folder: &Path) -> Option<String> {
-    remote_in(&std::fs::read_to_string("/proc/self/mountinfo").ok()?, folder)
+    remote_in(&files::read_text(Path::new("/proc/self/mountinfo")).ok()?, folder)
 }
 
 fn remote_in(mounts: &str, folder: &Path) -> Option<String> {

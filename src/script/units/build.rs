@@ -11,7 +11,7 @@ use crate::script::lang::codes::IMPORT;
 use crate::script::lang::diagnose::Explain;
 use crate::script::lang::import::Found;
 use crate::script::lang::stack::internal;
-use crate::train::Sources as Recorded;
+use crate::train::Sources;
 use indexmap::IndexMap;
 use rhai::{Module, Scope};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,11 +33,11 @@ struct Reading {
     met: BTreeSet<String>,
     errors: Vec<Diagnostic>,
     /// Where imports lead to instead of the disk.
-    recorded: Option<Rc<Recorded>>,
+    recorded: Option<Rc<Sources>>,
 }
 
 /// A unit of a record.
-fn recorded_unit(all: &Recorded, id: &str) -> Option<Found> {
+fn recorded_unit(all: &Sources, id: &str) -> Option<Found> {
     let unit = all.get(id)?;
     Some(Found { id: unit.id.clone(), shown: unit.shown.clone(), path: None, text: unit.text.clone() })
 }
@@ -68,8 +68,8 @@ impl Program {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub(crate) fn load_recorded(&self, rhai: &rhai::Engine, recorded: Recorded) -> Result<()> {
-        // The rights of recipe libraries are those of the project around the working directory.
+    pub(crate) fn load_recorded(&self, rhai: &rhai::Engine, recorded: Sources) -> Result<()> {
+        // The rights of libraries are those of the project around the working directory.
         *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref()).with_roots(&self.roots);
         *self.entry.borrow_mut() = Some(Entry::Recorded(Rc::new(recorded)));
         self.load(rhai)
@@ -97,7 +97,7 @@ impl Program {
                 Some(found)
             }
             Some(Entry::File(path)) => {
-                let text: Arc<str> = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?.into();
+                let text: Arc<str> = crate::files::read_text(&path)?.into();
                 let id = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
                 let real = path.canonicalize().map_err(|e| Error::io("read", &path, e))?;
                 // Imports are looked up beside the path as it was given, were it a link.

@@ -1,7 +1,7 @@
 //! A snapshot of all scripts.
 
 use super::unit::Unit;
-use crate::train::{Source, Sources as Recorded};
+use crate::train::{Source, Sources};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -18,10 +18,10 @@ pub(crate) struct Generation {
 
 impl Generation {
     /// Its scripts as a run folder keeps them, the started one first.
-    pub(crate) fn recorded(&self) -> Recorded {
+    pub(crate) fn recorded(&self) -> Sources {
         let mut units: Vec<&Rc<Unit>> = self.units.values().collect();
         units.sort_by_key(|u| (u.id != self.entry, &u.id));
         let source = |u: &&Rc<Unit>| Source { id: u.id.clone(), shown: u.shown.clone(), text: u.text.clone(), imports: u.imports.clone() };
-        Recorded { entry: self.entry.clone(), units: units.iter().map(source).collect() }
+        Sources { entry: self.entry.clone(), units: units.iter().map(source).collect() }
     }
 }

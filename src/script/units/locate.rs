@@ -16,7 +16,7 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
 /// What stands before the id of a module of the script's own that would else look like a library's.
 const LOCAL: &str = "@/";
 
-/// Finds modules: the standard library on disk or in the binary, recipe libraries, and the folder of the entry script.
+/// Finds modules: the standard library on disk or in the binary, libraries, and the folder of the entry script.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Locator {
     /// The folder of the entry script, canonical, and as the user wrote it.
@@ -69,7 +69,7 @@ impl Locator {
             if let Some((library, name)) = text.split_once('/').filter(|(l, _)| is_name(l)) {
                 return self.find_in_library(text, library, name, importer);
             }
-            let help = "an import is `\"std/NAME\"` (standard library), `\"LIBRARY/NAME\"` (recipe library) or `\"./NAME\"` (beside this file)";
+            let help = "an import is `\"std/NAME\"` (standard library), `\"LIBRARY/NAME\"` (library) or `\"./NAME\"` (beside this file)";
             return Err(refuse(format!("`{text}` is not an import path"), help.to_owned()));
         };
         if let Some(library) = self.library_of(importer) {
@@ -119,20 +119,20 @@ impl Locator {
             is_project = self.look().map_err(|e| refuse(e.to_string(), e.help_text().map(str::to_owned)))?;
         }
         if importer.starts_with("std/") {
-            return Err(refuse(format!("`{text}`: the standard library uses no recipe library"), None));
+            return Err(refuse(format!("`{text}`: the standard library uses no library"), None));
         }
         if let Some(user) = self.library_of(importer).filter(|user| user.name != name && !user.uses.contains(name)) {
-            let help = format!("add `{name}` to the `[recipes]` of `{}`", user.root.join(super::libraries::RECIPE_TOML).display());
+            let help = format!("add `{name}` to the `[recipes]` of `{}`", user.root.join(super::libraries::LIBRARY_TOML).display());
             return Err(refuse(format!("the library `{}` does not say that it uses `{name}`", user.name), help));
         }
         let Some(library) = known() else {
             let add = format!("`lathe add {name} --path FOLDER` (or `--git URL --rev REV`) names it");
             if !is_project {
-                return Err(refuse(format!("`{text}` is in a recipe library, but there is no lathe.toml that says where `{name}` is"), add));
+                return Err(refuse(format!("`{text}` is in a library, but there is no lathe.toml that says where `{name}` is"), add));
             }
             let names: Vec<String> = self.libraries().map(|l| l.iter().map(|l| l.name.clone()).collect()).unwrap_or_default();
             let near = did_you_mean(name, names.iter().map(String::as_str).chain(["std"]));
-            return Err(refuse(format!("lathe.toml names no recipe library `{name}`{near}"), add));
+            return Err(refuse(format!("lathe.toml names no library `{name}`{near}"), add));
         };
         module_of(text, &library, module)
     }
@@ -194,7 +194,7 @@ impl Locator {
         let folder = importer.parent().unwrap_or(root);
         let path = folder.join(format!("{name}.{EXTENSION}"));
         if !path.exists() {
-            let beside: Vec<String> = std::fs::read_dir(folder)
+            let beside: Vec<String> = crate::files::open_dir(folder)
                 .into_iter()
                 .flatten()
                 .flatten()
@@ -217,7 +217,7 @@ impl Locator {
     }
 }
 
-/// A module of a recipe library.
+/// A module of a library.
 fn module_of(text: &str, library: &Library, name: &str) -> Result<Found, Refusal> {
     plain(text, name)?;
     // The library's hash does not cover hidden files.

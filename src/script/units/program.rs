@@ -16,9 +16,9 @@ use crate::script::lang::host::Host;
 use crate::script::lang::import::Found;
 use crate::script::lang::known::Known;
 use crate::script::lang::principal::{Acting, Principal};
-use crate::script::lang::source::Sources;
+use crate::script::lang::source::Texts;
 use crate::script::lang::stack::Crossing;
-use crate::train::Sources as Recorded;
+use crate::train::Sources;
 use rhai::{Dynamic, EvalAltResult, FnAccess, FnPtr, Module, NativeCallContext, Position, Shared};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ pub(super) enum Entry {
     File(PathBuf),
     Text(Found),
     /// Recorded scripts, whatever is on disk.
-    Recorded(Rc<Recorded>),
+    Recorded(Rc<Sources>),
 }
 
 /// All scripts of one engine.
@@ -52,7 +52,7 @@ pub(crate) struct Program {
     pub(super) host: Host,
     pub(super) stdlib: Option<PathBuf>,
     pub(super) roots: Roots,
-    pub sources: Sources,
+    pub sources: Texts,
     pub(super) known: RefCell<Rc<Known>>,
     pub(super) entry: RefCell<Option<Entry>>,
     pub(super) locator: RefCell<Locator>,
@@ -74,7 +74,7 @@ impl Program {
             host: host.clone(),
             stdlib,
             roots,
-            sources: Sources::default(),
+            sources: Texts::default(),
             known: RefCell::default(),
             entry: RefCell::default(),
             locator: RefCell::default(),
@@ -102,7 +102,7 @@ impl Program {
         if unit.starts_with("std/") { self.acting.current() } else { self.principal(unit) }
     }
 
-    /// The recipe libraries of the project, as far as imports asked for them.
+    /// The libraries of the project, as far as imports asked for them.
     pub(crate) fn libraries(&self) -> Vec<Rc<Library>> {
         self.locator.borrow().libraries().iter().flat_map(|l| l.iter().cloned().collect::<Vec<_>>()).collect()
     }

@@ -5,7 +5,7 @@ use super::generation::Generation;
 use super::program::{Entry, Program, missing};
 use super::unit::Unit;
 use crate::error::{Diagnostic, Error, ErrorKind, Label, Result, nearest};
-use crate::train::Sources as Recorded;
+use crate::train::Sources;
 use rhai::{Position, Shared};
 use std::rc::Rc;
 use std::time::Instant;
@@ -21,13 +21,13 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Its scripts as a run folder keeps them.
-    pub(crate) fn recorded(&self) -> Recorded {
+    pub(crate) fn recorded(&self) -> Sources {
         self.next.recorded()
     }
 
     /// Whether the files still hold what was read: while one is being written, another read may have seen it otherwise.
     pub(crate) fn is_settled(&self) -> bool {
-        self.next.units.values().all(|u| u.path.as_ref().is_none_or(|p| std::fs::read(p).is_ok_and(|now| now == u.text.as_bytes())))
+        self.next.units.values().all(|u| u.path.as_ref().is_none_or(|p| crate::files::read(p).is_ok_and(|now| now == u.text.as_bytes())))
     }
 }
 
@@ -75,7 +75,7 @@ impl Program {
     ///
     /// # Errors
     /// As [`Program::reload`].
-    pub(crate) fn prepare_recorded(&self, rhai: &rhai::Engine, recorded: Recorded) -> Result<Prepared> {
+    pub(crate) fn prepare_recorded(&self, rhai: &rhai::Engine, recorded: Sources) -> Result<Prepared> {
         let before = self.entry.replace(Some(Entry::Recorded(Rc::new(recorded))));
         self.prepare(rhai).inspect_err(|_| *self.entry.borrow_mut() = before)
     }
@@ -110,7 +110,7 @@ impl Program {
     pub(crate) fn stale_place(&self) -> Option<(String, usize)> {
         let prompts = self.prompts.borrow();
         self.current().units.values().filter(|u| !prompts.contains_key(&u.id)).find_map(|u| {
-            let now = std::fs::read_to_string(u.path.as_ref()?).unwrap_or_default();
+            let now = crate::files::read_text(u.path.as_ref()?).unwrap_or_default();
             if now == *u.text {
                 return None;
             }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(crate) struct Unit {
     /// Unique in the program: `train.rhai`, `std/flow.rhai`.
     pub id: String,
-    /// The id with the version of the text. The handle itself keeps the text known, see [`crate::script::lang::source::Sources::sweep`].
+    /// The id with the version of the text. The handle itself keeps the text known, see [`crate::script::lang::source::Texts::sweep`].
     pub tag: ImmutableString,
     /// As messages show it.
     pub shown: String,

@@ -1,6 +1,5 @@
 //! Tensors in files: PyTorch checkpoints (read as data, nothing is ever called), safetensors, NumPy arrays.
 
-mod atomic;
 mod npy;
 mod npz;
 mod pickle;
@@ -12,7 +11,6 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use atomic::write_atomic;
 pub use npy::{NpzWriter, read_npy, read_npz, write_npy};
 pub use npz::{NpyRows, Npz};
 pub use program::{is_torchscript, read_torchscript_state, refuse_file_access};
@@ -23,6 +21,7 @@ pub use state::{pt_parts, state_dict};
 
 use super::{DType, Tensor, bridge};
 use crate::error::{Error, Result};
+use crate::files;
 use indexmap::IndexMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -79,7 +78,7 @@ fn fill_tensor(shape: &[i64], dtype: DType, len: usize, fill: impl FnOnce(&mut [
 
 /// Opens a file for reading.
 fn open(path: &Path) -> Result<File> {
-    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let file = files::open(path)?;
     if file.metadata().map_err(|e| Error::io("open", path, e))?.is_dir() {
         return Err(Error::data(path, "a folder, not a file"));
     }

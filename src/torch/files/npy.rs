@@ -4,8 +4,9 @@
 //! recurses on hostile nesting. `npyz` also leaves to be done what is most of this file: the bound on what a header may claim, and rows of a
 //! `.npz` that come one by one.
 
-use super::{FillError, Named, byte_len, fill_tensor, open, read_tensor, write_atomic};
+use super::{FillError, Named, byte_len, fill_tensor, open, read_tensor};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::{DType, Tensor, dtype_name};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
@@ -229,7 +230,7 @@ fn write_header(out: &mut impl Write, dtype: DType, shape: &[i64]) -> Result<(),
 /// `E0301` when it cannot be written, `E0202` for bf16, which numpy lacks.
 pub fn write_npy(path: &Path, tensor: &Tensor) -> Result<()> {
     let bytes = tensor.to_bytes()?;
-    write_atomic(path, |out| {
+    files::write_atomic(path, |out| {
         write_header(out, tensor.dtype(), &tensor.shape()).map_err(|e| Error::value("save", e))?;
         out.write_all(&bytes).map_err(|e| Error::io("write", path, e))
     })
@@ -251,11 +252,7 @@ impl NpzWriter {
     /// # Errors
     /// `E0301` when the folder cannot be written.
     pub fn create(path: &Path) -> Result<NpzWriter> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temp = builder.prefix(".npz-").suffix(".part").tempfile_in(folder).map_err(|e| Error::io("create", path, e))?;
-        let (file, temp) = temp.into_parts();
+        let (file, temp) = files::temporary(path)?.into_parts();
         Ok(NpzWriter { path: path.to_owned(), zip: zip::ZipWriter::new(BufWriter::with_capacity(1 << 20, file)), temp, open: None })
     }
 
@@ -314,7 +311,7 @@ impl NpzWriter {
         let io = |e: std::io::Error| Error::io("write", &self.path, e);
         let mut out = self.zip.finish().map_err(|e| io(e.into()))?;
         out.flush().and_then(|()| out.rewind()).and_then(|()| out.get_ref().sync_all()).map_err(io)?;
-        self.temp.persist(&self.path).map_err(|e| Error::io("rename", &self.path, e.error))
+        files::persist(self.temp, &self.path)
     }
 
     fn complete(&mut self) -> Result<()> {

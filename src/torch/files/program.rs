@@ -4,8 +4,8 @@ use super::Named;
 use super::pickle::Node;
 use super::pt::{PtValue, PtView, read_program};
 use crate::error::{Error, Result};
+use crate::files;
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 64;
 
 /// Whether a file is a TorchScript archive: a zip archive that holds code. A file that cannot be read is none.
 pub fn is_torchscript(path: &Path) -> bool {
-    let archive = File::open(path).ok().and_then(|f| zip::ZipArchive::new(std::io::BufReader::new(f)).ok());
+    let archive = files::open(path).ok().and_then(|f| zip::ZipArchive::new(std::io::BufReader::new(f)).ok());
     let Some(archive) = archive else { return false };
     let code = |n: &str| n.ends_with("/constants.pkl") || n == "constants.pkl" || n.contains("/code/") || n.starts_with("code/");
     archive.file_names().any(|n| n.is_ok_and(|n| code(&n)))
@@ -28,9 +28,8 @@ const OPENING: [&str; 2] = ["from_file", "save"];
 /// # Errors
 /// `E0302` naming the operator, or when the archive cannot be read.
 pub fn refuse_file_access(path: &Path) -> Result<()> {
-    let io = |e| Error::io("read", path, e);
     let damaged = |e: zip::result::ZipError| Error::data(path, e.to_string());
-    let mut archive = zip::ZipArchive::new(std::io::BufReader::new(File::open(path).map_err(io)?)).map_err(damaged)?;
+    let mut archive = zip::ZipArchive::new(std::io::BufReader::new(files::open(path)?)).map_err(damaged)?;
     for i in 0..archive.len() {
         let entry = archive.by_index(i).map_err(damaged)?;
         if !entry.name().is_ok_and(|n| n.ends_with(".py")) {

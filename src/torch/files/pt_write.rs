@@ -1,7 +1,7 @@
 //! Writing `.pt` files: the zip format of `torch.save`, with nothing in it that `torch.load(weights_only=True)` refuses.
 
-use super::write_atomic;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::{DType, Tensor, dtype_name};
 use std::collections::HashMap;
 use std::io::Write;
@@ -47,7 +47,7 @@ pub fn write_pt(path: &Path, item: &PtItem) -> Result<()> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let root: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
     let root = if root.is_empty() { "archive".to_owned() } else { root };
-    write_atomic(path, |out| {
+    files::write_atomic(path, |out| {
         let io = |e: std::io::Error| Error::io("write", path, e);
         let mut zip = zip::ZipWriter::new(out);
         let mut add = |record: &str, data: &[u8]| {

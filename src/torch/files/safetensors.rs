@@ -1,7 +1,8 @@
 //! safetensors: tensors and a map of strings, nothing else.
 
-use super::{Named, open, read_tensor, write_atomic};
+use super::{Named, open, read_tensor};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::torch::{DType, dtype_name};
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::collections::HashMap;
@@ -144,7 +145,7 @@ pub fn write_safetensors(path: &Path, tensors: &Named, metadata: &HashMap<String
     if text.len() as u64 > MAX_HEADER {
         return Err(Error::value("save", "the names and metadata are larger than safetensors allows (100 MB)"));
     }
-    write_atomic(path, |out| {
+    files::write_atomic(path, |out| {
         let io = |e| Error::io("write", path, e);
         out.write_all(&(text.len() as u64).to_le_bytes()).map_err(io)?;
         out.write_all(text.as_bytes()).map_err(io)?;

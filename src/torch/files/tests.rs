@@ -320,13 +320,3 @@ fn npz_is_written_row_by_row() {
     assert!(w.finish().is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half-written is left");
 }
-
-#[test]
-fn a_failed_write_leaves_the_old_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x.txt");
-    write_atomic(&path, |out| std::io::Write::write_all(out, b"old").map_err(|e| Error::io("write", &path, e))).unwrap();
-    assert!(write_atomic(&path, |_| Err(Error::run("stopped"))).is_err());
-    assert_eq!(std::fs::read(&path).unwrap(), b"old");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-}

@@ -2,6 +2,7 @@
 
 use super::summary::{Side, Summary};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::{metrics, settings};
 use serde::{Serialize, Serializer};
@@ -182,7 +183,7 @@ fn column(path: &Path, remarks: &mut Vec<String>) -> Result<Column> {
     if !log.exists() {
         remarks.push(format!("`{}` is missing: the run has no figures", log.display()));
     } else if summary.lines.is_empty() {
-        let size = std::fs::metadata(&log).map_or(0, |m| m.len());
+        let size = files::size(&log).unwrap_or(0);
         let what = if size == 0 { "is empty: the run never logged" } else { "has no line of metrics that can be read" };
         remarks.push(format!("`{}` {what}", log.display()));
     }

@@ -9,11 +9,11 @@ pub use pictures::{RunPicture, pictures};
 pub use summary::{Side, Summary};
 
 use super::edits;
-use super::files;
 use super::metrics::{self, Line};
 use super::settings;
 use super::sources::Difference;
 use crate::error::Result;
+use crate::files;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
@@ -143,7 +143,7 @@ fn first_difference(a: &Line, b: &Line) -> Option<Parting> {
 pub fn environment(a: &Path, b: &Path) -> Result<Vec<SettingPair>> {
     let read = |run: &Path| -> Result<Value> {
         let path = run.join("env.json");
-        serde_json::from_str(&files::read_text(&path)?).map_err(|e| crate::error::Error::data(&path, e.to_string()))
+        files::read_json(&path)
     };
     let (x, y) = (read(a)?, read(b)?);
     let names = ["lathe", "libtorch", "cpu_kernels", "device", "threads", "arch"];

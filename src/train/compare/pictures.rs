@@ -1,7 +1,7 @@
 //! The pictures that lie in a run folder: grids saved while it trained, and what was sampled from it.
 
 use crate::error::Result;
-use crate::train::files;
+use crate::files;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

@@ -42,7 +42,7 @@ impl Rates {
         if !(self.lr >= 0.0 && self.lr.is_finite()) {
             return Err(Error::value(op, format!("`lr` must be a number that is not negative, got {}", self.lr)));
         }
-        if !(self.weight_decay >= 0.0) {
+        if self.weight_decay.is_nan() || self.weight_decay < 0.0 {
             return Err(Error::value(op, format!("`weight_decay` must not be negative, got {}", self.weight_decay)));
         }
         Ok(self)

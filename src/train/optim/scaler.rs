@@ -122,7 +122,8 @@ impl GradScaler {
         })
     }
 
-    /// Takes the optimizer's step, unless a gradient is infinite or NaN. Nothing is read from the device.
+    /// Takes the optimizer's step, unless a gradient is infinite or NaN. Nothing is read from the device, unless the algorithm cannot do without
+    /// ([`Algorithm::takes_found_inf`](super::algorithm::Algorithm::takes_found_inf)).
     ///
     /// # Errors
     /// As [`Optimizer::step`].

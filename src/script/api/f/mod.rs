@@ -1,5 +1,6 @@
 //! `F::`, functional operations: maps, norms, attention and activations. Options and defaults are those of `torch.nn.functional`.
 
+pub mod activation;
 pub mod loss;
 pub mod vision;
 
@@ -159,90 +160,6 @@ api! {
         Tensor::attention(&q, &k, &v, mask.as_ref(), causal, scale)
     }
 
-    /// `max(x, 0)`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` when libtorch refuses the input.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(F::relu(torch::tensor([-1.0, 2.0])).to_array(), [0.0, 2.0]);
-    /// ```
-    fn relu(x: Tensor) -> Tensor { x.relu() }
-
-    /// `x * sigmoid(x)`, also called swish.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` when libtorch refuses the input.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(F::silu(torch::tensor([0.0])).item(), 0.0);
-    /// ```
-    fn silu(x: Tensor) -> Tensor { x.silu() }
-
-    /// Hyperbolic tangent.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` when libtorch refuses the input.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(F::tanh(torch::tensor([0.0])).item(), 0.0);
-    /// ```
-    fn tanh(x: Tensor) -> Tensor { x.tanh() }
-
-    /// `1 / (1 + e^-x)`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` when libtorch refuses the input.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(F::sigmoid(torch::tensor([0.0])).item(), 0.5);
-    /// ```
-    fn sigmoid(x: Tensor) -> Tensor { x.sigmoid() }
-
-    /// `log(sigmoid(x))`, exact for large negative `x`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` when libtorch refuses the input.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(F::logsigmoid(torch::tensor([-100.0])).item(), -100.0);
-    /// ```
-    fn logsigmoid(x: Tensor) -> Tensor { x.logsigmoid() }
-
-    /// `x * tanh(softplus(x))`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` when libtorch refuses the input.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(F::mish(torch::tensor([0.0])).item(), 0.0);
-    /// ```
-    fn mish(x: Tensor) -> Tensor { x.mish() }
-
-    /// `x > 0 ? x : e^x - 1`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` when libtorch refuses the input.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(F::elu(torch::tensor([2.0])).item(), 2.0);
-    /// ```
-    fn elu(x: Tensor) -> Tensor { x.elu() }
-
     /// GELU with the error function; `#{approximate: "tanh"}` takes the tanh approximation.
     ///
     /// # Shapes
@@ -310,18 +227,6 @@ api! {
     /// assert_eq(F::log_softmax(torch::zeros([2, 4]), -1).shape, [2, 4]);
     /// ```
     fn log_softmax(x: Tensor, dim: i64) -> Tensor { x.log_softmax(dim) }
-
-    /// Gated linear unit: the first half along `dim` times the sigmoid of the second.
-    ///
-    /// # Shapes
-    /// - `[.., 2 n]` -> `[.., n]`
-    /// # Errors
-    /// `E0201` for an odd size.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(F::glu(torch::ones([2, 6])).shape, [2, 3]);
-    /// ```
-    fn glu(x: Tensor, dim: Option<i64>) -> Tensor { x.glu(dim.unwrap_or(-1)) }
 
     /// Zeroes elements with probability `p` (0.5) and scales the others by `1 / (1 - p)`, unless `training` is false.
     ///

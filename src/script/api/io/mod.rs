@@ -7,16 +7,16 @@ pub mod temp;
 use crate::api;
 use crate::data::is_hdf5;
 use crate::error::{Error, Result, did_you_mean};
+use crate::files;
 use crate::nn::Weights;
 use crate::script::api::io::convert::{flatten, from_pt, hdf5, json_of, load_image, to_map};
 use crate::script::api::io::pt::item_of;
 use crate::script::lang::value::{from_json, type_name};
-use crate::torch::files::{self, Named, PtValue, safetensors_info, state_dict, write_atomic};
+use crate::torch::files::{self as formats, Named, PtValue, safetensors_info, state_dict};
 use crate::torch::{Tensor, parse_dtype};
 use rhai::{Array, Dynamic, Map};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -54,16 +54,16 @@ fn unknown(op: &str, path: &Path, known: &[&str]) -> Error {
 }
 
 fn text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))
+    files::read_text(path)
 }
 
 /// A `.npz` archive that is written row by row.
 #[derive(Clone)]
-pub struct NpzWriter(Rc<RefCell<Option<files::NpzWriter>>>, PathBuf);
+pub struct NpzWriter(Rc<RefCell<Option<formats::NpzWriter>>>, PathBuf);
 crate::script_handle!(NpzWriter, "an npz writer");
 
 impl NpzWriter {
-    fn with<T>(&self, f: impl FnOnce(&mut files::NpzWriter) -> Result<T>) -> Result<T> {
+    fn with<T>(&self, f: impl FnOnce(&mut formats::NpzWriter) -> Result<T>) -> Result<T> {
         f(self.0.borrow_mut().as_mut().ok_or_else(|| Error::value("npz", format!("`{}` is finished already", self.1.display())))?)
     }
 }
@@ -107,7 +107,7 @@ fn named(op: &str, value: &Dynamic) -> Result<Named> {
 }
 
 fn save_npz(path: &Path, tensors: &Named) -> Result<()> {
-    let mut w = files::NpzWriter::create(path)?;
+    let mut w = formats::NpzWriter::create(path)?;
     tensors.iter().try_for_each(|(name, t)| w.add(name, t))?;
     w.finish()
 }
@@ -151,15 +151,15 @@ api! {
             return Err(Error::value("load", "options `key` and `weights` are for PyTorch files, `key` for HDF5 as well"));
         }
         match ext.as_str() {
-            "safetensors" => Ok(to_map(files::read_safetensors(at)?.0).into()),
-            "npz" => Ok(to_map(files::read_npz(at)?).into()),
-            "npy" => Ok(Dynamic::from(files::read_npy(at)?)),
+            "safetensors" => Ok(to_map(formats::read_safetensors(at)?.0).into()),
+            "npz" => Ok(to_map(formats::read_npz(at)?).into()),
+            "npy" => Ok(Dynamic::from(formats::read_npy(at)?)),
             "json" => {
                 let value: serde_json::Value = serde_json::from_str(&text(at)?).map_err(|e| Error::data(at, e.to_string()))?;
                 Ok(from_json(&value))
             }
             "txt" => Ok(text(at)?.into()),
-            _ if is_pt => checkpoint(&files::read_pt(at)?, key.as_deref(), weights),
+            _ if is_pt => checkpoint(&formats::read_pt(at)?, key.as_deref(), weights),
             e if READ.contains(&e) => Ok(Dynamic::from(load_image(at)?)),
             _ => Err(unknown("load", at, READ)),
         }
@@ -195,23 +195,23 @@ api! {
         match extension(at).as_str() {
             "safetensors" => {
                 let info: HashMap<String, String> = metadata.unwrap_or_default().into_iter().map(|(k, v)| (k.into(), v.to_string())).collect();
-                files::write_safetensors(at, &named("save", &value)?, &info)
+                formats::write_safetensors(at, &named("save", &value)?, &info)
             }
             "npz" => save_npz(at, &named("save", &value)?),
             "npy" => match value.read_lock::<Tensor>() {
-                Some(t) => files::write_npy(at, &t),
+                Some(t) => formats::write_npy(at, &t),
                 None => Err(Error::value("save", format!(".npy files hold a tensor, got {}", type_name(&value)))),
             },
             "json" => {
                 let mut json = serde_json::to_string_pretty(&json_of(&value, 0)?).map_err(|e| Error::value("save", e.to_string()))?;
                 json.push('\n');
-                write_atomic(at, |out| out.write_all(json.as_bytes()).map_err(|e| Error::io("write", at, e)))
+                files::write(at, json.as_bytes())
             }
             "txt" => {
                 let text = value.clone().into_string().map_err(|kind| Error::value("save", format!(".txt files hold a string, got {kind}")))?;
-                write_atomic(at, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io("write", at, e)))
+                files::write(at, text.as_bytes())
             }
-            "pt" | "pth" | "ckpt" | "bin" => files::write_pt(at, &item_of(&value, 0)?),
+            "pt" | "pth" | "ckpt" | "bin" => formats::write_pt(at, &item_of(&value, 0)?),
             _ => Err(unknown("save", at, WRITTEN)),
         }
     }
@@ -230,7 +230,7 @@ api! {
     /// ```
     fn npz[cx](path: String) -> Map {
         cx.readable(&path)?;
-        Ok(to_map(files::read_npz(Path::new(&path))?))
+        Ok(to_map(formats::read_npz(Path::new(&path))?))
     }
 
     /// Writes a map of tensors as a `.npz` file.
@@ -266,7 +266,7 @@ api! {
     fn npz_writer[cx](path: String) -> NpzWriter {
         cx.writable(&path)?;
         let path = PathBuf::from(path);
-        Ok(NpzWriter(Rc::new(RefCell::new(Some(files::NpzWriter::create(&path)?))), path))
+        Ok(NpzWriter(Rc::new(RefCell::new(Some(formats::NpzWriter::create(&path)?))), path))
     }
 
     /// What a `.safetensors` file says of itself, without reading its data: `metadata`, and `tensors` with `dtype` and `shape` by name.
@@ -319,7 +319,7 @@ api! {
     /// ```
     fn make_dir[cx](path: String) -> () {
         cx.writable(&path)?;
-        std::fs::create_dir_all(&path).map_err(|e| Error::io("create", &path, e))
+        files::create_dir(Path::new(&path))
     }
 }
 

@@ -105,7 +105,7 @@ fn branch(out: &mut String, name: &str, m: &Module, depth: usize) {
     let indent = "  ".repeat(depth);
     let label = if name.is_empty() { String::new() } else { format!("{name}: ") };
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{indent}{label}{} ({})", m.kind(), grouped(m.count()));
+    let _ = writeln!(out, "{indent}{label}{} ({})", m.kind(), crate::progress::grouped(m.count().unsigned_abs(), '_'));
     for e in m.store().entries() {
         let note = match (e.buffer, e.tensor.requires_grad()) {
             (true, _) => " buffer",
@@ -119,17 +119,4 @@ fn branch(out: &mut String, name: &str, m: &Module, depth: usize) {
             branch(out, &name, &child, depth + 1);
         }
     }
-}
-
-/// `14500000` as `14_500_000`.
-fn grouped(n: i64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push('_');
-        }
-        out.push(c);
-    }
-    out
 }

@@ -258,90 +258,6 @@ api! {
     /// ```
     fn cosh(x: Tensor) -> Tensor { x.cosh() }
 
-    /// Hyperbolic tangent.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` for a dtype that libtorch does not support here.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(torch::tensor([0.0]).tanh().to_array(), [0.0]);
-    /// ```
-    fn tanh(x: Tensor) -> Tensor { x.tanh() }
-
-    /// `1 / (1 + e^-x)`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` for a dtype that libtorch does not support here.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(torch::tensor([0.0]).sigmoid().to_array(), [0.5]);
-    /// ```
-    fn sigmoid(x: Tensor) -> Tensor { x.sigmoid() }
-
-    /// `log(sigmoid(x))`, exact for large negative `x`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` for a dtype that libtorch does not support here.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(torch::tensor([-100.0]).logsigmoid().to_array(), [-100.0]);
-    /// ```
-    fn logsigmoid(x: Tensor) -> Tensor { x.logsigmoid() }
-
-    /// `max(x, 0)`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` for a dtype that libtorch does not support here.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(torch::tensor([-1.0, 2.0]).relu().to_array(), [0.0, 2.0]);
-    /// ```
-    fn relu(x: Tensor) -> Tensor { x.relu() }
-
-    /// `x * sigmoid(x)`, also called swish.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` for a dtype that libtorch does not support here.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(torch::tensor([0.0]).silu().to_array(), [0.0]);
-    /// ```
-    fn silu(x: Tensor) -> Tensor { x.silu() }
-
-    /// `x * tanh(softplus(x))`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` for a dtype that libtorch does not support here.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(torch::tensor([0.0]).mish().to_array(), [0.0]);
-    /// ```
-    fn mish(x: Tensor) -> Tensor { x.mish() }
-
-    /// `x > 0 ? x : e^x - 1`.
-    ///
-    /// # Shapes
-    /// - any shape -> the same shape
-    /// # Errors
-    /// `E0201` for a dtype that libtorch does not support here.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(torch::tensor([2.0]).elu().to_array(), [2.0]);
-    /// ```
-    fn elu(x: Tensor) -> Tensor { x.elu() }
-
     /// `log(1 + e^x)`.
     ///
     /// # Shapes
@@ -441,18 +357,6 @@ api! {
     /// assert_eq(torch::tensor([-1.0, 2.0]).leaky_relu(0.5).to_array(), [-0.5, 2.0]);
     /// ```
     fn leaky_relu(x: Tensor, negative_slope: Option<f64>) -> Tensor { x.leaky_relu(negative_slope.unwrap_or(0.01)) }
-
-    /// Gated linear unit: the first half along `dim` times the sigmoid of the second.
-    ///
-    /// # Shapes
-    /// - `[.., 2 n]` -> `[.., n]`
-    /// # Errors
-    /// `E0201` for an odd size.
-    /// # Example
-    /// ```rhai
-    /// assert_eq(torch::ones([2, 6]).glu().shape, [2, 3]);
-    /// ```
-    fn glu(x: Tensor, dim: Option<i64>) -> Tensor { x.glu(dim.unwrap_or(-1)) }
 
     /// Bool tensor, true where the element is NaN.
     ///

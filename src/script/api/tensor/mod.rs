@@ -4,11 +4,10 @@
 
 pub mod binary;
 pub mod convert;
-pub mod float;
 pub mod in_place;
 pub mod index;
-pub mod int;
 pub mod math;
+pub mod number;
 pub mod operators;
 pub mod reduce;
 pub mod shape;

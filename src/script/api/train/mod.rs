@@ -76,7 +76,7 @@ api! {
         }
         let options = options(cx, &cfg, resume == "force")?;
         cx.writable_within(options.output_dir.join(&options.name))?;
-        let run = train::Run::open(options)?;
+        let run = train::OpenRun::open(options)?;
         cx.host().put(crate::script::api::viz::ShowFolder(run.dir().join("samples")));
         let guests = Attached::start(&run).map(|a| Box::new(a) as Box<dyn Guests>);
         let run = Run::new(run, cx.program()?.current().number, cfg, guests);

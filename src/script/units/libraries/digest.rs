@@ -19,7 +19,7 @@ pub(super) fn digest(root: &Path) -> Result<String> {
     for (name, path) in files(root)? {
         crate::interrupt::check()?;
         let io = |e| Error::io("read", &path, e);
-        let mut file = std::fs::File::open(&path).map_err(io)?;
+        let mut file = crate::files::open(&path)?;
         let length = file.metadata().map_err(io)?.len();
         hash.update(format!("{name}\0{length}\0"));
         loop {
@@ -29,7 +29,7 @@ pub(super) fn digest(root: &Path) -> Result<String> {
             }
         }
     }
-    Ok(format!("sha256:{}", hash.finalize().iter().map(|b| format!("{b:02x}")).collect::<String>()))
+    Ok(format!("sha256:{}", crate::files::hex(&hash.finalize())))
 }
 
 /// Name with `/` and path of every file, sorted by name.
@@ -47,14 +47,14 @@ fn files(root: &Path) -> Result<Vec<(String, PathBuf)>> {
         }
         if !kind.is_file() {
             let what = if kind.is_symlink() { "a link" } else { "no plain file" };
-            return Err(Error::data(path, format!("this is {what}: a recipe library holds files and folders only")).help("put the file itself there"));
+            return Err(Error::data(path, format!("this is {what}: a library holds files and folders only")).help("put the file itself there"));
         }
         let relative = path.strip_prefix(root).unwrap_or(path);
         let parts: Option<Vec<&str>> = relative.iter().map(|p| p.to_str()).collect();
         let parts = parts.ok_or_else(|| Error::data(path, "the name of this file is not UTF-8"))?;
         list.push((parts.join("/"), path.to_owned()));
         if list.len() > MAX_FILES {
-            return Err(Error::data(root, format!("more than {MAX_FILES} files: is this the folder of a recipe library?")));
+            return Err(Error::data(root, format!("more than {MAX_FILES} files: is this the folder of a library?")));
         }
     }
     list.sort();

@@ -1,12 +1,11 @@
 //! `lathe add`: a library's line in `lathe.toml`, beside what people wrote there.
 
 use super::library::Library;
-use super::manifest::{self, Entry, ProjectFile, RecipeFile};
+use super::manifest::{self, Entry, LibraryFile, ProjectFile};
 use super::project::{LATHE_TOML, Project};
 use crate::error::{Error, Result};
-use crate::torch::files::write_atomic;
+use crate::files;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What `lathe add` did.
@@ -32,7 +31,7 @@ impl Project {
             let message = format!("{} has a library `{name}` already, from {from}", self.file.display());
             return Err(Error::usage(message).help("take its line out first, or give the new library another name in its recipe.toml"));
         }
-        let old = if self.file.exists() { std::fs::read_to_string(&self.file).map_err(|e| Error::io("read", &self.file, e))? } else { String::new() };
+        let old = if self.file.exists() { files::read_text(&self.file)? } else { String::new() };
         let line = line_of(name, entry);
         let text = with_line(&old, name, &line);
         let by_hand = || {
@@ -49,16 +48,16 @@ impl Project {
         next.check()?;
         let (lock, _, mut libraries) = next.plan(Some(name))?;
         let library = libraries.remove(name).ok_or_else(|| Error::data(&self.file, format!("the library `{name}` was not found")))?;
-        write_atomic(&self.file, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io("write", &self.file, e)))?;
+        files::write(&self.file, text.as_bytes())?;
         lock.write(&self.lock())?;
         Ok(Added { library, file: self.file.clone() })
     }
 
     fn entries_in(&self, text: &str) -> Result<BTreeMap<String, Entry>> {
         if self.file.ends_with(LATHE_TOML) {
-            return Ok(manifest::parse::<ProjectFile>(&self.file, text)?.recipes);
+            return Ok(manifest::parse::<ProjectFile>(&self.file, text)?.libraries);
         }
-        Ok(manifest::parse::<RecipeFile>(&self.file, text)?.recipes)
+        Ok(manifest::parse::<LibraryFile>(&self.file, text)?.libraries)
     }
 
     /// A path that was given in the folder `here`, as the project's file names it.
@@ -93,8 +92,8 @@ fn line_of(name: &str, entry: &Entry) -> String {
 fn with_line(text: &str, name: &str, line: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     let is_header = |l: &&str| l.trim_start().starts_with('[');
-    let is_recipes = |l: &&str| l.split('#').next().unwrap_or_default().replace(' ', "").trim() == "[recipes]";
-    match lines.iter().position(is_recipes) {
+    let is_table = |l: &&str| l.split('#').next().unwrap_or_default().replace(' ', "").trim() == "[recipes]";
+    match lines.iter().position(is_table) {
         None => {
             if lines.last().is_some_and(|l| !l.trim().is_empty()) {
                 lines.push("");

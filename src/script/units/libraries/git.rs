@@ -1,6 +1,7 @@
 //! Libraries in git repositories: fetched once with the system's `git`, kept in the cache folder by commit.
 
 use crate::error::{Error, Result};
+use crate::files;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ pub(super) fn folder(url: &str, commit: &str) -> Result<PathBuf> {
         .ok_or_else(|| Error::usage("there is no folder to keep libraries in").help("set LATHE_CACHE, XDG_CACHE_HOME or HOME"))?;
     let last = url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default().trim_end_matches(".git");
     let slug: String = last.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).take(40).collect();
-    let hash: String = Sha256::digest(url.as_bytes()).iter().take(6).map(|b| format!("{b:02x}")).collect();
+    let hash = files::hex(&Sha256::digest(url.as_bytes())[..6]);
     Ok(cache.join("recipes").join(format!("{slug}-{hash}")).join(commit))
 }
 
@@ -33,9 +34,9 @@ pub(super) fn fetch(url: &str, rev: &str) -> Result<String> {
     if is_commit(rev) && folder(url, rev)?.is_dir() {
         return Ok(rev.to_owned());
     }
-    crate::progress::beside(|| eprintln!("fetching {url} at {rev}"));
+    crate::progress::line(&format!("fetching {url} at {rev}"));
     let home = folder(url, "-")?.parent().map(Path::to_owned).unwrap_or_default();
-    std::fs::create_dir_all(&home).map_err(|e| Error::io("create", &home, e))?;
+    files::create_dir(&home)?;
     let temp = tempfile::Builder::new().prefix(".fetch-").tempdir_in(&home).map_err(|e| Error::io("create", &home, e))?;
     let work = temp.path().join("files");
     let failed =
@@ -49,13 +50,9 @@ pub(super) fn fetch(url: &str, rev: &str) -> Result<String> {
     if !target.is_dir() {
         git(&work, ["checkout", "--quiet", "--detach", commit.as_str()]).map_err(failed)?;
         let inner = work.join(".git");
-        std::fs::remove_dir_all(&inner).map_err(|e| Error::io("remove", &inner, e))?;
+        files::remove_dir(&inner)?;
         // Another process may have been faster; the commit says that its files are the same.
-        if let Err(e) = std::fs::rename(&work, &target)
-            && !target.is_dir()
-        {
-            return Err(Error::io("rename", &target, e));
-        }
+        files::rename(&work, &target).or_else(|e| if target.is_dir() { Ok(()) } else { Err(e) })?;
     }
     Ok(commit)
 }
@@ -65,11 +62,7 @@ pub(super) fn fetch(url: &str, rev: &str) -> Result<String> {
 /// # Errors
 /// `E0301` when it cannot be removed.
 pub(super) fn forget(url: &str, commit: &str) -> Result<()> {
-    let folder = folder(url, commit)?;
-    match std::fs::remove_dir_all(&folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder, e)),
-        _ => Ok(()),
-    }
+    files::remove_dir(&folder(url, commit)?)
 }
 
 fn is_commit(rev: &str) -> bool {

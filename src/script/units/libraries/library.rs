@@ -3,13 +3,14 @@
 use super::digest::is_hidden;
 use super::manifest::Wants;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::script::lang::access::{Access, resolve};
 use crate::script::lang::import::module_name;
 use semver::Version;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A recipe library of a project.
+/// A library of a project.
 #[derive(Debug, Clone)]
 pub struct Library {
     /// The first part of its modules' import paths.
@@ -95,7 +96,7 @@ impl Library {
     pub fn text(&self, module: &str) -> Result<String> {
         let name = module.strip_prefix(&format!("{}/", self.name)).unwrap_or(module);
         let path = self.root.join(format!("{name}.rhai"));
-        std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))
+        files::read_text(&path)
     }
 
     /// Whether a resolved path is one of its own files. Hidden ones are not: its hash does not cover them.

@@ -2,19 +2,18 @@
 
 use super::manifest;
 use crate::error::{Error, Result};
-use crate::torch::files::write_atomic;
+use crate::files;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 use std::path::Path;
 
-const HEAD: &str = "# What each recipe library was when `lathe add` or `lathe update` last looked. Keep this file with the project.\n";
+const HEAD: &str = "# What each library was when `lathe add` or `lathe update` last looked. Keep this file with the project.\n";
 
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Lock {
     #[serde(default, rename = "recipe")]
-    pub recipes: Vec<Locked>,
+    pub libraries: Vec<Locked>,
 }
 
 /// One library.
@@ -46,7 +45,7 @@ impl Lock {
 
     /// The entry of a library.
     pub(super) fn get(&self, name: &str) -> Option<&Locked> {
-        self.recipes.iter().find(|l| l.name == name)
+        self.libraries.iter().find(|l| l.name == name)
     }
 
     /// Writes the file: the same libraries give the same bytes.
@@ -54,12 +53,12 @@ impl Lock {
     /// # Errors
     /// `E0301` when it cannot be written.
     pub(super) fn write(mut self, path: &Path) -> Result<()> {
-        self.recipes.sort_by(|a, b| a.name.cmp(&b.name));
+        self.libraries.sort_by(|a, b| a.name.cmp(&b.name));
         let body = toml::to_string(&self).map_err(|e| Error::data(path, e.to_string()))?;
-        let text = format!("{HEAD}\n{}", if self.recipes.is_empty() { "" } else { &body });
-        if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
+        let text = format!("{HEAD}\n{}", if self.libraries.is_empty() { "" } else { &body });
+        if files::read_text(path).is_ok_and(|old| old == text) {
             return Ok(());
         }
-        write_atomic(path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io("write", path, e)))
+        files::write(path, text.as_bytes())
     }
 }

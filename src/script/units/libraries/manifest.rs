@@ -1,6 +1,7 @@
 //! `lathe.toml` and `recipe.toml` as they are written.
 
 use crate::error::{Error, Result};
+use crate::files;
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,14 +13,14 @@ use std::path::{Path, PathBuf};
 #[serde(deny_unknown_fields)]
 pub(super) struct ProjectFile {
     /// The libraries by name.
-    #[serde(default)]
-    pub recipes: BTreeMap<String, Entry>,
+    #[serde(default, rename = "recipes")]
+    pub libraries: BTreeMap<String, Entry>,
 }
 
 /// `recipe.toml`: what a library says of itself.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RecipeFile {
+pub(super) struct LibraryFile {
     /// The first part of its modules' import paths.
     pub name: String,
     /// Its own version.
@@ -33,8 +34,8 @@ pub(super) struct RecipeFile {
     #[serde(default)]
     pub permissions: Wants,
     /// The libraries that it imports.
-    #[serde(default)]
-    pub recipes: BTreeMap<String, Entry>,
+    #[serde(default, rename = "recipes")]
+    pub libraries: BTreeMap<String, Entry>,
 }
 
 /// Paths below the user's project, absolute ones, or `*`: whatever the script itself may.
@@ -95,7 +96,7 @@ impl Entry {
 /// # Errors
 /// `E0301` when it cannot be read, `E0302` with the line for what does not belong there.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    parse(path, &std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?)
+    parse(path, &files::read_text(path)?)
 }
 
 /// The same for a text that is, or will be, in the file `path`.
@@ -113,15 +114,15 @@ pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
 ///
 /// # Errors
 /// `E0301` and `E0302`; `E0302` too for a name that is none, or a library that wants another Lathe.
-pub(super) fn read_recipe(path: &Path) -> Result<RecipeFile> {
-    let file: RecipeFile = read(path)?;
+pub(super) fn read_library(path: &Path) -> Result<LibraryFile> {
+    let file: LibraryFile = read(path)?;
     check_name(path, &file.name)?;
     let own = Version::parse(env!("CARGO_PKG_VERSION")).map_err(|e| Error::data(path, format!("this program's version: {e}")))?;
     if !file.lathe.matches(&own) {
         let message = format!("`{}` {} needs lathe `{}`, and this is lathe {own}", file.name, file.version, file.lathe);
         return Err(Error::data(path, message).help("take another version of the library or of lathe"));
     }
-    for (name, entry) in &file.recipes {
+    for (name, entry) in &file.libraries {
         check_name(path, name)?;
         entry.check(path, name)?;
         if !entry.read.is_empty() || !entry.write.is_empty() {
@@ -139,7 +140,7 @@ pub(super) fn read_recipe(path: &Path) -> Result<RecipeFile> {
 pub(super) fn check_name(path: &Path, name: &str) -> Result<()> {
     if name == "std" {
         let help = "give the library another name, in its recipe.toml and here";
-        return Err(Error::data(path, "a recipe library cannot be called `std`: that is the standard library").help(help));
+        return Err(Error::data(path, "a library cannot be called `std`: that is the standard library").help(help));
     }
     if is_name(name) {
         return Ok(());

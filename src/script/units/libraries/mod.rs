@@ -1,4 +1,4 @@
-//! Recipe libraries: folders of modules with a `recipe.toml`, named in a project's `lathe.toml`, pinned in its `lathe.lock`.
+//! Libraries: folders of modules with a `recipe.toml`, named in a project's `lathe.toml`, pinned in its `lathe.lock`.
 
 mod digest;
 mod edit;
@@ -13,5 +13,5 @@ pub use edit::Added;
 pub use library::{Library, Rights};
 pub use manifest::Entry;
 pub(crate) use manifest::is_name;
-pub use project::{LATHE_TOML, LOCK, Project, RECIPE_TOML};
+pub use project::{LATHE_TOML, LIBRARY_TOML, LOCK, Project};
 pub use resolve::{Libraries, Update, Wrong, short};

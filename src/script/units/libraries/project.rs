@@ -1,6 +1,6 @@
 //! The project around a script: its files and the libraries that they name.
 
-use super::manifest::{self, Entry, ProjectFile, RecipeFile};
+use super::manifest::{self, Entry, LibraryFile, ProjectFile};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What a project uses.
 pub const LATHE_TOML: &str = "lathe.toml";
 /// What a library is. In the folder of a library it also takes the place of a `lathe.toml`.
-pub const RECIPE_TOML: &str = "recipe.toml";
+pub const LIBRARY_TOML: &str = "recipe.toml";
 /// What the libraries were when they were last looked at.
 pub const LOCK: &str = "lathe.lock";
 
@@ -20,7 +20,7 @@ pub struct Project {
     pub(super) file: PathBuf,
     pub(super) entries: BTreeMap<String, Entry>,
     /// The library whose folder this is.
-    pub(super) own: Option<RecipeFile>,
+    pub(super) own: Option<LibraryFile>,
 }
 
 impl Project {
@@ -31,7 +31,7 @@ impl Project {
     pub fn find<'a>(starts: impl IntoIterator<Item = &'a Path>) -> Result<Option<Project>> {
         let root = starts.into_iter().find_map(|start| {
             let here = start.canonicalize().ok()?;
-            here.ancestors().find(|a| a.join(LATHE_TOML).is_file() || a.join(RECIPE_TOML).is_file()).map(Path::to_owned)
+            here.ancestors().find(|a| a.join(LATHE_TOML).is_file() || a.join(LIBRARY_TOML).is_file()).map(Path::to_owned)
         });
         root.map(|root| Self::open(&root)).transpose()
     }
@@ -42,12 +42,12 @@ impl Project {
     /// `E0302` for a file with something wrong in it, with the line.
     pub fn open(root: &Path) -> Result<Project> {
         let root = root.canonicalize().map_err(|e| Error::io("open", root, e))?;
-        let (lathe, recipe) = (root.join(LATHE_TOML), root.join(RECIPE_TOML));
-        let own = recipe.is_file().then(|| read_own(&recipe)).transpose()?.flatten();
+        let (lathe, library) = (root.join(LATHE_TOML), root.join(LIBRARY_TOML));
+        let own = library.is_file().then(|| read_own(&library)).transpose()?.flatten();
         let (file, entries) = match &own {
-            Some(own) if !lathe.is_file() => (recipe, own.recipes.clone()),
+            Some(own) if !lathe.is_file() => (library, own.libraries.clone()),
             _ if lathe.is_file() => {
-                let entries = manifest::read::<ProjectFile>(&lathe)?.recipes;
+                let entries = manifest::read::<ProjectFile>(&lathe)?.libraries;
                 (lathe, entries)
             }
             _ => (lathe, BTreeMap::new()),
@@ -81,7 +81,7 @@ impl Project {
 }
 
 /// The standard library is tested like any other, but is always there under its own name.
-fn read_own(path: &Path) -> Result<Option<RecipeFile>> {
+fn read_own(path: &Path) -> Result<Option<LibraryFile>> {
     let name = manifest::read::<toml::Table>(path)?.get("name").and_then(|n| n.as_str().map(str::to_owned));
-    if name.as_deref() == Some("std") { Ok(None) } else { manifest::read_recipe(path).map(Some) }
+    if name.as_deref() == Some("std") { Ok(None) } else { manifest::read_library(path).map(Some) }
 }

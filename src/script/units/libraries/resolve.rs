@@ -4,8 +4,8 @@ use super::digest::digest;
 use super::git;
 use super::library::{Library, Rights};
 use super::lock::{Lock, Locked};
-use super::manifest::{self, Entry, RecipeFile, Wants};
-use super::project::{LOCK, Project, RECIPE_TOML};
+use super::manifest::{self, Entry, LibraryFile, Wants};
+use super::project::{LIBRARY_TOML, LOCK, Project};
 use crate::error::{Error, Result, did_you_mean};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -147,14 +147,14 @@ impl Project {
         };
         let is_own = |name: &str| self.own.as_ref().is_some_and(|own| own.name == name);
         let keep = |l: &Library| old.get(&l.name).filter(|o| o.source == l.source && only.is_some_and(|n| n != l.name)).cloned();
-        let recipes: Vec<Locked> = libraries.values().filter(|l| !is_own(&l.name)).map(|l| keep(l).unwrap_or_else(|| locked(l))).collect();
-        debug_assert!(recipes.iter().all(|l| sources.contains_key(&l.name)));
+        let pinned: Vec<Locked> = libraries.values().filter(|l| !is_own(&l.name)).map(|l| keep(l).unwrap_or_else(|| locked(l))).collect();
+        debug_assert!(pinned.iter().all(|l| sources.contains_key(&l.name)));
         let state = |l: &Locked| (l.version.clone(), l.hash.clone());
         let mut updates: Vec<Update> =
-            recipes.iter().map(|l| Update { name: l.name.clone(), before: old.get(&l.name).map(state), after: Some(state(l)) }).collect();
-        let gone = old.recipes.iter().filter(|o| !libraries.contains_key(&o.name));
+            pinned.iter().map(|l| Update { name: l.name.clone(), before: old.get(&l.name).map(state), after: Some(state(l)) }).collect();
+        let gone = old.libraries.iter().filter(|o| !libraries.contains_key(&o.name));
         updates.extend(gone.map(|o| Update { name: o.name.clone(), before: Some(state(o)), after: None }));
-        Ok((Lock { recipes }, updates, libraries))
+        Ok((Lock { libraries: pinned }, updates, libraries))
     }
 
     fn resolve(&self, pin: &Pin) -> Found {
@@ -181,7 +181,7 @@ impl Project {
     }
 
     /// The library whose folder this is, with all that it asks for: what its tests import.
-    fn add_own(&self, own: &RecipeFile, found: &mut Found) {
+    fn add_own(&self, own: &LibraryFile, found: &mut Found) {
         let source = Source::Path(".".into());
         let library = Library {
             name: own.name.clone(),
@@ -192,7 +192,7 @@ impl Project {
             commit: None,
             hash: String::new(),
             rights: Rights { base: self.root.clone(), asks: own.permissions.clone(), grants: own.permissions.clone() },
-            uses: own.recipes.keys().chain(self.entries.keys()).cloned().collect(),
+            uses: own.libraries.keys().chain(self.entries.keys()).cloned().collect(),
         };
         found.sources.insert(own.name.clone(), (source, None));
         found.libraries.insert(own.name.clone(), library);
@@ -214,9 +214,9 @@ impl Project {
         found.sources.insert(name.clone(), (source.clone(), wanted.by.as_ref().map(|(b, _)| b.clone())));
         let (library, file) = self.read(wanted, &source, pin)?;
         fits(wanted, &library)?;
-        let recipe = library.root.join(RECIPE_TOML);
+        let manifest = library.root.join(LIBRARY_TOML);
         let more =
-            file.recipes.into_iter().map(|(n, entry)| Wanted { name: n, entry, file: recipe.clone(), by: Some((name.clone(), source.clone())) });
+            file.libraries.into_iter().map(|(n, entry)| Wanted { name: n, entry, file: manifest.clone(), by: Some((name.clone(), source.clone())) });
         let more = more.collect();
         found.libraries.insert(name.clone(), library);
         Ok(more)
@@ -245,7 +245,7 @@ impl Project {
     }
 
     /// Reads a library and compares it with the lock.
-    fn read(&self, wanted: &Wanted, source: &Source, pin: &Pin) -> Result<(Library, RecipeFile)> {
+    fn read(&self, wanted: &Wanted, source: &Source, pin: &Pin) -> Result<(Library, LibraryFile)> {
         let name = wanted.name.as_str();
         let locked = match pin {
             Pin::Locked(lock) => Some(self.locked(name, source, lock)?),
@@ -262,13 +262,13 @@ impl Project {
             root = git::folder(url, commit)?.join(folder);
             hash = digest(&root)?;
         }
-        let file = manifest::read_recipe(&root.join(RECIPE_TOML))?;
+        let file = manifest::read_library(&root.join(LIBRARY_TOML))?;
         if file.name != name {
             let message = format!("`{name}` is called `{}` in its own recipe.toml", file.name);
             return Err(Error::data(&wanted.file, message).help(format!(
                 "write `{} = ..` here, or change the name in `{}`",
                 file.name,
-                root.join(RECIPE_TOML).display()
+                root.join(LIBRARY_TOML).display()
             )));
         }
         if let (Pin::Locked(_), Some(l)) = (pin, locked)
@@ -294,7 +294,7 @@ impl Project {
             commit,
             hash,
             rights: Rights { base: self.root.clone(), asks: file.permissions.clone(), grants },
-            uses: file.recipes.keys().cloned().collect(),
+            uses: file.libraries.keys().cloned().collect(),
         };
         Ok((library, file))
     }
@@ -324,8 +324,8 @@ impl Project {
             let message = format!("the library `{name}` is missing: there is no folder `{}`", root.display());
             return Err(Error::data(&wanted.file, message).help("correct its entry, or put the folder there"));
         }
-        if !root.join(RECIPE_TOML).is_file() {
-            let message = format!("`{name}`: the folder `{}` is no recipe library, it has no {RECIPE_TOML}", root.display());
+        if !root.join(LIBRARY_TOML).is_file() {
+            let message = format!("`{name}`: the folder `{}` is no library, it has no {LIBRARY_TOML}", root.display());
             return Err(Error::data(&wanted.file, message).help("a recipe.toml has at least `name`, `version` and `lathe`"));
         }
         Ok((root.canonicalize().map_err(|e| Error::io("open", &root, e))?, commit))
