@@ -51,10 +51,7 @@ impl OptionSpec {
     }
 }
 
-/// Refuses a key that no option has.
-///
-/// # Errors
-/// `E0202` naming the key and the nearest option.
+/// What is said of a key that no option has: `E0202` with the nearest option.
 pub fn unknown(function: &str, key: &str, specs: &[OptionSpec]) -> Error {
     let names: Vec<&str> = specs.iter().map(|s| s.name).collect();
     let near = did_you_mean(key, names.iter().copied());

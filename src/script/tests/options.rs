@@ -2,9 +2,11 @@
 
 use super::{Scripts, engine};
 use crate::error::ErrorKind;
+use crate::script::Session;
 use crate::script::api;
 use crate::script::docs::Item;
 use crate::script::lang::options::{Named, OptionSet};
+use crate::script::prompt::complete::complete;
 use crate::{api, choices, options};
 use rhai::Map;
 
@@ -179,6 +181,28 @@ fn the_documentation_has_a_table() {
         assert!(tell.markdown().lines().any(|l| l == row), "{row}\n{}", tell.markdown());
     }
     assert_eq!(Sizes::specs().iter().map(|s| s.name).collect::<Vec<_>>(), ["wide", "batch", "rate"]);
+}
+
+#[test]
+fn the_prompt_completes_keys_and_their_texts() {
+    let engine = engine();
+    let session = Session::new(engine.at(), "prompt");
+    let texts = |line: &str| {
+        let found = complete(engine.at(), &session, line, line.len());
+        found.candidates.iter().map(|c| format!("{}{}", &line[..found.start], c.text)).collect::<Vec<_>>()
+    };
+    assert_eq!(texts("F::conv2d(x, w, #{st"), ["F::conv2d(x, w, #{stride: "]);
+    assert_eq!(texts("F::gelu(x, #{"), ["F::gelu(x, #{approximate: "]);
+    // What is there already is not offered again.
+    assert_eq!(
+        texts("torch::ones([2], #{dtype: \"f16\", "),
+        ["torch::ones([2], #{dtype: \"f16\", device: ", "torch::ones([2], #{dtype: \"f16\", requires_grad: "]
+    );
+    assert_eq!(texts("F::gelu(x, #{approximate: "), ["F::gelu(x, #{approximate: \"none\"", "F::gelu(x, #{approximate: \"tanh\""]);
+    assert_eq!(texts("F::gelu(x, #{approximate: \"ta"), ["F::gelu(x, #{approximate: \"tanh"]);
+    assert_eq!(texts("x.topk(1, #{la"), ["x.topk(1, #{largest: "]);
+    // Elsewhere names are completed as ever.
+    assert!(texts("F::gelu(torch::one").contains(&"F::gelu(torch::ones(".to_owned()));
 }
 
 #[test]
