@@ -147,9 +147,7 @@ fn page(page: &Page, others: &[&Item], style: Style) -> String {
 }
 
 fn item(item: &Item, style: Style) -> String {
-    let types = item.types();
-    let types = if types.is_empty() { String::new() } else { format!("{}\n", render(&types, style)) };
-    format!("{}\n\n{types}{}", style.bold(&item.signature), render(&item.doc.markdown(), style))
+    format!("{}\n\n{}", style.bold(&item.signature), render(&item.markdown(), style))
 }
 
 fn found(reference: &Reference, words: &str, style: Style) -> Result<String> {

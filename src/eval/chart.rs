@@ -24,7 +24,9 @@ pub struct Chart {
     /// Beside the vertical axis.
     pub y_label: String,
     /// In pixels.
-    pub size: (u32, u32),
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
     /// Whether the vertical axis is logarithmic; values that are not positive are left out.
     pub log_y: bool,
     /// Whether the names of the curves stand in the chart.
@@ -35,7 +37,7 @@ pub struct Chart {
 
 impl Default for Chart {
     fn default() -> Self {
-        Chart { title: String::new(), x_label: String::new(), y_label: String::new(), size: (900, 520), log_y: false, legend: true, text: 1.0 }
+        Chart { title: String::new(), x_label: String::new(), y_label: String::new(), width: 900, height: 520, log_y: false, legend: true, text: 1.0 }
     }
 }
 
@@ -148,7 +150,7 @@ impl Chart {
     fn draw(&self, draw: impl FnOnce(&Canvas) -> Result<(), String>) -> Result<String> {
         let mut svg = String::new();
         {
-            let area = SVGBackend::with_string(&mut svg, self.size).into_drawing_area();
+            let area = SVGBackend::with_string(&mut svg, (self.width, self.height)).into_drawing_area();
             let all = area.fill(&WHITE).map_err(text).and_then(|()| draw(&area)).and_then(|()| area.present().map_err(text));
             all.map_err(|e| Error::value("plot", e))?;
         }
@@ -174,7 +176,7 @@ impl Chart {
 
     /// Fewer ticks fit then.
     fn is_small(&self) -> bool {
-        self.size.0 < 600
+        self.width < 600
     }
 
     fn mesh<'b, X, Y>(&self, chart: &mut ChartContext<'_, SVGBackend<'b>, Cartesian2d<X, Y>>) -> Result<(), String>

@@ -24,19 +24,6 @@ impl Distances {
         if self == Distances::F16 { 10_000 } else { 2048 }
     }
 
-    /// From its name: `f64`, `f32` or `f16`.
-    ///
-    /// # Errors
-    /// `E0202` for another name.
-    pub fn parse(name: &str) -> Result<Self> {
-        match name {
-            "f64" => Ok(Distances::F64),
-            "f32" => Ok(Distances::F32),
-            "f16" => Ok(Distances::F16),
-            other => Err(Error::value("precision_recall", format!("unknown precision `{other}`")).help("`f64`, `f32` or `f16`")),
-        }
-    }
-
     /// Squared distances of all pairs: `[N, D]`, `[M, D]` f64 -> `[N, M]` f32 or f64.
     fn between(self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         match self {
@@ -183,6 +170,5 @@ mod tests {
         assert!(precision_recall(&a, &a, 0, Distances::F64).is_err());
         assert!(precision_recall(&a, &line(&[0.0, 1.0, f64::NAN]), 1, Distances::F64).is_err());
         assert!(precision_recall(&a, &Tensor::from_vec(&[0.0; 6], &[3, 2]).unwrap(), 1, Distances::F64).is_err());
-        assert!(Distances::parse("bf16").is_err());
     }
 }

@@ -142,7 +142,8 @@ impl Page {
                 x_label: plot.x_label.clone(),
                 y_label: plot.y_label.clone(),
                 log_y: plot.log_y,
-                size: (440, 300),
+                width: 440,
+                height: 300,
                 legend: false,
                 text: 1.2,
                 ..Chart::default()

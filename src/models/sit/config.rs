@@ -38,6 +38,13 @@ pub struct SitConfig {
 /// Name, depth, width, heads.
 const SIZES: [(&str, i64, i64, i64); 4] = [("S", 12, 384, 6), ("B", 12, 768, 12), ("L", 24, 1024, 16), ("XL", 28, 1152, 16)];
 
+impl Default for SitConfig {
+    /// SiT-B/2.
+    fn default() -> Self {
+        SitConfig::sized(12, 768, 12)
+    }
+}
+
 impl SitConfig {
     /// The default depth at which REPA aligns: a third of the blocks, at most 8 (4 for B, 8 for L and XL).
     pub fn default_encoder_depth(depth: i64) -> i64 {

@@ -18,6 +18,12 @@ pub struct AttentionOptions {
     pub init: LinearInit,
 }
 
+impl Default for AttentionOptions {
+    fn default() -> Self {
+        AttentionOptions::new(1)
+    }
+}
+
 impl AttentionOptions {
     /// `heads` heads, with bias, without norms.
     pub fn new(heads: i64) -> Self {

@@ -24,6 +24,12 @@ pub struct BlockOptions {
     pub init: LinearInit,
 }
 
+impl Default for BlockOptions {
+    fn default() -> Self {
+        BlockOptions::new(1)
+    }
+}
+
 impl BlockOptions {
     /// `heads` heads, ratio 4, bias, eps 1e-6, exact GELU.
     pub fn new(heads: i64) -> Self {

@@ -3,7 +3,7 @@
 use crate::api;
 use crate::error::{Error, Result};
 use crate::script::Hot;
-use crate::script::lang::value::{Kw, type_name};
+use crate::script::lang::value::type_name;
 use crate::script::settings::declare::{is_plain, plain_defaults};
 use crate::script::settings::params::{Arg, Made};
 use crate::script::training::pointer::hot;
@@ -43,7 +43,7 @@ api! {
     }
 
     /// Stops the script with an error unless two numbers, arrays of numbers or tensors agree within
-    /// `atol + rtol * |b|`. Options: `rtol` (1e-5) and `atol` (1e-8), as in `torch.allclose`; NaN equals nothing.
+    /// `atol + rtol * |b|`, as in `torch.allclose`; NaN equals nothing.
     ///
     /// # Shapes
     /// - `a` and `b`: the same shape
@@ -54,9 +54,12 @@ api! {
     /// assert_close(0.1 + 0.2, 0.3);
     /// assert_close([1.0, 2.0], [1.0, 2.001], #{rtol: 0.01});
     /// ```
-    fn assert_close(a: Dynamic, b: Dynamic, opts: Kw) -> () {
-        let (rtol, atol) = (opts.get("rtol", 1e-5)?, opts.get("atol", 1e-8)?);
-        opts.done()?;
+    fn assert_close(a: Dynamic, b: Dynamic;
+        /// tolerance, relative to `b`
+        rtol: f64 = 1e-5,
+        /// tolerance that is always allowed
+        atol: f64 = 1e-8,
+    ) -> () {
         let ((x, x_shape), (y, y_shape)) = (numbers(&a)?, numbers(&b)?);
         if x_shape != y_shape {
             return Err(Error::value("assert_close", format!("the shapes differ: {x_shape:?} and {y_shape:?}")));
@@ -142,8 +145,7 @@ api! {
         }
     }
 
-    /// A setting for `fn params()`: its default and a line of help. Options: `choices` (the values it may have), `min`, `max`,
-    /// and `live` (an edit of the default applies to a running job). `--help` lists settings in the order in which they are made, so that
+    /// A setting for `fn params()`: its default and a line of help. `--help` lists settings in the order in which they are made, so that
     /// groups of them from modules can be added up: `settings::run("ldm") + #{ steps: arg(1000, "how many") }`.
     ///
     /// # Errors
@@ -161,21 +163,20 @@ api! {
     ///     assert_eq(defaults(params()).steps, 1000);
     /// }
     /// ```
-    fn arg[cx](default: Dynamic, help: Option<String>, opts: Kw) -> Arg {
+    fn arg[cx](default: Dynamic, help: Option<String>;
+        /// the values that it may have
+        choices: Array = Array::new(),
+        /// whether an edit of the default applies to a running job
+        live: bool = false,
+        /// the least value
+        min: Option<f64>,
+        /// the largest value
+        max: Option<f64>,
+    ) -> Arg {
         if !is_plain(&default) {
             return Err(Error::value("arg", format!("the default must be a plain value, not {}", type_name(&default))));
         }
-        let arg = Arg {
-            default,
-            help: help.unwrap_or_default(),
-            choices: opts.get("choices", Array::new())?,
-            live: opts.get("live", false)?,
-            min: opts.opt("min")?,
-            max: opts.opt("max")?,
-            made: Some(Made::at(cx.native().call_source().unwrap_or_default(), cx.position())),
-        };
-        opts.done()?;
-        Ok(arg)
+        Ok(Arg { default, help: help.unwrap_or_default(), choices, live, min, max, made: Some(Made::at(cx.native().call_source().unwrap_or_default(), cx.position())) })
     }
 
     /// The defaults in a map of settings: each `arg(..)` becomes its default. For scripts that call another script's

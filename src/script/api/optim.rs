@@ -1,13 +1,13 @@
 //! `optim::`, optimizers, clipping, moving averages and loss scaling.
 
-use crate::api;
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
-use crate::script::lang::value::{FromArg, Kw, type_name};
+use crate::script::lang::value::{FromArg, type_name};
 use crate::torch::Tensor;
 use crate::train::optim::{
     self, AdamWOptions, Ema, GradScaler, GradScalerOptions, Optimizer, ParamGroups, Rates, SgdOptions, adamw, clip_grad_norm, sgd, step,
 };
+use crate::{api, entries, options};
 use rhai::{Array, Dynamic, Map};
 
 crate::script_handle!(Optimizer, "an optimizer");
@@ -77,12 +77,9 @@ impl Trained {
             Trained::Groups(groups) => groups,
         };
         let read = |(i, map)| {
-            let mut kw = Kw::new(op, map);
-            let params: Params = kw.required("params")?;
+            entries!(all op, map; params: Params, lr: Option<f64>, weight_decay: Option<f64>);
             let params = params.0.into_iter().map(|(name, t)| (format!("{i}.{name}"), t)).collect();
-            let group = optim::ParamGroup { params, lr: kw.opt("lr")?, weight_decay: kw.opt("weight_decay")? };
-            kw.done()?;
-            Ok(group)
+            Ok(optim::ParamGroup { params, lr, weight_decay })
         };
         groups.into_iter().enumerate().map(read).collect::<Result<_>>().map(ParamGroups)
     }
@@ -113,11 +110,47 @@ fn state_from_map(op: &str, map: &Map) -> Result<State> {
     map.iter().map(tensor).collect()
 }
 
+options! {
+    AdamWOptions {
+        /// learning rate
+        lr,
+        /// decay of the averages of the gradient and of its square
+        betas,
+        /// added to the denominator
+        eps,
+        /// decoupled: each step first multiplies the weights by `1 - lr * weight_decay`
+        weight_decay,
+    }
+    SgdOptions {
+        /// learning rate
+        lr,
+        /// how much of the buffer each step keeps
+        momentum,
+        /// how much of each gradient after the first the buffer does not take in
+        dampening,
+        /// added to the gradient as `weight_decay * weight`
+        weight_decay,
+        /// steps along `gradient + momentum * buffer` in place of the buffer
+        nesterov,
+    }
+    GradScalerOptions {
+        /// the first factor
+        init_scale,
+        /// by what it grows after `growth_interval` steps without overflow
+        growth_factor,
+        /// by what it shrinks after an overflow
+        backoff_factor,
+        /// how many steps without overflow it takes to grow
+        growth_interval,
+        /// whether it does anything
+        enabled,
+    }
+}
+
 api! {
     namespace "optim";
 
     /// AdamW (Loshchilov & Hutter 2019) on libtorch's fused kernel, for a module, an array of tensors or modules, or a map of them.
-    /// Options: `lr` (1e-3), `betas` ([0.9, 0.999]), `eps` (1e-8), `weight_decay` (0.01).
     ///
     /// An array of groups, `#{params: .., lr: .., weight_decay: ..}`, gives each its own `lr` and `weight_decay`; what a group leaves out is the
     /// option's.
@@ -137,25 +170,9 @@ api! {
     /// let m = nn::linear(2, 2);
     /// optim::adamw([#{ params: [m.weight] }, #{ params: [m.bias], lr: 1e-2, weight_decay: 0.0 }], #{ lr: 1e-3 });
     /// ```
-    fn adamw_of as "adamw"(params: Trained, options: Kw) -> Optimizer {
-        let mut kw = options;
-        let d = AdamWOptions::default();
-        let betas: Vec<f64> = kw.get("betas", vec![d.betas.0, d.betas.1])?;
-        let [beta1, beta2] = betas[..] else {
-            return Err(Error::value("adamw", format!("option `betas` must be two numbers, got {}", betas.len())));
-        };
-        let o = AdamWOptions {
-            lr: kw.get("lr", d.lr)?,
-            betas: (beta1, beta2),
-            eps: kw.get("eps", d.eps)?,
-            weight_decay: kw.get("weight_decay", d.weight_decay)?,
-        };
-        kw.done()?;
-        adamw(params.read("adamw")?, o)
-    }
+    fn adamw_of as "adamw"(params: Trained; options: AdamWOptions) -> Optimizer { adamw(params.read("adamw")?, options) }
 
-    /// Stochastic gradient descent on libtorch's fused kernel, for what `adamw` takes. Options: `lr` (1e-3), `momentum` (0), `dampening` (0),
-    /// `weight_decay` (0, added to the gradient), `nesterov` (false).
+    /// Stochastic gradient descent on libtorch's fused kernel, for what `adamw` takes.
     ///
     /// # Shapes
     /// - any float leaves
@@ -172,19 +189,7 @@ api! {
     /// }
     /// assert_close(w, torch::tensor([0.71, 1.71]), #{ atol: 1e-6 });
     /// ```
-    fn sgd_of as "sgd"(params: Trained, options: Kw) -> Optimizer {
-        let mut kw = options;
-        let d = SgdOptions::default();
-        let o = SgdOptions {
-            lr: kw.get("lr", d.lr)?,
-            momentum: kw.get("momentum", d.momentum)?,
-            dampening: kw.get("dampening", d.dampening)?,
-            weight_decay: kw.get("weight_decay", d.weight_decay)?,
-            nesterov: kw.get("nesterov", d.nesterov)?,
-        };
-        kw.done()?;
-        sgd(params.read("sgd")?, o)
-    }
+    fn sgd_of as "sgd"(params: Trained; options: SgdOptions) -> Optimizer { sgd(params.read("sgd")?, options) }
 
     /// Scales all gradients together so that their norm is at most `max`, and gives the norm before as a tensor.
     ///
@@ -242,7 +247,7 @@ api! {
     /// ```
     fn ema(module: Module, decay: f64) -> Ema { Ema::new(&module, decay) }
 
-    /// A loss scaler for f16. Options: `init_scale` (65536), `growth_factor` (2), `backoff_factor` (0.5), `growth_interval` (2000), `enabled` (true).
+    /// A loss scaler for f16.
     ///
     /// # Shapes
     /// - scalar losses
@@ -258,19 +263,7 @@ api! {
     /// scaler.update();
     /// assert_eq(scaler.get_scale(), 65536.0);
     /// ```
-    fn grad_scaler(options: Kw) -> GradScaler {
-        let mut kw = options;
-        let d = GradScalerOptions::default();
-        let o = GradScalerOptions {
-            init_scale: kw.get("init_scale", d.init_scale)?,
-            growth_factor: kw.get("growth_factor", d.growth_factor)?,
-            backoff_factor: kw.get("backoff_factor", d.backoff_factor)?,
-            growth_interval: kw.get("growth_interval", d.growth_interval)?,
-            enabled: kw.get("enabled", d.enabled)?,
-        };
-        kw.done()?;
-        GradScaler::new(o)
-    }
+    fn grad_scaler(; options: GradScalerOptions) -> GradScaler { GradScaler::new(options) }
 }
 
 api! {

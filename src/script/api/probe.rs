@@ -1,14 +1,14 @@
 //! `probe::`, what latents show of their pictures.
 
-use crate::api;
 use crate::error::{Error, Result};
 use crate::eval::probe::{Factor, ProbeOptions, Probed, Summary, mixture, pca, pca_pictures, probe, radial_spectrum, tsne, uniformity};
-use crate::script::lang::value::{FromArg, Kw};
+use crate::script::lang::value::FromArg;
 use crate::torch::Tensor;
+use crate::{api, options};
 use rhai::{Array, Dynamic, Map};
 
 /// The factors of a probe: `[#{name, values}, ..]` of the columns of `targets`.
-fn factors(list: &Array) -> Result<Vec<Factor>> {
+fn named_factors(list: &Array) -> Result<Vec<Factor>> {
     let wrong = || Error::value("linear", "`attributes` must be what `.attributes` of a set gives: [#{name, values}, ..]");
     let one = |d: &Dynamic| {
         let m = Map::from_dynamic(d)?;
@@ -71,14 +71,26 @@ fn result(p: &Probed, o: &ProbeOptions) -> Map {
     Map::from_iter(fields.map(|(k, v)| (k.into(), v)))
 }
 
+options! {
+    ProbeOptions {
+        /// one division into training and test pictures for each
+        seeds,
+        /// the part of the pictures that is tested on
+        test,
+        /// scikit-learn's `C`: the inverse of the regularisation
+        c,
+        /// most steps of L-BFGS
+        iterations,
+    }
+}
+
 api! {
     namespace "probe";
 
     /// How well linear models read factors of pictures from their latents: attribute probing, and with labels the semantic gap. For each of
-    /// `seeds` ([0, 1, 2, 3, 4]) the pictures are divided into training and test pictures (`test`: 0.2 of them) by a permutation that depends on the
+    /// `seeds` the pictures are divided into training and test pictures by a permutation that depends on the
     /// seed alone, features are flattened and standardised by the training pictures, and each factor gets a logistic regression with L2
-    /// regularisation (`c`: 1.0, scikit-learn's `C`), fitted by L-BFGS until no element of the mean loss's gradient exceeds 1e-6 (`iterations`: 2000 at
-    /// most). Targets are labels `[N]`; columns of factors `[N, A]`, with their names by `attributes: [#{name, values}, ..]` as `.attributes` of a set
+    /// regularisation, fitted by L-BFGS until no element of the mean loss's gradient exceeds 1e-6. Targets are labels `[N]`; columns of factors `[N, A]`, with their names by `attributes: [#{name, values}, ..]` as `.attributes` of a set
     /// gives them; or the map that `data::attribute_file` gives. `factors: ["hair", ..]` chooses some. A factor of two values that say no and yes (`-1`/`1`, `0`/`1`) is binary, with the F1 of yes; of another the F1 is
     /// averaged over its values. Returns `#{f1_macro, f1_micro, ap, top5, factors, train, test, seeds, c, steps, left_out}`, each figure `#{mean, ci, values}`:
     /// the mean over seeds and half the width of its 95 % interval. `top5` is the part of true answers among a picture's five highest scores, where
@@ -100,22 +112,17 @@ api! {
     /// let z = attrs.float() + torch::randn([200, 2]) * 0.1;
     /// assert(probe::linear(z, attrs).f1_macro.mean > 0.9, "both factors are in the latents");
     /// ```
-    fn linear(z: Tensor, targets: Targets, opts: Kw) -> Map {
-        let mut opts = opts;
-        let d = ProbeOptions::default();
-        let seeds: Option<Vec<i64>> = opts.opt("seeds")?;
-        let o = ProbeOptions {
-            seeds: seeds.map_or(d.seeds, |s| s.into_iter().map(|s| s as u64).collect()),
-            test: opts.get("test", d.test)?,
-            c: opts.get("c", d.c)?,
-            iterations: opts.get::<i64>("iterations", d.iterations as i64)?.clamp(1, 1_000_000) as usize,
-        };
-        let given: Option<Array> = opts.opt("attributes")?;
-        let chosen: Option<Vec<String>> = opts.opt("factors")?;
-        opts.done()?;
-        let Targets { values: targets, attributes } = targets;
-        let (mut list, mut columns) = match (given.or(attributes), targets.rank()) {
-            (Some(a), 2) => (factors(&a)?, targets),
+    fn linear(z: Tensor, targets: Targets;
+        options: ProbeOptions,
+        /// the columns' names and values, as `.attributes` of a set gives them
+        attributes: Option<Array>,
+        /// the names of those that are read; all unless given
+        factors: Option<Vec<String>>,
+    ) -> Map {
+        let options = ProbeOptions { iterations: options.iterations.clamp(1, 1_000_000), ..options };
+        let Targets { values: targets, attributes: own } = targets;
+        let (mut list, mut columns) = match (attributes.or(own), targets.rank()) {
+            (Some(a), 2) => (named_factors(&a)?, targets),
             (None, 1) => (vec![unnamed("class".into(), "class ", &targets)?], targets.unsqueeze(1)?),
             (None, 2) => {
                 let list = targets.unbind(1)?.iter().enumerate().map(|(i, c)| unnamed(format!("attribute {i}"), "", c)).collect::<Result<_>>()?;
@@ -126,7 +133,7 @@ api! {
                 return Err(Error::value("linear", message));
             }
         };
-        if let Some(names) = chosen {
+        if let Some(names) = factors {
             let find = |n: &String| {
                 let near = crate::error::did_you_mean(n, list.iter().map(|f| f.name.as_str()));
                 list.iter().position(|f| f.name == *n).ok_or_else(|| Error::value("linear", format!("there is no factor `{n}`{near}")))
@@ -136,11 +143,11 @@ api! {
             columns = columns.index_select(1, &Tensor::from_slice(&index)?.to_device(columns.device())?)?;
             list = at.iter().map(|i| list[*i].clone()).collect();
         }
-        Ok(result(&probe(&z, &columns, &list, &o)?, &o))
+        Ok(result(&probe(&z, &columns, &list, &options)?, &options))
     }
 
     /// The first three principal components of latents as colours, for `show` and `viz::grid`: each place is a sample of its channels; a component
-    /// is stretched from its 1 % to its 99 % quantile over the batch. Options: `scale` (8: pixels a place).
+    /// is stretched from its 1 % to its 99 % quantile over the batch.
     ///
     /// # Shapes
     /// - `[B, C, H, W]`, or tokens `[B, N, D]` of a square grid -> u8 `[B, 3, H * scale, W * scale]`
@@ -150,10 +157,10 @@ api! {
     /// ```rhai
     /// assert_eq(probe::pca(torch::randn([2, 8, 4, 4])).shape, [2, 3, 32, 32]);
     /// ```
-    fn pca(z: Tensor, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let scale = opts.get("scale", 8)?;
-        opts.done()?;
+    fn pca(z: Tensor;
+        /// pixels a place
+        scale: i64 = 8,
+    ) -> Tensor {
         pca_pictures(&z, scale)
     }
 
@@ -169,10 +176,10 @@ api! {
     /// assert_eq(c.projected.shape, [2, 2, 4, 4]);
     /// assert(c.explained[0] >= c.explained[1], "the largest comes first");
     /// ```
-    fn components(z: Tensor, opts: Kw) -> Map {
-        let mut opts = opts;
-        let k = opts.get("k", 3)?;
-        opts.done()?;
+    fn components(z: Tensor;
+        /// how many components
+        k: i64 = 3,
+    ) -> Map {
         let c = pca(&z, k)?;
         let explained: Array = c.explained.iter().map(|v| (*v).into()).collect();
         let fields = [
@@ -201,7 +208,6 @@ api! {
     fn spectrum(z: Tensor) -> Array { Ok(radial_spectrum(&z)?.into_iter().map(Dynamic::from).collect()) }
 
     /// t-SNE in the plane (Barnes and Hut's approximation), begun at the first two principal components, so that it depends on the points alone.
-    /// Options: `perplexity` (30), `epochs` (1000).
     ///
     /// # Shapes
     /// - `[N, ..]` (flattened) -> f64 `[N, 2]`
@@ -211,10 +217,12 @@ api! {
     /// ```rhai
     /// assert_eq(probe::tsne(torch::randn([40, 5]), #{perplexity: 5, epochs: 50}).shape, [40, 2]);
     /// ```
-    fn tsne(z: Tensor, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let (perplexity, epochs) = (opts.get("perplexity", 30.0)?, opts.get::<i64>("epochs", 1000)?);
-        opts.done()?;
+    fn tsne(z: Tensor;
+        /// about how many neighbours a point has
+        perplexity: f64 = 30.0,
+        /// passes over the points
+        epochs: i64 = 1000,
+    ) -> Tensor {
         tsne(&z, perplexity, epochs.clamp(0, 1_000_000) as usize)
     }
 
@@ -237,7 +245,7 @@ api! {
     }
 
     /// Fits `k` Gaussians with full covariances to points, `#{log_likelihood, weights, means, iterations, converged}`: the mean log-likelihood of a
-    /// point, in nats. Options: `seed` (0) of the starting means, `tolerance` (1e-3) and `iterations` (200).
+    /// point, in nats.
     ///
     /// # Shapes
     /// - `[N, D]` -> `weights`: `[K]`, `means`: `[K, D]`
@@ -248,11 +256,15 @@ api! {
     /// let z = torch::cat([torch::randn([50, 2]), torch::randn([50, 2]) + 8.0]);
     /// assert(probe::mixture(z, 2).log_likelihood > probe::mixture(z, 1).log_likelihood, "there are two");
     /// ```
-    fn mixture(points: Tensor, k: i64, opts: Kw) -> Map {
-        let mut opts = opts;
-        let (seed, tolerance, most) = (opts.get::<i64>("seed", 0)?, opts.get("tolerance", 1e-3)?, opts.get::<i64>("iterations", 200)?);
-        opts.done()?;
-        let m = mixture(&points, k, None, seed as u64, tolerance, most.clamp(1, 1_000_000) as usize)?;
+    fn mixture(points: Tensor, k: i64;
+        /// of the starting means
+        seed: i64 = 0,
+        /// a gain of the likelihood that ends the fit
+        tolerance: f64 = 1e-3,
+        /// most steps
+        iterations: i64 = 200,
+    ) -> Map {
+        let m = mixture(&points, k, None, seed as u64, tolerance, iterations.clamp(1, 1_000_000) as usize)?;
         let fields = [
             ("log_likelihood", Dynamic::from(m.log_likelihood)),
             ("weights", Dynamic::from(m.weights)),

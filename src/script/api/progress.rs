@@ -3,7 +3,6 @@
 use crate::api;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::script::lang::value::Kw;
 use crate::script_handle;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -20,8 +19,7 @@ fn count(what: &str, n: i64) -> Result<u64> {
 api! {
     global;
 
-    /// Shows how far a loop is: a bar with rate and time left on a terminal, a line every ten seconds otherwise. Options: `unit`
-    /// ("items"), `first` (0: where a loop that goes on began).
+    /// Shows how far a loop is: a bar with rate and time left on a terminal, a line every ten seconds otherwise.
     ///
     /// # Errors
     /// `E0202` for a negative number.
@@ -31,10 +29,13 @@ api! {
     /// for i in 0..3 { bar.set(i + 1); }
     /// bar.finish();
     /// ```
-    fn progress(label: String, total: i64, opts: Kw) -> Bar {
-        let unit: String = opts.get("unit", "items".to_owned())?;
-        let first = count("`first`", opts.get("first", 0)?)?;
-        opts.done()?;
+    fn progress(label: String, total: i64;
+        /// what is counted
+        unit: String = "items".into(),
+        /// how many are done already
+        first: i64 = 0,
+    ) -> Bar {
+        let first = count("`first`", first)?;
         Ok(Bar(Rc::new(RefCell::new(Progress::new(label, &unit, first, count("the total", total)?)))))
     }
 }

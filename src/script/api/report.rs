@@ -1,14 +1,14 @@
 //! `report::`, pages for people.
 
-use super::viz::{Shades, curves, grid_options, numbers, one_picture, range};
-use crate::api;
+use super::viz::{Shades, curves, numbers, one_picture};
 use crate::error::{Error, Result};
 use crate::eval::report::{Cell, Picture, Plot, Strip, names, shown};
-use crate::eval::{Series, report};
+use crate::eval::{GridOptions, Series, report};
 use crate::script::Cx;
-use crate::script::lang::value::{FromArg, Kw, type_name};
+use crate::script::lang::value::{FromArg, type_name};
 use crate::script_handle;
 use crate::torch::Tensor;
+use crate::{api, entries};
 use rhai::{Array, Dynamic, Map};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,7 @@ script_handle!(Page, "a page");
 /// A value as it stands in a cell: `()` is a dash, `#{value, note, strong}` says more.
 fn cell(d: &Dynamic) -> Result<Cell> {
     if let Some(map) = Map::from_dynamic(d) {
-        let mut kw = Kw::new("table", map);
-        let value: Option<Dynamic> = kw.opt("value")?;
-        let (note, strong): (String, bool) = (kw.get("note", String::new())?, kw.get("strong", false)?);
-        kw.done()?;
+        entries!(all "table", map; value: Option<Dynamic>, note: String = String::new(), strong: bool = false);
         return Ok(value.map_or_else(|| Ok(Cell::none()), |v| cell(&v))?.note(note).strong(strong));
     }
     if d.is_unit() {
@@ -56,12 +53,10 @@ fn cells(rows: &Array) -> Result<Vec<Vec<Cell>>> {
     rows.iter().map(row).collect()
 }
 
-/// A tensor, or the path of a picture file. `opts` loses the options that lay out and shade tensors.
-fn picture(cx: &Cx, op: &str, image: &Dynamic, opts: &mut Kw) -> Result<Picture> {
-    let options = grid_options(opts)?;
-    let shades = range(opts)?;
+/// A tensor, or the path of a picture file.
+fn picture(cx: &Cx, op: &str, image: &Dynamic, layout: GridOptions, shades: Shades) -> Result<Picture> {
     let Some(path) = String::from_dynamic(image) else {
-        return Picture::of(&one_picture(op, image, shades, options)?);
+        return Picture::of(&one_picture(op, image, shades, layout)?);
     };
     cx.readable(&path)?;
     if !matches!(shades, Shades::Unknown) {
@@ -74,9 +69,7 @@ fn picture(cx: &Cx, op: &str, image: &Dynamic, opts: &mut Kw) -> Result<Picture>
 fn series(d: &Dynamic) -> Result<Vec<Series>> {
     let Some(list) = Array::from_dynamic(d).filter(|a| !a.is_empty() && a.iter().all(Dynamic::is_map)) else { return curves(d) };
     let one = |d: &Dynamic| {
-        let mut kw = Kw::new("chart", Map::from_dynamic(d).unwrap_or_default());
-        let (name, x, y): (String, Option<Dynamic>, Dynamic) = (kw.required("name")?, kw.opt("x")?, kw.required("y")?);
-        kw.done()?;
+        entries!(all "chart", Map::from_dynamic(d).unwrap_or_default(); name: String, x: Option<Dynamic>, y: Dynamic);
         let y = numbers(&y)?;
         let x = x.map_or_else(|| Ok((0..y.len()).map(|i| i as f64).collect()), |x| numbers(&x))?;
         if x.len() != y.len() {
@@ -92,7 +85,7 @@ api! {
 
     /// Begins a page for people: one HTML file with tables, charts as SVG and pictures inside of it, which needs no network and no script, can
     /// be read on a phone, and follows the reader's choice of light or dark. Parts are added from top to bottom; every text is escaped.
-    /// Option `lead`: a sentence below the heading.
+    ///
     ///
     /// # Errors
     /// `E0202` for an unknown option.
@@ -105,10 +98,10 @@ api! {
     /// page.strips([#{label: "pictures", image: torch::rand([4, 3, 16, 16]), range: [0, 1], alt: "noise"}]);
     /// page.write(io::temp_dir() + "/page.html");
     /// ```
-    fn page(title: String, opts: Kw) -> Page {
-        let mut opts = opts;
-        let lead: String = opts.get("lead", String::new())?;
-        opts.done()?;
+    fn page(title: String;
+        /// a sentence below the heading
+        lead: String = String::new(),
+    ) -> Page {
         Ok(Page(Rc::new(RefCell::new(report::Page::new(title, lead)))))
     }
 
@@ -174,7 +167,6 @@ api! {
 
     /// Adds a table, which scrolls by itself where it is wider than the page. Cells are texts, numbers, `()` for a dash, or
     /// `#{value, note, strong}`: `note` stands below the value, smaller; the first cell of a row names it. Numbers that are not finite are shown.
-    /// Options: `caption`; `folded` (false), which puts it behind its caption, to be opened.
     ///
     /// # Errors
     /// `E0202` for a row that is not as long as the header, or a cell that is none of those.
@@ -184,10 +176,12 @@ api! {
     /// page.table(["", "a"], [["loss", #{value: 1.5, note: "at step 7"}], ["psnr", 1.0 / 0.0]], #{caption: "last values"});
     /// assert(page.html().contains("at step 7") && page.html().contains("∞"));
     /// ```
-    fn table(page: Page, header: Array, rows: Array, opts: Kw) -> () {
-        let mut opts = opts;
-        let (caption, folded): (String, bool) = (opts.get("caption", String::new())?, opts.get("folded", false)?);
-        opts.done()?;
+    fn table(page: Page, header: Array, rows: Array;
+        /// what stands under it
+        caption: String = String::new(),
+        /// whether it stands behind its caption, to be opened
+        folded: bool = false,
+    ) -> () {
         let (header, rows) = (texts(&header)?, cells(&rows)?);
         let mut page = page.0.borrow_mut();
         if folded { page.folded_table(if caption.is_empty() { "table" } else { &caption }, &header, &rows) } else { page.table(&header, &rows, &caption) }
@@ -195,7 +189,6 @@ api! {
 
     /// Adds a chart of curves with its legend. `series` is what `viz::plot` takes, or an array of `#{name, x, y}` in the order of the legend. Values
     /// that are not finite leave gaps and are counted in the legend; of long curves the smallest and largest value of each group are drawn.
-    /// Options: `title`, `note` (below it), `x` and `y` (texts of the axes), `log_y` (false), `alt` (title and names unless given).
     ///
     /// # Shapes
     /// - vectors `[N]`
@@ -207,16 +200,25 @@ api! {
     /// page.chart(#{vae: [3.0, 0.0 / 0.0, 1.5]}, #{title: "loss"});
     /// assert(page.html().contains("1 of 3 values not finite"));
     /// ```
-    fn chart(page: Page, curves: Dynamic, opts: Kw) -> () {
-        let mut opts = opts;
-        let mut text = |key| opts.get(key, String::new());
-        let plot = Plot { title: text("title")?, note: text("note")?, alt: text("alt")?, x_label: text("x")?, y_label: text("y")?, log_y: false };
-        let plot = Plot { log_y: opts.get("log_y", false)?, ..plot };
-        opts.done()?;
+    fn chart(page: Page, curves: Dynamic;
+        /// above it
+        title: String = String::new(),
+        /// a line under it
+        note: String = String::new(),
+        /// what those who do not see it read; the title unless given
+        alt: String = String::new(),
+        /// text of the horizontal axis
+        x: String = String::new(),
+        /// text of the vertical axis
+        y: String = String::new(),
+        /// whether the vertical axis is logarithmic
+        log_y: bool = false,
+    ) -> () {
+        let plot = Plot { title, note, alt, x_label: x, y_label: y, log_y };
         page.0.borrow_mut().plot(&plot, &series(&curves)?)
     }
 
-    /// Adds a picture: a tensor, or the path of a file. Options: `title`, `note`, `alt` (the title unless given); of tensors those of `viz::grid`.
+    /// Adds a picture: a tensor, or the path of a file.
     ///
     /// # Shapes
     /// - as for `viz::grid`
@@ -228,17 +230,24 @@ api! {
     /// page.picture(torch::rand([4, 3, 16, 16]), #{title: "samples", alt: "noise", range: [0, 1], nrow: 2});
     /// assert(page.html().contains("data:image/png;base64,"));
     /// ```
-    fn picture[cx](page: Page, image: Dynamic, opts: Kw) -> () {
-        let mut opts = opts;
-        let p = picture(cx, "picture", &image, &mut opts)?;
-        let (title, note, alt): (String, String, String) = (opts.get("title", String::new())?, opts.get("note", String::new())?, opts.get("alt", String::new())?);
-        opts.done()?;
+    fn picture[cx](page: Page, image: Dynamic;
+        layout: GridOptions,
+        /// what black and white are in floats: `[-1, 1]`, `[0, 1]` or `"auto"` (least and largest value)
+        range: Shades = Shades::Unknown,
+        /// above it
+        title: String = String::new(),
+        /// a line under it
+        note: String = String::new(),
+        /// what those who do not see it read; the title unless given
+        alt: String = String::new(),
+    ) -> () {
+        let p = picture(cx, "picture", &image, layout, range)?;
         page.0.borrow_mut().picture(&p, &title, &note, &alt);
         Ok(())
     }
 
     /// Adds rows of pictures below each other, whose columns stay in line: the pictures, then what each VAE made of them. A row is
-    /// `#{label, image, note, alt}`; a batch becomes one row (`nrow` chooses otherwise); floats need a `range`. Option `caption`.
+    /// `#{label, image, note, alt}`; a batch becomes one row (`nrow` chooses otherwise); floats need a `range`.
     ///
     /// # Shapes
     /// - images as for `viz::grid`
@@ -251,23 +260,18 @@ api! {
     /// page.strips([#{label: "pictures", image: x, range: [0, 1]}, #{label: "vae", image: x * 0.9, range: [0, 1], note: "27.1 dB"}]);
     /// assert(page.html().contains("27.1 dB"));
     /// ```
-    fn strips[cx](page: Page, rows: Array, opts: Kw) -> () {
-        let mut opts = opts;
-        let caption: String = opts.get("caption", String::new())?;
-        opts.done()?;
+    fn strips[cx](page: Page, rows: Array;
+        /// what stands under it
+        caption: String = String::new(),
+    ) -> () {
         let row = |d: &Dynamic| {
             let map = Map::from_dynamic(d).ok_or_else(|| Error::value("strips", format!("a row is #{{label, image, ..}}, got {}", type_name(d))))?;
-            let mut kw = Kw::new("strips", map);
-            let (label, image): (String, Dynamic) = (kw.required("label")?, kw.required("image")?);
-            let (note, alt): (String, String) = (kw.get("note", String::new())?, kw.get("alt", label.clone())?);
+            entries!(all "strips", map; label: String, image: Dynamic, note: String = String::new(), alt: Option<String>,
+                nrow: Option<i64>, pad: Option<i64>, range: Shades = Shades::Unknown);
             let batch = Tensor::from_dynamic(&image).filter(|t| t.rank() == 4).map_or(Ok(8), |t| t.size(0))?;
-            let nrow: Option<i64> = kw.opt("nrow")?;
-            let (pad, shades): (Option<i64>, Option<Dynamic>) = (kw.opt("pad")?, kw.opt("range")?);
-            kw.done()?;
-            let mut layout = Map::from_iter([("nrow".into(), Dynamic::from(nrow.unwrap_or(batch)))]);
-            layout.extend(pad.map(|p| ("pad".into(), Dynamic::from(p))));
-            layout.extend(shades.map(|s| ("range".into(), s)));
-            Ok(Strip { picture: picture(cx, "strips", &image, &mut Kw::new("strips", layout))?, label, note, alt })
+            let d = GridOptions::default();
+            let layout = GridOptions { nrow: nrow.unwrap_or(batch), pad: pad.unwrap_or(d.pad), ..d };
+            Ok(Strip { picture: picture(cx, "strips", &image, layout, range)?, note, alt: alt.unwrap_or_else(|| label.clone()), label })
         };
         let strips = rows.iter().map(row).collect::<Result<Vec<_>>>()?;
         page.0.borrow_mut().strips(&strips, &caption);

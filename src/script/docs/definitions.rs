@@ -1,7 +1,7 @@
 //! `.d.rhai` files: our signatures in the form that editor tools for Rhai read (rhai's own `Definitions` writes the same form, but knows
 //! neither our argument names nor our types).
 
-use super::item::{Item, Kind, Page, PageKind};
+use super::item::{Item, Kind, Page, PageKind, option_table};
 use super::reference::Reference;
 use std::fmt::Write;
 
@@ -30,7 +30,9 @@ pub fn definitions(reference: &Reference) -> Vec<(String, String)> {
 
 fn declare(out: &mut String, page: &Page, item: &Item) {
     out.push('\n');
-    for line in item.doc.markdown().lines() {
+    let mut parts = vec![item.doc.markdown(), option_table(&item.options)];
+    parts.retain(|p| !p.is_empty());
+    for line in parts.join("\n\n").lines() {
         let _ = writeln!(out, "{}", format!("/// {line}").trim_end());
     }
     let this = if page.kind == PageKind::Model { "module" } else { page.name.as_str() };

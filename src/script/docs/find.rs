@@ -105,7 +105,7 @@ fn is_page(page: &Page, wanted: &str) -> bool {
 fn rank(item: &Item, words: &[String]) -> Option<usize> {
     let (id, summary) = (item.id.to_lowercase(), item.doc.summary.to_lowercase());
     let name = item.name.to_lowercase();
-    let body = item.doc.markdown().to_lowercase();
+    let body = item.markdown().to_lowercase();
     let one = |w: &String| match () {
         () if name == *w => Some(0),
         () if id.contains(w.as_str()) => Some(1),

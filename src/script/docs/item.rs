@@ -2,6 +2,9 @@
 
 use super::comment::Comment;
 use crate::script::lang::function::{ApiFn, Param, Receiver};
+use crate::script::lang::given::OptionSpec;
+use crate::script::lang::option_limits::Limits;
+use std::fmt::Write;
 
 /// What kind of thing it is: how a script writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +45,8 @@ pub struct Item {
     pub signature: String,
     /// What it takes; without the receiver.
     pub params: Vec<Parameter>,
+    /// What its map of options may hold.
+    pub options: Vec<OptionSpec>,
     /// What it returns, where that is known.
     pub returns: String,
     /// What is said of it.
@@ -125,7 +130,8 @@ impl Item {
             _ if kind == Kind::Operator => format!("{} {name}", page_of(f)),
             _ => format!("{}.{name}", page_of(f)),
         };
-        Item { id, name: name.to_owned(), kind, signature: f.signature(), params, returns: f.returns.into(), doc: Comment::parse(f.doc) }
+        let (options, returns) = (f.options(), f.returns.into());
+        Item { id, name: name.to_owned(), kind, signature: f.signature(), params, options, returns, doc: Comment::parse(f.doc) }
     }
 
     /// `- x: a tensor` for each parameter whose kind is known, and what comes back: Markdown.
@@ -137,6 +143,36 @@ impl Item {
         }
         lines.join("\n")
     }
+
+    /// The types, the comment, and the table of options: Markdown.
+    pub fn markdown(&self) -> String {
+        let mut parts = vec![self.types(), option_table(&self.options), self.doc.markdown()];
+        parts.retain(|p| !p.is_empty());
+        parts.join("\n\n")
+    }
+}
+
+/// Options as a Markdown table: what each must be, its default, what it does.
+pub fn option_table(options: &[OptionSpec]) -> String {
+    if options.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("| option | type | default | |\n| --- | --- | --- | --- |");
+    for o in options {
+        let default = match &o.default {
+            Some(text) => format!("`{text}`"),
+            None if o.required => "required".into(),
+            None => String::new(),
+        };
+        let limits = match o.limits {
+            Limits::None => String::new(),
+            Limits::OneOf(choices) => choices.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", "),
+            limits => limits.text(),
+        };
+        let notes: Vec<&str> = [o.doc.as_str(), limits.as_str()].into_iter().filter(|t| !t.is_empty()).collect();
+        let _ = write!(out, "\n| `{}` | {} | {default} | {} |", o.name, o.kind, notes.join("; ").replace('|', "\\|"));
+    }
+    out
 }
 
 /// Whether a registered name is an operator or an indexer.

@@ -17,7 +17,7 @@ pub mod terminal;
 pub use comment::{Comment, blocks};
 pub use definitions::definitions;
 pub use find::Found;
-pub use item::{GLOBAL, Item, Kind, Page, PageKind, Parameter};
+pub use item::{GLOBAL, Item, Kind, Page, PageKind, Parameter, option_table};
 pub use modules::{head, script_texts};
 pub use pages::{ScriptPage, is_ours, pages};
 pub use recipe::{Recipe, recipe_page, recipes, recipes_folder};

@@ -28,6 +28,7 @@ pub fn page(name: &str, text: &str) -> Result<Page> {
                 kind: Kind::Function,
                 signature: format!("{short}::{}({})", f.name, f.params.join(", ")),
                 params,
+                options: Vec::new(),
                 returns: String::new(),
                 doc: Comment::parse(&doc.join("\n")),
             }
@@ -39,6 +40,7 @@ pub fn page(name: &str, text: &str) -> Result<Page> {
         kind: Kind::Constant,
         signature: format!("{short}::{constant}"),
         params: Vec::new(),
+        options: Vec::new(),
         returns: String::new(),
         doc: Comment::parse(&before(text, constant)),
     }));

@@ -109,10 +109,9 @@ fn page(p: &Page) -> String {
         }
         last = &item.name;
         let _ = write!(out, "\n`{}`\n", item.signature);
-        for part in [item.types(), item.doc.markdown()] {
-            if !part.is_empty() {
-                let _ = write!(out, "\n{part}\n");
-            }
+        let text = item.markdown();
+        if !text.is_empty() {
+            let _ = write!(out, "\n{text}\n");
         }
     }
     out

@@ -47,7 +47,11 @@ pub fn render(markdown: &str, style: Style) -> String {
     let mut out = String::new();
     let mut paragraph = String::new();
     let mut fenced = false;
-    for line in markdown.lines() {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for line in markdown.lines().chain(Some("")) {
+        if cells(line.trim_start()).is_none() {
+            columns(&mut out, &std::mem::take(&mut rows), style);
+        }
         if line.trim_start().starts_with("```") {
             flush(&mut out, &mut paragraph, style);
             fenced = !fenced;
@@ -66,12 +70,10 @@ pub fn render(markdown: &str, style: Style) -> String {
         } else if let Some(heading) = trimmed.strip_prefix('#') {
             flush(&mut out, &mut paragraph, style);
             let _ = writeln!(out, "{}{}{}", codes.bold, heading.trim_start_matches('#').trim(), codes.reset);
-        } else if let Some(rule) = trimmed.strip_prefix("|").filter(|_| trimmed.ends_with('|')) {
+        } else if let Some(cells) = cells(trimmed) {
             flush(&mut out, &mut paragraph, style);
-            if !rule.chars().all(|c| matches!(c, '|' | '-' | ':' | ' ')) {
-                let cells: Vec<&str> = rule.trim_end_matches('|').split('|').map(str::trim).collect();
-                let _ = writeln!(out, "  {}", inline(&cells.join("  "), style));
-            }
+            rows.extend(cells);
+            continue;
         } else {
             if is_item(trimmed) {
                 flush(&mut out, &mut paragraph, style);
@@ -84,6 +86,30 @@ pub fn render(markdown: &str, style: Style) -> String {
     }
     flush(&mut out, &mut paragraph, style);
     format!("{}\n", out.trim_end())
+}
+
+/// The cells of a table's row, none for the rule below its head; nothing for a line that is no row.
+fn cells(line: &str) -> Option<Option<Vec<String>>> {
+    let inner = line.strip_prefix('|').filter(|_| line.len() > 1 && line.ends_with('|'))?;
+    let is_rule = inner.chars().all(|c| matches!(c, '|' | '-' | ':' | ' ')) && inner.contains('-');
+    let inner = inner.trim_end_matches('|').replace("\\|", "\u{1}");
+    Some((!is_rule).then(|| inner.split('|').map(|c| c.trim().replace('\u{1}', "|")).collect()))
+}
+
+/// Rows under each other; the last column is wrapped under itself.
+fn columns(out: &mut String, rows: &[Vec<String>], style: Style) {
+    let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
+    for row in rows {
+        let Some((last, first)) = row.split_last() else { continue };
+        let start: usize = 2 + (0..first.len()).map(|i| width(i) + 2).sum::<usize>();
+        let lines = wrap(last, style.width.saturating_sub(start).max(20), 0);
+        let head: String =
+            first.iter().enumerate().map(|(i, c)| format!("{}{}  ", inline(c, style), " ".repeat(width(i) - c.chars().count()))).collect();
+        for (i, line) in lines.iter().enumerate() {
+            let lead = if i == 0 { format!("  {head}") } else { " ".repeat(start) };
+            let _ = writeln!(out, "{}", format!("{lead}{}", inline(line, style)).trim_end());
+        }
+    }
 }
 
 fn is_item(line: &str) -> bool {

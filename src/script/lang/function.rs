@@ -1,9 +1,12 @@
 //! The table of registered functions: what each is called, takes, returns and says of itself.
 
+use super::given;
+use super::given::OptionSpec;
 use super::host::Host;
+use super::value::FromArg;
 use crate::error::Result;
 use crate::nn::Module;
-use rhai::{Dynamic, NativeCallContext};
+use rhai::{Dynamic, Map, NativeCallContext};
 use std::any::TypeId;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -17,6 +20,23 @@ pub struct Param {
     pub kind: &'static str,
     /// Whether it may be left out.
     pub optional: bool,
+    /// Whether it takes maps as values, with any keys.
+    pub takes_map: fn() -> bool,
+    /// Where a map in its place is the map of options: what that may hold.
+    pub options: Option<fn() -> Vec<OptionSpec>>,
+}
+
+impl Param {
+    /// A parameter of that type, of a function with these options. Called by what [`api!`](crate::api) makes.
+    pub fn of<T: FromArg>(name: &'static str, options: fn() -> Vec<OptionSpec>) -> Param {
+        let takes_map = || T::from_dynamic(&Dynamic::from(Map::new())).is_some();
+        Param { name, kind: T::NAME, optional: T::OPTIONAL, takes_map, options: T::OR_OPTIONS.then_some(options) }
+    }
+
+    /// The parameter behind all others that holds the options.
+    pub fn options(options: fn() -> Vec<OptionSpec>) -> Param {
+        Param { name: given::PARAM, kind: given::KIND, optional: true, takes_map: || false, options: Some(options) }
+    }
 }
 
 /// Where a function is found in a script.
@@ -69,7 +89,7 @@ pub struct ApiFn {
     /// Where it is found.
     pub receiver: Receiver,
     /// Its parameters; for a method, the receiver is the first.
-    pub params: Vec<Param>,
+    pub params: Rc<[Param]>,
     /// What it returns.
     pub returns: &'static str,
     /// Its doc comment, Markdown.
@@ -104,6 +124,11 @@ impl ApiFn {
         self.params.iter().filter(|p| !p.optional).count()
     }
 
+    /// What its map of options may hold; nothing for a function without options.
+    pub fn options(&self) -> Vec<OptionSpec> {
+        self.params.last().and_then(|p| p.options).map_or(Vec::new(), |specs| specs())
+    }
+
     /// `F::linear(x, weight, bias?)`.
     pub fn signature(&self) -> String {
         let names = |p: &[Param]| p.iter().map(|p| format!("{}{}", p.name, if p.optional { "?" } else { "" })).collect::<Vec<_>>().join(", ");
@@ -126,6 +151,13 @@ impl ApiFn {
             }
         }
     }
+}
+
+/// What the map may hold that a call gives as the last of its `n` arguments; `None` when the map is no map of options, or may be none.
+/// Parameters that may be left out and take no map leave it to those that follow.
+pub(crate) fn options_at(params: &[Param], n: usize) -> Option<fn() -> Vec<OptionSpec>> {
+    let behind = params.get(n.checked_sub(1)?..)?;
+    behind.iter().find(|p| p.options.is_some() || !p.optional || (p.takes_map)())?.options
 }
 
 /// Every registered function, among the host's values.

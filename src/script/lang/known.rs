@@ -1,8 +1,12 @@
 //! What a script can call: the names, for the lint and for "did you mean".
 
 use crate::error::did_you_mean;
-use crate::script::lang::function::{ApiFn, Receiver};
+use crate::script::lang::function::{ApiFn, Param, Receiver, options_at};
+use crate::script::lang::given::OptionSpec;
+use rhai::{Dynamic, Map};
+use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// How many arguments a name takes, each possibility.
 pub(crate) type Arities = BTreeSet<usize>;
@@ -18,6 +22,10 @@ pub(crate) struct Known {
     pub namespaces: BTreeMap<String, BTreeMap<String, Arities>>,
     /// Signatures of our own functions, by name (with the namespace for those in one).
     pub signatures: BTreeMap<String, Vec<String>>,
+    /// The parameters of our own functions, by the same names, where one of that name has options.
+    parameters: BTreeMap<String, Vec<Rc<[Param]>>>,
+    /// Functions of others that may take a map as the last of so many arguments.
+    open: BTreeSet<(String, usize)>,
 }
 
 /// Functions that rhai resolves itself, with their arities as functions and as methods.
@@ -41,8 +49,21 @@ impl Known {
         for (name, arities) in BUILT_IN {
             known.functions.entry((*name).into()).or_default().extend(*arities);
         }
-        let natives = rhai.collect_fn_metadata(None, |f| Some((f.namespace.to_string(), f.metadata.name.to_string(), f.metadata.num_params)), true);
-        for (namespace, name, n) in natives {
+        let is_map = |id: &TypeId| *id == TypeId::of::<Dynamic>() || *id == TypeId::of::<Map>();
+        let natives = rhai.collect_fn_metadata(
+            None,
+            |f| {
+                let takes_map = f.metadata.param_types.last().is_some_and(is_map);
+                Some((f.namespace.to_string(), f.metadata.name.to_string(), f.metadata.num_params, takes_map))
+            },
+            true,
+        );
+        known.add_parameters(functions);
+        let mut open: BTreeMap<(String, usize), usize> = BTreeMap::new();
+        for (namespace, name, n, takes_map) in natives {
+            if takes_map && namespace.is_empty() && known.parameters.contains_key(name.trim_end_matches('$')) {
+                *open.entry((name.trim_end_matches('$').to_owned(), n)).or_default() += 1;
+            }
             match name.strip_prefix("get$").or_else(|| name.strip_prefix("set$")) {
                 Some(property) => {
                     known.properties.insert(property.into());
@@ -60,17 +81,40 @@ impl Known {
             }
         }
         for f in functions {
-            let key = match f.receiver {
-                Receiver::Namespace(ns) => format!("{ns}::{}", f.name),
-                _ => f.name.to_owned(),
-            };
-            known.signatures.entry(key).or_default().push(f.signature());
+            known.signatures.entry(key(f)).or_default().push(f.signature());
         }
+        known.open = open.into_iter().filter(|((name, n), count)| *count > known.own(name, *n)).map(|(key, _)| key).collect();
         // `eval` would run text that no check has seen: only the REPL has it.
         if !allow_eval {
             known.functions.remove("eval");
         }
         known
+    }
+
+    fn add_parameters(&mut self, functions: &[ApiFn]) {
+        for f in functions.iter().filter(|f| f.params.last().is_some_and(|p| p.options.is_some())) {
+            self.parameters.entry(key(f)).or_default();
+        }
+        for f in functions {
+            if let Some(list) = self.parameters.get_mut(&key(f)) {
+                list.push(f.params.clone());
+            }
+        }
+    }
+
+    /// How many of our own functions and methods of that name take `n` arguments, the last of them not a receiver.
+    fn own(&self, name: &str, n: usize) -> usize {
+        let takes = |params: &&Rc<[Param]>| n > 0 && n <= params.len() && params.iter().filter(|p| !p.optional).count() <= n;
+        self.parameters.get(name).map_or(0, |list| list.iter().filter(takes).count())
+    }
+
+    /// What a literal map may hold that a call of `name` (with the namespace, where it has one) gives as the last of `n` arguments, the
+    /// receiver counted: the options of each function that may be meant. Nothing when the map may be something else.
+    pub(crate) fn options(&self, name: &str, n: usize) -> Vec<Vec<OptionSpec>> {
+        let Some(list) = self.parameters.get(name).filter(|_| !self.open.contains(&(name.to_owned(), n))) else { return Vec::new() };
+        let takes = |params: &&Rc<[Param]>| n <= params.len() && params.iter().filter(|p| !p.optional).count() <= n;
+        let candidates: Option<Vec<_>> = list.iter().filter(takes).map(|params| options_at(params, n).map(|specs| specs())).collect();
+        candidates.unwrap_or_default()
     }
 
     /// Whether a name can be called with `n` arguments.
@@ -100,6 +144,14 @@ impl Known {
             return best;
         }
         self.elsewhere(name).map_or(String::new(), |full| format!(", did you mean `{full}`?"))
+    }
+}
+
+/// The name of a function as the tables have it: `F::conv2d`, `sum`.
+fn key(f: &ApiFn) -> String {
+    match f.receiver {
+        Receiver::Namespace(ns) => format!("{ns}::{}", f.name),
+        _ => f.name.trim_end_matches('$').to_owned(),
     }
 }
 

@@ -1,22 +1,13 @@
 //! Conversions between script values and Rust values: the types that a registered function may take and return.
 
-use crate::error::{Error, Result, did_you_mean};
+use super::given::{Given, OptionSpec};
+use super::shown::shown;
+pub use super::shown::type_name;
+use crate::error::{Error, Result};
 use crate::nn::Module;
 use crate::torch::{Operand, Tensor};
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 use std::collections::VecDeque;
-
-/// The name of a value's type as users know it.
-pub fn type_name(d: &Dynamic) -> String {
-    let name = d.type_name();
-    match name {
-        "i64" => "int".into(),
-        "f64" => "float".into(),
-        "()" => "()".into(),
-        "Fn" => "function".into(),
-        other => other.rsplit("::").next().unwrap_or(other).to_lowercase(),
-    }
-}
 
 /// A type that a registered function can take.
 pub trait FromArg: Sized {
@@ -24,9 +15,41 @@ pub trait FromArg: Sized {
     const NAME: &'static str;
     /// Whether the argument may be left out.
     const OPTIONAL: bool = false;
+    /// Whether the argument may be given by its name among the options as well, see [`Named`](super::options::Named).
+    const BY_NAME: bool = false;
+    /// Whether a map in its place is read as the options, see [`OrOptions`](super::options::OrOptions).
+    const OR_OPTIONS: bool = false;
+    /// The texts that it takes, for a type that stands for a few texts.
+    const CHOICES: &'static [&'static str] = &[];
 
     /// Converts one value; `None` when it is of another type.
     fn from_dynamic(d: &Dynamic) -> Option<Self>;
+
+    /// Why a value does not fit, where more is known than the type's name.
+    fn explain(_: &Dynamic) -> Option<Error> {
+        None
+    }
+
+    /// As a script writes it, for the documentation of defaults; `None` where there is nothing to write.
+    fn text(&self) -> Option<String> {
+        None
+    }
+
+    /// The value of what is left out, for a type that has one.
+    fn absent() -> Option<Self> {
+        None
+    }
+
+    /// Adds the option by which the argument can be given, if it can.
+    fn by_name(_: &'static str, _: &mut Vec<OptionSpec>) {}
+
+    /// Looks among the options for an argument that was not given in its place.
+    ///
+    /// # Errors
+    /// `E0202` when it is of another type, or given in both ways.
+    fn settle(&mut self, _: &'static str, _: &mut Given) -> Result<()> {
+        Ok(())
+    }
 
     /// Takes the argument `name` from the front of `args`.
     ///
@@ -40,34 +63,35 @@ pub trait FromArg: Sized {
     }
 }
 
-/// A value with its type, short enough for a message.
-fn shown(d: &Dynamic) -> String {
-    let kind = type_name(d);
-    if d.is_int() || d.is_float() || d.is_bool() || d.is_string() {
-        let text: String = d.to_string().chars().take(40).collect();
-        return format!("{kind} `{text}`");
-    }
-    d.read_lock::<Tensor>().map_or(kind, |t| format!("tensor {}", t.describe()))
-}
-
 macro_rules! from_arg {
-    ($($ty:ty, $name:literal, |$d:ident| $e:expr;)*) => { $(
+    ($($ty:ty, $name:literal, |$d:ident| $e:expr $(, |$x:ident| $text:expr)?;)*) => { $(
         impl FromArg for $ty {
             const NAME: &'static str = $name;
             fn from_dynamic($d: &Dynamic) -> Option<Self> { $e }
+            $(fn text(&self) -> Option<String> { let $x = self; Some($text) })?
         }
     )* };
 }
 
 from_arg! {
     Dynamic, "a value", |d| Some(d.clone());
-    i64, "an int", |d| d.as_int().ok();
-    f64, "a number", |d| d.as_float().ok().or_else(|| d.as_int().ok().map(|i| i as f64));
-    bool, "a bool", |d| d.as_bool().ok();
-    String, "a string", |d| d.read_lock::<ImmutableString>().map(|s| s.to_string());
+    i64, "an int", |d| d.as_int().ok(), |i| i.to_string();
+    usize, "an int of at least 0", |d| usize::try_from(d.as_int().ok()?).ok(), |i| i.to_string();
+    u8, "an int from 0 to 255", |d| u8::try_from(d.as_int().ok()?).ok(), |i| i.to_string();
+    u32, "an int of at least 0", |d| u32::try_from(d.as_int().ok()?).ok(), |i| i.to_string();
+    u64, "an int", |d| d.as_int().ok().map(|i| i as u64), |i| i.to_string();
+    f64, "a number", |d| d.as_float().ok().or_else(|| d.as_int().ok().map(|i| i as f64)), |x| number(*x);
+    bool, "a bool", |d| d.as_bool().ok(), |b| b.to_string();
+    String, "a string", |d| d.read_lock::<ImmutableString>().map(|s| s.to_string()), |s| format!("{s:?}");
     Map, "a map", |d| d.read_lock::<Map>().map(|m| m.clone());
     Array, "an array", |d| d.read_lock::<Array>().map(|m| m.clone());
     FnPtr, "a function", |d| d.read_lock::<FnPtr>().map(|m| m.clone());
+}
+
+/// `1e-4` rather than `0.0001`, and `30` rather than `30.0`: as people type it.
+fn number(x: f64) -> String {
+    let small = x != 0.0 && (x.abs() < 1e-3 || x.abs() >= 1e6);
+    if small { format!("{x:e}") } else { x.to_string() }
 }
 
 /// A type that lives in scripts as an opaque handle: cloning it shares the object.
@@ -109,6 +133,24 @@ where
     fn from_dynamic(d: &Dynamic) -> Option<Self> {
         d.read_lock::<Array>()?.iter().map(T::from_dynamic).collect()
     }
+    fn text(&self) -> Option<String> {
+        let texts: Vec<String> = self.iter().map(T::text).collect::<Option<_>>()?;
+        Some(format!("[{}]", texts.join(", ")))
+    }
+}
+
+/// Two numbers.
+impl FromArg for (f64, f64) {
+    const NAME: &'static str = "an array of two numbers";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        match Vec::<f64>::from_dynamic(d)?[..] {
+            [a, b] => Some((a, b)),
+            _ => None,
+        }
+    }
+    fn text(&self) -> Option<String> {
+        Some(format!("[{}, {}]", number(self.0), number(self.1)))
+    }
 }
 
 /// Types that may be list elements, with the name of their list.
@@ -117,6 +159,9 @@ pub trait ListItem {
     const LIST: &'static str;
 }
 impl ListItem for i64 {
+    const LIST: &'static str = "an array of ints";
+}
+impl ListItem for u64 {
     const LIST: &'static str = "an array of ints";
 }
 impl ListItem for f64 {
@@ -138,6 +183,33 @@ impl FromArg for Dims {
     const NAME: &'static str = "an int or an array of ints";
     fn from_dynamic(d: &Dynamic) -> Option<Self> {
         i64::from_dynamic(d).map(|i| Dims(vec![i])).or_else(|| Vec::from_dynamic(d).map(Dims))
+    }
+    fn text(&self) -> Option<String> {
+        if let [n] = self.0[..] { n.text() } else { self.0.text() }
+    }
+}
+
+/// An int for both directions, or one for each.
+impl FromArg for [i64; 2] {
+    const NAME: &'static str = "an int or [y, x]";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        match Dims::from_dynamic(d)?.0[..] {
+            [n] => Some([n, n]),
+            [y, x] => Some([y, x]),
+            _ => None,
+        }
+    }
+    fn text(&self) -> Option<String> {
+        let [y, x] = self;
+        Some(if x == y { x.to_string() } else { format!("[{y}, {x}]") })
+    }
+}
+
+/// A number for each of three channels.
+impl FromArg for [f64; 3] {
+    const NAME: &'static str = "an array of three numbers";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        Vec::<f64>::from_dynamic(d)?.try_into().ok()
     }
 }
 
@@ -173,8 +245,18 @@ impl<'a> From<&'a TensorOrNumber> for Operand<'a> {
 impl<T: FromArg> FromArg for Option<T> {
     const NAME: &'static str = T::NAME;
     const OPTIONAL: bool = true;
+    const CHOICES: &'static [&'static str] = T::CHOICES;
     fn from_dynamic(d: &Dynamic) -> Option<Self> {
         if d.is_unit() { Some(None) } else { T::from_dynamic(d).map(Some) }
+    }
+    fn explain(d: &Dynamic) -> Option<Error> {
+        T::explain(d)
+    }
+    fn text(&self) -> Option<String> {
+        self.as_ref().and_then(T::text)
+    }
+    fn absent() -> Option<Self> {
+        Some(None)
     }
     fn take(function: &str, name: &'static str, args: &mut VecDeque<Dynamic>) -> Result<Self> {
         match args.front() {
@@ -186,73 +268,6 @@ impl<T: FromArg> FromArg for Option<T> {
             }
             Some(_) => T::take(function, name, args).map(Some),
         }
-    }
-}
-
-/// The options of a function, `#{stride: 2}`: read each with a getter, then call [`Kw::done`], which refuses unknown keys.
-pub struct Kw {
-    function: String,
-    map: Map,
-    known: Vec<&'static str>,
-}
-
-impl FromArg for Kw {
-    const NAME: &'static str = "a map of options";
-    const OPTIONAL: bool = true;
-    fn from_dynamic(d: &Dynamic) -> Option<Self> {
-        Map::from_dynamic(d).map(|map| Kw { function: String::new(), map, known: Vec::new() })
-    }
-    fn take(function: &str, name: &'static str, args: &mut VecDeque<Dynamic>) -> Result<Self> {
-        let map = <Option<Map> as FromArg>::take(function, name, args)?.unwrap_or_default();
-        Ok(Kw { function: function.to_owned(), map, known: Vec::new() })
-    }
-}
-
-impl Kw {
-    /// Options from a map that came another way, for the function `function`.
-    pub fn new(function: impl Into<String>, map: Map) -> Self {
-        Kw { function: function.into(), map, known: Vec::new() }
-    }
-
-    /// The option, if it is given and not `()`.
-    ///
-    /// # Errors
-    /// `E0202` when it is of another type.
-    pub fn opt<T: FromArg>(&mut self, key: &'static str) -> Result<Option<T>> {
-        self.known.push(key);
-        match self.map.remove(key) {
-            None => Ok(None),
-            Some(d) if d.is_unit() => Ok(None),
-            Some(d) => T::from_dynamic(&d)
-                .map(Some)
-                .ok_or_else(|| Error::value(&self.function, format!("option `{key}` must be {}, got {}", T::NAME, shown(&d)))),
-        }
-    }
-
-    /// The option or its default.
-    ///
-    /// # Errors
-    /// `E0202` when it is of another type.
-    pub fn get<T: FromArg>(&mut self, key: &'static str, default: T) -> Result<T> {
-        Ok(self.opt(key)?.unwrap_or(default))
-    }
-
-    /// The option, which must be given.
-    ///
-    /// # Errors
-    /// `E0202` when it is missing or of another type.
-    pub fn required<T: FromArg>(&mut self, key: &'static str) -> Result<T> {
-        self.opt(key)?.ok_or_else(|| Error::value(&self.function, format!("option `{key}` is required: {}", T::NAME)))
-    }
-
-    /// Refuses options that no getter asked for.
-    ///
-    /// # Errors
-    /// `E0202` naming the unknown option and the nearest known one.
-    pub fn done(self) -> Result<()> {
-        let Some(k) = self.map.keys().next() else { return Ok(()) };
-        let near = did_you_mean(k, self.known.iter().copied());
-        Err(Error::value(&self.function, format!("unknown option `{k}`{near}")).help(format!("its options: {}", self.known.join(", "))))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What could stand at the cursor of a prompt: variables, functions, methods of a value's type, map keys, modules, paths.
 
+use super::in_map::{self, in_map};
 use super::manual::registered;
 use super::session::Session;
 use crate::script::ApiFn;
@@ -80,6 +81,9 @@ pub fn complete(at: At, session: &Session, line: &str, pos: usize) -> Completion
         for (name, args, _) in COMMANDS {
             found.insert(format!("{name}{}", if args.is_empty() { "" } else { " " }), format!("{name} {args}").trim_end().to_owned());
         }
+    } else if let Some(options) = options(at, session, before) {
+        start = open_string(before).map_or_else(|| word_start(before), |open| open + 1);
+        found.extend(options);
     } else if let Some(open) = open_string(before) {
         let typed = &before[open + 1..];
         let is_import = before[..open].trim_end().ends_with("import");
@@ -107,6 +111,15 @@ pub fn complete(at: At, session: &Session, line: &str, pos: usize) -> Completion
     let word = before.get(start..).unwrap_or_default();
     let candidates = found.into_iter().filter(|(text, _)| text.starts_with(word)).map(|(text, shown)| Candidate { text, shown });
     Completions { start, candidates: candidates.collect() }
+}
+
+/// The keys or values that fit the map of options in which a text ends; `None` when it does not end in one, or where any value fits.
+fn options(at: At, session: &Session, before: &str) -> Option<Vec<(String, String)>> {
+    let map = in_map(before)?;
+    let quoted = open_string(before).filter(|open| *open > map.start);
+    let functions = registered(at, session, map.callee);
+    let found: Vec<(String, String)> = functions.iter().flat_map(|f| in_map::candidates(&map, &f.options(), quoted.is_some())).collect();
+    (!found.is_empty()).then_some(found)
 }
 
 fn paths(typed: &str) -> Vec<(String, String)> {

@@ -5,6 +5,8 @@ use super::session::Session;
 use crate::error::{Error, Result, did_you_mean};
 use crate::files;
 use crate::script::ApiFn;
+use crate::script::docs::option_table;
+use crate::script::docs::terminal::{Style, render};
 use crate::script::lang::function::{ApiTable, Receiver};
 use crate::script::lang::value::type_name;
 use crate::script::units::at::At;
@@ -72,7 +74,7 @@ pub fn doc(at: At, session: &Session, name: &str) -> Result<String> {
         let functions: Vec<String> = crate::script::units::unit::public_functions(&unit.ast).map(|(f, _)| format!("{name}::{f}")).collect();
         parts.push(format!("{}\n{}\n\n{}", unit.shown, head(&unit), functions.join("  ")));
     }
-    parts.extend(registered(at, session, name).iter().map(|f| format!("{} -> {}\n{}", f.signature(), f.returns, plain(f.doc))));
+    parts.extend(registered(at, session, name).iter().map(|f| format!("{} -> {}\n{}{}", f.signature(), f.returns, plain(f.doc), options(f))));
     let table = at.host.get::<ApiTable>();
     let space: Vec<String> =
         table.iter().flat_map(|t| &t.0).filter(|f| matches!(f.receiver, Receiver::Namespace(ns) if ns == name)).map(ApiFn::signature).collect();
@@ -99,6 +101,12 @@ pub fn doc(at: At, session: &Session, name: &str) -> Result<String> {
 fn plain(doc: &str) -> String {
     let lines = doc.lines().map(|l| l.strip_prefix(' ').unwrap_or(l)).filter(|l| !l.starts_with("```"));
     lines.map(|l| l.strip_prefix("# ").map_or_else(|| l.to_owned(), |h| format!("\n{h}:"))).collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// The options of a function as they are read in a terminal.
+fn options(f: &ApiFn) -> String {
+    let options = option_table(&f.options());
+    if options.is_empty() { String::new() } else { format!("\n\nOptions:\n{}", render(&options, Style { color: false, width: 100 }).trim_end()) }
 }
 
 /// The text of a script function, or of a whole module.

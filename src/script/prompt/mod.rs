@@ -7,6 +7,7 @@ pub mod check;
 pub mod complete;
 pub mod display;
 pub mod evaluation;
+mod in_map;
 pub mod lines;
 pub mod manual;
 pub mod session;

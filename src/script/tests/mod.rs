@@ -5,6 +5,7 @@ mod examples;
 mod isolation;
 mod libraries;
 mod models;
+mod options;
 mod params;
 mod permissions;
 mod reference;

@@ -384,14 +384,9 @@ fn functions(text: &str) -> Vec<String> {
 fn takes_path(function: &str) -> bool {
     const NAMES: &[&str] = &["path", "paths", "dir", "src", "dst", "file", "files", "folder", "archive", "weights", "output", "cache"];
     let signature = function.split(" -> ").next().unwrap_or_default();
-    let parameter = NAMES.iter().any(|n| signature.contains(&format!("{n}: String")) || signature.contains(&format!("{n}: Vec<String>")));
+    let is = |n: &str, kinds: &[&str]| kinds.iter().any(|kind| signature.contains(&format!("{n}: {kind}")));
     // The option `output` of an encoder names a tensor.
-    let option = NAMES.iter().filter(|n| **n != "output").any(|n| {
-        ["opt", "get", "required"].iter().any(|get| {
-            function.match_indices(&format!("(\"{n}\"")).any(|(at, _)| function[..at].ends_with(get) || function[..at].ends_with("::<String>"))
-        })
-    });
-    parameter || option
+    NAMES.iter().any(|n| is(n, &["String", "Vec<String>", "Option<String>"]) || (*n != "output" && is(n, &["Option<Dynamic>"])))
 }
 
 #[test]
@@ -415,6 +410,8 @@ fn every_api_file_asks_before_it_opens_a_path() {
     }
     assert!(taking >= 20, "the functions were found: {taking}");
     // The rule itself can fail.
-    assert!(takes_path("fn peek(path: String) -> String { read(&path) }") && takes_path("fn f(kw: Kw) -> () { kw.opt::<String>(\"dir\")? }"));
+    assert!(
+        takes_path("fn peek(path: String) -> String { read(&path) }") && takes_path("fn f(x: Tensor;\n dir: Option<String>,\n) -> () { save(&dir) }")
+    );
     assert!(!takes_path("fn f(x: Tensor) -> Tensor { x.get(\"name\") }"));
 }

@@ -103,21 +103,25 @@ impl<'a> Lint<'a> {
     }
 
     fn call(&mut self, call: &FnCallExpr, at: Position) {
-        let (name, n) = (call.name.as_str(), call.args.len());
-        if call.op_token.is_some() || is_closure(name) {
+        let n = call.args.len();
+        if call.op_token.is_some() || is_closure(&call.name) {
             return;
         }
         if call.namespace.is_empty() {
-            self.plain_call(name, n, at);
+            self.plain_call(call, n, at);
         } else {
             self.qualified_call(call, n, at);
         }
     }
 
-    fn plain_call(&mut self, name: &str, n: usize, at: Position) {
+    fn plain_call(&mut self, call: &FnCallExpr, n: usize, at: Position) {
+        let name = call.name.as_str();
         let own = self.local.get(name);
-        if own.is_some_and(|a| a.contains(&n)) || self.known.takes(name, n) {
+        if own.is_some_and(|a| a.contains(&n)) {
             return;
+        }
+        if self.known.takes(name, n) {
+            return self.options(name, call, n);
         }
         if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
             return;
@@ -168,7 +172,7 @@ impl<'a> Lint<'a> {
             return self.report(at, format!("unknown module or namespace `{full}`{near}"), near.is_empty().then_some(help));
         };
         match members.get(name) {
-            Some(takes) if takes.contains(&n) => {}
+            Some(takes) if takes.contains(&n) => self.options(&format!("{full}::{name}"), call, n),
             Some(takes) => {
                 let usage = self.known.usage(&format!("{full}::{name}")).map(|u| format!("it is `{u}`"));
                 self.report(at, format!("`{full}::{name}` takes {}, but is called with {n}", arguments(takes)), usage);
@@ -183,8 +187,11 @@ impl<'a> Lint<'a> {
     /// A method is looked up by its receiver's type, which only the run knows: here it must exist on some type.
     fn method(&mut self, call: &FnCallExpr, at: Position) {
         let (name, n) = (call.name.as_str(), call.args.len());
-        if self.members.contains(name) || self.known.takes(name, n + 1) || self.local.get(name).is_some_and(|a| a.contains(&n)) {
+        if self.members.contains(name) || self.local.get(name).is_some_and(|a| a.contains(&n)) {
             return;
+        }
+        if self.known.takes(name, n + 1) {
+            return self.options(name, call, n + 1);
         }
         if let Some(arities) = self.known.functions.get(name) {
             let takes: Arities = arities.iter().filter_map(|a| a.checked_sub(1)).collect();
@@ -199,6 +206,15 @@ impl<'a> Lint<'a> {
             near = did_you_mean(name, self.known.properties.iter().map(String::as_str));
         }
         self.report(at, format!("no type has a method `{name}`{near}"), None);
+    }
+
+    /// The literal map that ends a call: its keys, and the values that are literals.
+    fn options(&mut self, name: &str, call: &FnCallExpr, n: usize) {
+        let Some(Expr::Map(map, _)) = call.args.last() else { return };
+        let faults = super::option_lint::faults(&call.name, &map.0, &self.known.options(name, n));
+        for (at, e) in faults {
+            self.report(at, e.to_string(), e.help_text().map(str::to_owned));
+        }
     }
 
     /// `module::NAME` without a call.

@@ -10,6 +10,7 @@ pub mod generation;
 pub mod libraries;
 pub mod lint;
 pub mod locate;
+mod option_lint;
 pub mod program;
 pub mod roots;
 pub mod swap;

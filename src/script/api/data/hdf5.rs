@@ -4,7 +4,7 @@ use crate::api;
 use crate::data::{ImageSet, LatentLabels, LatentOptions, LatentSet, export_images, export_latents, hdf5_key_list, import_latents};
 use crate::error::{Error, Result};
 use crate::script::bind::Cx;
-use crate::script::lang::value::{Kw, type_name};
+use crate::script::lang::value::type_name;
 use rhai::Dynamic;
 use std::path::Path;
 
@@ -19,9 +19,8 @@ api! {
     namespace "data";
 
     /// Turns the latents of REPA-E's container (`00000/img-mean-std-00000000.npy`, mean and standard deviation) into a folder of latents with
-    /// statistics. An interrupted import goes on. Options: `images` (whose labels they get: the container `images.h5`, or an image set; they are
-    /// paired by their positions in the sorted lists; without it the container's own `dataset.json` counts), `name` (for people), `vae` (the hash of
-    /// the VAE's weights), `shard_size` (latents in a shard, 0: about 256 MiB). Needs a build with `--features hdf5`.
+    /// statistics. An interrupted import goes on. With `images` they get the labels of these, paired by their positions in
+    /// the sorted lists; without, the container's own `dataset.json` counts. Needs a build with `--features hdf5`.
     ///
     /// # Shapes
     /// - reads f32 `[2C, h, w]`, writes `mean` and `std` f32 `[N, C, h, w]`, `labels` and `index` i64 `[N]`
@@ -40,21 +39,19 @@ api! {
     ///     assert(`${e.help}`.contains("--features hdf5"), "nothing else is wrong");
     /// }
     /// ```
-    fn import as "import_latents"[cx](path: String, dst: String, opts: Kw) -> LatentSet {
+    fn import as "import_latents"[cx](path: String, dst: String;
+        /// the pictures that the latents were made from, for their labels: a container's path, or an image set
+        images: Option<Dynamic>,
+        /// latents in a shard; 0: about 256 MiB
+        shard_size: usize = 0,
+        /// what people call it
+        name: String = String::new(),
+        /// the hash of the VAE's weights
+        vae: String = String::new(),
+    ) -> LatentSet {
         ask_for_container(cx, &path)?;
         cx.writable_within(&dst)?;
-        let images: Option<Dynamic> = opts.opt("images")?;
-        let shard_size: i64 = opts.get("shard_size", 0)?;
-        let options = LatentOptions {
-            name: opts.get("name", String::new())?,
-            vae: opts.get("vae", String::new())?,
-            shape: [0; 3],
-            shard_size: usize::try_from(shard_size)
-                .map_err(|_| Error::value("import_latents", format!("option `shard_size` must not be negative, got {shard_size}")))?,
-            classes: Vec::new(),
-            attributes: Vec::new(),
-        };
-        opts.done()?;
+        let options = LatentOptions { name, vae, shape: [0; 3], shard_size, classes: Vec::new(), attributes: Vec::new() };
         let set = images.as_ref().and_then(|d| d.clone().try_cast::<ImageSet>());
         let container = images.as_ref().and_then(|d| d.clone().into_string().ok());
         let labels = match (&set, &container, &images) {

@@ -4,16 +4,16 @@ pub mod hdf5;
 pub mod pictures;
 pub mod samples;
 
-use crate::api;
 use crate::data::{
     Attribute, ImageSet, LatentOptions, LatentSet, LatentWriter, Loader, LoaderOptions, PreprocessOptions, Samples, Skipped, is_hdf5, preprocess,
 };
 use crate::error::{Error, Result};
 use crate::script::lang::exception::into_script;
-use crate::script::lang::value::{Dims, Kw, from_json};
+use crate::script::lang::value::from_json;
 use crate::script::training::steps::batch_map;
 use crate::script_handle;
 use crate::torch::Tensor;
+use crate::{api, entries, options};
 use rhai::{Array, Dynamic, Map, Module, Position};
 use std::any::TypeId;
 
@@ -66,24 +66,39 @@ fn sample(samples: &impl Samples, classes: &[String], i: i64) -> Result<Map> {
     Ok(map)
 }
 
-fn loader(samples: impl Samples + 'static, mut opts: Kw) -> Result<Loader> {
-    let d = LoaderOptions::default();
-    let options = LoaderOptions {
-        batch: count("loader", "batch", opts.get("batch", d.batch as i64)?)?,
-        shuffle: opts.get("shuffle", d.shuffle)?,
-        seed: opts.get::<i64>("seed", 0)? as u64,
-        drop_last: opts.get("drop_last", d.drop_last)?,
-        workers: count("loader", "workers", opts.get("workers", d.workers as i64)?)?,
-        rank: count("loader", "rank", opts.get("rank", 0)?)?,
-        world: count("loader", "world", opts.get("world", 1)?)?,
-    };
-    opts.done()?;
-    Loader::new(samples, options)
-}
-
-/// A count that is not negative.
-fn count(function: &str, option: &str, n: i64) -> Result<usize> {
-    usize::try_from(n).map_err(|_| Error::value(function, format!("option `{option}` must not be negative, got {n}")))
+options! {
+    LoaderOptions {
+        /// samples in a batch
+        batch,
+        /// whether each epoch has another order
+        shuffle,
+        /// of the order
+        seed,
+        /// whether a last batch that is not whole is left out
+        drop_last,
+        /// threads that read
+        workers,
+        /// which of the processes that share the set this one is
+        rank,
+        /// how many processes share the set
+        world,
+    }
+    PreprocessOptions {
+        /// the side of the crops, in pixels
+        resolution,
+        /// threads; 0: all cores
+        workers,
+        /// most pictures; all unless given
+        max_images,
+        /// source pictures in a shard; 0: about 256 MiB
+        shard_size,
+        /// names of the columns to take; all unless given
+        attributes,
+        /// whether a broken picture is an error
+        strict,
+        /// whether no progress is shown
+        quiet,
+    }
 }
 
 fn strings(list: &[String]) -> Array {
@@ -117,9 +132,7 @@ api! {
     /// Classes are the sorted names of the folders in `src`; `dataset.json` there, `{"labels": [[path, class], ..]}`,
     /// overrides them; `attributes.csv` there (a header; first column the picture's path or file name) gives each picture
     /// its attributes. `src` may be REPA-E's container `images.h5` (in a build with `--features hdf5`). The crop is ADM's (openai/guided-diffusion), byte for byte as with Pillow. Broken pictures are named,
-    /// counted and skipped. A run that was interrupted or killed continues when it is started again. Options: `resolution`
-    /// (256), `workers` (0: all cores), `max_images` (all), `shard_size` (source pictures in a shard, 0: about 256 MiB),
-    /// `attributes` (names of the columns to take, all), `strict` (false: fail at a broken picture), `quiet` (false).
+    /// counted and skipped. A run that was interrupted or killed continues when it is started again.
     /// Returns `#{folder, count, classes, class_counts, labelling, skipped, resumed, seconds, rate}`.
     ///
     /// # Shapes
@@ -133,23 +146,12 @@ api! {
     /// assert_eq(report.count, 64);
     /// assert_eq(data::images(report.folder).resolution, 32);
     /// ```
-    fn preprocess[cx](src: String, dst: String, opts: Kw) -> Map {
+    fn preprocess[cx](src: String, dst: String; options: PreprocessOptions) -> Map {
         cx.readable_within(&src)?;
         if is_hdf5(&src) {
             crate::script::api::data::hdf5::ask_for_container(cx, &src)?;
         }
         cx.writable_within(&dst)?;
-        let d = PreprocessOptions::default();
-        let options = PreprocessOptions {
-            resolution: count("preprocess", "resolution", opts.get("resolution", d.resolution as i64)?)?,
-            workers: count("preprocess", "workers", opts.get("workers", 0)?)?,
-            max_images: opts.opt("max_images")?.map(|n| count("preprocess", "max_images", n)).transpose()?,
-            shard_size: count("preprocess", "shard_size", opts.get("shard_size", 0)?)?,
-            attributes: opts.opt("attributes")?,
-            strict: opts.get("strict", false)?,
-            quiet: opts.get("quiet", false)?,
-        };
-        opts.done()?;
         let report = preprocess(&src, &dst, &options)?;
         let d = &report.dataset;
         let counts: Array = d.class_counts.iter().map(|n| int(*n).into()).collect();
@@ -200,10 +202,6 @@ api! {
 
     /// Begins a folder of latents, or continues one that was interrupted: then `.len` says how many are there already.
     ///
-    /// Options: `channels` and `size` (a number, or `[h, w]`) of one latent, both required; `name` (for people), `vae`
-    /// (the hash of the VAE's weights), `classes` and `attributes` (as the image set gives them), `shard_size` (latents in
-    /// a shard, 0: about 256 MiB).
-    ///
     /// # Errors
     /// `E0202` for a wrong option, `E0302` when the folder holds other latents.
     /// # Example
@@ -212,25 +210,26 @@ api! {
     /// w.push(#{mean: torch::randn([5, 2, 2, 2]), std: torch::ones([5, 2, 2, 2]), labels: torch::tensor([0, 0, 1, 1, 2])});
     /// assert_eq(w.finish().len, 5);
     /// ```
-    fn latent_writer[cx](dir: String, opts: Kw) -> LatentWriter {
+    fn latent_writer[cx](dir: String;
+        /// channels of one latent
+        channels: usize,
+        /// height and width of one latent
+        size: [i64; 2],
+        /// what people call it
+        name: String = String::new(),
+        /// the hash of the VAE's weights
+        vae: String = String::new(),
+        /// latents in a shard; 0: about 256 MiB
+        shard_size: usize = 0,
+        /// the class names, as the image set gives them
+        classes: Vec<String> = Vec::new(),
+        /// the attributes, as the image set gives them
+        attributes: Array = Array::new(),
+    ) -> LatentWriter {
         cx.writable_within(&dir)?;
-        let channels = count("latent_writer", "channels", opts.required("channels")?)?;
-        let size: Dims = opts.required("size")?;
-        let (h, w) = match *size.0 {
-            [s] => (s, s),
-            [h, w] => (h, w),
-            _ => return Err(Error::value("latent_writer", "option `size` must be a number or [h, w]")),
-        };
-        let options = LatentOptions {
-            name: opts.get("name", String::new())?,
-            vae: opts.get("vae", String::new())?,
-            shape: [channels, count("latent_writer", "size", h)?, count("latent_writer", "size", w)?],
-            shard_size: count("latent_writer", "shard_size", opts.get("shard_size", 0)?)?,
-            classes: opts.get("classes", Vec::new())?,
-            attributes: read_attributes(&opts.get("attributes", Array::new())?)?,
-        };
-        opts.done()?;
-        LatentWriter::open(&dir, options)
+        let side = |n: i64| usize::try_from(n).map_err(|_| Error::value("latent_writer", format!("option `size` must not be negative, got {n}")));
+        let shape = [channels, side(size[0])?, side(size[1])?];
+        LatentWriter::open(&dir, LatentOptions { name, vae, shape, shard_size, classes, attributes: read_attributes(&attributes)? })
     }
 }
 
@@ -294,8 +293,7 @@ api! {
 
     /// A loader of batches `#{images, labels, attributes, index}` from background threads.
     ///
-    /// Options: `batch` (32), `shuffle` (false), `seed` (0), `drop_last` (false), `workers` (2 threads), `rank` (0) of
-    /// `world` (1) processes that share the set. The order depends on seed and epoch alone. A batch larger than the set is
+    /// The order depends on seed and epoch alone. A batch larger than the set is
     /// the whole set; with `drop_last` it is an error.
     ///
     /// # Shapes
@@ -313,7 +311,7 @@ api! {
     /// }
     /// assert_eq(n, 2);
     /// ```
-    fn loader(set: ImageSet, opts: Kw) -> Loader { loader(set, opts) }
+    fn loader(set: ImageSet; options: LoaderOptions) -> Loader { Loader::new(set, options) }
 
     /// Reads every shard and compares its SHA-256 with the recorded one.
     ///
@@ -426,7 +424,7 @@ api! {
     /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
     /// assert_eq(w.finish().loader(#{batch: 2}).next().mean.shape, [2, 1, 2, 2]);
     /// ```
-    fn loader(set: LatentSet, opts: Kw) -> Loader { loader(set, opts) }
+    fn loader(set: LatentSet; options: LoaderOptions) -> Loader { Loader::new(set, options) }
 
     /// The per-channel statistics of sampled latents: `#{bias, scale, std_of_mean, count}`.
     ///
@@ -567,12 +565,9 @@ api! {
     /// w.finish();
     /// ```
     fn push(writer: LatentWriter, batch: Map) -> () {
-        let mut batch = Kw::new("push", batch);
-        let (mean, std): (Tensor, Tensor) = (batch.required("mean")?, batch.required("std")?);
-        let labels: Tensor = batch.required("labels")?;
-        let (index, attributes): (Option<Tensor>, Option<Tensor>) = (batch.opt("index")?, batch.opt("attributes")?);
-        batch.opt::<Tensor>("images")?;
-        batch.done()?;
+        // A batch of pictures may be handed on as it is: they are not kept.
+        entries!(all "push", batch; mean: Tensor, std: Tensor, labels: Tensor, index: Option<Tensor>, attributes: Option<Tensor>, images: Option<Tensor>);
+        drop(images);
         let index = match index {
             Some(index) => index,
             None => Tensor::from_slice(&(0..mean.size(0)?).map(|i| int(writer.len()) + i).collect::<Vec<i64>>())?,

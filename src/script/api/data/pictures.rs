@@ -3,7 +3,6 @@
 use crate::api;
 use crate::data::{Pictures, read_attribute_file};
 use crate::script::api::data::attribute_maps;
-use crate::script::lang::value::Kw;
 use crate::script_handle;
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
@@ -33,7 +32,7 @@ api! {
     /// Attributes of pictures from a file, in the order of `names` (their paths below a folder, as `.names` of a set gives them):
     /// `#{attributes, values}`, for `probe::linear(z, values, #{attributes})`. Known: `attributes.csv` (a header; the first column is path or file name),
     /// CelebA's `list_attr_celeba.txt`, DeepFashion's `list_attr_img.txt` and `list_category_img.txt` with the lists of names beside them, AwA2's
-    /// `predicate-matrix-binary.txt` with `classes.txt` and `predicates.txt` beside it. Option `factors` chooses columns.
+    /// `predicate-matrix-binary.txt` with `classes.txt` and `predicates.txt` beside it.
     ///
     /// # Shapes
     /// - `values`: i64 `[N, A]`, positions in each attribute's values
@@ -46,12 +45,12 @@ api! {
     /// assert_eq(found.values.shape, [set.len, 2]);
     /// assert_eq(found.attributes[0].name, "hair");
     /// ```
-    fn attribute_file[cx](path: String, names: Vec<String>, opts: Kw) -> Map {
+    fn attribute_file[cx](path: String, names: Vec<String>;
+        /// names of the columns to take; all unless given
+        factors: Option<Vec<String>>,
+    ) -> Map {
         cx.readable(&path)?;
-        let mut opts = opts;
-        let wanted: Option<Vec<String>> = opts.opt("factors")?;
-        opts.done()?;
-        let table = read_attribute_file(Path::new(&path), &names, wanted.as_deref())?;
+        let table = read_attribute_file(Path::new(&path), &names, factors.as_deref())?;
         let shape = [names.len() as i64, table.attributes.len() as i64];
         let values = Tensor::from_slice(&table.rows.concat())?.reshape(&shape)?;
         Ok(Map::from_iter([("attributes".into(), attribute_maps(&table.attributes).into()), ("values".into(), Dynamic::from(values))]))

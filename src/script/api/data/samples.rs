@@ -3,7 +3,7 @@
 use crate::api;
 use crate::data::{ImageSet, SampleWriter, Samples as _};
 use crate::error::{Error, Result};
-use crate::script::lang::value::{Kw, to_json};
+use crate::script::lang::value::to_json;
 use crate::script_handle;
 use crate::torch::Tensor;
 use rhai::Map;
@@ -24,8 +24,7 @@ api! {
     namespace "data";
 
     /// Opens a folder for generated pictures: each becomes a PNG file, and all together `DIR.npz` (`arr_0`, uint8 `[N, R, R, 3]`). A folder
-    /// that an earlier run with the same settings left goes on at its `position`. Options: `total` (how many), `png` (true),
-    /// `settings` (a map: what the pictures depend on).
+    /// that an earlier run with the same settings left goes on at its `position`.
     ///
     /// # Errors
     /// `E0302` when the folder holds pictures drawn with other settings.
@@ -35,16 +34,18 @@ api! {
     /// if w.position == 0 { w.push(torch::zeros([2, 3, 8, 8], #{dtype: "u8"})); }
     /// assert_eq(w.finish(), "target/examples/samples.npz");
     /// ```
-    fn sample_writer[cx](dir: String, opts: Kw) -> Samples {
+    fn sample_writer[cx](dir: String;
+        /// how many pictures there will be
+        total: usize[1..],
+        /// whether each becomes a PNG file
+        png: bool = true,
+        /// what the pictures depend on
+        settings: Map = Map::new(),
+    ) -> Samples {
         // The .npz lies beside the folder.
         cx.writable_within(&dir)?;
         cx.writable(format!("{}.npz", dir.trim_end_matches('/')))?;
-        let total: i64 = opts.required("total")?;
-        let png = opts.get("png", true)?;
-        let settings = to_json(&opts.get("settings", Map::new())?.into());
-        opts.done()?;
-        let total = usize::try_from(total).ok().filter(|n| *n > 0)
-            .ok_or_else(|| Error::value("sample_writer", format!("`total` must be at least 1, got {total}")))?;
+        let settings = to_json(&settings.into());
         SampleWriter::open(Path::new(&dir), total, png, &settings).map(|w| Samples(Rc::new(RefCell::new(w))))
     }
 }

@@ -1,14 +1,14 @@
 //! `eval::`, measures of sets of features: the distances and scores of ADM's evaluation suite.
 
-use crate::api;
 use crate::error::{Error, Result};
 use crate::eval::{
     Distances, FeatureStats, Moments, SPLIT, frechet_of, has_stats, inception_score, manifold_radii, precision_recall, read_stats, write_stats,
 };
 use crate::script::api::eval::{stats_map, stats_of};
-use crate::script::lang::value::{FromArg, Kw};
+use crate::script::lang::value::FromArg;
 use crate::script_handle;
 use crate::torch::Tensor;
+use crate::{api, choices};
 use rhai::{Dynamic, Map};
 use std::cell::RefCell;
 use std::path::Path;
@@ -58,10 +58,7 @@ fn distance(op: &str, a: &Features, b: &Features) -> Result<f64> {
     frechet_of(op, &a.stats(op)?, &b.stats(op)?)
 }
 
-/// The options `k` and `precision`.
-fn neighbours(opts: &mut Kw) -> Result<(i64, Distances)> {
-    Ok((opts.get("k", 3)?, Distances::parse(&opts.get("precision", "f32".to_owned())?)?))
-}
+choices! { Distances { F32 = "f32", F64 = "f64", F16 = "f16" } }
 
 api! {
     namespace "eval";
@@ -83,7 +80,7 @@ api! {
     fn fid(a: Features, b: Features) -> f64 { distance("fid", &a, &b) }
 
     /// sFID (Nash et al., arXiv 2103.03841): the same distance of spatial features. Of maps `[N, H, W, C]`, such as Inception's `mixed_6/conv`, the
-    /// first 7 channels count, as in ADM's suite; option `channels` says how many.
+    /// first 7 channels count unless told otherwise, as in ADM's suite.
     ///
     /// # Shapes
     /// - `[N, H, W, C]`, or `[N, D]` of chosen channels (Inception: 17 * 17 * 7 = 2023), or statistics as in `eval::fid`
@@ -94,12 +91,10 @@ api! {
     /// let a = torch::randn([64, 2, 2, 8]);
     /// assert_close(eval::sfid(a, a + 1.0), 28.0, #{rtol: 1e-4});
     /// ```
-    fn sfid(a: Features, b: Features, opts: Kw) -> f64 {
-        let mut opts = opts;
-        let channels = opts.get("channels", SPATIAL_CHANNELS)?;
-        opts.done()?;
-        distance("sfid", &a.spatial(channels)?, &b.spatial(channels)?)
-    }
+    fn sfid(a: Features, b: Features;
+        /// how many channels of maps count
+        channels: i64 = SPATIAL_CHANNELS,
+    ) -> f64 { distance("sfid", &a.spatial(channels)?, &b.spatial(channels)?) }
 
     /// rFID: `eval::fid` of pictures and their reconstructions, which are as many.
     ///
@@ -121,7 +116,6 @@ api! {
     }
 
     /// Inception Score (Salimans et al., arXiv 1606.03498): `exp(mean KL(p(y | x) || p(y)))` of groups of `split` pictures, averaged, in f64.
-    /// Options: `split` (5000, as ADM; the last group may be smaller), `logits` (false: the values are probabilities already).
     ///
     /// # Shapes
     /// - `[N, K]`
@@ -132,10 +126,12 @@ api! {
     /// assert_close(eval::inception_score(torch::eye(5)), 5.0, #{rtol: 1e-9});
     /// assert_close(eval::inception_score(torch::zeros([6, 5]), #{logits: true}), 1.0, #{rtol: 1e-6});
     /// ```
-    fn inception_score(probabilities: Tensor, opts: Kw) -> f64 {
-        let mut opts = opts;
-        let (split, logits) = (opts.get("split", SPLIT)?, opts.get("logits", false)?);
-        opts.done()?;
+    fn inception_score(probabilities: Tensor;
+        /// pictures in a group, as in ADM; the last group may be smaller
+        split: i64 = SPLIT,
+        /// whether the values are logits, not probabilities
+        logits: bool = false,
+    ) -> f64 {
         if logits && probabilities.rank() == 2 {
             return inception_score(&probabilities.to_dtype(crate::torch::DType::Double)?.softmax(1)?, split);
         }
@@ -143,8 +139,7 @@ api! {
     }
 
     /// Precision and recall (Kynkaanniemi et al., arXiv 1904.06991), `#{precision, recall}`: the part of the samples within the reference's
-    /// k-nearest-neighbour manifold, and the part of the reference within the samples'. Options: `k` (3), `precision`: the numbers in which
-    /// distances are computed, `f32` (default), `f64`, or `f16` as the reference's GPU does, which moves the third digit.
+    /// k-nearest-neighbour manifold, and the part of the reference within the samples'.
     ///
     /// # Shapes
     /// - `reference`: `[N, D]`, `samples`: `[M, D]`
@@ -157,10 +152,12 @@ api! {
     /// assert_eq([far.precision, far.recall], [0.0, 0.0]);
     /// assert_eq(eval::precision_recall(a, a, #{k: 1}).precision, 1.0);
     /// ```
-    fn precision_recall(reference: Tensor, samples: Tensor, opts: Kw) -> Map {
-        let mut opts = opts;
-        let (k, precision) = neighbours(&mut opts)?;
-        opts.done()?;
+    fn precision_recall(reference: Tensor, samples: Tensor;
+        /// which neighbour
+        k: i64 = 3,
+        /// the numbers in which distances are computed: `f16` as the reference's GPU does, which moves the third digit
+        precision: Distances = Distances::F32,
+    ) -> Map {
         let (p, r) = precision_recall(&reference, &samples, k, precision)?;
         Ok(Map::from_iter([("precision".into(), p.into()), ("recall".into(), r.into())]))
     }
@@ -176,16 +173,15 @@ api! {
     /// let x = torch::tensor([0.0, 1.0, 3.0]).view([3, 1]);
     /// assert_eq(eval::manifold_radii(x, #{k: 1}).to_array(), [1.0, 1.0, 4.0]);
     /// ```
-    fn manifold_radii(features: Tensor, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let (k, precision) = neighbours(&mut opts)?;
-        opts.done()?;
-        manifold_radii(&features, k, precision)
-    }
+    fn manifold_radii(features: Tensor;
+        /// which neighbour
+        k: i64 = 3,
+        /// the numbers in which distances are computed: `f16` as the reference's GPU does, which moves the third digit
+        precision: Distances = Distances::F32,
+    ) -> Tensor { manifold_radii(&features, k, precision) }
 
     /// Statistics of features in an `.npz`, `#{mu, cov, n, extractor}`: `mu` and `sigma` as pytorch-fid, ADM and `eval::save_stats` write them. A
-    /// file that names no extractor is taken for Inception's. Option `spatial`: ADM's `mu_s` and `sigma_s`. `()` when the file holds no such
-    /// arrays and option `optional` is true.
+    /// file that names no extractor is taken for Inception's.
     ///
     /// # Shapes
     /// - `mu`: `[D]`, `cov`: `[D, D]`, f64
@@ -198,11 +194,13 @@ api! {
     /// assert_eq(eval::load_stats(path).extractor, "lite0");
     /// assert_eq(eval::load_stats(path, #{spatial: true, optional: true}), ());
     /// ```
-    fn load_stats[cx](path: String, opts: Kw) -> Dynamic {
+    fn load_stats[cx](path: String;
+        /// ADM's `mu_s` and `sigma_s` in place of `mu` and `sigma`
+        spatial: bool = false,
+        /// `()` rather than an error where the file holds no such arrays
+        optional: bool = false,
+    ) -> Dynamic {
         cx.readable(&path)?;
-        let mut opts = opts;
-        let (spatial, optional) = (opts.get("spatial", false)?, opts.get("optional", false)?);
-        opts.done()?;
         let (path, suffix) = (Path::new(&path), if spatial { "_s" } else { "" });
         if optional && !has_stats(path, suffix)? {
             return Ok(Dynamic::UNIT);
@@ -210,7 +208,7 @@ api! {
         Ok(stats_map(read_stats(path, suffix)?).into())
     }
 
-    /// Writes statistics to an `.npz`, with the name of their extractor; option `spatial`: those of the spatial features as well.
+    /// Writes statistics to an `.npz`, with the name of their extractor.
     ///
     /// # Shapes
     /// - as `eval::feature_stats` gives them
@@ -222,11 +220,12 @@ api! {
     /// eval::save_stats(path, eval::feature_stats(torch::randn([9, 2]), #{extractor: "lite0"}));
     /// assert_eq(io::npz(path).sigma.shape, [2, 2]);
     /// ```
-    fn save_stats[cx](path: String, stats: Map, opts: Kw) -> () {
+    fn save_stats[cx](path: String, stats: Map;
+        /// statistics of the spatial features, to be written as well
+        spatial: Option<Map>,
+    ) -> () {
         cx.writable(&path)?;
-        let mut opts = opts;
-        let spatial = opts.opt::<Map>("spatial")?.map(|m| stats_of("save_stats", m)).transpose()?;
-        opts.done()?;
+        let spatial = spatial.map(|m| stats_of("save_stats", m)).transpose()?;
         write_stats(Path::new(&path), &stats_of("save_stats", stats)?, spatial.as_ref())
     }
 
@@ -261,7 +260,7 @@ api! {
     /// ```
     fn push(sums: Sums, features: Tensor) -> () { sums.0.borrow_mut().push(&features) }
 
-    /// Mean and covariance (divisor `n - 1`), `#{mu, cov, n}`. Option `extractor`: the network that made the features.
+    /// Mean and covariance (divisor `n - 1`), `#{mu, cov, n}`.
     ///
     /// # Shapes
     /// - `mu`: `[D]`, `cov`: `[D, D]`, f64
@@ -273,10 +272,10 @@ api! {
     /// sums.push(torch::randn([5, 4]));
     /// assert_eq(sums.stats(#{extractor: "lite0"}).extractor, "lite0");
     /// ```
-    fn stats(sums: Sums, opts: Kw) -> Map {
-        let mut opts = opts;
-        let extractor = opts.opt("extractor")?;
-        opts.done()?;
+    fn stats(sums: Sums;
+        /// the network that made the features
+        extractor: Option<String>,
+    ) -> Map {
         Ok(stats_map(FeatureStats { extractor, ..sums.0.borrow().stats()? }))
     }
 

@@ -2,19 +2,19 @@
 
 pub mod features;
 
-use crate::api;
 use crate::error::{Error, Result};
 use crate::eval::{FeatureStats, Range, correlation, feature_stats, frechet, psnr, ssim};
 use crate::script::api::viz::numbers;
-use crate::script::lang::value::{IntoScript, Kw};
+use crate::script::lang::given::Given;
+use crate::script::lang::value::IntoScript;
 use crate::torch::Tensor;
+use crate::{api, choices, entries};
 use rhai::{Dynamic, Map};
 
 api! {
     namespace "eval";
 
-    /// Peak signal-to-noise ratio in dB, `10 log10(width^2 / mse)` of each picture; infinite for equal ones. Options: `range`: what black and white
-    /// are in floats (`[-1, 1]`, `[0, 1]`), `reduction`: `mean` over the pictures (default), or `none` for a tensor `[B]`.
+    /// Peak signal-to-noise ratio in dB, `10 log10(width^2 / mse)` of each picture; infinite for equal ones.
     ///
     /// # Shapes
     /// - `a`, `b`: `[B, C, H, W]` or `[C, H, W]`, u8, or float with `range`
@@ -25,16 +25,15 @@ api! {
     /// let x = torch::zeros([2, 3, 16, 16]);
     /// assert_close(eval::psnr(x, x + 0.1, #{range: [0, 1]}), 20.0, #{rtol: 1e-5});
     /// ```
-    fn psnr(a: Tensor, b: Tensor, opts: Kw) -> Dynamic {
-        let mut opts = opts;
-        let (range, each) = compared("psnr", &mut opts)?;
-        opts.done()?;
-        reduced(psnr(&a, &b, range)?, each)
-    }
+    fn psnr(a: Tensor, b: Tensor;
+        /// what black and white are in floats: `[-1, 1]`, `[0, 1]`
+        range: Option<Range>,
+        /// the mean over the pictures, or all of them as a tensor `[B]`
+        reduction: Reduction = Reduction::Mean,
+    ) -> Dynamic { reduction.of(psnr(&a, &b, range)?) }
 
     /// Structural similarity (Wang et al. 2004), 1 for equal pictures: Gaussian window of 11 x 11 pixels with deviation 1.5, as scikit-image with
-    /// `gaussian_weights=True, use_sample_covariance=False`. Options: `range`: what black and white are in floats (`[-1, 1]`, `[0, 1]`),
-    /// `reduction`: `mean` over the pictures (default), or `none` for a tensor `[B]`.
+    /// `gaussian_weights=True, use_sample_covariance=False`.
     ///
     /// # Shapes
     /// - `a`, `b`: `[B, C, H, W]` or `[C, H, W]`, u8, or float with `range`, at least 11 x 11
@@ -45,12 +44,12 @@ api! {
     /// let x = torch::rand([2, 3, 16, 16]);
     /// assert_close(eval::ssim(x, x, #{range: [0, 1]}), 1.0);
     /// ```
-    fn ssim(a: Tensor, b: Tensor, opts: Kw) -> Dynamic {
-        let mut opts = opts;
-        let (range, each) = compared("ssim", &mut opts)?;
-        opts.done()?;
-        reduced(ssim(&a, &b, range)?, each)
-    }
+    fn ssim(a: Tensor, b: Tensor;
+        /// what black and white are in floats: `[-1, 1]`, `[0, 1]`
+        range: Option<Range>,
+        /// the mean over the pictures, or all of them as a tensor `[B]`
+        reduction: Reduction = Reduction::Mean,
+    ) -> Dynamic { reduction.of(ssim(&a, &b, range)?) }
 
     /// Mean and covariance (divisor `n - 1`) of features, in f64 on the CPU: `#{mu, cov, n}`. Option `extractor`: the network that made them,
     /// which goes along so that `eval::fid` refuses statistics of another one.
@@ -64,10 +63,10 @@ api! {
     /// let s = eval::feature_stats(torch::randn([32, 4]));
     /// assert_eq([s.mu.shape, s.cov.shape, s.n], [[4], [4, 4], 32]);
     /// ```
-    fn feature_stats(features: Tensor, opts: Kw) -> Map {
-        let mut opts = opts;
-        let extractor = opts.opt("extractor")?;
-        opts.done()?;
+    fn feature_stats(features: Tensor;
+        /// the network that made the features
+        extractor: Option<String>,
+    ) -> Map {
         Ok(stats_map(FeatureStats { extractor, ..feature_stats(&features)? }))
     }
 
@@ -114,27 +113,25 @@ pub(crate) fn stats_map(s: FeatureStats) -> Map {
 
 /// Statistics from a map; files call the covariance `sigma`.
 pub(crate) fn stats_of(op: &str, map: Map) -> Result<FeatureStats> {
-    let mut kw = Kw::new(op, map);
-    let mu: Tensor = kw.required("mu")?;
-    let (cov, sigma): (Option<Tensor>, Option<Tensor>) = (kw.opt("cov")?, kw.opt("sigma")?);
+    let mut given = Given::new(op, map);
+    entries!(given; mu: Tensor, cov: Option<Tensor>, sigma: Option<Tensor>, n: i64 = 0, extractor: Option<String>);
     let cov = cov.or(sigma).ok_or_else(|| Error::value(op, "statistics need `mu` and `cov` (or `sigma`)"))?;
-    Ok(FeatureStats { mu, cov, n: kw.get("n", 0)?, extractor: kw.opt("extractor")? })
+    Ok(FeatureStats { mu, cov, n, extractor })
 }
 
-/// The options `range` and `reduction`; whether each picture's value is wanted.
-fn compared(op: &str, opts: &mut Kw) -> Result<(Option<Range>, bool)> {
-    let range = match opts.opt::<Vec<f64>>("range")?.as_deref() {
-        None => None,
-        Some([low, high]) => Some(Range::new(*low, *high)?),
-        Some(_) => return Err(Error::value(op, "`range` must be `[black, white]`")),
-    };
-    match opts.get("reduction", "mean".to_owned())?.as_str() {
-        "mean" => Ok((range, false)),
-        "none" => Ok((range, true)),
-        other => Err(Error::value(op, format!("unknown reduction `{other}`")).help("`mean` or `none`")),
+/// What becomes of the values of each picture.
+#[derive(Clone, Copy)]
+enum Reduction {
+    Mean,
+    None,
+}
+choices! { Reduction { Mean = "mean", None = "none" } }
+
+impl Reduction {
+    fn of(self, values: Tensor) -> Result<Dynamic> {
+        match self {
+            Reduction::Mean => Ok(values.mean(&[], false)?.item()?.into()),
+            Reduction::None => Ok(values.into_script()),
+        }
     }
-}
-
-fn reduced(values: Tensor, each: bool) -> Result<Dynamic> {
-    if each { Ok(values.into_script()) } else { Ok(values.mean(&[], false)?.item()?.into()) }
 }

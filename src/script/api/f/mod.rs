@@ -6,8 +6,9 @@ pub mod vision;
 
 use crate::api;
 use crate::error::Error;
-use crate::script::api::tensor::math::gelu_tanh;
-use crate::script::lang::value::{Dims, Kw};
+use crate::script::api::tensor::math::Approximate;
+use crate::script::lang::options::Named;
+use crate::script::lang::value::Dims;
 use crate::torch::Tensor;
 
 api! {
@@ -50,7 +51,7 @@ api! {
     /// ```
     fn one_hot(index: Tensor, num_classes: Option<i64>) -> Tensor { index.one_hot(num_classes.unwrap_or(-1)) }
 
-    /// Normalised over the last dimensions. Options: `eps` (1e-5).
+    /// Normalised over the last dimensions.
     ///
     /// # Shapes
     /// - `[.., normalized_shape]` -> the same; `weight`, `bias`: `normalized_shape`
@@ -61,14 +62,14 @@ api! {
     /// let y = F::layer_norm(torch::randn([2, 8]), [8], #{eps: 1e-6});
     /// assert_close(y.mean(1), torch::zeros([2]), #{atol: 1e-5});
     /// ```
-    fn layer_norm(x: Tensor, normalized_shape: Dims, weight: Option<Tensor>, bias: Option<Tensor>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let eps = opts.get("eps", 1e-5)?;
-        opts.done()?;
+    fn layer_norm(x: Tensor, normalized_shape: Dims, weight: Option<Tensor>, bias: Option<Tensor>;
+        /// added to the denominator, against division by zero
+        eps: f64 = 1e-5,
+    ) -> Tensor {
         x.layer_norm(&normalized_shape.0, weight.as_ref(), bias.as_ref(), eps)
     }
 
-    /// Normalised over groups of channels. Options: `eps` (1e-5).
+    /// Normalised over groups of channels.
     ///
     /// # Shapes
     /// - `[B, C, ..]` -> the same; `weight`, `bias`: `[C]`
@@ -78,18 +79,18 @@ api! {
     /// ```rhai
     /// assert_eq(F::group_norm(torch::randn([2, 8, 4, 4]), 4).shape, [2, 8, 4, 4]);
     /// ```
-    fn group_norm(x: Tensor, num_groups: i64, weight: Option<Tensor>, bias: Option<Tensor>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let eps = opts.get("eps", 1e-5)?;
-        opts.done()?;
+    fn group_norm(x: Tensor, num_groups: i64, weight: Option<Tensor>, bias: Option<Tensor>;
+        /// added to the denominator, against division by zero
+        eps: f64 = 1e-5,
+    ) -> Tensor {
         if num_groups < 1 {
             return Err(Error::value("group_norm", format!("`num_groups` must be at least 1, got {num_groups}")));
         }
         x.group_norm(num_groups, weight.as_ref(), bias.as_ref(), eps)
     }
 
-    /// Normalised over the batch for each channel: by the running statistics, or with `training` by the batch, updating them in place. Options:
-    /// `training` (false), `momentum` (0.1), `eps` (1e-5). `()` leaves a tensor out.
+    /// Normalised over the batch for each channel: by the running statistics, or with `training` by the batch, updating them in place.
+    /// `()` leaves a tensor out.
     ///
     /// # Shapes
     /// - `[B, C, ..]` -> the same; the others `[C]`
@@ -101,15 +102,18 @@ api! {
     /// let y = F::batch_norm(x, (), (), #{training: true});
     /// assert_close(y.mean([0, 2, 3]), torch::zeros([3]), #{atol: 1e-5});
     /// ```
-    fn batch_norm(x: Tensor, running_mean: Option<Tensor>, running_var: Option<Tensor>, weight: Option<Tensor>, bias: Option<Tensor>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let training = opts.get("training", false)?;
-        let (momentum, eps) = (opts.get("momentum", 0.1)?, opts.get("eps", 1e-5)?);
-        opts.done()?;
+    fn batch_norm(x: Tensor, running_mean: Option<Tensor>, running_var: Option<Tensor>, weight: Option<Tensor>, bias: Option<Tensor>;
+        /// whether the batch is used, and the running statistics follow it
+        training: bool = false,
+        /// weight of the batch in the running statistics
+        momentum: f64 = 0.1,
+        /// added to the denominator, against division by zero
+        eps: f64 = 1e-5,
+    ) -> Tensor {
         x.batch_norm(weight.as_ref(), bias.as_ref(), running_mean.as_ref(), running_var.as_ref(), training, momentum, eps)
     }
 
-    /// Divided by its p-norm along `dim`. Options: `p` (2), `dim` (1), `eps` (1e-12), the least divisor.
+    /// Divided by its p-norm along `dim`.
     ///
     /// # Shapes
     /// - any shape -> the same
@@ -120,14 +124,18 @@ api! {
     /// let y = F::normalize(torch::tensor([[3.0, 4.0]]));
     /// assert_close(y, torch::tensor([[0.6, 0.8]]));
     /// ```
-    fn normalize(x: Tensor, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let (p, dim, eps) = (opts.get("p", 2.0)?, opts.get("dim", 1)?, opts.get("eps", 1e-12)?);
-        opts.done()?;
+    fn normalize(x: Tensor;
+        /// which norm
+        p: f64 = 2.0,
+        /// along which dimension
+        dim: i64 = 1,
+        /// the least divisor
+        eps: f64 = 1e-12,
+    ) -> Tensor {
         x.div(&x.norm_dims(p, &[dim], true)?.clamp(Some(eps), None)?)
     }
 
-    /// `softmax(q k^T * scale) v`, fused. Options: `mask` (bool: true takes part; float: added), `causal` (false), `scale` (`d^-0.5`).
+    /// `softmax(q k^T * scale) v`, fused.
     ///
     /// # Shapes
     /// - `q`: `[B, heads, N, d]`, `k`, `v`: `[B, heads, M, d]`, `mask`: broadcasts to `[B, heads, N, M]` -> `[B, heads, N, d]`
@@ -138,11 +146,14 @@ api! {
     /// let q = torch::randn([2, 4, 16, 8]);
     /// assert_eq(F::attention(q, q, q).shape, [2, 4, 16, 8]);
     /// ```
-    fn attention(q: Tensor, k: Tensor, v: Tensor, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let mask: Option<Tensor> = opts.opt("mask")?;
-        let (causal, scale) = (opts.get("causal", false)?, opts.opt("scale")?);
-        opts.done()?;
+    fn attention(q: Tensor, k: Tensor, v: Tensor;
+        /// bool: true takes part; float: added
+        mask: Option<Tensor>,
+        /// whether each token sees only those before it
+        causal: bool = false,
+        /// factor of the products; `d^-0.5` unless given
+        scale: Option<f64>,
+    ) -> Tensor {
         if causal && mask.is_some() {
             return Err(Error::value("attention", "`mask` and `causal` exclude each other"));
         }
@@ -159,10 +170,10 @@ api! {
     /// ```rhai
     /// assert_eq(F::gelu(torch::tensor([0.0])).item(), 0.0);
     /// ```
-    fn gelu(x: Tensor, opts: Kw) -> Tensor {
-        let tanh = gelu_tanh(opts)?;
-        x.gelu(tanh)
-    }
+    fn gelu(x: Tensor;
+        /// `"tanh"` for the approximation by tanh
+        approximate: Approximate = Approximate::None,
+    ) -> Tensor { x.gelu(approximate.is_tanh()) }
 
     /// `x > 0 ? x : slope * x`; the slope is 0.01 unless given.
     ///
@@ -174,14 +185,9 @@ api! {
     /// ```rhai
     /// assert_eq(F::leaky_relu(torch::tensor([-1.0, 2.0]), 0.5).to_array(), [-0.5, 2.0]);
     /// ```
-    fn leaky_relu(x: Tensor, negative_slope: Option<f64>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let slope = negative_slope.map_or_else(|| opts.get("negative_slope", 0.01), Ok)?;
-        opts.done()?;
-        x.leaky_relu(slope)
-    }
+    fn leaky_relu(x: Tensor, negative_slope: Named<f64>) -> Tensor { x.leaky_relu(negative_slope.0.unwrap_or(0.01)) }
 
-    /// `log(1 + e^(beta x)) / beta`. Options: `beta` (1).
+    /// `log(1 + e^(beta x)) / beta`.
     ///
     /// # Shapes
     /// - any shape -> the same shape
@@ -191,10 +197,10 @@ api! {
     /// ```rhai
     /// assert_close(F::softplus(torch::tensor([0.0])).item(), 0.6931472, #{rtol: 1e-6});
     /// ```
-    fn softplus(x: Tensor, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let beta = opts.get("beta", 1.0)?;
-        opts.done()?;
+    fn softplus(x: Tensor;
+        /// sharpness of the bend
+        beta: f64 = 1.0,
+    ) -> Tensor {
         if beta == 1.0 { x.softplus() } else { x.mul(beta)?.softplus()?.div(beta) }
     }
 
@@ -232,11 +238,5 @@ api! {
     /// ```rhai
     /// assert_eq(F::dropout(torch::ones([4]), 0.5, false).sum().item(), 4.0);
     /// ```
-    fn dropout(x: Tensor, p: Option<f64>, training: Option<bool>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let p = p.map_or_else(|| opts.get("p", 0.5), Ok)?;
-        let training = training.map_or_else(|| opts.get("training", true), Ok)?;
-        opts.done()?;
-        x.dropout(p, training)
-    }
+    fn dropout(x: Tensor, p: Named<f64>, training: Named<bool>) -> Tensor { x.dropout(p.0.unwrap_or(0.5), training.0.unwrap_or(true)) }
 }

@@ -2,7 +2,7 @@
 
 use crate::api;
 use crate::error::{Error, Result};
-use crate::script::lang::value::{Dims, FromArg, Kw};
+use crate::script::lang::value::{Dims, FromArg};
 use crate::torch::Tensor;
 use crate::torch::bridge::call1;
 use rhai::Dynamic;
@@ -10,7 +10,7 @@ use rhai::Dynamic;
 api! {
     namespace "F";
 
-    /// 2-D convolution. Options: `stride` (1), `padding` (0, or `"same"`, `"valid"`), `dilation` (1), `groups` (1); each an int or `[y, x]`.
+    /// 2-D convolution.
     ///
     /// # Shapes
     /// - `x`: `[B, Cin, H, W]`, `weight`: `[Cout, Cin / groups, kh, kw]`, `bias`: `[Cout]` -> `[B, Cout, H', W']`
@@ -21,17 +21,21 @@ api! {
     /// let y = F::conv2d(torch::ones([1, 3, 8, 8]), torch::ones([5, 3, 3, 3]), #{padding: 1, stride: 2});
     /// assert_eq(y.shape, [1, 5, 4, 4]);
     /// ```
-    fn conv2d(x: Tensor, weight: Tensor, bias: Option<Tensor>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let stride = two(&mut opts, "stride", 1)?;
-        let dilation = two(&mut opts, "dilation", 1)?;
-        let groups = opts.get("groups", 1)?;
-        let (x, padding) = padding(&x, &weight, stride, dilation, &mut opts)?;
-        opts.done()?;
+    fn conv2d(x: Tensor, weight: Tensor, bias: Option<Tensor>;
+        /// steps between windows
+        stride: [i64; 2] = [1, 1],
+        /// zeros on each side, or what is to be kept: `"same"` the size, `"valid"` nothing
+        padding: Padding = Padding::Zeros([0, 0]),
+        /// steps between the elements of the kernel
+        dilation: [i64; 2] = [1, 1],
+        /// groups of channels that do not mix
+        groups: i64 = 1,
+    ) -> Tensor {
+        let (x, padding) = padding.around(&x, &weight, stride, dilation)?;
         x.conv2d(&weight, bias.as_ref(), stride, padding, dilation, groups)
     }
 
-    /// Transposed 2-D convolution. Options: `stride` (1), `padding` (0), `output_padding` (0), `dilation` (1), `groups` (1).
+    /// Transposed 2-D convolution.
     ///
     /// # Shapes
     /// - `x`: `[B, Cin, H, W]`, `weight`: `[Cin, Cout / groups, kh, kw]` -> `[B, Cout, H', W']`
@@ -42,17 +46,22 @@ api! {
     /// let y = F::conv_transpose2d(torch::ones([1, 3, 4, 4]), torch::ones([3, 5, 2, 2]), #{stride: 2});
     /// assert_eq(y.shape, [1, 5, 8, 8]);
     /// ```
-    fn conv_transpose2d(x: Tensor, weight: Tensor, bias: Option<Tensor>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let (stride, padding) = (two(&mut opts, "stride", 1)?, two(&mut opts, "padding", 0)?);
-        let (output_padding, dilation) = (two(&mut opts, "output_padding", 0)?, two(&mut opts, "dilation", 1)?);
-        let groups = opts.get("groups", 1)?;
-        opts.done()?;
+    fn conv_transpose2d(x: Tensor, weight: Tensor, bias: Option<Tensor>;
+        /// steps between windows
+        stride: [i64; 2] = [1, 1],
+        /// rows and columns taken away on each side
+        padding: [i64; 2] = [0, 0],
+        /// rows and columns added at the end
+        output_padding: [i64; 2] = [0, 0],
+        /// steps between the elements of the kernel
+        dilation: [i64; 2] = [1, 1],
+        /// groups of channels that do not mix
+        groups: i64 = 1,
+    ) -> Tensor {
         x.conv_transpose2d(&weight, bias.as_ref(), stride, padding, output_padding, groups, dilation)
     }
 
-    /// Resizes maps. Options: `size` (int or `[h, w]`) or `scale_factor` (number or `[y, x]`), `mode` (`nearest`, `nearest-exact`, `bilinear`,
-    /// `bicubic`, `area`), `align_corners` (false), `antialias` (false).
+    /// Resizes maps to a `size` or by a `scale_factor`.
     ///
     /// # Shapes
     /// - `[B, C, H, W]` -> `[B, C, h, w]`
@@ -64,18 +73,23 @@ api! {
     /// assert_eq(F::interpolate(x, #{scale_factor: 2}).shape, [1, 3, 16, 16]);
     /// assert_eq(F::interpolate(x, #{size: [4, 6], mode: "bicubic", antialias: true}).shape, [1, 3, 4, 6]);
     /// ```
-    fn interpolate(x: Tensor, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let mode: String = opts.get("mode", "nearest".to_owned())?;
-        let (size, scale) = (opts.opt::<Dims>("size")?, opts.opt::<Numbers>("scale_factor")?);
-        let (align_corners, antialias) = (opts.get("align_corners", false)?, opts.get("antialias", false)?);
-        opts.done()?;
-        let (size, scale) = target_size(&x, size, scale)?;
-        resize(&x, size, scale, &mode, align_corners, antialias)
+    fn interpolate(x: Tensor;
+        /// how values between are found
+        mode: String["nearest", "nearest-exact", "bilinear", "bicubic", "area"] = "nearest".into(),
+        /// the size to resize to, an int or [h, w]
+        size: Option<Dims>,
+        /// the factor to resize by, a number or [y, x], in place of a size
+        scale_factor: Option<Numbers>,
+        /// whether the corners keep their values
+        align_corners: bool = false,
+        /// whether more pixels count where a map shrinks
+        antialias: bool = false,
+    ) -> Tensor {
+        let (size, scale_factor) = target_size(&x, size, scale_factor)?;
+        resize(&x, size, scale_factor, &mode, align_corners, antialias)
     }
 
-    /// Pads the last dimensions, the last one first: `[left, right, top, bottom]`. Options: `mode` (`constant`, `reflect`, `replicate`,
-    /// `circular`), `value` (0).
+    /// Pads the last dimensions, the last one first: `[left, right, top, bottom]`.
     ///
     /// # Shapes
     /// - `[.., H, W]` -> `[.., H + top + bottom, W + left + right]`
@@ -85,14 +99,16 @@ api! {
     /// ```rhai
     /// assert_eq(F::pad(torch::ones([1, 1, 4, 4]), [0, 1, 0, 1]).shape, [1, 1, 5, 5]);
     /// ```
-    fn pad(x: Tensor, pad: Vec<i64>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let (mode, value): (String, Option<f64>) = (opts.get("mode", "constant".to_owned())?, opts.opt("value")?);
-        opts.done()?;
+    fn pad(x: Tensor, pad: Vec<i64>;
+        /// what lies beyond the border
+        mode: String["constant", "reflect", "replicate", "circular"] = "constant".into(),
+        /// what constant padding holds
+        value: Option<f64>,
+    ) -> Tensor {
         x.pad(&pad, &mode, value)
     }
 
-    /// Mean over windows. Options: `stride` (the kernel), `padding` (0), `ceil_mode` (false), `count_include_pad` (true).
+    /// Mean over windows.
     ///
     /// # Shapes
     /// - `[B, C, H, W]` -> `[B, C, H', W']`
@@ -102,15 +118,22 @@ api! {
     /// ```rhai
     /// assert_eq(F::avg_pool2d(torch::ones([1, 3, 8, 8]), 2).shape, [1, 3, 4, 4]);
     /// ```
-    fn avg_pool2d(x: Tensor, kernel_size: Dims, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let [kernel, stride, padding] = window("avg_pool2d", &kernel_size, &mut opts)?;
-        let (ceil, count_pad) = (opts.get("ceil_mode", false)?, opts.get("count_include_pad", true)?);
-        opts.done()?;
-        call1("avg_pool2d", &[(&x).into(), kernel.into(), stride.into(), padding.into(), ceil.into(), count_pad.into()], &[])
+    fn avg_pool2d(x: Tensor, kernel_size: Dims;
+        /// steps between windows; the kernel unless given
+        stride: Option<[i64; 2]>,
+        /// zeros on each side
+        padding: [i64; 2] = [0, 0],
+        /// whether a window that is not whole counts
+        ceil_mode: bool = false,
+        /// whether the padding counts in the mean
+        count_include_pad: bool = true,
+    ) -> Tensor {
+        let kernel = two_of("avg_pool2d", "kernel_size", &kernel_size.0)?;
+        let stride = stride.unwrap_or(kernel);
+        call1("avg_pool2d", &[(&x).into(), kernel.into(), stride.into(), padding.into(), ceil_mode.into(), count_include_pad.into()], &[])
     }
 
-    /// Maximum over windows. Options: `stride` (the kernel), `padding` (0), `dilation` (1), `ceil_mode` (false).
+    /// Maximum over windows.
     ///
     /// # Shapes
     /// - `[B, C, H, W]` -> `[B, C, H', W']`
@@ -120,12 +143,19 @@ api! {
     /// ```rhai
     /// assert_eq(F::max_pool2d(torch::ones([1, 3, 8, 8]), 3, #{stride: 2, padding: 1}).shape, [1, 3, 4, 4]);
     /// ```
-    fn max_pool2d(x: Tensor, kernel_size: Dims, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let [kernel, stride, padding] = window("max_pool2d", &kernel_size, &mut opts)?;
-        let (dilation, ceil) = (two(&mut opts, "dilation", 1)?, opts.get("ceil_mode", false)?);
-        opts.done()?;
-        call1("max_pool2d", &[(&x).into(), kernel.into(), stride.into(), padding.into(), dilation.into(), ceil.into()], &[])
+    fn max_pool2d(x: Tensor, kernel_size: Dims;
+        /// steps between windows; the kernel unless given
+        stride: Option<[i64; 2]>,
+        /// zeros on each side
+        padding: [i64; 2] = [0, 0],
+        /// steps between the elements of the kernel
+        dilation: [i64; 2] = [1, 1],
+        /// whether a window that is not whole counts
+        ceil_mode: bool = false,
+    ) -> Tensor {
+        let kernel = two_of("max_pool2d", "kernel_size", &kernel_size.0)?;
+        let stride = stride.unwrap_or(kernel);
+        call1("max_pool2d", &[(&x).into(), kernel.into(), stride.into(), padding.into(), dilation.into(), ceil_mode.into()], &[])
     }
 
     /// Mean over windows that divide the map into `size` cells.
@@ -140,7 +170,7 @@ api! {
     /// ```
     fn adaptive_avg_pool2d(x: Tensor, size: Dims) -> Tensor { x.adaptive_avg_pool2d(two_of("adaptive_avg_pool2d", "size", &size.0)?) }
 
-    /// Sliding patches as columns. Options: `dilation` (1), `padding` (0), `stride` (1).
+    /// Sliding patches as columns.
     ///
     /// # Shapes
     /// - `[B, C, H, W]` -> `[B, C * kh * kw, L]`
@@ -150,11 +180,15 @@ api! {
     /// ```rhai
     /// assert_eq(F::unfold(torch::ones([1, 3, 8, 8]), 2, #{stride: 2}).shape, [1, 12, 16]);
     /// ```
-    fn unfold(x: Tensor, kernel_size: Dims, opts: Kw) -> Tensor {
-        let mut opts = opts;
+    fn unfold(x: Tensor, kernel_size: Dims;
+        /// steps between the elements of the kernel
+        dilation: [i64; 2] = [1, 1],
+        /// zeros on each side
+        padding: [i64; 2] = [0, 0],
+        /// steps between windows
+        stride: [i64; 2] = [1, 1],
+    ) -> Tensor {
         let kernel = two_of("unfold", "kernel_size", &kernel_size.0)?;
-        let (dilation, padding, stride) = (two(&mut opts, "dilation", 1)?, two(&mut opts, "padding", 0)?, two(&mut opts, "stride", 1)?);
-        opts.done()?;
         call1("im2col", &[(&x).into(), kernel.into(), dilation.into(), padding.into(), stride.into()], &[])
     }
 
@@ -202,22 +236,6 @@ pub(crate) fn two_of(op: &str, name: &str, n: &[i64]) -> Result<[i64; 2]> {
     }
 }
 
-/// The same as an option.
-pub(crate) fn two(opts: &mut Kw, name: &'static str, default: i64) -> Result<[i64; 2]> {
-    let n = opts.get(name, Dims(vec![default]))?.0;
-    two_of("options", name, &n)
-}
-
-/// Kernel, stride (the kernel unless given) and padding of a pooling function.
-fn window(op: &str, kernel: &Dims, opts: &mut Kw) -> Result<[[i64; 2]; 3]> {
-    let kernel = two_of(op, "kernel_size", &kernel.0)?;
-    let stride = match opts.opt::<Dims>("stride")? {
-        Some(s) => two_of(op, "stride", &s.0)?,
-        None => kernel,
-    };
-    Ok([kernel, stride, two(opts, "padding", 0)?])
-}
-
 /// As `Tensor::interpolate`; a scale factor, where that was given, enters the sampling positions, as in PyTorch.
 fn resize(x: &Tensor, size: [i64; 2], scale: Option<[f64; 2]>, mode: &str, align_corners: bool, antialias: bool) -> Result<Tensor> {
     if size.iter().any(|&n| n < 1) {
@@ -243,25 +261,50 @@ fn resize(x: &Tensor, size: [i64; 2], scale: Option<[f64; 2]>, mode: &str, align
     }
 }
 
-/// The option `padding` of a convolution: numbers, `valid`, or `same`, which for an odd total pads one more at the end as PyTorch does.
-fn padding(x: &Tensor, weight: &Tensor, stride: [i64; 2], dilation: [i64; 2], opts: &mut Kw) -> Result<(Tensor, [i64; 2])> {
-    let given: Option<Dynamic> = opts.opt("padding")?;
-    let Some(given) = given else { return Ok((x.clone(), [0, 0])) };
-    if let Some(n) = Dims::from_dynamic(&given) {
-        return Ok((x.clone(), two_of("conv2d", "padding", &n.0)?));
-    }
-    match String::from_dynamic(&given).as_deref() {
-        Some("valid") => Ok((x.clone(), [0, 0])),
-        Some("same") if stride != [1, 1] => Err(Error::value("conv2d", "`padding: \"same\"` needs stride 1")),
-        Some("same") => {
-            let total = [dilation[0] * (weight.size(2)? - 1), dilation[1] * (weight.size(3)? - 1)];
-            let (top, left) = (total[0] / 2, total[1] / 2);
-            if total[0] % 2 == 0 && total[1] % 2 == 0 {
-                return Ok((x.clone(), [top, left]));
-            }
-            Ok((x.pad(&[left, total[1] - left, top, total[0] - top], "constant", None)?, [0, 0]))
+/// The option `padding` of a convolution.
+enum Padding {
+    /// So many zeros.
+    Zeros([i64; 2]),
+    /// As many as keep the size, at stride 1.
+    Same,
+    /// None.
+    Valid,
+}
+
+impl FromArg for Padding {
+    const NAME: &'static str = "an int, [y, x], \"same\" or \"valid\"";
+    const CHOICES: &'static [&'static str] = &["same", "valid"];
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        if let Some(n) = <[i64; 2]>::from_dynamic(d) {
+            return Some(Padding::Zeros(n));
         }
-        _ => Err(Error::value("conv2d", "`padding` must be an int, `[y, x]`, \"same\" or \"valid\"")),
+        match String::from_dynamic(d)?.as_str() {
+            "same" => Some(Padding::Same),
+            "valid" => Some(Padding::Valid),
+            _ => None,
+        }
+    }
+    fn text(&self) -> Option<String> {
+        if let Padding::Zeros(n) = self { n.text() } else { None }
+    }
+}
+
+impl Padding {
+    /// The padded input, and what padding is left to the convolution. `same` pads one more at the end of an odd total, as PyTorch does.
+    fn around(&self, x: &Tensor, weight: &Tensor, stride: [i64; 2], dilation: [i64; 2]) -> Result<(Tensor, [i64; 2])> {
+        match self {
+            Padding::Zeros(n) => Ok((x.clone(), *n)),
+            Padding::Valid => Ok((x.clone(), [0, 0])),
+            Padding::Same if stride != [1, 1] => Err(Error::value("conv2d", "`padding: \"same\"` needs stride 1")),
+            Padding::Same => {
+                let total = [dilation[0] * (weight.size(2)? - 1), dilation[1] * (weight.size(3)? - 1)];
+                let (top, left) = (total[0] / 2, total[1] / 2);
+                if total[0] % 2 == 0 && total[1] % 2 == 0 {
+                    return Ok((x.clone(), [top, left]));
+                }
+                Ok((x.pad(&[left, total[1] - left, top, total[0] - top], "constant", None)?, [0, 0]))
+            }
+        }
     }
 }
 

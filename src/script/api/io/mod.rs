@@ -11,7 +11,7 @@ use crate::files;
 use crate::nn::Weights;
 use crate::script::api::io::convert::{flatten, from_pt, hdf5, json_of, load_image, to_map};
 use crate::script::api::io::pt::item_of;
-use crate::script::lang::value::{Kw, from_json, type_name};
+use crate::script::lang::value::{from_json, type_name};
 use crate::torch::files::{self as formats, Named, PtValue, safetensors_info, state_dict};
 use crate::torch::{Tensor, parse_dtype};
 use rhai::{Array, Dynamic, Map};
@@ -131,11 +131,13 @@ api! {
     /// io::save(path, #{ weight: torch::ones([2, 3]) });
     /// assert_eq(io::load(path).weight.shape, [2, 3]);
     /// ```
-    fn load[cx](path: String, options: Kw) -> Dynamic {
+    fn load[cx](path: String;
+        /// the part of a checkpoint (`"ema"`), or the key of an HDF5 file
+        key: Option<String>,
+        /// whether the state dict is found among what a PyTorch file holds
+        weights: bool = false,
+    ) -> Dynamic {
         cx.readable(&path)?;
-        let mut kw = options;
-        let (key, weights): (Option<String>, bool) = (kw.opt("key")?, kw.get("weights", false)?);
-        kw.done()?;
         let at = Path::new(&path);
         let ext = extension(at);
         if at.is_dir() || path.ends_with(".index.json") {
@@ -181,11 +183,11 @@ api! {
     /// io::save(dir + "/run.pt", #{ ema: #{ weight: torch::ones([2]) }, steps: 7 });
     /// assert_eq(io::load(dir + "/run.pt").steps, 7);
     /// ```
-    fn save[cx](path: String, value: Dynamic, options: Kw) -> () {
+    fn save[cx](path: String, value: Dynamic;
+        /// texts that a .safetensors file carries
+        metadata: Option<Map>,
+    ) -> () {
         cx.writable(&path)?;
-        let mut kw = options;
-        let metadata: Option<Map> = kw.opt("metadata")?;
-        kw.done()?;
         let at = Path::new(&path);
         if metadata.is_some() && extension(at) != "safetensors" {
             return Err(Error::value("save", "option `metadata` is for .safetensors files"));

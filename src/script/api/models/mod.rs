@@ -4,46 +4,21 @@ pub mod sit;
 pub mod vae;
 pub mod vision;
 
-use crate::api;
 use crate::error::{Error, Result};
 use crate::models::encoder::{Ffn, VitOptions};
 use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Inception, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
 use crate::nn::layers::Activation;
 use crate::nn::{LoadReport, Module, State, Weights, read_state};
 use crate::script::Cx;
-use crate::script::lang::value::{FromArg, Kw};
+use crate::script::lang::options::{OrOptions, Over};
+use crate::script::lang::value::FromArg;
 use crate::torch::Tensor;
+use crate::{api, options};
 use rhai::{Array, Dynamic, Map};
 use std::path::{Path, PathBuf};
 
-/// The name of an architecture, or its sizes as a map (which may name one to start from: `#{name: "SiT-B/2", in_channels: 32}`).
-pub struct Architecture {
-    name: Option<String>,
-    map: Map,
-}
-
-impl FromArg for Architecture {
-    const NAME: &'static str = "a name or a map of sizes";
-    fn from_dynamic(d: &Dynamic) -> Option<Self> {
-        if let Some(name) = String::from_dynamic(d) {
-            return Some(Architecture { name: Some(name), map: Map::new() });
-        }
-        Map::from_dynamic(d).map(|map| Architecture { name: None, map })
-    }
-}
-
-impl Architecture {
-    /// The name, if there is one, and all sizes: those of the map, then those of `opts`.
-    fn read(mut self, cx: &Cx, opts: Map) -> Result<(Option<String>, Kw)> {
-        self.map.extend(opts);
-        let mut kw = Kw::new(cx.name(), self.map);
-        let inner = kw.opt("name")?;
-        Ok((self.name.or(inner), kw))
-    }
-}
-
 /// Weights as scripts give them, with option `key`: a file or folder, in which the module's part is found, or a map of tensors.
-fn weights(cx: &Cx, module: &Module, given: Option<Dynamic>, key: Option<String>) -> Result<()> {
+fn load(cx: &Cx, module: &Module, given: Option<Dynamic>, key: Option<String>) -> Result<()> {
     let Some(given) = given else { return Ok(()) };
     load_weights(cx, module, &given, key.as_deref(), true).map(|_| ())
 }
@@ -82,45 +57,122 @@ fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
     names.iter().map(|n| cx.readable_within(n).map(|()| Path::new(n).to_owned())).collect()
 }
 
-fn vae_config(base: VaeConfig, kw: &mut Kw) -> Result<VaeConfig> {
-    let z_channels = kw.get("z_channels", base.z_channels)?;
-    Ok(VaeConfig {
-        ch: kw.get("ch", base.ch)?,
-        ch_mult: kw.get("ch_mult", base.ch_mult)?,
-        num_res_blocks: kw.get("num_res_blocks", base.num_res_blocks)?,
+options! {
+    VaeConfig {
+        /// channels of the first level
+        ch,
+        /// channels of each level over `ch`; each further one halves the picture
+        ch_mult,
+        /// blocks in a level
+        num_res_blocks,
+        /// channels of the latent
         z_channels,
-        embed_dim: kw.get("embed_dim", z_channels)?,
-        attn_resolutions: kw.get("attn_resolutions", base.attn_resolutions)?,
-        resolution: kw.get("resolution", base.resolution)?,
-        in_channels: kw.get("in_channels", base.in_channels)?,
-        out_ch: kw.get("out_ch", base.out_ch)?,
-        dropout: kw.get("dropout", base.dropout)?,
-        norm_groups: kw.get("norm_groups", base.norm_groups)?,
-    })
+        /// attention where `resolution / 2^level` is one of them, whatever the pictures' size
+        attn_resolutions,
+        /// the size that `attn_resolutions` refer to
+        resolution,
+        /// channels of pictures
+        in_channels,
+        /// channels of reconstructions
+        out_ch,
+        /// probability of dropout
+        dropout,
+        /// groups of the norms
+        norm_groups,
+    }
+    SitConfig {
+        /// side of a patch
+        patch,
+        /// side of the latents
+        input_size,
+        /// channels of the latents
+        in_channels,
+        /// how many classes there are; the null label is the one behind them
+        num_classes,
+        /// widths of the alignment targets
+        z_dims,
+        /// whether queries and keys are normalised
+        qk_norm,
+        /// how often a label is left out in training
+        class_dropout,
+        /// width of the projectors
+        projector_dim,
+        /// width of the hidden layers over the width
+        mlp_ratio,
+        /// weight of a batch in the running statistics
+        bn_momentum,
+    }
+    PatchGanConfig {
+        /// channels of the first layer
+        ndf,
+        /// how many layers halve the picture
+        layers,
+        /// channels of pictures
+        in_channels,
+    }
+    VitOptions {
+        /// width of the tokens
+        embed_dim,
+        /// how many blocks there are
+        depth,
+        /// heads of attention
+        heads,
+        /// side of a patch
+        patch,
+        /// side of the grid that the positions were made for
+        native_grid,
+        /// side of the grid of positions in the weights
+        pos_grid,
+        /// register tokens
+        registers,
+        /// width of the hidden layers over the width
+        mlp_ratio,
+        /// the activation of the feed-forward layers, or `swiglu`
+        ffn,
+        /// whether branches are scaled
+        layer_scale,
+        /// added to the variance in the norms
+        eps,
+        /// added to the grid where positions are interpolated
+        interpolate_offset,
+        /// whether positions are interpolated with antialiasing
+        interpolate_antialias,
+    }
+    EncoderOptions {
+        /// the part of a checkpoint that holds the weights
+        key,
+        /// side of the network's input; the model's own unless given
+        resolution,
+        /// side of the pictures that will come, from which the resolution follows as in REPA
+        pictures,
+        /// picture pixels along one side of a token, for models with maps of several sizes
+        stride,
+        /// mean of the normalisation, in [0, 1]; the model's own unless given
+        mean,
+        /// deviation of the normalisation; the model's own unless given
+        std,
+        /// tokens to leave out at the front of a TorchScript program's
+        skip,
+        vit,
+    }
 }
 
-fn sit_config(name: Option<&str>, kw: &mut Kw) -> Result<SitConfig> {
-    let base = match name {
-        Some(name) => SitConfig::named(name)?,
-        None => SitConfig::sized(kw.required("depth")?, kw.required("hidden")?, kw.required("heads")?),
-    };
-    let depth = kw.get("depth", base.depth)?;
-    Ok(SitConfig {
-        depth,
-        hidden: kw.get("hidden", base.hidden)?,
-        heads: kw.get("heads", base.heads)?,
-        patch: kw.get("patch", base.patch)?,
-        input_size: kw.get("input_size", base.input_size)?,
-        in_channels: kw.get("in_channels", base.in_channels)?,
-        num_classes: kw.get("num_classes", base.num_classes)?,
-        z_dims: kw.get("z_dims", base.z_dims)?,
-        encoder_depth: kw.get("encoder_depth", SitConfig::default_encoder_depth(depth))?,
-        qk_norm: kw.get("qk_norm", base.qk_norm)?,
-        class_dropout: kw.get("class_dropout", base.class_dropout)?,
-        projector_dim: kw.get("projector_dim", base.projector_dim)?,
-        mlp_ratio: kw.get("mlp_ratio", base.mlp_ratio)?,
-        bn_momentum: kw.get("bn_momentum", base.bn_momentum)?,
-    })
+impl FromArg for Ffn {
+    const NAME: &'static str = "the name of an activation, or \"swiglu\"";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        match String::from_dynamic(d)?.as_str() {
+            "swiglu" => Some(Ffn::SwiGlu),
+            name => Activation::parse(name).map(Ffn::Mlp).ok(),
+        }
+    }
+    fn explain(d: &Dynamic) -> Option<Error> {
+        Activation::parse(&String::from_dynamic(d)?).err()
+    }
+}
+
+/// The size of a transformer that no name gives.
+fn needed(option: &str, given: Option<i64>) -> Result<i64> {
+    given.ok_or_else(|| Error::value("sit", format!("option `{option}` is required: {}", i64::NAME)))
 }
 
 fn one_file(files: Vec<PathBuf>) -> Result<PathBuf> {
@@ -129,55 +181,13 @@ fn one_file(files: Vec<PathBuf>) -> Result<PathBuf> {
     files.next().filter(|_| n == 1).ok_or_else(|| Error::value("encoder", format!("the weights of a vision model are in one file, got {n}")))
 }
 
-fn encoder_options(kw: &mut Kw) -> Result<EncoderOptions> {
-    let three = |v: Option<Vec<f64>>, what: &str| {
-        let three = |v: Vec<f64>| {
-            v.try_into()
-                .map_err(|v: Vec<f64>| Error::value("encoder", format!("option `{what}` has one number for each of 3 channels, got {}", v.len())))
-        };
-        v.map(three).transpose()
-    };
-    let ffn = |name: String| if name == "swiglu" { Ok(Ffn::SwiGlu) } else { Activation::parse(&name).map(Ffn::Mlp) };
-    let vit = VitOptions {
-        embed_dim: kw.opt("embed_dim")?,
-        depth: kw.opt("depth")?,
-        heads: kw.opt("heads")?,
-        patch: kw.opt("patch")?,
-        native_grid: kw.opt("native_grid")?,
-        pos_grid: kw.opt("pos_grid")?,
-        registers: kw.opt("registers")?,
-        mlp_ratio: kw.opt("mlp_ratio")?,
-        ffn: kw.opt("ffn")?.map(ffn).transpose()?,
-        layer_scale: kw.opt("layer_scale")?,
-        eps: kw.opt("eps")?,
-        interpolate_offset: kw.opt("interpolate_offset")?,
-        interpolate_antialias: kw.opt("interpolate_antialias")?,
-    };
-    let output: Option<Dynamic> = kw.opt("output")?;
-    Ok(EncoderOptions {
-        weights: None,
-        key: kw.opt("key")?,
-        resolution: kw.opt("resolution")?,
-        pictures: kw.opt("pictures")?,
-        stride: kw.opt("stride")?,
-        mean: three(kw.opt("mean")?, "mean")?,
-        std: three(kw.opt("std")?, "std")?,
-        skip: kw.opt("skip")?,
-        output: output.map(|o| o.to_string()),
-        vit,
-    })
-}
-
 api! {
     namespace "models";
 
     /// Variational autoencoder of latent diffusion (AutoencoderKL): `f8d4`, `f16d32`, or any sizes.
     ///
-    /// Sizes, with f8d4's values: `ch` (128), `ch_mult` ([1, 2, 4, 4], each further level halves the picture), `num_res_blocks` (2), `z_channels` (4),
-    /// `embed_dim` (as `z_channels`), `attn_resolutions` ([16]) and `resolution` (256): attention where `resolution / 2^level` is one of them, whatever
-    /// the pictures' size; `in_channels`, `out_ch` (3), `dropout` (0), `norm_groups` (32). `weights`: a file, a folder or a map of tensors, with the
-    /// names of latent diffusion, REPA-E or diffusers; `key`: the part of a checkpoint, where several fit. A folder of diffusers in place of the
-    /// architecture gives both: the sizes of its config.json and its weights.
+    /// Weights have the names of latent diffusion, REPA-E or diffusers. A folder of diffusers in place of the architecture gives both: the
+    /// sizes of its config.json and its weights.
     ///
     /// # Shapes
     /// - `encode`: `[B, 3, H, W]` in [-1, 1] -> a posterior of `[B, z_channels, H / f, W / f]`, `f = 2^(levels - 1)`
@@ -190,8 +200,18 @@ api! {
     /// assert_eq(posterior.mean.shape, [2, 4, 8, 8]);
     /// assert_eq(vae.decode(posterior.sample()).shape, [2, 3, 16, 16]);
     /// ```
-    fn vae[cx](architecture: Architecture, opts: Option<Map>) -> Module {
-        let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
+    fn vae[cx](architecture: OrOptions;
+        /// the architecture to start from, in a map of sizes
+        name: Option<String>,
+        sizes: Over<VaeConfig>,
+        /// channels of the latent before its last layer; as `z_channels` unless given
+        embed_dim: Option<i64>,
+        /// a file, a folder or a map of tensors
+        weights: Option<Dynamic>,
+        /// the part of a checkpoint, where several fit
+        key: Option<String>,
+    ) -> Module {
+        let name = architecture.0.or(name);
         let folder = name.clone().filter(|n| !VaeConfig::NAMES.contains(&n.as_str()) && Path::new(n).is_dir());
         let base = match (&folder, &name) {
             (Some(folder), _) => {
@@ -201,21 +221,17 @@ api! {
             (None, Some(name)) => VaeConfig::named(name)?,
             (None, None) => VaeConfig::default(),
         };
-        let config = vae_config(base, &mut kw)?;
-        let (given, key) = (kw.opt("weights")?, kw.opt("key")?);
-        kw.done()?;
+        let config = sizes.over(base)?;
+        let config = VaeConfig { embed_dim: embed_dim.unwrap_or(config.z_channels), ..config };
         let kind = name.map_or("vae".into(), |n| format!("vae {n}"));
         let module = AutoencoderKl::module(&kind, config)?;
-        weights(cx, &module, given.or_else(|| folder.map(Dynamic::from)), key)?;
+        load(cx, &module, weights.or_else(|| folder.map(Dynamic::from)), key)?;
         Ok(module)
     }
 
     /// Diffusion transformer SiT as REPA trains it: `SiT-S`, `-B`, `-L` or `-XL` with `/1`, `/2`, `/4`, `/8`, or any sizes.
     ///
-    /// Sizes: `depth`, `hidden`, `heads` (needed where no name is given), `patch` (2), `input_size` (32), `in_channels` (4), `num_classes` (1000; the null
-    /// label is `num_classes`), `z_dims` ([768], widths of the alignment targets), `encoder_depth` (a third of the depth, at most 8), `qk_norm` (false),
-    /// `class_dropout` (0.1), `projector_dim` (2048), `mlp_ratio` (4), `bn_momentum` (0.1). `weights`: a file or a map of tensors; `key`: the part of a
-    /// checkpoint, which otherwise is the average (`ema`) where there is one.
+    /// Of a checkpoint with several parts the average (`ema`) is taken where there is one and no `key` says otherwise.
     ///
     /// # Shapes
     /// - `forward(x_t, t, y)`: `[B, C, h, w]`, `[B]` in [0, 1], i64 `[B]` -> velocity `[B, C, h, w]`
@@ -228,18 +244,38 @@ api! {
     /// assert_eq(out.velocity.shape, [2, 4, 4, 4]);
     /// assert_eq(out.projected[0].shape, [2, 16, 8]);
     /// ```
-    fn sit[cx](architecture: Architecture, opts: Option<Map>) -> Module {
-        let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
-        let config = sit_config(name.as_deref(), &mut kw)?;
-        let (given, key) = (kw.opt("weights")?, kw.opt("key")?);
-        kw.done()?;
+    fn sit[cx](architecture: OrOptions;
+        /// the architecture to start from, in a map of sizes
+        name: Option<String>,
+        /// how many blocks there are; needed where no name is given
+        depth: Option<i64>,
+        /// width of the tokens; needed where no name is given
+        hidden: Option<i64>,
+        /// heads of attention; needed where no name is given
+        heads: Option<i64>,
+        sizes: Over<SitConfig>,
+        /// the block whose tokens are aligned; a third of the depth, at most 8, unless given
+        encoder_depth: Option<i64>,
+        /// a file, a folder or a map of tensors
+        weights: Option<Dynamic>,
+        /// the part of a checkpoint, where several fit
+        key: Option<String>,
+    ) -> Module {
+        let name = architecture.0.or(name);
+        let base = match &name {
+            Some(name) => SitConfig::named(name)?,
+            None => SitConfig::sized(needed("depth", depth)?, needed("hidden", hidden)?, needed("heads", heads)?),
+        };
+        let depth = depth.unwrap_or(base.depth);
+        let (hidden, heads) = (hidden.unwrap_or(base.hidden), heads.unwrap_or(base.heads));
+        let encoder_depth = encoder_depth.unwrap_or_else(|| SitConfig::default_encoder_depth(depth));
+        let config = SitConfig { depth, hidden, heads, encoder_depth, ..sizes.over(base)? };
         let module = Sit::module(&name.unwrap_or_else(|| "sit".into()), config)?;
-        weights(cx, &module, given, key)?;
+        load(cx, &module, weights, key)?;
         Ok(module)
     }
 
-    /// PatchGAN discriminator. Options: `ndf` (64), `layers` (3), `in_channels` (3), `weights` (a file or a map of tensors), `key` (the part of a
-    /// checkpoint, found by itself where one fits).
+    /// PatchGAN discriminator.
     ///
     /// # Shapes
     /// - `forward`: `[B, 3, H, W]` -> logits `[B, 1, H', W']`, one for each patch
@@ -250,18 +286,19 @@ api! {
     /// let disc = models::discriminator(#{ndf: 4, layers: 2});
     /// assert(type_of(disc) != "()", "a module");
     /// ```
-    fn discriminator[cx](opts: Kw) -> Module {
-        let mut kw = opts;
-        let d = PatchGanConfig::default();
-        let config = PatchGanConfig { ndf: kw.get("ndf", d.ndf)?, layers: kw.get("layers", d.layers)?, in_channels: kw.get("in_channels", d.in_channels)? };
-        let (given, key) = (kw.opt("weights")?, kw.opt("key")?);
-        kw.done()?;
+    fn discriminator[cx](;
+        config: PatchGanConfig,
+        /// a file, a folder or a map of tensors
+        weights: Option<Dynamic>,
+        /// the part of a checkpoint, where several fit
+        key: Option<String>,
+    ) -> Module {
         let module = PatchGan::module(config)?;
-        weights(cx, &module, given, key)?;
+        load(cx, &module, weights, key)?;
         Ok(module)
     }
 
-    /// Perceptual distance LPIPS (VGG16), frozen. Options: `weights`, which are needed: torchvision's `vgg16-397923af.pth` and the heads `vgg.pth` of the
+    /// Perceptual distance LPIPS (VGG16), frozen. It needs `weights`: torchvision's `vgg16-397923af.pth` and the heads `vgg.pth` of the
     /// PyPI package lpips 0.1.4 as an array of paths, or a map of tensors. Like REPA-E it maps its inputs by `x * 2 - 1` once more.
     ///
     /// # Shapes
@@ -284,18 +321,18 @@ api! {
     /// assert_eq(lpips.forward(x, x).item(), 0.0);
     /// assert(lpips.forward(x, 1.0 - x).item() > 0.0);
     /// ```
-    fn lpips[cx](opts: Kw) -> Module {
-        let mut kw = opts;
-        let given: Option<Dynamic> = kw.opt("weights")?;
-        kw.done()?;
-        match given {
+    fn lpips[cx](;
+        /// the two files as an array of paths, or a map of tensors; looked for unless given
+        weights: Option<Dynamic>,
+    ) -> Module {
+        match weights {
             Some(given) if given.is_map() => Lpips::with_state(&state(cx, &given)?),
             Some(given) => Lpips::module(&files(cx, &given)?),
             None => Lpips::module(&[]),
         }
     }
 
-    /// InceptionV3 in the layout behind FID (TensorFlow's `inception-2015-12-05`), frozen. Options: `weights`, which are needed: pytorch-fid's
+    /// InceptionV3 in the layout behind FID (TensorFlow's `inception-2015-12-05`), frozen. It needs `weights`: pytorch-fid's
     /// `pt_inception-2015-12-05-6726825d.pth` (95 MB), or a map of tensors. `.activations(images)` gives `#{pool, spatial, logits}`.
     ///
     /// # Shapes
@@ -312,12 +349,13 @@ api! {
     /// try { models::inception() } catch (e) { message = `${e.help}`; }
     /// assert(message.contains("pt_inception-2015-12-05-6726825d.pth"), message);
     /// ```
-    fn inception[cx](opts: Kw) -> Module {
-        let mut kw = opts;
-        let given: Option<Dynamic> = kw.opt("weights")?;
-        let pretrained = kw.get("pretrained", true)?;
-        kw.done()?;
-        match given {
+    fn inception[cx](;
+        /// a file or a map of tensors
+        weights: Option<Dynamic>,
+        /// whether it gets published weights
+        pretrained: bool = true,
+    ) -> Module {
+        match weights {
             Some(_) if !pretrained => Err(Error::value("inception", "`pretrained: false` and `weights` exclude each other")),
             None if !pretrained => Inception::untrained(),
             Some(given) if given.is_map() => Inception::with_state(&state(cx, &given)?),
@@ -345,11 +383,8 @@ api! {
     ///
     /// Each has the preprocessing of its reference, as REPA applies it. Class token and registers are left out.
     ///
-    /// Options: `weights`: a file (.pth, .safetensors, ..), a folder of Hugging Face, or a map of tensors, with the official names or those of
-    /// Hugging Face; without it the file is looked for in `LATHE_WEIGHTS` and in the cache folder (the error says where to get it). `key`: the place
-    /// of the weights in a checkpoint. `pretrained: false`: random weights. `resolution`: side of the network's input, to which pictures are
-    /// resized; or `pictures`: side of the pictures, from which it follows as in REPA (the same for patches of 16, 14/16 for patches of 14).
-    /// `mean`, `std`: arrays of 3, in [0, 1].
+    /// Weights have the official names or those of Hugging Face; without `weights` the file is looked for in `LATHE_WEIGHTS` and in the cache
+    /// folder (the error says where to get it). `pictures` gives the resolution as in REPA: the same for patches of 16, 14/16 for patches of 14.
     ///
     /// Sizes of a transformer: `embed_dim`, `depth`, `heads`, `patch`, `registers`, `mlp_ratio`, `ffn` ("gelu", "quick_gelu" or "swiglu"),
     /// `layer_scale`, `eps`; `native_grid`: patches along a side in the published position table, which is resampled to the input's grid on loading
@@ -374,18 +409,25 @@ api! {
     /// assert_eq([encoder.dim, encoder.grid, encoder.resolution], [16, 4, 56]);
     /// assert_eq(encoder.features(torch::zeros([2, 3, 64, 64])).shape, [2, 16, 16]);
     /// ```
-    fn encoder[cx](architecture: Architecture, opts: Option<Map>) -> Module {
-        let (name, mut kw) = architecture.read(cx, opts.unwrap_or_default())?;
+    fn encoder[cx](architecture: OrOptions;
+        /// the architecture to start from, in a map of sizes
+        name: Option<String>,
+        /// a file, a folder or a map of tensors
+        weights: Option<Dynamic>,
+        /// whether it gets published weights
+        pretrained: bool = true,
+        options: EncoderOptions,
+        /// the key or index of the tokens in what a TorchScript program returns
+        output: Option<Dynamic>,
+    ) -> Module {
+        let name = architecture.0.or(name);
         let name = name.ok_or_else(|| Error::value("encoder", "which model? the map has no `name`").help("`#{name: \"dinov2-vit-b\", ..}`"))?;
         if let Some(path) = name.strip_prefix("torchscript:") {
             cx.unrestricted("run a TorchScript program")?;
             cx.readable(path)?;
         }
-        let given: Option<Dynamic> = kw.opt("weights")?;
-        let pretrained = kw.get("pretrained", true)?;
-        let mut options = encoder_options(&mut kw)?;
-        kw.done()?;
-        match given {
+        let mut options = EncoderOptions { output: output.map(|o| o.to_string()), ..options };
+        match weights {
             Some(_) if !pretrained => Err(Error::value("encoder", "`pretrained: false` and `weights` exclude each other")),
             None if !pretrained => Encoder::untrained(&name, options),
             Some(given) if given.is_map() => Encoder::with_state(&name, options, &state(cx, &given)?),

@@ -4,7 +4,7 @@ use crate::api;
 use crate::models::{LabelDrop, Sit};
 use crate::nn::Module;
 use crate::script::bind::Model;
-use crate::script::lang::value::{FromArg, IntoScript, Kw};
+use crate::script::lang::value::{FromArg, IntoScript};
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
 
@@ -21,17 +21,12 @@ impl FromArg for Drop {
     }
 }
 
-fn label_drop(kw: &mut Kw) -> crate::error::Result<LabelDrop> {
-    Ok(kw.get("label_drop", Drop(LabelDrop::Auto))?.0)
-}
-
 api! {
     model Sit as "sit";
 
     /// Velocity, aligned tokens and their projections in one pass: `#{velocity, tokens, projected}`.
     ///
-    /// In training, labels become the null class with probability `class_dropout`. Options: `label_drop`: `false` for none, or a recorded draw of
-    /// U(0, 1), whose values below `class_dropout` drop their label.
+    /// In training, labels become the null class with probability `class_dropout`.
     ///
     /// # Shapes
     /// - `x_t`: `[B, C, h, w]` normalised and noised, `t`: `[B]` in [0, 1], `y`: i64 `[B]`
@@ -44,16 +39,16 @@ api! {
     /// let out = sit.forward_features(torch::randn([2, 4, 2, 2]), torch::rand([2]), torch::tensor([0, 2]), #{label_drop: false});
     /// assert_eq(out.tokens.shape, [2, 4, 16]);
     /// ```
-    fn forward_features(sit: Model<Sit>, x_t: Tensor, t: Tensor, y: Tensor, opts: Kw) -> Map {
-        let mut kw = opts;
-        let drop = label_drop(&mut kw)?;
-        kw.done()?;
-        let out = sit.forward_features(&x_t, &t, &y, &drop)?;
+    fn forward_features(sit: Model<Sit>, x_t: Tensor, t: Tensor, y: Tensor;
+        /// true as in training, false for none, or a recorded draw of U(0, 1), whose values below `class_dropout` drop their label
+        label_drop: Drop = Drop(LabelDrop::Auto),
+    ) -> Map {
+        let out = sit.forward_features(&x_t, &t, &y, &label_drop.0)?;
         let map = [("velocity", Dynamic::from(out.velocity)), ("tokens", Dynamic::from(out.tokens)), ("projected", out.projected.into_script())];
         Ok(map.into_iter().map(|(k, v)| (k.into(), v)).collect())
     }
 
-    /// Tokens after block `encoder_depth`, without running the blocks behind it. Options: `depth` (from 1), `label_drop` as in `forward_features`.
+    /// Tokens after block `encoder_depth`, without running the blocks behind it.
     ///
     /// # Shapes
     /// - `x_t`: `[B, C, h, w]`, `t`: `[B]`, `y`: i64 `[B]` -> `[B, N, D]`
@@ -65,11 +60,13 @@ api! {
     /// let tokens = sit.tokens(torch::randn([2, 4, 2, 2]), torch::rand([2]), torch::tensor([0, 2]), #{depth: 1});
     /// assert_eq(tokens.shape, [2, 4, 16]);
     /// ```
-    fn tokens(sit: Model<Sit>, x_t: Tensor, t: Tensor, y: Tensor, opts: Kw) -> Tensor {
-        let mut kw = opts;
-        let (depth, drop) = (kw.opt("depth")?, label_drop(&mut kw)?);
-        kw.done()?;
-        sit.tokens(&x_t, &t, &y, depth, &drop)
+    fn tokens(sit: Model<Sit>, x_t: Tensor, t: Tensor, y: Tensor;
+        /// after how many blocks, from 1; `encoder_depth` unless given
+        depth: Option<i64>,
+        /// true as in training, false for none, or a recorded draw of U(0, 1), whose values below `class_dropout` drop their label
+        label_drop: Drop = Drop(LabelDrop::Auto),
+    ) -> Tensor {
+        sit.tokens(&x_t, &t, &y, depth, &label_drop.0)
     }
 
     /// Tokens through each projector, to be compared with the vision models' features.

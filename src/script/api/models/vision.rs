@@ -3,7 +3,6 @@
 use crate::api;
 use crate::models::{Encoder, Inception, Lpips};
 use crate::script::bind::Model;
-use crate::script::lang::value::Kw;
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
 
@@ -11,7 +10,6 @@ api! {
     model Encoder as "encoder";
 
     /// Tokens of pictures by a frozen vision model, which does its own resizing and normalisation. Gradients flow to float pictures.
-    /// `preprocessed: true`: the input is normalised and of the model's resolution already.
     ///
     /// # Shapes
     /// - u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, grid * grid, dim]`
@@ -23,10 +21,10 @@ api! {
     /// let input = torch::randn([1, 3, 32, 32]);
     /// assert_eq(encoder.features(input, #{preprocessed: true}).shape, [1, 4, 16]);
     /// ```
-    fn features(encoder: Model<Encoder>, images: Tensor, opts: Kw) -> Tensor {
-        let mut kw = opts;
-        let preprocessed = kw.get("preprocessed", false)?;
-        kw.done()?;
+    fn features(encoder: Model<Encoder>, images: Tensor;
+        /// whether the input is normalised and of the model's resolution already
+        preprocessed: bool = false,
+    ) -> Tensor {
         if preprocessed { encoder.network().features(&images) } else { encoder.features(&images) }
     }
 

@@ -7,7 +7,7 @@ use crate::nn::Module;
 use crate::script::api::io::pt::write_state;
 use crate::script::api::models::load_weights;
 use crate::script::api::module::parts::{get_part, part, run, set_part, tree};
-use crate::script::lang::value::{FromArg, IntoScript, Kw};
+use crate::script::lang::value::{FromArg, IntoScript};
 use crate::torch::{Tensor, parse_device, parse_dtype};
 use rhai::{Dynamic, Map};
 use std::path::Path;
@@ -94,8 +94,7 @@ api! {
 
     /// Copies weights in, from a map, a file (`.safetensors`, `.pt`, `.pth`, `.ckpt`, `.bin`, `.npz`, the index of a sharded one) or a folder of
     /// diffusers, and tells what did not fit: arrays of names `missing`, `unexpected`, `mismatched`. Of a checkpoint with several networks the part
-    /// that is this module's is taken, of a network and its moving average the average. Options: `strict` (true: nothing changes unless everything
-    /// fits), `key`: the part to take (`"model"`).
+    /// that is this module's is taken, of a network and its moving average the average.
     ///
     /// # Shapes
     /// - every tensor of the shape that it has in the module
@@ -109,10 +108,12 @@ api! {
     /// assert(a.weight == b.weight);
     /// assert_eq(b.load(#{weight: a.weight}, #{strict: false}).missing, ["bias"]);
     /// ```
-    fn load[cx](m: Module, from: Dynamic, opts: Kw) -> Map {
-        let mut opts = opts;
-        let (strict, key): (bool, Option<String>) = (opts.get("strict", true)?, opts.opt("key")?);
-        opts.done()?;
+    fn load[cx](m: Module, from: Dynamic;
+        /// nothing changes unless everything fits
+        strict: bool = true,
+        /// the part to take: `"model"`
+        key: Option<String>,
+    ) -> Map {
         let report = load_weights(cx, &m, &from, key.as_deref(), strict)?;
         let mismatched: Vec<String> = report.mismatched.into_iter().map(|(name, ..)| name).collect();
         let lists = [("missing", report.missing), ("unexpected", report.unexpected), ("mismatched", mismatched)];
@@ -249,7 +250,7 @@ api! {
         Ok(m)
     }
 
-    /// The number of parameter elements, without buffers. Options: `trainable` (false): only those whose gradients are wanted.
+    /// The number of parameter elements, without buffers.
     ///
     /// # Shapes
     /// - none
@@ -260,10 +261,10 @@ api! {
     /// assert_eq(nn::linear(3, 4).count(), 16);
     /// assert_eq(nn::linear(3, 4).freeze().count(#{trainable: true}), 0);
     /// ```
-    fn count(m: Module, opts: Kw) -> i64 {
-        let mut opts = opts;
-        let trainable = opts.get("trainable", false)?;
-        opts.done()?;
+    fn count(m: Module;
+        /// only those whose gradients are wanted
+        trainable: bool = false,
+    ) -> i64 {
         Ok(if trainable { m.trainable().iter().map(|t| t.numel() as i64).sum() } else { m.count() })
     }
 

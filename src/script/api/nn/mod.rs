@@ -3,26 +3,26 @@
 
 pub mod digest;
 
-use crate::api;
 use crate::error::{Error, Result};
 use crate::nn::Module;
 use crate::nn::layers::{
     Activation, Attention, AttentionOptions, BatchNorm2d, BatchNormOptions, BlockOptions, Conv2d, Conv2dOptions, Dropout, Embedding, GroupNorm,
     LayerNorm, Linear, LinearInit, Mlp, PatchEmbed, TransformerBlock, patchify, sincos_2d,
 };
-use crate::script::api::f::vision::{two, two_of};
+use crate::script::api::f::vision::two_of;
 use crate::script::api::module::parts::{set_part, tensor_of};
+use crate::script::api::tensor::math::Approximate;
 use crate::script::bind::with_caller;
-use crate::script::lang::value::{Dims, FromArg, IntoScript, Kw};
+use crate::script::lang::value::{Dims, FromArg, IntoScript};
 use crate::torch::Tensor;
+use crate::{api, options};
 use rhai::{Dynamic, FnPtr, Map};
 use std::rc::Rc;
 
 api! {
     namespace "nn";
 
-    /// Affine map `x @ weight.t() + bias`. Options: `bias` (true); `init`: `torch` (default), `xavier` (uniform, zero bias), `zeros`, or a number,
-    /// the deviation of a normal distribution with zero bias.
+    /// Affine map `x @ weight.t() + bias`.
     ///
     /// # Shapes
     /// - `[.., inputs]` -> `[.., outputs]`; `weight`: `[outputs, inputs]`, `bias`: `[outputs]`
@@ -34,16 +34,17 @@ api! {
     /// assert_eq(m.forward(torch::ones([2, 3])).shape, [2, 4]);
     /// assert_eq(m.weight.shape, [4, 3]);
     /// ```
-    fn linear(inputs: i64, outputs: i64, opts: Kw) -> Module {
-        let mut opts = opts;
-        let (bias, init) = (opts.get("bias", true)?, init(&mut opts)?);
-        opts.done()?;
+    fn linear(inputs: i64, outputs: i64;
+        /// whether there is a bias
+        bias: bool = true,
+        /// first values: `torch` (PyTorch's own), `xavier` (uniform, zero bias), `zeros`, or the deviation of a normal distribution with zero bias
+        init: LinearInit = LinearInit::Torch,
+    ) -> Module {
         positive("linear", &[("inputs", inputs), ("outputs", outputs)])?;
         Linear::module(inputs, outputs, bias, init)
     }
 
-    /// 2-D convolution. Options: `stride` (1), `padding` (0), `dilation` (1), each an int or `[y, x]`; `groups` (1), `bias` (true); `init`: `torch`
-    /// (default), `xavier` (uniform, zero bias), `zeros`, or a number, the deviation of a normal distribution with zero bias.
+    /// 2-D convolution.
     ///
     /// # Shapes
     /// - `[B, inputs, H, W]` -> `[B, outputs, H', W']`; `weight`: `[outputs, inputs / groups, kh, kw]`
@@ -54,22 +55,12 @@ api! {
     /// let m = nn::conv2d(3, 8, 3, #{padding: 1});
     /// assert_eq(m.forward(torch::ones([2, 3, 8, 8])).shape, [2, 8, 8, 8]);
     /// ```
-    fn conv2d(inputs: i64, outputs: i64, kernel_size: Dims, opts: Kw) -> Module {
-        let mut opts = opts;
-        let options = Conv2dOptions {
-            stride: two(&mut opts, "stride", 1)?,
-            padding: two(&mut opts, "padding", 0)?,
-            dilation: two(&mut opts, "dilation", 1)?,
-            groups: opts.get("groups", 1)?,
-            bias: opts.get("bias", true)?,
-            init: init(&mut opts)?,
-        };
-        opts.done()?;
+    fn conv2d(inputs: i64, outputs: i64, kernel_size: Dims; options: Conv2dOptions) -> Module {
         positive("conv2d", &[("inputs", inputs), ("outputs", outputs)])?;
         Conv2d::module(inputs, outputs, two_of("conv2d", "kernel_size", &kernel_size.0)?, options)
     }
 
-    /// Normalises the last dimension. Options: `eps` (1e-5), `affine` (true).
+    /// Normalises the last dimension.
     ///
     /// # Shapes
     /// - `[.., dim]` -> the same; `weight`, `bias`: `[dim]`
@@ -79,15 +70,17 @@ api! {
     /// ```rhai
     /// assert_eq(nn::layer_norm(8).forward(torch::randn([2, 8])).shape, [2, 8]);
     /// ```
-    fn layer_norm(dim: i64, opts: Kw) -> Module {
-        let mut opts = opts;
-        let (eps, affine) = (opts.get("eps", 1e-5)?, opts.get("affine", true)?);
-        opts.done()?;
+    fn layer_norm(dim: i64;
+        /// added to the variance
+        eps: f64 = 1e-5,
+        /// whether there are a weight and a bias
+        affine: bool = true,
+    ) -> Module {
         positive("layer_norm", &[("dim", dim)])?;
         LayerNorm::module(dim, eps, affine)
     }
 
-    /// Normalises groups of channels. Options: `eps` (1e-5), `affine` (true).
+    /// Normalises groups of channels.
     ///
     /// # Shapes
     /// - `[B, channels, ..]` -> the same; `weight`, `bias`: `[channels]`
@@ -97,16 +90,17 @@ api! {
     /// ```rhai
     /// assert_eq(nn::group_norm(2, 8).forward(torch::randn([2, 8, 4, 4])).shape, [2, 8, 4, 4]);
     /// ```
-    fn group_norm(groups: i64, channels: i64, opts: Kw) -> Module {
-        let mut opts = opts;
-        let (eps, affine) = (opts.get("eps", 1e-5)?, opts.get("affine", true)?);
-        opts.done()?;
+    fn group_norm(groups: i64, channels: i64;
+        /// added to the variance
+        eps: f64 = 1e-5,
+        /// whether there are a weight and a bias
+        affine: bool = true,
+    ) -> Module {
         positive("group_norm", &[("groups", groups), ("channels", channels)])?;
         GroupNorm::module(groups, channels, eps, affine)
     }
 
-    /// Normalises each channel: by the batch in training, updating the running statistics, else by those. Options: `eps` (1e-5), `momentum` (0.1),
-    /// `affine` (true).
+    /// Normalises each channel: by the batch in training, updating the running statistics, else by those.
     ///
     /// # Shapes
     /// - `[B, channels, H, W]` -> the same; `weight`, `bias` and the buffers `running_mean`, `running_var`: `[channels]`
@@ -118,15 +112,12 @@ api! {
     /// m.forward(torch::randn([8, 4, 2, 2]));
     /// assert_eq(m.running_mean.shape, [4]);
     /// ```
-    fn batch_norm2d(channels: i64, opts: Kw) -> Module {
-        let mut opts = opts;
-        let options = BatchNormOptions { eps: opts.get("eps", 1e-5)?, momentum: opts.get("momentum", 0.1)?, affine: opts.get("affine", true)?, ..BatchNormOptions::default() };
-        opts.done()?;
+    fn batch_norm2d(channels: i64; options: BatchNormOptions) -> Module {
         positive("batch_norm2d", &[("channels", channels)])?;
         BatchNorm2d::module(channels, options)
     }
 
-    /// A table of vectors, drawn from N(0, std). Options: `std` (1).
+    /// A table of vectors, drawn from N(0, std).
     ///
     /// # Shapes
     /// - i64 `[..]` -> `[.., dim]`; `weight`: `[rows, dim]`
@@ -136,16 +127,15 @@ api! {
     /// ```rhai
     /// assert_eq(nn::embedding(10, 4).forward(torch::tensor([3, 5])).shape, [2, 4]);
     /// ```
-    fn embedding(rows: i64, dim: i64, opts: Kw) -> Module {
-        let mut opts = opts;
-        let std = opts.get("std", 1.0)?;
-        opts.done()?;
+    fn embedding(rows: i64, dim: i64;
+        /// deviation of the first values
+        std: f64 = 1.0,
+    ) -> Module {
         positive("embedding", &[("rows", rows), ("dim", dim)])?;
         Embedding::module(rows, dim, std)
     }
 
-    /// Multi-head self-attention as timm's: parameters `qkv` (fused) and `proj`. Options: `qkv_bias` (true), `qk_norm` (false); `init`: `torch`
-    /// (default), `xavier` (uniform, zero bias), `zeros`, or a number, the deviation of a normal distribution with zero bias.
+    /// Multi-head self-attention as timm's: parameters `qkv` (fused) and `proj`.
     ///
     /// # Shapes
     /// - `[B, N, dim]` -> the same
@@ -155,15 +145,11 @@ api! {
     /// ```rhai
     /// assert_eq(nn::attention(16, 4).forward(torch::randn([2, 9, 16])).shape, [2, 9, 16]);
     /// ```
-    fn attention(dim: i64, heads: i64, opts: Kw) -> Module {
-        let mut opts = opts;
-        let options = AttentionOptions { heads, qkv_bias: opts.get("qkv_bias", true)?, qk_norm: opts.get("qk_norm", false)?, init: init(&mut opts)? };
-        opts.done()?;
-        Attention::module(dim, options)
+    fn attention(dim: i64, heads: i64; options: AttentionOptions) -> Module {
+        Attention::module(dim, AttentionOptions { heads, ..options })
     }
 
-    /// `fc2(gelu(fc1(x)))`; as many outputs as inputs unless given. Options: `approximate` (`none`, or `tanh` for GELU); `init`: `torch` (default),
-    /// `xavier` (uniform, zero bias), `zeros`, or a number, the deviation of a normal distribution with zero bias.
+    /// `fc2(gelu(fc1(x)))`; as many outputs as inputs unless given.
     ///
     /// # Shapes
     /// - `[.., inputs]` -> `[.., outputs]`
@@ -173,18 +159,18 @@ api! {
     /// ```rhai
     /// assert_eq(nn::mlp(8, 32).forward(torch::randn([2, 8])).shape, [2, 8]);
     /// ```
-    fn mlp(inputs: i64, hidden: i64, outputs: Option<i64>, opts: Kw) -> Module {
-        let mut opts = opts;
-        let tanh = approximate(&mut opts)?;
-        let init = init(&mut opts)?;
-        opts.done()?;
+    fn mlp(inputs: i64, hidden: i64, outputs: Option<i64>;
+        /// `"tanh"` for the approximation of GELU by tanh
+        approximate: Approximate = Approximate::None,
+        /// first values: `torch` (PyTorch's own), `xavier` (uniform, zero bias), `zeros`, or the deviation of a normal distribution with zero bias
+        init: LinearInit = LinearInit::Torch,
+    ) -> Module {
         let outputs = outputs.unwrap_or(inputs);
         positive("mlp", &[("inputs", inputs), ("hidden", hidden), ("outputs", outputs)])?;
-        Mlp::module(inputs, hidden, outputs, tanh, init)
+        Mlp::module(inputs, hidden, outputs, approximate.is_tanh(), init)
     }
 
-    /// Patches as tokens, row by row, through one linear map; its parameters are those of a convolution, `proj`. Options: `init`: `torch`
-    /// (default), `xavier` (uniform, zero bias), `zeros`, or a number, the deviation of a normal distribution with zero bias.
+    /// Patches as tokens, row by row, through one linear map; its parameters are those of a convolution, `proj`.
     ///
     /// # Shapes
     /// - `[B, channels, H, W]` -> `[B, (H / patch) * (W / patch), dim]`
@@ -194,17 +180,15 @@ api! {
     /// ```rhai
     /// assert_eq(nn::patch_embed(3, 16, 4).forward(torch::randn([2, 3, 8, 8])).shape, [2, 4, 16]);
     /// ```
-    fn patch_embed(channels: i64, dim: i64, patch: i64, opts: Kw) -> Module {
-        let mut opts = opts;
-        let init = init(&mut opts)?;
-        opts.done()?;
+    fn patch_embed(channels: i64, dim: i64, patch: i64;
+        /// first values: `torch` (PyTorch's own), `xavier` (uniform, zero bias), `zeros`, or the deviation of a normal distribution with zero bias
+        init: LinearInit = LinearInit::Torch,
+    ) -> Module {
         positive("patch_embed", &[("channels", channels), ("dim", dim), ("patch", patch)])?;
         PatchEmbed::module(channels, dim, patch, init)
     }
 
-    /// Plain pre-LN transformer block, `x += attn(norm1(x)); x += mlp(norm2(x))`. Options: `mlp_ratio` (4), `qkv_bias` (true), `qk_norm` (false),
-    /// `eps` (1e-6), `approximate` (`none`, or `tanh` for GELU); `init`: `torch` (default), `xavier` (uniform, zero bias), `zeros`, or a number,
-    /// the deviation of a normal distribution with zero bias.
+    /// Plain pre-LN transformer block, `x += attn(norm1(x)); x += mlp(norm2(x))`.
     ///
     /// # Shapes
     /// - `[B, N, dim]` -> the same
@@ -214,19 +198,12 @@ api! {
     /// ```rhai
     /// assert_eq(nn::transformer_block(16, 4).forward(torch::randn([2, 9, 16])).shape, [2, 9, 16]);
     /// ```
-    fn transformer_block(dim: i64, heads: i64, opts: Kw) -> Module {
-        let mut opts = opts;
-        let options = BlockOptions {
-            heads,
-            mlp_ratio: opts.get("mlp_ratio", 4.0)?,
-            qkv_bias: opts.get("qkv_bias", true)?,
-            qk_norm: opts.get("qk_norm", false)?,
-            eps: opts.get("eps", 1e-6)?,
-            tanh: approximate(&mut opts)?,
-            init: init(&mut opts)?,
-        };
-        opts.done()?;
-        TransformerBlock::module(dim, options)
+    fn transformer_block(dim: i64, heads: i64;
+        options: BlockOptions,
+        /// `"tanh"` for the approximation of GELU by tanh
+        approximate: Approximate = Approximate::None,
+    ) -> Module {
+        TransformerBlock::module(dim, BlockOptions { heads, tanh: approximate.is_tanh(), ..options })
     }
 
     /// Zeroes elements with probability `p` (0.5) in training and scales the others by `1 / (1 - p)`.
@@ -384,26 +361,67 @@ api! {
     }
 }
 
-/// The option `init`.
-fn init(opts: &mut Kw) -> Result<LinearInit> {
-    let Some(given) = opts.opt::<Dynamic>("init")? else { return Ok(LinearInit::Torch) };
-    if let Some(std) = f64::from_dynamic(&given) {
-        return Ok(LinearInit::Normal(std));
+impl FromArg for LinearInit {
+    const NAME: &'static str = "a string or a number";
+    const CHOICES: &'static [&'static str] = &["torch", "xavier", "zeros"];
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        if let Some(std) = f64::from_dynamic(d) {
+            return Some(LinearInit::Normal(std));
+        }
+        match String::from_dynamic(d)?.as_str() {
+            "torch" => Some(LinearInit::Torch),
+            "xavier" => Some(LinearInit::Xavier),
+            "zeros" => Some(LinearInit::Zeros),
+            _ => None,
+        }
     }
-    match String::from_dynamic(&given).as_deref() {
-        Some("torch") => Ok(LinearInit::Torch),
-        Some("xavier") => Ok(LinearInit::Xavier),
-        Some("zeros") => Ok(LinearInit::Zeros),
-        _ => Err(Error::value("init", format!("unknown first values `{given}`")).help("`torch`, `xavier`, `zeros`, or a standard deviation")),
+    fn text(&self) -> Option<String> {
+        (*self == LinearInit::Torch).then(|| "\"torch\"".to_owned())
     }
 }
 
-/// The option `approximate` of GELU.
-fn approximate(opts: &mut Kw) -> Result<bool> {
-    match opts.get("approximate", "none".to_owned())?.as_str() {
-        "none" => Ok(false),
-        "tanh" => Ok(true),
-        other => Err(Error::value("gelu", format!("unknown approximation `{other}`")).help("`none` or `tanh`")),
+options! {
+    Conv2dOptions {
+        /// steps between windows
+        stride,
+        /// zeros on each side
+        padding,
+        /// steps between the elements of the kernel
+        dilation,
+        /// groups of channels that do not mix
+        groups,
+        /// whether there is a bias
+        bias,
+        /// first values: `torch` (PyTorch's own), `xavier` (uniform, zero bias), `zeros`, or the deviation of a normal distribution with zero bias
+        init,
+    }
+    BatchNormOptions {
+        /// added to the variance
+        eps,
+        /// weight of the batch in the running statistics
+        momentum,
+        /// whether there are a weight and a bias
+        affine,
+    }
+    AttentionOptions {
+        /// whether the map to queries, keys and values has a bias
+        qkv_bias,
+        /// whether queries and keys are normalised
+        qk_norm,
+        /// first values: `torch` (PyTorch's own), `xavier` (uniform, zero bias), `zeros`, or the deviation of a normal distribution with zero bias
+        init,
+    }
+    BlockOptions {
+        /// width of the hidden layer over the width
+        mlp_ratio,
+        /// whether the map to queries, keys and values has a bias
+        qkv_bias,
+        /// whether queries and keys are normalised
+        qk_norm,
+        /// added to the variance in the norms
+        eps,
+        /// first values: `torch` (PyTorch's own), `xavier` (uniform, zero bias), `zeros`, or the deviation of a normal distribution with zero bias
+        init,
     }
 }
 

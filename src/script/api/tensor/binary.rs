@@ -2,7 +2,8 @@
 
 use crate::api;
 use crate::error::{Error, Result};
-use crate::script::lang::value::{Kw, TensorOrNumber};
+use crate::script::lang::options::Named;
+use crate::script::lang::value::TensorOrNumber;
 use crate::torch::{DType, Tensor};
 
 api! {
@@ -20,7 +21,7 @@ api! {
     /// assert_eq(x.clamp(-1, 1).to_array(), [-1.0, 0.5, 1.0]);
     /// assert_eq(x.clamp(#{min: 0}).to_array(), [0.0, 0.5, 2.0]);
     /// ```
-    fn clamp(x: Tensor, min: Option<TensorOrNumber>, max: Option<TensorOrNumber>, opts: Kw) -> Tensor { clamp(&x, min, max, opts) }
+    fn clamp(x: Tensor, min: Named<TensorOrNumber>, max: Named<TensorOrNumber>) -> Tensor { clamp(&x, min.0, max.0) }
 
     /// Sum, element by element, as `x + other`.
     ///
@@ -305,11 +306,8 @@ api! {
     fn dot(x: Tensor, other: Tensor) -> Tensor { x.mul(&other)?.sum(&[], false) }
 }
 
-fn clamp(x: &Tensor, min: Option<TensorOrNumber>, max: Option<TensorOrNumber>, mut opts: Kw) -> Result<Tensor> {
+fn clamp(x: &Tensor, min: Option<TensorOrNumber>, max: Option<TensorOrNumber>) -> Result<Tensor> {
     use TensorOrNumber as N;
-    let min = if min.is_some() { min } else { opts.opt("min")? };
-    let max = if max.is_some() { max } else { opts.opt("max")? };
-    opts.done()?;
     let number = |n: &Option<N>| match n {
         Some(N::Int(i)) => Some(*i as f64),
         Some(N::Float(f)) => Some(*f),

@@ -1,9 +1,7 @@
 //! The tensor in scripts: functions of each element.
 
-use crate::api;
-use crate::error::{Error, Result};
-use crate::script::lang::value::Kw;
 use crate::torch::Tensor;
+use crate::{api, choices};
 
 api! {
     methods Tensor;
@@ -343,10 +341,10 @@ api! {
     /// assert_eq(torch::tensor([0.0]).gelu().item(), 0.0);
     /// torch::randn([4]).gelu(#{approximate: "tanh"});
     /// ```
-    fn gelu(x: Tensor, opts: Kw) -> Tensor {
-        let tanh = gelu_tanh(opts)?;
-        x.gelu(tanh)
-    }
+    fn gelu(x: Tensor;
+        /// `"tanh"` for the approximation by tanh
+        approximate: Approximate = Approximate::None,
+    ) -> Tensor { x.gelu(approximate.is_tanh()) }
 
     /// `x > 0 ? x : slope * x`.
     ///
@@ -397,13 +395,16 @@ api! {
     fn isfinite(x: Tensor) -> Tensor { x.isfinite() }
 }
 
-/// Whether `#{approximate: "tanh"}` is asked for.
-pub(crate) fn gelu_tanh(mut opts: Kw) -> Result<bool> {
-    let approximate = opts.get("approximate", "none".to_owned())?;
-    opts.done()?;
-    match approximate.as_str() {
-        "none" => Ok(false),
-        "tanh" => Ok(true),
-        other => Err(Error::value("gelu", format!("unknown approximation `{other}`")).help("`none` or `tanh`")),
+/// How GELU is computed.
+#[derive(Clone, Copy)]
+pub(crate) enum Approximate {
+    None,
+    Tanh,
+}
+choices! { Approximate { None = "none", Tanh = "tanh" } }
+
+impl Approximate {
+    pub(crate) fn is_tanh(self) -> bool {
+        matches!(self, Approximate::Tanh)
     }
 }

@@ -13,7 +13,7 @@ pub mod reduce;
 pub mod shape;
 
 use crate::api;
-use crate::script::lang::value::{IntoScript, Kw};
+use crate::script::lang::value::IntoScript;
 use crate::torch::bridge::{Value, call};
 use crate::torch::{Tensor, device_name, dtype_name};
 use rhai::Dynamic;
@@ -228,7 +228,6 @@ api! {
     fn requires_grad_(x: Tensor, on: Option<bool>) -> Tensor { x.requires_grad_(on.unwrap_or(true)) }
 
     /// Gradients of this scalar (or, for a given `gradient` of the same shape, of their product) with respect to every leaf, added to their `grad`.
-    /// Options: `retain_graph` (false) allows another pass through the same graph, `create_graph` (false) records the gradients themselves.
     ///
     /// # Shapes
     /// - one element, unless `gradient` is given
@@ -240,14 +239,16 @@ api! {
     /// w.square().sum().backward();
     /// assert_eq(w.grad.item(), 4.0);
     /// ```
-    fn backward(x: Tensor, gradient: Option<Tensor>, opts: Kw) -> () {
-        let mut opts = opts;
-        let (retain, create) = (opts.get("retain_graph", false)?, opts.get("create_graph", false)?);
-        opts.done()?;
-        if gradient.is_none() && !retain && !create {
+    fn backward(x: Tensor, gradient: Option<Tensor>;
+        /// whether another pass through the same graph is possible
+        retain_graph: bool = false,
+        /// whether the gradients themselves are recorded
+        create_graph: bool = false,
+    ) -> () {
+        if gradient.is_none() && !retain_graph && !create_graph {
             return x.backward();
         }
-        call("_backward", &[(&x).into(), Value::List(Vec::new()), gradient.into(), (retain || create).into(), create.into()], &[]).map(drop)
+        call("_backward", &[(&x).into(), Value::List(Vec::new()), gradient.into(), (retain_graph || create_graph).into(), create_graph.into()], &[]).map(drop)
     }
 
     /// Sets the gradient to zero, if there is one.

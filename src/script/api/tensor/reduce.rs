@@ -2,7 +2,8 @@
 
 use crate::api;
 use crate::error::{Error, Result};
-use crate::script::lang::value::{Dims, IntoScript, Kw, TensorOrNumber};
+use crate::script::lang::options::Named;
+use crate::script::lang::value::{Dims, IntoScript, TensorOrNumber};
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
 
@@ -22,8 +23,8 @@ api! {
     /// assert_eq(x.sum(1).to_array(), [3.0, 7.0]);
     /// assert_eq(x.sum([0, 1], #{keepdim: true}).shape, [1, 1]);
     /// ```
-    fn sum(x: Tensor, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn sum(x: Tensor, dim: Named<Dims>, keepdim: Named<bool>) -> Tensor {
+        let (dims, keep) = over(&x, dim, keepdim);
         x.sum(&dims, keep)
     }
 
@@ -40,8 +41,8 @@ api! {
     /// assert_eq(x.mean(1).to_array(), [1.5, 3.5]);
     /// assert_eq(x.mean([0, 1], #{keepdim: true}).shape, [1, 1]);
     /// ```
-    fn mean(x: Tensor, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn mean(x: Tensor, dim: Named<Dims>, keepdim: Named<bool>) -> Tensor {
+        let (dims, keep) = over(&x, dim, keepdim);
         x.mean(&dims, keep)
     }
 
@@ -58,8 +59,8 @@ api! {
     /// assert_eq(x.amax(1).to_array(), [2.0, 4.0]);
     /// assert_eq(x.amax([0, 1], #{keepdim: true}).shape, [1, 1]);
     /// ```
-    fn amax(x: Tensor, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn amax(x: Tensor, dim: Named<Dims>, keepdim: Named<bool>) -> Tensor {
+        let (dims, keep) = over(&x, dim, keepdim);
         x.amax(&dims, keep)
     }
 
@@ -76,8 +77,8 @@ api! {
     /// assert_eq(x.amin(1).to_array(), [1.0, 3.0]);
     /// assert_eq(x.amin([0, 1], #{keepdim: true}).shape, [1, 1]);
     /// ```
-    fn amin(x: Tensor, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn amin(x: Tensor, dim: Named<Dims>, keepdim: Named<bool>) -> Tensor {
+        let (dims, keep) = over(&x, dim, keepdim);
         x.amin(&dims, keep)
     }
 
@@ -93,8 +94,8 @@ api! {
     /// assert_eq(x.any(1).to_array(), [true, true]);
     /// if x.any().item() { print("yes"); }
     /// ```
-    fn any(x: Tensor, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn any(x: Tensor, dim: Named<Dims>, keepdim: Named<bool>) -> Tensor {
+        let (dims, keep) = over(&x, dim, keepdim);
         x.any(&dims, keep)
     }
 
@@ -110,8 +111,8 @@ api! {
     /// assert_eq(x.all(1).to_array(), [false, true]);
     /// if x.all().item() { print("yes"); }
     /// ```
-    fn all(x: Tensor, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn all(x: Tensor, dim: Named<Dims>, keepdim: Named<bool>) -> Tensor {
+        let (dims, keep) = over(&x, dim, keepdim);
         x.all(&dims, keep)
     }
 
@@ -125,8 +126,8 @@ api! {
     /// ```rhai
     /// assert_close(torch::tensor([1000.0, 1000.0]).logsumexp().item(), 1000.6931, #{rtol: 1e-6});
     /// ```
-    fn logsumexp(x: Tensor, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn logsumexp(x: Tensor, dim: Named<Dims>, keepdim: Named<bool>) -> Tensor {
+        let (dims, keep) = over(&x, dim, keepdim);
         x.logsumexp(&dims, keep)
     }
 
@@ -142,10 +143,14 @@ api! {
     /// assert_close(x.var(1), torch::tensor([0.5, 0.5]));
     /// assert_close(x.var(#{correction: 0}).item(), 1.25, #{rtol: 1e-6});
     /// ```
-    fn var(x: Tensor, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let correction = correction(&mut opts)?;
-        let (dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn var(x: Tensor, dim: Named<Dims>, keepdim: Named<bool>;
+        /// whether 1 is taken from the number of elements: PyTorch's older word for `correction`
+        unbiased: bool = true,
+        /// what is taken from the number of elements; by `unbiased` unless given
+        correction: Option<i64>,
+    ) -> Tensor {
+        let correction = correction.unwrap_or(i64::from(unbiased));
+        let (dims, keep) = over(&x, dim, keepdim);
         x.var(&dims, correction, keep)
     }
 
@@ -161,10 +166,14 @@ api! {
     /// assert_close(x.std(1), torch::tensor([0.70710678, 0.70710678]));
     /// assert_close(x.std(#{correction: 0}).item(), 1.118034, #{rtol: 1e-6});
     /// ```
-    fn std(x: Tensor, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let correction = correction(&mut opts)?;
-        let (dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn std(x: Tensor, dim: Named<Dims>, keepdim: Named<bool>;
+        /// whether 1 is taken from the number of elements: PyTorch's older word for `correction`
+        unbiased: bool = true,
+        /// what is taken from the number of elements; by `unbiased` unless given
+        correction: Option<i64>,
+    ) -> Tensor {
+        let correction = correction.unwrap_or(i64::from(unbiased));
+        let (dims, keep) = over(&x, dim, keepdim);
         x.std(&dims, correction, keep)
     }
 
@@ -181,17 +190,12 @@ api! {
     /// assert_eq(x.norm(1).item(), 7.0);
     /// assert_eq(x.norm(#{dim: 1, keepdim: true}).shape, [1, 1]);
     /// ```
-    fn norm(x: Tensor, p: Option<f64>, dim: Option<Dims>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let mut opts = opts;
-        let p = match p {
-            Some(p) => p,
-            None => opts.get("p", 2.0)?,
-        };
-        let (mut dims, keep) = over(&x, dim, keepdim, opts)?;
+    fn norm(x: Tensor, p: Named<f64>, dim: Named<Dims>, keepdim: Named<bool>) -> Tensor {
+        let (mut dims, keep) = over(&x, dim, keepdim);
         if dims.is_empty() {
             dims = (0..x.rank() as i64).collect();
         }
-        x.norm_dims(p, &dims, keep)
+        x.norm_dims(p.0.unwrap_or(2.0), &dims, keep)
     }
 
     /// The largest element; with `dim` a map of `values` and `indices`; with a tensor the larger of both.
@@ -207,7 +211,7 @@ api! {
     /// assert_eq(x.max(1).values.to_array(), [2.0, 4.0]);
     /// assert_eq(x.max(1).indices.to_array(), [1, 1]);
     /// ```
-    fn max(x: Tensor, dim: Option<TensorOrNumber>, keepdim: Option<bool>, opts: Kw) -> Dynamic { extreme(&x, dim, keepdim, opts, Extreme::Max) }
+    fn max(x: Tensor, dim: Named<TensorOrNumber>, keepdim: Named<bool>) -> Dynamic { extreme(&x, dim, keepdim, Extreme::Max) }
 
     /// The smallest element; with `dim` a map of `values` and `indices`; with a tensor the smaller of both.
     ///
@@ -222,7 +226,7 @@ api! {
     /// assert_eq(x.min(1).values.to_array(), [1.0, 3.0]);
     /// assert_eq(x.min(1).indices.to_array(), [0, 0]);
     /// ```
-    fn min(x: Tensor, dim: Option<TensorOrNumber>, keepdim: Option<bool>, opts: Kw) -> Dynamic { extreme(&x, dim, keepdim, opts, Extreme::Min) }
+    fn min(x: Tensor, dim: Named<TensorOrNumber>, keepdim: Named<bool>) -> Dynamic { extreme(&x, dim, keepdim, Extreme::Min) }
 
     /// Where the largest value is, along `dim` or in the flattened tensor: i64.
     ///
@@ -236,8 +240,8 @@ api! {
     /// assert_eq(x.argmax().item(), 3);
     /// assert_eq(x.argmax(0).to_array(), [1, 1]);
     /// ```
-    fn argmax(x: Tensor, dim: Option<i64>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dim, keep) = along(dim, keepdim, opts)?;
+    fn argmax(x: Tensor, dim: Named<i64>, keepdim: Named<bool>) -> Tensor {
+        let (dim, keep) = along(dim, keepdim);
         x.argmax(dim, keep)
     }
 
@@ -253,8 +257,8 @@ api! {
     /// assert_eq(x.argmin().item(), 0);
     /// assert_eq(x.argmin(0).to_array(), [0, 0]);
     /// ```
-    fn argmin(x: Tensor, dim: Option<i64>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dim, keep) = along(dim, keepdim, opts)?;
+    fn argmin(x: Tensor, dim: Named<i64>, keepdim: Named<bool>) -> Tensor {
+        let (dim, keep) = along(dim, keepdim);
         x.argmin(dim, keep)
     }
 
@@ -270,8 +274,8 @@ api! {
     /// assert_eq(x.prod().item(), 24.0);
     /// assert_eq(x.prod(0).to_array(), [3.0, 8.0]);
     /// ```
-    fn prod(x: Tensor, dim: Option<i64>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dim, keep) = along(dim, keepdim, opts)?;
+    fn prod(x: Tensor, dim: Named<i64>, keepdim: Named<bool>) -> Tensor {
+        let (dim, keep) = along(dim, keepdim);
         x.prod(dim, keep)
     }
 
@@ -285,8 +289,8 @@ api! {
     /// ```rhai
     /// assert_eq(torch::tensor([3.0, 1.0, 2.0]).median().item(), 2.0);
     /// ```
-    fn median(x: Tensor, dim: Option<i64>, keepdim: Option<bool>, opts: Kw) -> Dynamic {
-        let (dim, keep) = along(dim, keepdim, opts)?;
+    fn median(x: Tensor, dim: Named<i64>, keepdim: Named<bool>) -> Dynamic {
+        let (dim, keep) = along(dim, keepdim);
         match dim {
             None => Ok(x.median()?.into_script()),
             Some(d) => x.median_dim(d, keep).map(pair),
@@ -303,8 +307,8 @@ api! {
     /// ```rhai
     /// assert_eq(torch::tensor([0.0, 1.0, 2.0]).quantile(0.25).item(), 0.5);
     /// ```
-    fn quantile(x: Tensor, q: f64, dim: Option<i64>, keepdim: Option<bool>, opts: Kw) -> Tensor {
-        let (dim, keep) = along(dim, keepdim, opts)?;
+    fn quantile(x: Tensor, q: f64, dim: Named<i64>, keepdim: Named<bool>) -> Tensor {
+        let (dim, keep) = along(dim, keepdim);
         x.quantile(q, dim, keep)
     }
 
@@ -368,8 +372,8 @@ api! {
     /// assert_eq(s.values.to_array(), [3, 2, 1]);
     /// assert_eq(s.indices.to_array(), [0, 2, 1]);
     /// ```
-    fn sort(x: Tensor, dim: Option<i64>, descending: Option<bool>, opts: Kw) -> Dynamic {
-        let (dim, descending) = order(dim, descending, opts)?;
+    fn sort(x: Tensor, dim: Named<i64>, descending: Named<bool>) -> Dynamic {
+        let (dim, descending) = order(dim, descending);
         x.sort(dim, descending).map(pair)
     }
 
@@ -383,8 +387,8 @@ api! {
     /// ```rhai
     /// assert_eq(torch::tensor([3, 1, 2]).argsort().to_array(), [1, 2, 0]);
     /// ```
-    fn argsort(x: Tensor, dim: Option<i64>, descending: Option<bool>, opts: Kw) -> Tensor {
-        let (dim, descending) = order(dim, descending, opts)?;
+    fn argsort(x: Tensor, dim: Named<i64>, descending: Named<bool>) -> Tensor {
+        let (dim, descending) = order(dim, descending);
         Ok(x.sort(dim, descending)?.1)
     }
 
@@ -399,48 +403,28 @@ api! {
     /// assert_eq(torch::tensor([3, 1, 2]).topk(2).values.to_array(), [3, 2]);
     /// assert_eq(torch::tensor([3, 1, 2]).topk(1, #{largest: false}).indices.to_array(), [1]);
     /// ```
-    fn topk(x: Tensor, k: i64, dim: Option<i64>, largest: Option<bool>, opts: Kw) -> Dynamic {
-        let mut opts = opts;
-        let dim = dim.map_or_else(|| opts.get("dim", -1), Ok)?;
-        let largest = largest.map_or_else(|| opts.get("largest", true), Ok)?;
-        opts.done()?;
-        x.topk(k, dim, largest).map(pair)
+    fn topk(x: Tensor, k: i64, dim: Named<i64>, largest: Named<bool>) -> Dynamic {
+        x.topk(k, dim.0.unwrap_or(-1), largest.0.unwrap_or(true)).map(pair)
     }
 }
 
-/// Dimensions and `keepdim` of a reduction, from arguments or options.
-fn over(x: &Tensor, dim: Option<Dims>, keepdim: Option<bool>, mut opts: Kw) -> Result<(Vec<i64>, bool)> {
-    let mut dims = match dim {
-        Some(d) => d.0,
-        None => opts.get("dim", Dims(Vec::new()))?.0,
-    };
-    let keep = keepdim.map_or_else(|| opts.get("keepdim", false), Ok)?;
-    opts.done()?;
+/// Dimensions (all of them unless given) and `keepdim` of a reduction.
+fn over(x: &Tensor, dim: Named<Dims>, keepdim: Named<bool>) -> (Vec<i64>, bool) {
+    let keep = keepdim.0.unwrap_or(false);
+    let dims = dim.0.map_or(Vec::new(), |d| d.0);
     if keep && dims.is_empty() {
-        dims = (0..x.rank() as i64).collect();
+        return ((0..x.rank() as i64).collect(), keep);
     }
-    Ok((dims, keep))
+    (dims, keep)
 }
 
 /// The same for operators that reduce at most one dimension.
-fn along(dim: Option<i64>, keepdim: Option<bool>, mut opts: Kw) -> Result<(Option<i64>, bool)> {
-    let dim = if dim.is_some() { dim } else { opts.opt("dim")? };
-    let keep = keepdim.map_or_else(|| opts.get("keepdim", false), Ok)?;
-    opts.done()?;
-    Ok((dim, keep))
+fn along(dim: Named<i64>, keepdim: Named<bool>) -> (Option<i64>, bool) {
+    (dim.0, keepdim.0.unwrap_or(false))
 }
 
-fn order(dim: Option<i64>, descending: Option<bool>, mut opts: Kw) -> Result<(i64, bool)> {
-    let dim = dim.map_or_else(|| opts.get("dim", -1), Ok)?;
-    let descending = descending.map_or_else(|| opts.get("descending", false), Ok)?;
-    opts.done()?;
-    Ok((dim, descending))
-}
-
-/// `correction`, or PyTorch's older `unbiased`.
-fn correction(opts: &mut Kw) -> Result<i64> {
-    let unbiased: bool = opts.get("unbiased", true)?;
-    opts.get("correction", i64::from(unbiased))
+fn order(dim: Named<i64>, descending: Named<bool>) -> (i64, bool) {
+    (dim.0.unwrap_or(-1), descending.0.unwrap_or(false))
 }
 
 /// Two results with their names, as PyTorch's named tuples.
@@ -454,12 +438,11 @@ enum Extreme {
     Min,
 }
 
-fn extreme(x: &Tensor, dim: Option<TensorOrNumber>, keepdim: Option<bool>, mut opts: Kw, which: Extreme) -> Result<Dynamic> {
-    let dim = match dim {
-        None => opts.opt::<i64>("dim")?,
+fn extreme(x: &Tensor, dim: Named<TensorOrNumber>, keepdim: Named<bool>, which: Extreme) -> Result<Dynamic> {
+    let dim = match dim.0 {
+        None => None,
         Some(TensorOrNumber::Int(d)) => Some(d),
         Some(TensorOrNumber::Tensor(y)) => {
-            opts.done()?;
             return Ok(match which {
                 Extreme::Max => x.maximum(&y)?,
                 Extreme::Min => x.minimum(&y)?,
@@ -471,7 +454,7 @@ fn extreme(x: &Tensor, dim: Option<TensorOrNumber>, keepdim: Option<bool>, mut o
             return Err(Error::value(op, format!("`{v}` is not a dimension")).help(format!("`x.{op}imum({v})` compares with a number")));
         }
     };
-    let (dim, keep) = along(dim, keepdim, opts)?;
+    let keep = keepdim.0.unwrap_or(false);
     Ok(match (which, dim) {
         (Extreme::Max, None) => x.max()?.into_script(),
         (Extreme::Min, None) => x.min()?.into_script(),

@@ -1,7 +1,7 @@
 //! `torch::grad`: gradients with respect to chosen tensors.
 
 use crate::api;
-use crate::script::lang::value::{FromArg, IntoScript, Kw};
+use crate::script::lang::value::{FromArg, IntoScript};
 use crate::torch::Tensor;
 use crate::torch::bridge::{GradOptions, grad};
 use rhai::{Array, Dynamic};
@@ -35,9 +35,6 @@ api! {
 
     /// Gradients of the sum of `outputs` with respect to each of `inputs` (a tensor or an array of them), as an array: PyTorch's
     /// `torch.autograd.grad`. No `grad` is touched, and only what lies between the two is gone through.
-    /// Options: `grad_outputs` (for outputs of more than one element: the gradient of each, as `backward(gradient)` takes it), `retain_graph`
-    /// (as `create_graph`) allows another pass through the same graph, `create_graph` (false) records the gradients themselves, `allow_unused`
-    /// (false) gives `()` for an input that the outputs do not depend on, which is an error otherwise.
     ///
     /// # Shapes
     /// - one element each, unless `grad_outputs` is given -> the shapes of the inputs
@@ -53,15 +50,17 @@ api! {
     /// assert_eq(torch::grad(first, x)[0].item(), 12.0);
     /// assert_eq(type_of(x.grad), "()");
     /// ```
-    fn gradients as "grad"(outputs: Tensors, inputs: Tensors, options: Kw) -> Array {
-        let mut kw = options;
-        let o = GradOptions {
-            grad_outputs: kw.opt::<GradOutputs>("grad_outputs")?.map(|g| g.0),
-            retain_graph: kw.opt("retain_graph")?,
-            create_graph: kw.get("create_graph", false)?,
-            allow_unused: kw.get("allow_unused", false)?,
-        };
-        kw.done()?;
+    fn gradients as "grad"(outputs: Tensors, inputs: Tensors;
+        /// the gradient of each output of more than one element, as `backward(gradient)` takes it
+        grad_outputs: Option<GradOutputs>,
+        /// whether another pass through the same graph is possible; as `create_graph` unless given
+        retain_graph: Option<bool>,
+        /// whether the gradients themselves are recorded
+        create_graph: bool = false,
+        /// `()` for an input that the outputs do not depend on, which is an error otherwise
+        allow_unused: bool = false,
+    ) -> Array {
+        let o = GradOptions { grad_outputs: grad_outputs.map(|g| g.0), retain_graph, create_graph, allow_unused };
         Ok(grad(&outputs.0, &inputs.0, &o)?.into_iter().map(|g| g.map_or(Dynamic::UNIT, IntoScript::into_script)).collect())
     }
 }

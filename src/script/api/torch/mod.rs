@@ -3,12 +3,12 @@
 pub mod draws;
 pub mod grad;
 
-use crate::api;
 use crate::error::{Error, Result};
-use crate::script::lang::value::{Dims, FromArg, Kw, TensorOrNumber, type_name};
+use crate::script::lang::value::{Dims, FromArg, TensorOrNumber, type_name};
 use crate::torch::bridge::{self, Value, call1};
 use crate::torch::draws::{Law, Wanted, draw};
 use crate::torch::{self, DType, Device, Tensor, default_device, device_name, dtype_name, parse_device, parse_dtype};
+use crate::{api, options};
 use rhai::{Array, Dynamic, FnPtr};
 
 /// A shape: an array of ints, or one int for a vector.
@@ -44,34 +44,64 @@ impl From<Number> for Value {
     }
 }
 
-/// What every function that makes a tensor takes: `dtype`, `device`, `requires_grad`.
+/// What every function that makes a tensor takes.
+#[derive(Default)]
 struct Creation {
     dtype: Option<DType>,
-    device: Device,
+    device: Option<String>,
     requires_grad: bool,
 }
 
+/// The same for one that takes the shape and the device of another tensor.
+#[derive(Default)]
+struct Likeness {
+    dtype: Option<DType>,
+    requires_grad: bool,
+}
+
+options! {
+    Creation {
+        /// element type: f32 for fractions, i64 for ints, bool for bools unless given
+        dtype,
+        /// where it lies; the default device unless given
+        device,
+        /// whether gradients are recorded for it
+        requires_grad,
+    }
+    Likeness {
+        /// element type; that of the other tensor unless given
+        dtype,
+        /// whether gradients are recorded for it
+        requires_grad,
+    }
+}
+
+impl FromArg for DType {
+    const NAME: &'static str = "the name of a dtype";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        parse_dtype(&String::from_dynamic(d)?).ok()
+    }
+    fn explain(d: &Dynamic) -> Option<Error> {
+        parse_dtype(&String::from_dynamic(d)?).err()
+    }
+}
+
 impl Creation {
-    fn read(mut kw: Kw) -> Result<Creation> {
-        let dtype: Option<String> = kw.opt("dtype")?;
-        let device: Option<String> = kw.opt("device")?;
-        let requires_grad = kw.get("requires_grad", false)?;
-        kw.done()?;
-        let device = device.map_or(Ok(default_device()), |d| parse_device(&d))?;
-        Ok(Creation { dtype: dtype.map(|d| parse_dtype(&d)).transpose()?, device, requires_grad })
+    fn device(&self) -> Result<Device> {
+        self.device.as_deref().map_or(Ok(default_device()), parse_device)
     }
 
     /// The same for one that draws.
     fn draw(&self, law: Law, shape: &[i64], op: &str, args: &[Value], default: DType) -> Result<Tensor> {
-        let dtype = self.dtype.unwrap_or(default);
-        let wanted = Wanted { law, shape, dtype, device: self.device };
-        self.finish(draw(wanted, || call1(op, args, &[("dtype", dtype.into()), ("device", self.device.into())]))?)
+        let (dtype, device) = (self.dtype.unwrap_or(default), self.device()?);
+        let wanted = Wanted { law, shape, dtype, device };
+        self.finish(draw(wanted, || call1(op, args, &[("dtype", dtype.into()), ("device", device.into())]))?)
     }
 
     /// Calls an operator that makes a tensor.
     fn call(&self, op: &str, args: &[Value], default: DType) -> Result<Tensor> {
-        let dtype = self.dtype.unwrap_or(default);
-        self.finish(call1(op, args, &[("dtype", dtype.into()), ("device", self.device.into())])?)
+        let (dtype, device) = (self.dtype.unwrap_or(default), self.device()?);
+        self.finish(call1(op, args, &[("dtype", dtype.into()), ("device", device.into())])?)
     }
 
     fn finish(&self, t: Tensor) -> Result<Tensor> {
@@ -158,26 +188,22 @@ fn as_float(n: Number) -> f64 {
     }
 }
 
-fn filled(kw: Kw, op: &str, shape: &Shape) -> Result<Tensor> {
-    Creation::read(kw)?.call(op, &[shape.0.as_slice().into()], DType::Float)
+fn filled(options: &Creation, op: &str, shape: &Shape) -> Result<Tensor> {
+    options.call(op, &[shape.0.as_slice().into()], DType::Float)
 }
 
-fn drawn(kw: Kw, law: Law, shape: &Shape) -> Result<Tensor> {
-    Creation::read(kw)?.draw(law, &shape.0, law.name(), &[shape.0.as_slice().into()], DType::Float)
+fn drawn(options: &Creation, law: Law, shape: &Shape) -> Result<Tensor> {
+    options.draw(law, &shape.0, law.name(), &[shape.0.as_slice().into()], DType::Float)
 }
 
-fn like(x: &Tensor, kw: Kw, op: &str, law: Option<Law>) -> Result<Tensor> {
-    let mut kw = kw;
-    let dtype: Option<String> = kw.opt("dtype")?;
-    let dtype = dtype.map(|d| parse_dtype(&d)).transpose()?;
-    let requires_grad = kw.get("requires_grad", false)?;
-    kw.done()?;
+fn like(x: &Tensor, options: &Likeness, op: &str, law: Option<Law>) -> Result<Tensor> {
+    let dtype = options.dtype;
     let fresh = || call1(op, &[x.into()], &[("dtype", dtype.into())]);
     let t = match law {
         Some(law) => draw(Wanted { law, shape: &x.shape(), dtype: dtype.unwrap_or(x.dtype()), device: x.device() }, fresh)?,
         None => fresh()?,
     };
-    if requires_grad { t.requires_grad_(true) } else { Ok(t) }
+    if options.requires_grad { t.requires_grad_(true) } else { Ok(t) }
 }
 
 fn operand(x: TensorOrNumber, beside: &Tensor) -> Result<Tensor> {
@@ -200,7 +226,7 @@ fn autocast_dtype(name: &str) -> Result<DType> {
 api! {
     namespace "torch";
 
-    /// A tensor from a number or nested arrays: ints give i64, floats f32, bools bool. Options: `dtype`, `device`, `requires_grad`.
+    /// A tensor from a number or nested arrays: ints give i64, floats f32, bools bool.
     ///
     /// # Shapes
     /// - arrays nested `n` deep -> `n` dimensions
@@ -212,11 +238,10 @@ api! {
     /// assert_eq(x.shape, [2, 2]);
     /// assert_eq(torch::tensor([1, 2]).dtype, "i64");
     /// ```
-    fn tensor(data: Dynamic, options: Kw) -> Tensor {
-        let o = Creation::read(options)?;
+    fn tensor(data: Dynamic; options: Creation) -> Tensor {
         if let Some(t) = data.read_lock::<Tensor>() {
-            let copy = t.detach()?.copy()?.to_dtype(o.dtype.unwrap_or(t.dtype()))?.to_device(o.device)?;
-            return o.finish(copy);
+            let copy = t.detach()?.copy()?.to_dtype(options.dtype.unwrap_or(t.dtype()))?.to_device(options.device()?)?;
+            return options.finish(copy);
         }
         let leaves = Leaves::read(&data)?;
         let natural = match (leaves.values.is_empty() || leaves.float, leaves.bools) {
@@ -224,10 +249,10 @@ api! {
             (false, true) => DType::Bool,
             (false, false) => DType::Int64,
         };
-        o.finish(leaves.into_tensor()?.to_dtype(o.dtype.unwrap_or(natural))?.to_device(o.device)?)
+        options.finish(leaves.into_tensor()?.to_dtype(options.dtype.unwrap_or(natural))?.to_device(options.device()?)?)
     }
 
-    /// Zeros. Options: `dtype` (f32), `device`, `requires_grad`.
+    /// Zeros.
     ///
     /// # Shapes
     /// - `shape`
@@ -237,9 +262,9 @@ api! {
     /// ```rhai
     /// assert_eq(torch::zeros([2, 3], #{ dtype: "bf16" }).dtype, "bf16");
     /// ```
-    fn zeros(shape: Shape, options: Kw) -> Tensor { filled(options, "zeros", &shape) }
+    fn zeros(shape: Shape; options: Creation) -> Tensor { filled(&options, "zeros", &shape) }
 
-    /// Ones. Options: `dtype` (f32), `device`, `requires_grad`.
+    /// Ones.
     ///
     /// # Shapes
     /// - `shape`
@@ -249,9 +274,9 @@ api! {
     /// ```rhai
     /// assert_eq(torch::ones([3]).to_array(), [1.0, 1.0, 1.0]);
     /// ```
-    fn ones(shape: Shape, options: Kw) -> Tensor { filled(options, "ones", &shape) }
+    fn ones(shape: Shape; options: Creation) -> Tensor { filled(&options, "ones", &shape) }
 
-    /// A tensor whose values are whatever lay in memory, to be overwritten. Options: `dtype` (f32), `device`, `requires_grad`.
+    /// A tensor whose values are whatever lay in memory, to be overwritten.
     ///
     /// # Shapes
     /// - `shape`
@@ -261,9 +286,9 @@ api! {
     /// ```rhai
     /// assert_eq(torch::empty([2, 2]).fill_(3).sum().item(), 12.0);
     /// ```
-    fn empty(shape: Shape, options: Kw) -> Tensor { filled(options, "empty", &shape) }
+    fn empty(shape: Shape; options: Creation) -> Tensor { filled(&options, "empty", &shape) }
 
-    /// Every element `value`: a float gives f32, an int i64, a bool bool. Options: `dtype`, `device`, `requires_grad`.
+    /// Every element `value`: a float gives f32, an int i64, a bool bool.
     ///
     /// # Shapes
     /// - `shape`
@@ -274,18 +299,17 @@ api! {
     /// assert_eq(torch::full([2], 0.5).to_array(), [0.5, 0.5]);
     /// assert_eq(torch::full([2], 7).dtype, "i64");
     /// ```
-    fn full(shape: Shape, value: Dynamic, options: Kw) -> Tensor {
-        let o = Creation::read(options)?;
+    fn full(shape: Shape, value: Dynamic; options: Creation) -> Tensor {
         let (value, natural) = match (value.as_bool(), Number::from_dynamic(&value)) {
             (Ok(b), _) => (Value::Bool(b), DType::Bool),
             (_, Some(n @ Number::Int(_))) => (n.into(), DType::Int64),
             (_, Some(n)) => (n.into(), DType::Float),
             (Err(_), None) => return Err(Error::value("full", format!("argument `value` must be a number, got {}", type_name(&value)))),
         };
-        o.call("full", &[shape.0.as_slice().into(), value], natural)
+        options.call("full", &[shape.0.as_slice().into(), value], natural)
     }
 
-    /// Drawn from N(0, 1). Options: `dtype` (f32), `device`, `requires_grad`.
+    /// Drawn from N(0, 1).
     ///
     /// # Shapes
     /// - `shape`
@@ -298,9 +322,9 @@ api! {
     /// torch::manual_seed(0);
     /// assert_eq(a, torch::randn([4]));
     /// ```
-    fn randn(shape: Shape, options: Kw) -> Tensor { drawn(options, Law::Normal, &shape) }
+    fn randn(shape: Shape; options: Creation) -> Tensor { drawn(&options, Law::Normal, &shape) }
 
-    /// Drawn evenly from 0 (included) to 1. Options: `dtype` (f32), `device`, `requires_grad`.
+    /// Drawn evenly from 0 (included) to 1.
     ///
     /// # Shapes
     /// - `shape`
@@ -311,9 +335,9 @@ api! {
     /// let u = torch::rand([100]);
     /// assert(u.min().item() >= 0.0 && u.max().item() < 1.0);
     /// ```
-    fn rand(shape: Shape, options: Kw) -> Tensor { drawn(options, Law::Uniform, &shape) }
+    fn rand(shape: Shape; options: Creation) -> Tensor { drawn(&options, Law::Uniform, &shape) }
 
-    /// Ints drawn evenly from `low` (included) to `high`. Options: `dtype` (i64), `device`.
+    /// Ints drawn evenly from `low` (included) to `high`.
     ///
     /// # Shapes
     /// - `shape`
@@ -324,12 +348,12 @@ api! {
     /// let y = torch::randint(0, 10, [64]);
     /// assert(y.min().item() >= 0 && y.max().item() <= 9);
     /// ```
-    fn randint(low: i64, high: i64, shape: Shape, options: Kw) -> Tensor {
+    fn randint(low: i64, high: i64, shape: Shape; options: Creation) -> Tensor {
         let args = [low.into(), high.into(), shape.0.as_slice().into()];
-        Creation::read(options)?.draw(Law::Int, &shape.0, "randint.low", &args, DType::Int64)
+        options.draw(Law::Int, &shape.0, "randint.low", &args, DType::Int64)
     }
 
-    /// The ints `0..n` in random order. Options: `dtype` (i64), `device`.
+    /// The ints `0..n` in random order.
     ///
     /// # Shapes
     /// - `[n]`
@@ -339,11 +363,11 @@ api! {
     /// ```rhai
     /// assert_eq(torch::randperm(5).sort().values.to_array(), [0, 1, 2, 3, 4]);
     /// ```
-    fn randperm(n: i64, options: Kw) -> Tensor {
-        Creation::read(options)?.draw(Law::Permutation, &[n], "randperm", &[n.into()], DType::Int64)
+    fn randperm(n: i64; options: Creation) -> Tensor {
+        options.draw(Law::Permutation, &[n], "randperm", &[n.into()], DType::Int64)
     }
 
-    /// `0, 1, ..` below `end`, or `start, start + step, ..` below `end`: i64 for ints, f32 otherwise. Options: `dtype`, `device`, `requires_grad`.
+    /// `0, 1, ..` below `end`, or `start, start + step, ..` below `end`: i64 for ints, f32 otherwise.
     ///
     /// # Shapes
     /// - `[ceil((end - start) / step)]`
@@ -354,18 +378,17 @@ api! {
     /// assert_eq(torch::arange(3).to_array(), [0, 1, 2]);
     /// assert_eq(torch::arange(1.0, 2.0, 0.5).to_array(), [1.0, 1.5]);
     /// ```
-    fn arange(start: Number, end: Option<Number>, step: Option<Number>, options: Kw) -> Tensor {
-        let o = Creation::read(options)?;
+    fn arange(start: Number, end: Option<Number>, step: Option<Number>; options: Creation) -> Tensor {
         let (start, end) = match end {
             Some(end) => (start, end),
             None => (Number::Int(0), start),
         };
         let step = step.unwrap_or(Number::Int(1));
         let ints = [start, end, step].iter().all(|n| matches!(n, Number::Int(_)));
-        o.call("arange.start_step", &[start.into(), end.into(), step.into()], if ints { DType::Int64 } else { DType::Float })
+        options.call("arange.start_step", &[start.into(), end.into(), step.into()], if ints { DType::Int64 } else { DType::Float })
     }
 
-    /// `steps` values from `start` to `end`, both included. Options: `dtype` (f32), `device`, `requires_grad`.
+    /// `steps` values from `start` to `end`, both included.
     ///
     /// # Shapes
     /// - `[steps]`
@@ -375,11 +398,11 @@ api! {
     /// ```rhai
     /// assert_eq(torch::linspace(0, 1, 3).to_array(), [0.0, 0.5, 1.0]);
     /// ```
-    fn linspace(start: Number, end: Number, steps: i64, options: Kw) -> Tensor {
-        Creation::read(options)?.call("linspace", &[start.into(), end.into(), steps.into()], DType::Float)
+    fn linspace(start: Number, end: Number, steps: i64; options: Creation) -> Tensor {
+        options.call("linspace", &[start.into(), end.into(), steps.into()], DType::Float)
     }
 
-    /// The unit matrix. Options: `dtype` (f32), `device`, `requires_grad`.
+    /// The unit matrix.
     ///
     /// # Shapes
     /// - `[n, n]`
@@ -389,9 +412,9 @@ api! {
     /// ```rhai
     /// assert_eq(torch::eye(2).to_array(), [[1.0, 0.0], [0.0, 1.0]]);
     /// ```
-    fn eye(n: i64, options: Kw) -> Tensor { Creation::read(options)?.call("eye", &[n.into()], DType::Float) }
+    fn eye(n: i64; options: Creation) -> Tensor { options.call("eye", &[n.into()], DType::Float) }
 
-    /// Zeros in the shape, dtype and device of `x`. Options: `dtype`, `requires_grad`.
+    /// Zeros in the shape, dtype and device of `x`.
     ///
     /// # Shapes
     /// - `[..]` -> `[..]`
@@ -401,9 +424,9 @@ api! {
     /// ```rhai
     /// assert_eq(torch::zeros_like(torch::ones([2])).to_array(), [0.0, 0.0]);
     /// ```
-    fn zeros_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "zeros_like", None) }
+    fn zeros_like(x: Tensor; options: Likeness) -> Tensor { like(&x, &options, "zeros_like", None) }
 
-    /// Ones in the shape, dtype and device of `x`. Options: `dtype`, `requires_grad`.
+    /// Ones in the shape, dtype and device of `x`.
     ///
     /// # Shapes
     /// - `[..]` -> `[..]`
@@ -413,9 +436,9 @@ api! {
     /// ```rhai
     /// assert_eq(torch::ones_like(torch::zeros([2])).to_array(), [1.0, 1.0]);
     /// ```
-    fn ones_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "ones_like", None) }
+    fn ones_like(x: Tensor; options: Likeness) -> Tensor { like(&x, &options, "ones_like", None) }
 
-    /// Drawn from N(0, 1) in the shape, dtype and device of `x`. Options: `dtype`, `requires_grad`.
+    /// Drawn from N(0, 1) in the shape, dtype and device of `x`.
     ///
     /// # Shapes
     /// - `[..]` -> `[..]`
@@ -425,9 +448,9 @@ api! {
     /// ```rhai
     /// assert_eq(torch::randn_like(torch::zeros([2, 3])).shape, [2, 3]);
     /// ```
-    fn randn_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "randn_like", Some(Law::Normal)) }
+    fn randn_like(x: Tensor; options: Likeness) -> Tensor { like(&x, &options, "randn_like", Some(Law::Normal)) }
 
-    /// Drawn evenly from 0 to 1 in the shape, dtype and device of `x`. Options: `dtype`, `requires_grad`.
+    /// Drawn evenly from 0 to 1 in the shape, dtype and device of `x`.
     ///
     /// # Shapes
     /// - `[..]` -> `[..]`
@@ -437,7 +460,7 @@ api! {
     /// ```rhai
     /// assert_eq(torch::rand_like(torch::zeros([2, 3])).shape, [2, 3]);
     /// ```
-    fn rand_like(x: Tensor, options: Kw) -> Tensor { like(&x, options, "rand_like", Some(Law::Uniform)) }
+    fn rand_like(x: Tensor; options: Likeness) -> Tensor { like(&x, &options, "rand_like", Some(Law::Uniform)) }
 
     /// Joins tensors along a dimension that they have.
     ///
@@ -496,7 +519,7 @@ api! {
     /// ```
     fn einsum(equation: String, tensors: Vec<Tensor>) -> Tensor { Tensor::einsum(&equation, &tensors.iter().collect::<Vec<_>>()) }
 
-    /// Whether all elements agree: `|a - b| <= atol + rtol * |b|`. Options: `rtol` (1e-5), `atol` (1e-8), `equal_nan`.
+    /// Whether all elements agree: `|a - b| <= atol + rtol * |b|`.
     ///
     /// # Shapes
     /// - both broadcast
@@ -507,11 +530,14 @@ api! {
     /// assert(torch::allclose(torch::ones([2]), torch::ones([2]) + 1e-7));
     /// assert(!torch::allclose(torch::ones([2]), torch::zeros([2]), #{ atol: 0.5 }));
     /// ```
-    fn allclose(a: Tensor, b: Tensor, options: Kw) -> bool {
-        let mut kw = options;
-        let (rtol, atol) = (kw.get("rtol", 1e-5)?, kw.get("atol", 1e-8)?);
-        let equal_nan = kw.get("equal_nan", false)?;
-        kw.done()?;
+    fn allclose(a: Tensor, b: Tensor;
+        /// tolerance, relative to `b`
+        rtol: f64 = 1e-5,
+        /// tolerance that is always allowed
+        atol: f64 = 1e-8,
+        /// whether NaN equals NaN
+        equal_nan: bool = false,
+    ) -> bool {
         let args = [(&a).into(), (&b).into(), Value::Float(rtol), atol.into(), equal_nan.into()];
         Ok(matches!(bridge::call("allclose", &args, &[])?.first(), Some(Value::Bool(true))))
     }
@@ -539,7 +565,7 @@ api! {
     fn no_grad[cx](f: FnPtr) -> Dynamic { torch::no_grad(|| cx.call(&f, vec![])) }
 
     /// Runs a function in mixed precision and gives its result: matrix products and convolutions in `dtype`, sensitive operations in f32.
-    /// `"no"` or `"f32"` runs it in full precision. Options: `device` (the default device).
+    /// `"no"` or `"f32"` runs it in full precision.
     ///
     /// # Errors
     /// `E0202` for a dtype other than `bf16`, `f16`, `f32`, and for `f16` on the CPU; whatever the function throws.
@@ -549,10 +575,10 @@ api! {
     /// assert_eq(torch::autocast("bf16", || x @ x).dtype, "bf16");
     /// assert_eq((x @ x).dtype, "f32");
     /// ```
-    fn autocast[cx](dtype: String, f: FnPtr, options: Kw) -> Dynamic {
-        let mut kw = options;
-        let device: Option<String> = kw.opt("device")?;
-        kw.done()?;
+    fn autocast[cx](dtype: String, f: FnPtr;
+        /// where it runs; the default device unless given
+        device: Option<String>,
+    ) -> Dynamic {
         let device = device.map_or(Ok(default_device()), |d| parse_device(&d))?;
         bridge::autocast(device, autocast_dtype(&dtype)?, || cx.call(&f, vec![]))?
     }

@@ -5,7 +5,7 @@ use crate::data::Loader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nn::{Module, State};
 use crate::script::bind::Cx;
-use crate::script::lang::value::{Kw, from_json, type_name};
+use crate::script::lang::value::{from_json, type_name};
 use crate::script::prompt::attached::Attached;
 use crate::script::training::hot::Hot;
 use crate::script::training::open::{options, text};
@@ -24,21 +24,13 @@ use std::rc::Rc;
 pub struct Checkpoint(Rc<train::Checkpoint>);
 crate::script_handle!(Checkpoint, "a checkpoint");
 
-fn count(kw: &mut Kw, key: &'static str, default: u64) -> Result<u64> {
-    let given = kw.get(key, i64::try_from(default).unwrap_or(i64::MAX))?;
-    u64::try_from(given).map_err(|_| Error::value("fit", format!("option `{key}` must not be negative, got {given}")))
-}
-
 fn state_map(state: State) -> Map {
     state.into_iter().map(|(name, t)| (name.into(), Dynamic::from(t))).collect()
 }
 
-fn find(cx: &Cx, path: &str, kw: Kw) -> Result<train::Checkpoint> {
+fn find(cx: &Cx, path: &str, step: Option<i64>) -> Result<train::Checkpoint> {
     cx.readable_within(path)?;
-    let mut kw = kw;
-    let step: Option<i64> = kw.opt("step")?;
-    kw.done()?;
-    let step = step.map(|s| u64::try_from(s).map_err(|_| Error::value(cx.name(), format!("`step` must not be negative, got {s}")))).transpose()?;
+    let step = step.and_then(|s| u64::try_from(s).ok());
     train::Checkpoint::find(Path::new(path), step, &mut |w| train::log::say(&format!("warning: {w}")))
 }
 
@@ -59,8 +51,8 @@ api! {
     /// The folder gets `config.toml`, `command.txt`, `env.json`, `sources/`, `metrics.jsonl`, TensorBoard events, `samples/`,
     /// `checkpoints/` and `log.txt`, and is locked until the run is let go. A run that has checkpoints goes on from the newest whole one
     /// at `fit` or `run.resume()`. Settings that differ from those it was started with are shown; `seed`, `model`, `model_config`, `vae`,
-    /// `vae_config` and `vae_arch` must be the same. Options: `resume`, `"auto"` or `"force"`, which accepts every difference;
-    /// a setting `cfg.resume` means the same.
+    /// `vae_config` and `vae_arch` must be the same. `#{resume: "force"}` accepts every difference; a setting
+    /// `cfg.resume` means the same.
     ///
     /// # Errors
     /// `E0101` when the settings do not fit the run, `E0601` when another process works on it, `E0301` when the folder cannot be written.
@@ -70,10 +62,14 @@ api! {
     /// assert_eq(run.name, "try1");
     /// assert_eq(run.cfg.seed, 7);
     /// ```
-    fn run[cx](cfg: Map, opts: Kw) -> Run {
-        let default = text(&cfg, "resume")?.unwrap_or_else(|| "auto".into());
-        let resume = opts.get("resume", default)?;
-        opts.done()?;
+    fn run[cx](cfg: Map;
+        /// `auto`, or `force`: goes on although settings differ; as `cfg.resume` unless given
+        resume: Option<String>["auto", "force"],
+    ) -> Run {
+        let resume = match resume {
+            Some(resume) => resume,
+            None => text(&cfg, "resume")?.unwrap_or_else(|| "auto".into()),
+        };
         if resume != "auto" && resume != "force" {
             let near = crate::error::did_you_mean(&resume, ["auto", "force"]);
             return Err(Error::value("run", format!("`resume` must be \"auto\" or \"force\", got `{resume}`{near}")));
@@ -98,9 +94,8 @@ api! {
     /// their own data. A run with checkpoints goes on from the newest whole one, as if it had never stopped; one that is finished
     /// gets its objects back and does nothing else. Ctrl-C and SIGTERM end the step, save and stop.
     ///
-    /// Options: `steps` (required, over all restarts), `log_every` (50; the first and the last step are logged too), `save_every` (1000; the
-    /// last step is always saved), `sample_every` (500) and `on_sample`, a function of `(run, batch)` or `(run)`; `on_log`, of
-    /// `(run, values)`; `keep`, how many checkpoints stay (all). 0 is never.
+    /// The first and the last step are logged too, and the last is always saved; 0 steps between two of them is never. `on_sample` is a function
+    /// of `(run, batch)` or `(run)`, `on_log` of `(run, values)`.
     ///
     /// # Errors
     /// `E0601` when a loss is not finite, `E0401` when a checkpoint belongs to other objects, `E0503` when a function is missing, and
@@ -112,20 +107,24 @@ api! {
     /// assert_eq(run.step, 3);
     /// assert_eq(train::metrics(run.dir).len(), 3);
     /// ```
-    fn fit[cx](run: Run, loader: Dynamic, step: Dynamic, opts: Kw) -> bool {
-        let steps = count(&mut opts, "steps", 0)?;
-        let log_every = count(&mut opts, "log_every", 50)?;
-        let save_every = count(&mut opts, "save_every", 1000)?;
-        let sample_every = count(&mut opts, "sample_every", 500)?;
-        let on_sample: Option<Dynamic> = opts.opt("on_sample")?;
-        let on_log: Option<Dynamic> = opts.opt("on_log")?;
-        let keep: Option<i64> = opts.opt("keep")?;
-        opts.done()?;
-        if steps == 0 {
-            return Err(Error::value("fit", "option `steps` is required: an int, at least 1"));
-        }
+    fn fit[cx](run: Run, loader: Dynamic, step: Dynamic;
+        /// how many steps there are, over all restarts
+        steps: i64[1..],
+        /// steps between two lines of metrics
+        log_every: i64[0..] = 50,
+        /// steps between two checkpoints
+        save_every: i64[0..] = 1000,
+        /// steps between two calls of `on_sample`
+        sample_every: i64[0..] = 500,
+        /// what draws samples
+        on_sample: Option<Dynamic>,
+        /// what gets each line of metrics
+        on_log: Option<Dynamic>,
+        /// how many checkpoints stay; all unless given
+        keep: Option<usize>,
+    ) -> bool {
+        let [steps, log_every, save_every, sample_every] = [steps, log_every, save_every, sample_every].map(i64::unsigned_abs);
         if let Some(keep) = keep {
-            let keep = usize::try_from(keep).map_err(|_| Error::value("fit", format!("option `keep` must not be negative, got {keep}")))?;
             run.run().set_keep((keep > 0).then_some(keep));
         }
         let options = FitOptions { steps, log_every, save_every, sample_every: if on_sample.is_some() { sample_every } else { 0 } };
@@ -162,9 +161,12 @@ api! {
     /// train::checkpoint(run.dir, #{step: 0}).load("net", net);
     /// assert_eq(net.state().weight, run.net.state().weight);
     /// ```
-    fn checkpoint[cx](path: String, opts: Kw) -> Checkpoint { find(cx, &path, opts).map(|c| Checkpoint(Rc::new(c))) }
+    fn checkpoint[cx](path: String;
+        /// which one; the newest whole one unless given
+        step: Option<i64>[0..],
+    ) -> Checkpoint { find(cx, &path, step).map(|c| Checkpoint(Rc::new(c))) }
 
-    /// Reads a whole checkpoint: a map from each tracked name to its tensors. Options: `step`; without it the newest whole one.
+    /// Reads a whole checkpoint: a map from each tracked name to its tensors.
     ///
     /// # Errors
     /// `E0301` or `E0302` when there is none or it is damaged.
@@ -175,8 +177,11 @@ api! {
     /// run.save();
     /// assert_eq(train::load_checkpoint(run.dir).net.weight.shape, [3, 2]);
     /// ```
-    fn load_checkpoint[cx](path: String, opts: Kw) -> Map {
-        let c = find(cx, &path, opts)?;
+    fn load_checkpoint[cx](path: String;
+        /// which one; the newest whole one unless given
+        step: Option<i64>[0..],
+    ) -> Map {
+        let c = find(cx, &path, step)?;
         c.parts().into_iter().map(|(name, _)| Ok((name.into(), state_map(c.read(name)?.tensors).into()))).collect()
     }
 
@@ -504,7 +509,7 @@ api! {
         Ok(map(Value::Object(settings::read_toml(&file)?)))
     }
 
-    /// Copies the state of the module or EMA tracked as `name` into `module`. Options: `strict` (true); false loads what fits.
+    /// Copies the state of the module or EMA tracked as `name` into `module`.
     ///
     /// # Errors
     /// `E0401` when there is none of that name, or with the difference when it is another architecture; nothing is changed then.
@@ -516,9 +521,10 @@ api! {
     /// train::checkpoint(run.save()).load("net", other);
     /// assert_eq(other.state().bias, run.net.state().bias);
     /// ```
-    fn load(checkpoint: Checkpoint, name: String, module: Module, opts: Kw) -> () {
-        let strict = opts.get("strict", true)?;
-        opts.done()?;
+    fn load(checkpoint: Checkpoint, name: String, module: Module;
+        /// whether everything must fit; else what fits is loaded
+        strict: bool = true,
+    ) -> () {
         let state = checkpoint.0.read(&name)?.tensors;
         let report = module.load_state(&state, strict).map_err(|e| e.context(format!("loading `{name}` from `{}`", checkpoint.0.path().display())))?;
         if !report.is_complete() && report.missing.len() + report.mismatched.len() == module.state().len() {

@@ -176,6 +176,16 @@ fn check_reports_every_fault_once() {
 }
 
 #[test]
+fn check_names_an_unknown_option_with_its_place() {
+    let s = Place::new(&[("a.rhai", "fn main() {\n    let x = torch::ones([1, 1, 4, 4]);\n    F::conv2d(x, x, #{strid: 2})\n}")]);
+    let (code, _, err) = s.lathe(&["check"]);
+    assert_eq!(code, 1, "{err}");
+    for want in ["conv2d: unknown option `strid`, did you mean `stride`?", "a.rhai:3:23", "its options: stride, padding, dilation, groups"] {
+        assert!(err.contains(want), "{want}: {err}");
+    }
+}
+
+#[test]
 fn check_tells_programs_where_a_fault_is() {
     let s = Place::new(&[
         ("a.rhai", "fn main() {\n    torch::zero([2]);\n}"),
