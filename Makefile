@@ -7,16 +7,23 @@ CARGO ?= cargo
 LATHE = target/release/lathe
 ARGS ?=
 
-.PHONY: help reference demo test build lint bench doc clean libtorch weights parity
+.PHONY: help reference demo test quick build lint bench doc clean libtorch weights parity parity-cpus
+
+# The runner of the fixtures, on the kernels that the variables before it choose.
+PARITY = LATHE_TEST_ALONE=1 $(CARGO) test --release --test it parity::alone -- --nocapture
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 demo: build weights ## pictures -> VAE -> Send-VAE -> latents -> SiT -> samples
 	$(LATHE) run scripts/demo.rhai $(ARGS)
 
 test: libtorch weights ## all tests
-	$(CARGO) test --release $(ARGS)
+	$(CARGO) test --release --no-fail-fast $(ARGS)
+
+quick: libtorch ## the tests that start no process, in the debug build: after each edit
+	$(CARGO) test --quiet --lib --test it -- --skip ::process:: --skip ::alone::
+	LATHE_TEST_ALONE=1 $(CARGO) test --quiet --test it -- ::alone:: --skip parity:: --test-threads 1
 
 build: libtorch ## the `lathe` binary, target/release/lathe
 	$(CARGO) build --release $(if $(CARGO_FEATURES),--features $(CARGO_FEATURES))
@@ -27,7 +34,12 @@ lint: libtorch ## rustfmt and clippy, warnings are errors
 
 # LATHE_GOLDEN=/path takes other fixtures, LATHE_DEVICE=cuda a GPU; the page is of the repository's own on the CPU.
 parity: libtorch ## compare every module with the numbers of the PyTorch reference, and write docs/parity.md
-	LATHE_PARITY_MD=$(if $(LATHE_GOLDEN)$(LATHE_DEVICE)$(LATHE_GOLDEN_ONLY),,docs/parity.md) $(CARGO) test --release --test parity -- --nocapture
+	LATHE_PARITY_MD=$(if $(LATHE_GOLDEN)$(LATHE_DEVICE)$(LATHE_GOLDEN_ONLY),,docs/parity.md) $(PARITY)
+
+parity-cpus: libtorch ## the same comparison with this processor's own kernels, with those for AVX2, and with those for none of its extensions
+	$(PARITY)
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 $(PARITY)
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 $(PARITY)
 
 bench: build weights ## the figures of docs/benchmarks.md
 	$(CARGO) bench $(ARGS)

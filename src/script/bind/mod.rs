@@ -15,7 +15,7 @@ pub use model::Model;
 
 use crate::error::{Error, Result};
 use crate::script::lang::function::Param;
-use crate::script::lang::options::Given;
+use crate::script::lang::given::Given;
 use crate::script::lang::value::type_name;
 use rhai::{Dynamic, Map};
 use std::collections::VecDeque;
@@ -95,7 +95,7 @@ macro_rules! api {
         pub fn $list() -> Vec<$crate::script::ApiFn> {
             vec![$({
                 let has_options = false $(|| <$ty as $crate::script::lang::value::FromArg>::BY_NAME)* $($(|| !stringify!($option).is_empty())*)?;
-                let options: fn() -> Vec<$crate::script::lang::options::OptionSpec> = || {
+                let options: fn() -> Vec<$crate::script::lang::given::OptionSpec> = || {
                     #[allow(unused_mut)]
                     let mut all = Vec::new();
                     $(<$ty as $crate::script::lang::value::FromArg>::by_name(stringify!($arg), &mut all);)*
@@ -137,7 +137,7 @@ macro_rules! api {
     (@default) => { None };
     (@default $default:expr) => { Some($default) };
     (@declared $name:expr, [$($doc:literal)*] $(, $($limit:tt)+)?) => {
-        $crate::script::lang::options::Declared { name: $name, doc: concat!($($doc, "\n"),*), limits: $crate::api!(@limits $($($limit)+)?) }
+        $crate::script::lang::given::Declared { name: $name, doc: concat!($($doc, "\n"),*), limits: $crate::api!(@limits $($($limit)+)?) }
     };
     (@limits) => { $crate::script::lang::option_limits::Limits::None };
     (@limits $first:literal, $($more:literal),+) => { $crate::script::lang::option_limits::Limits::OneOf(&[$first, $($more),+]) };

@@ -20,15 +20,15 @@ macro_rules! options {
     ($($ty:ident { $($(#[doc = $doc:literal])* $field:ident $(as $script:literal)? $(: [ $($limit:tt)+ ])?),* $(,)? })+) => {$(
         impl $crate::script::lang::options::OptionSet for $ty {}
         impl $crate::script::lang::options::FromOptions for $ty {
-            fn describe(_: &$crate::script::lang::options::Declared, default: Option<Self>, all: &mut Vec<$crate::script::lang::options::OptionSpec>) {
+            fn describe(_: &$crate::script::lang::given::Declared, default: Option<Self>, all: &mut Vec<$crate::script::lang::given::OptionSpec>) {
                 let set = default.unwrap_or_default();
                 $($crate::script::lang::options::FromOptions::describe(
                     &$crate::api!(@declared $crate::api!(@name $field $($script)?), [$($doc)*] $(, $($limit)+)?), Some(set.$field), all,
                 );)*
             }
             fn read(
-                given: &mut $crate::script::lang::options::Given,
-                _: &$crate::script::lang::options::Declared,
+                given: &mut $crate::script::lang::given::Given,
+                _: &$crate::script::lang::given::Declared,
                 default: Option<Self>,
             ) -> $crate::error::Result<Self> {
                 let mut set = default.unwrap_or_default();
@@ -50,7 +50,7 @@ macro_rules! entries {
         )?;)+
     };
     (all $function:expr, $map:expr; $($name:ident : $ty:ty $(= $default:expr)?),+ $(,)?) => {
-        let mut given = $crate::script::lang::options::Given::new($function, $map);
+        let mut given = $crate::script::lang::given::Given::new($function, $map);
         $crate::entries!(given; $($name : $ty $(= $default)?),+);
         given.done(|| {
             let mut all = Vec::new();

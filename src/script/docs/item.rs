@@ -2,8 +2,8 @@
 
 use super::comment::Comment;
 use crate::script::lang::function::{ApiFn, Param, Receiver};
+use crate::script::lang::given::OptionSpec;
 use crate::script::lang::option_limits::Limits;
-use crate::script::lang::options::OptionSpec;
 use std::fmt::Write;
 
 /// What kind of thing it is: how a script writes it.

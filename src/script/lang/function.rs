@@ -1,7 +1,8 @@
 //! The table of registered functions: what each is called, takes, returns and says of itself.
 
+use super::given;
+use super::given::OptionSpec;
 use super::host::Host;
-use super::options::{self, OptionSpec};
 use super::value::FromArg;
 use crate::error::Result;
 use crate::nn::Module;
@@ -34,7 +35,7 @@ impl Param {
 
     /// The parameter behind all others that holds the options.
     pub fn options(options: fn() -> Vec<OptionSpec>) -> Param {
-        Param { name: options::PARAM, kind: options::KIND, optional: true, takes_map: || false, options: Some(options) }
+        Param { name: given::PARAM, kind: given::KIND, optional: true, takes_map: || false, options: Some(options) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::did_you_mean;
 use crate::script::lang::function::{ApiFn, Param, Receiver, options_at};
-use crate::script::lang::options::OptionSpec;
+use crate::script::lang::given::OptionSpec;
 use rhai::{Dynamic, Map};
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};

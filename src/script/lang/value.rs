@@ -1,23 +1,13 @@
 //! Conversions between script values and Rust values: the types that a registered function may take and return.
 
-use super::options::{Given, OptionSpec};
+use super::given::{Given, OptionSpec};
+use super::shown::shown;
+pub use super::shown::type_name;
 use crate::error::{Error, Result};
 use crate::nn::Module;
 use crate::torch::{Operand, Tensor};
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 use std::collections::VecDeque;
-
-/// The name of a value's type as users know it.
-pub fn type_name(d: &Dynamic) -> String {
-    let name = d.type_name();
-    match name {
-        "i64" => "int".into(),
-        "f64" => "float".into(),
-        "()" => "()".into(),
-        "Fn" => "function".into(),
-        other => other.rsplit("::").next().unwrap_or(other).to_lowercase(),
-    }
-}
 
 /// A type that a registered function can take.
 pub trait FromArg: Sized {
@@ -71,16 +61,6 @@ pub trait FromArg: Sized {
         };
         Self::from_dynamic(&d).ok_or_else(|| Error::value(function, format!("argument `{name}` must be {}, got {}", Self::NAME, shown(&d))))
     }
-}
-
-/// A value with its type, short enough for a message.
-pub(crate) fn shown(d: &Dynamic) -> String {
-    let kind = type_name(d);
-    if d.is_int() || d.is_float() || d.is_bool() || d.is_string() {
-        let text: String = d.to_string().chars().take(40).collect();
-        return format!("{kind} `{text}`");
-    }
-    d.read_lock::<Tensor>().map_or(kind, |t| format!("tensor {}", t.describe()))
 }
 
 macro_rules! from_arg {

@@ -1,6 +1,6 @@
 //! The options at the cursor of a prompt: keys, and texts where a key takes one of a few.
 
-use crate::script::lang::options::OptionSpec;
+use crate::script::lang::given::OptionSpec;
 
 /// A literal map that ends a call and is still being typed.
 #[derive(Debug, PartialEq, Eq)]

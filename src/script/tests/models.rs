@@ -40,7 +40,7 @@ api! {
     fn adders;
     model Adder as "adder";
     /// `x` and more, so many times.
-    fn changed(of: Model<Adder>, x: Tensor, times: Option<i64>, _unused: Option<bool>) -> Tensor { x.add(of.0 * times.unwrap_or(1) as f64) }
+    fn changed(of: Model<Adder>, x: Tensor, times: Option<i64>, twice: Option<bool>) -> Tensor { x.add(of.0 * (times.unwrap_or(1) * if twice == Some(true) { 2 } else { 1 }) as f64) }
 }
 
 fn lists() -> [Vec<ApiFn>; 3] {
@@ -95,7 +95,10 @@ fn the_lint_and_the_reference_know_them() {
     let mut engine = engine();
     lists().into_iter().for_each(|list| engine.register(list));
     let e = engine.load(scripts.path("a.rhai")).unwrap_err().render(false);
-    assert!(e.contains("the method `changed` takes 1 or 2 arguments") && e.contains("`doubler.changed(x) or adder.changed(x, times?)`"), "{e}");
+    assert!(
+        e.contains("the method `changed` takes 1 to 3 arguments") && e.contains("`doubler.changed(x) or adder.changed(x, times?, twice?)`"),
+        "{e}"
+    );
 
     let reference = Reference::new(engine.functions(), []).unwrap();
     let Found::Items(items) = reference.find("changed").unwrap() else { panic!("a page") };

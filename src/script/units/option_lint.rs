@@ -1,7 +1,7 @@
 //! What is wrong with the options that a call gives as a literal map, before it runs.
 
 use crate::error::Error;
-use crate::script::lang::options::{OptionSpec, unknown};
+use crate::script::lang::given::{OptionSpec, unknown};
 use rhai::{Expr, Ident, Position};
 
 /// What is wrong with the entries of a map for the call `function`, each with its place. Of several functions that may be meant

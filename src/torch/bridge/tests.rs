@@ -108,7 +108,7 @@ fn lists_schemas() {
 
 #[test]
 fn random_state_is_checked() {
-    // What is drawn after a restore is compared in tests/rng.rs, in a process of its own: the generator is global.
+    // What is drawn after a restore is compared in tests/it/train/alone/rng.rs, in a process of its own: the generator is global.
     let state = rng_state(CPU).unwrap();
     assert_eq!(state.dtype(), DType::Uint8);
     set_rng_state(CPU, &state).unwrap();

@@ -1,4 +1,4 @@
-"""Writes the fixtures of tests/encoder_files.rs: small vision models in the files that their own libraries write, with what those compute.
+"""Writes the fixtures of tests/it/models/encoder_files.rs: small vision models in the files that their own libraries write, with what those compute.
 Made with torch 2.11.0 and transformers 5.24.0:
 
     python tests/data/encoders/make.py

@@ -1,4 +1,4 @@
-"""Writes the containers of tests/hdf5.rs: python make.py [FOLDER] (h5py 3.16, numpy, Pillow; no other input).
+"""Writes the containers of tests/it/data/hdf5.rs: python make.py [FOLDER] (h5py 3.16, numpy, Pillow; no other input).
 
 images.h5     as REPA-E's preprocessing: PNG bytes and JSON as scalar strings of a fixed length, uncompressed PNG
 bytes.h5      the same pictures as uint8, one in chunks, one in deflated chunks, no dataset.json, a soft and an external link, no list of keys

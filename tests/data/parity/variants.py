@@ -1,7 +1,7 @@
 """Makes fixtures like those of tests/golden, of other sizes, seeds and variants, by running the public PyTorch code:
 
     python tests/data/parity/variants.py /tmp/variants [sit vae sampler loss traj vfm eval crop misc]
-    LATHE_GOLDEN=/tmp/variants cargo test --test parity -- --nocapture
+    LATHE_GOLDEN=/tmp/variants make parity
 
 REPAE, DINO and DINOV2 name checkouts of End2End-Diffusion/REPA-E, facebookresearch/dino and facebookresearch/dinov2. Needs torch 2.11.0, timm 1.0.11,
 torchvision, einops, dictdot, numpy, scipy, safetensors and Pillow 13.0.0; all runs on the CPU. tests/golden/README.md describes the format.

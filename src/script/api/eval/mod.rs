@@ -5,7 +5,7 @@ pub mod features;
 use crate::error::{Error, Result};
 use crate::eval::{FeatureStats, Range, correlation, feature_stats, frechet, psnr, ssim};
 use crate::script::api::viz::numbers;
-use crate::script::lang::options::Given;
+use crate::script::lang::given::Given;
 use crate::script::lang::value::IntoScript;
 use crate::torch::Tensor;
 use crate::{api, choices, entries};

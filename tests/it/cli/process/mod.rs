@@ -1,0 +1,4 @@
+mod commands;
+mod compare;
+mod libraries;
+mod study;

@@ -1,0 +1,3 @@
+#[cfg(feature = "hdf5")]
+mod h5py;
+mod preprocess;

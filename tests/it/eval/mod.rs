@@ -1,0 +1,3 @@
+//! Figures of samples, reconstructions and latents.
+
+mod process;

@@ -1,0 +1,6 @@
+//! The rules of the house, read off the sources.
+
+mod architecture;
+mod modules;
+mod process;
+mod processes;

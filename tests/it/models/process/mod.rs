@@ -1,0 +1,3 @@
+mod converts;
+mod encoder_files;
+mod guide;

@@ -1,0 +1,4 @@
+//! Scripts that are edited while they run.
+
+mod alone;
+mod process;

@@ -1,0 +1,76 @@
+//! The standard library's own tests: every `fn test_*()` of `stdlib/tests/*.rhai`, run by the engine.
+
+use crate::support::{alone, root};
+use lathe::script::{Engine, EngineOptions, on_big_stack};
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    root().join("stdlib")
+}
+
+/// The names of the modules in `stdlib/tests`.
+fn files() -> Vec<String> {
+    let entries = std::fs::read_dir(folder().join("tests")).unwrap().map(|e| e.unwrap().path());
+    let mut names: Vec<String> =
+        entries.filter(|p| p.extension().is_some_and(|e| e == "rhai")).map(|p| p.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The functions named `test_*` without parameters.
+fn tests(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|l| l.strip_prefix("fn ")?.split_once("()").map(|(name, _)| name)).filter(|n| n.starts_with("test_")).collect()
+}
+
+fn engine() -> Engine {
+    Engine::new(EngineOptions { stdlib: Some(folder()), ..EngineOptions::default() })
+}
+
+#[test]
+fn every_test_of_the_standard_library_passes() {
+    // Many of them seed the process's random generator.
+    alone(all_pass);
+}
+
+fn all_pass() {
+    let (count, failures) = on_big_stack(|| {
+        let (mut count, mut failures) = (0, Vec::new());
+        for file in files() {
+            let text = std::fs::read_to_string(folder().join("tests").join(format!("{file}.rhai"))).unwrap();
+            let tests = tests(&text);
+            assert!(!tests.is_empty(), "stdlib/tests/{file}.rhai has no test");
+            for test in tests {
+                count += 1;
+                if let Err(e) = engine().eval(&format!("import \"std/tests/{file}\" as t;\nt::{test}();")) {
+                    failures.push(format!("{file}::{test}\n{}", e.render(false)));
+                }
+            }
+        }
+        (count, failures)
+    })
+    .unwrap();
+    assert!(failures.is_empty(), "{} of {count} tests fail:\n\n{}", failures.len(), failures.join("\n\n"));
+    assert!(count > 0, "there are no tests in stdlib/tests");
+}
+
+/// A file of tests bears its module's name: a module that is renamed takes its tests along.
+#[test]
+fn every_file_of_tests_belongs_to_a_module() {
+    for file in files() {
+        assert!(folder().join(format!("{file}.rhai")).is_file(), "stdlib/tests/{file}.rhai tests no module of that name");
+    }
+}
+
+#[test]
+fn tests_are_found_by_name_and_can_fail() {
+    assert_eq!(tests("fn test_a() {\nfn helper() {\nfn test_b(x) {\nfn test_c() { 1 }\n//fn test_d() {"), ["test_a", "test_c"]);
+    let message = on_big_stack(|| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("tests")).unwrap();
+        std::fs::write(folder.path().join("tests/x.rhai"), "fn test_a() { assert_eq(1 + 1, 3); }").unwrap();
+        let engine = Engine::new(EngineOptions { stdlib: Some(folder.path().into()), ..EngineOptions::default() });
+        engine.eval("import \"std/tests/x\" as t;\nt::test_a();").unwrap_err().render(false)
+    })
+    .unwrap();
+    assert!(message.contains("`2` is not `3`") && message.contains("std/tests/x:1"), "{message}");
+}

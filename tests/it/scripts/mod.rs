@@ -1,0 +1,4 @@
+//! The scripts and the standard library.
+
+mod alone;
+mod process;

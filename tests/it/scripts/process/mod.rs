@@ -1,0 +1,3 @@
+mod chain;
+mod demo;
+mod recipes;

@@ -1,0 +1,2 @@
+mod rng;
+mod runs;

@@ -1,0 +1,4 @@
+//! Runs: steps, checkpoints, going on after any kind of end.
+
+mod alone;
+mod process;
