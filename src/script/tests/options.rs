@@ -136,7 +136,7 @@ fn the_lint_reads_literal_maps() {
         ("let x = torch::ones([2]); x.exp().sum(0, #{keepdim: 1}).exp()", "2:67 sum: option `keepdim` must be a bool, got int `1`"),
         (
             "[1].map(|x| F::gelu(x, #{approximate: \"tan\"}))",
-            "2:52 gelu: option `approximate` must be one of `none`, `tanh`, got string `tan`, did you mean `tanh`?",
+            "2:53 gelu: option `approximate` must be one of `none`, `tanh`, got string `tan`, did you mean `tanh`?",
         ),
         // A value that is not literal, a variable, `()`.
         ("let s = \"x\"; tell(1, #{out: 1, rate: s, batch: [s], level: `${s}`})", "0"),

@@ -195,13 +195,13 @@ fn wrong_declarations_are_reported() {
         ("fn params() { 3 } fn main(c) { 1 }", "must return a map"),
         ("fn params() { #{f: |x| x} } fn main(c) { 1 }", "`f` must be a plain value"),
         ("fn params() { #{a: arg(5, \"\", #{choices: [1, 2]})} } fn main(c) { 1 }", "the default of `a`: `a` cannot be `5`"),
-        ("fn params() { #{a: arg(5, \"\", #{chioces: [1, 2]})} } fn main(c) { 1 }", "unknown option `chioces`, did you mean `choices`?"),
     ] {
         let e = loaded(text).1.unwrap_err();
         assert!(e.to_string().contains(want), "{text}: {e}");
     }
     for (text, want) in [
         ("fn params() { #{} }", "`params` without `fn main(cfg)`"),
+        ("fn params() { #{a: arg(5, \"\", #{chioces: [1, 2]})} } fn main(c) { 1 }", "unknown option `chioces`, did you mean `choices`?"),
         ("fn main(a, b) { 1 }", "`main` has 2 parameters"),
         ("fn params(x) { #{} } fn main(c) { 1 }", "`params` has 1 parameters"),
     ] {

@@ -252,7 +252,7 @@ api! {
         options.finish(leaves.into_tensor()?.to_dtype(options.dtype.unwrap_or(natural))?.to_device(options.device()?)?)
     }
 
-    /// Zeros.
+    /// A tensor of zeros.
     ///
     /// # Shapes
     /// - `shape`
@@ -264,7 +264,7 @@ api! {
     /// ```
     fn zeros(shape: Shape; options: Creation) -> Tensor { filled(&options, "zeros", &shape) }
 
-    /// Ones.
+    /// A tensor of ones.
     ///
     /// # Shapes
     /// - `shape`
