@@ -1,11 +1,10 @@
 //! `lathe attach` on real runs in other processes: live objects, edits on record, and clients that misbehave.
 
-use super::terminal;
+use super::{on_terminal, terminal};
 use crate::support::process::{Place, lathe, parts, signal, until};
 use crate::support::{metrics, root};
 use lathe::script::prompt::answer::Mode;
 use lathe::script::prompt::attached::{Call, Got, Reply, Want};
-use rexpect::session::spawn_command;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -243,7 +242,7 @@ fn a_run_that_does_not_step_is_not_waited_for_without_an_end() {
 fn two_clients_have_variables_of_their_own_and_share_the_run() {
     let job = Job::start();
     let open = || {
-        let mut t = spawn_command(job.attach(&[]), Some(60_000)).unwrap();
+        let mut t = on_terminal(job.attach(&[]));
         t.exp_string("> ").unwrap();
         t
     };

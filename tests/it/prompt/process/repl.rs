@@ -1,8 +1,8 @@
 //! The prompt by the `lathe` binary: through a pipe, and through a real pseudo-terminal.
 
-use super::terminal;
+use super::{on_terminal, terminal};
 use crate::support::process::{self, parts};
-use rexpect::session::{PtySession, spawn_command};
+use rexpect::session::PtySession;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -33,7 +33,7 @@ impl Place {
     }
 
     fn repl(&self, args: &[&str]) -> Terminal {
-        let mut t = Terminal(spawn_command(self.command(&[&["repl"], args].concat()), Some(60_000)).unwrap());
+        let mut t = Terminal(on_terminal(self.command(&[&["repl"], args].concat())));
         t.until("lathe> ");
         t
     }
@@ -273,7 +273,7 @@ fn a_breakpoint_opens_the_frame() {
     let out = p.command(&["run", "b.rhai"]).output().unwrap();
     let err = String::from_utf8(out.stderr).unwrap();
     assert!(out.status.success() && err.contains("there is no terminal here; going on"), "{err}");
-    let mut t = Terminal(spawn_command(p.command(&["run", "b.rhai"]), Some(60_000)).unwrap());
+    let mut t = Terminal(on_terminal(p.command(&["run", "b.rhai"])));
     t.until("breakpoint in b.rhai");
     t.until("b.rhai> ");
     t.keys("helper(local)\r");

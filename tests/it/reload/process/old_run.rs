@@ -72,6 +72,6 @@ fn an_earlier_checkpoint_is_gone_on_from() {
     let all = ok(&mut place.command(&["run", "train.rhai", "--max-train-steps", "130"]));
     assert!(all.contains("goes on at step 119"), "{all}");
     let lines = metrics(&place.path("runs/old"));
-    assert_eq!(lines.len(), 5 + 1, "five lines as before, and the last step: {lines:?}");
-    alike(&lines[5..], &logged(&place.path("resumed.jsonl")));
+    assert_eq!(lines.len(), 5 + 2, "five lines as before, the changed setting, and the last step: {lines:?}");
+    alike(&lines[6..], &logged(&place.path("resumed.jsonl")));
 }
