@@ -24,7 +24,10 @@ api! {
     /// A module of the second kind.
     fn adder() -> Module { module("adder", || Adder(1.0)) }
     /// Makes another engine with the same methods, as a prompt does when the first function is typed.
-    fn another_engine[cx]() -> () { Ok(install(&mut rhai::Engine::new(), cx.host(), &doublers())) }
+    fn another_engine[cx]() -> () {
+        install(&mut rhai::Engine::new(), cx.host(), &doublers());
+        Ok(())
+    }
 }
 
 api! {
