@@ -2,7 +2,7 @@
 //!
 //! Run: `cargo bench --bench networks`. The least of two runs counts, by the clock and in processor time; machines differ, so nothing is
 //! compared.
-#![allow(clippy::disallowed_macros, reason = "a program of its own, which prints figures")]
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "a program of its own, which prints figures")]
 
 use lathe::error::Result;
 use lathe::models::{AutoencoderKl, LabelDrop, Sit, SitConfig, VaeConfig};
