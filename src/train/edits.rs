@@ -93,6 +93,8 @@ pub struct NewEdit {
     pub text: Option<String>,
     /// What that changed, for people.
     pub effects: Vec<String>,
+    /// What of the scripts runs in an older version until the run is started anew, for people.
+    pub at_restart: Vec<String>,
     /// For [`Kind::Resume`].
     pub start: Option<Start>,
 }
@@ -100,7 +102,16 @@ pub struct NewEdit {
 impl NewEdit {
     /// An edit of nothing, to be filled.
     pub fn new(kind: Kind) -> Self {
-        NewEdit { kind, sources: None, functions: BTreeMap::new(), settings: Vec::new(), text: None, effects: Vec::new(), start: None }
+        NewEdit {
+            kind,
+            sources: None,
+            functions: BTreeMap::new(),
+            settings: Vec::new(),
+            text: None,
+            effects: Vec::new(),
+            at_restart: Vec::new(),
+            start: None,
+        }
     }
 
     /// A line typed at the prompt, which was evaluated between two steps, and what it changed.
@@ -145,6 +156,9 @@ pub struct Edit {
     /// What that changed, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<String>,
+    /// What of the scripts runs in an older version until the run is started anew, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_restart: Vec<String>,
     /// How the process began that went on with other scripts or settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
@@ -174,6 +188,8 @@ pub(super) struct Lineage {
     pub sources: Sources,
     /// The settings in effect, as the run knows them.
     pub config: Map<String, Value>,
+    /// Whether something of the scripts waits for the run to be started anew.
+    pub waits: bool,
 }
 
 impl Lineage {
@@ -194,8 +210,17 @@ impl Lineage {
         for s in &edit.settings {
             settings::set(&mut self.config, &s.name, s.new.clone());
         }
-        (self.number, self.sources) = (edit.number, new);
+        (self.number, self.sources, self.waits) = (edit.number, new, waits(self.waits, &edit));
         Ok(edit)
+    }
+}
+
+/// Whether something waits for a restart after an edit; `before`: whether it did before.
+fn waits(before: bool, edit: &Edit) -> bool {
+    match edit.kind {
+        Kind::Reload => !edit.at_restart.is_empty(),
+        Kind::Resume => false,
+        Kind::Typed => before,
     }
 }
 
@@ -318,7 +343,8 @@ pub(super) fn lineage(run: &Path, number: u64) -> Result<Lineage> {
             None => edit.settings.iter().for_each(|s| settings::set(&mut config, &s.name, s.new.clone())),
         }
     }
-    Ok(Lineage { number, sources, config })
+    let waits = edits.iter().fold(false, waits);
+    Ok(Lineage { number, sources, config, waits })
 }
 
 #[cfg(test)]
@@ -345,6 +371,7 @@ mod tests {
             settings: vec![],
             text: None,
             effects: vec![],
+            at_restart: vec![],
             start: None,
         }
     }

@@ -128,7 +128,7 @@ impl OpenRun {
         if checkpoint::list(&checkpoints)?.is_empty() || !edits::is_recorded(&dir) {
             edits::begin(&dir, &o.sources, &start)?;
         }
-        let lineage = Lineage { number: 0, sources: o.sources, config: o.config.clone() };
+        let lineage = Lineage { number: 0, sources: o.sources, config: o.config.clone(), waits: false };
         let now = files::unix_time();
         let status = Status {
             state: Phase::Running,
@@ -397,7 +397,8 @@ impl OpenRun {
         }
         let mut line = self.0.lineage.borrow_mut();
         let sources = new.sources.unwrap_or_else(|| line.sources.clone());
-        let is_same = line.sources.differences(&sources).is_empty() && new.settings.is_empty() && new.text.is_none();
+        let waited = new.kind == Kind::Resume && line.waits;
+        let is_same = line.sources.differences(&sources).is_empty() && new.settings.is_empty() && new.text.is_none() && !waited;
         if self.0.since.get().is_none() {
             new.settings.iter().for_each(|s| settings::set(&mut line.config, &s.name, s.new.clone()));
             line.sources = sources;
@@ -421,12 +422,13 @@ impl OpenRun {
             settings: new.settings,
             text: new.text,
             effects: new.effects,
+            at_restart: new.at_restart,
             start: new.start,
         };
         let edit = line.record(self.dir(), edit, sources, &new.functions)?;
         drop(line);
         // Training longer, or logging more often, changes no number.
-        let is_quiet = edit.kind == Kind::Resume && edit.changed.is_empty() && edit.settings.iter().all(|s| settings::is_free(&s.name));
+        let is_quiet = edit.kind == Kind::Resume && !waited && edit.changed.is_empty() && edit.settings.iter().all(|s| settings::is_free(&s.name));
         if !is_quiet {
             self.write(&[(metrics::EDIT.to_owned(), edit.number as f64)])?;
         }
@@ -438,19 +440,23 @@ impl OpenRun {
         let undone = edits::supersede(self.dir(), number)?;
         let recorded = edits::lineage(self.dir(), number).unwrap_or_else(|e| {
             self.warn(&format!("{e}; `lathe replay` cannot train this run again"));
-            Lineage { number, sources: Sources::default(), config: self.0.lineage.borrow().config.clone() }
+            Lineage { number, sources: Sources::default(), config: self.0.lineage.borrow().config.clone(), waits: false }
         });
         let now = self.0.lineage.replace(recorded);
         if undone > 0 {
             let plural = if undone == 1 { "edit is" } else { "edits are" };
             self.say(&format!("  {}  {undone} {plural} newer than the checkpoint and now in edits/superseded/", self.name()));
         }
+        let waited = self.0.lineage.borrow().waits;
         let changed = settings::differences(&self.0.lineage.borrow().config, &now.config);
         let new = NewEdit { sources: Some(now.sources), settings: changed, start: Some(self.0.start.clone()), ..NewEdit::new(Kind::Resume) };
         match self.record_edit(new)? {
             Some(edit) => {
                 let scripts = edit.changed.iter().map(|c| c.script.clone());
-                let what: Vec<String> = scripts.chain(edit.settings.iter().map(ToString::to_string)).collect();
+                let mut what: Vec<String> = scripts.chain(edit.settings.iter().map(ToString::to_string)).collect();
+                if waited {
+                    what.push("what waited for a restart is in effect now".into());
+                }
                 let path = edit.folder(self.dir());
                 self.say(&format!("  {}  goes on with edits: {}; recorded in {}/", self.name(), what.join(", "), path.display()));
             }

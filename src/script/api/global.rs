@@ -140,7 +140,11 @@ api! {
     /// ```
     fn reload_point[cx]() -> () {
         match cx.host().get::<Hot>() {
-            Some(hot) => hot.mark(&cx.program()?, cx.native().engine()),
+            Some(hot) => {
+                let program = cx.program()?;
+                let _work = program.at_work(cx.native());
+                hot.mark(&program, cx.native().engine())
+            }
             None => Ok(()),
         }
     }

@@ -68,7 +68,11 @@ fn install_one(f: &ApiFn, module: &mut Module, host: &Host) {
             let share = |i: usize| i == 0 && is_method;
             let take = |(i, a): (usize, &mut &mut Dynamic)| if share(i) { a.flatten_clone() } else { std::mem::take(*a).flatten() };
             let mut args: VecDeque<Dynamic> = args.iter_mut().enumerate().map(take).collect();
-            args.iter_mut().for_each(|a| callback::bind(a, &ctx, &host));
+            if args.iter().any(callback::may_hold_functions)
+                && let Some(program) = host.get::<Program>()
+            {
+                callback::bind_here(args.iter_mut(), &ctx, &program);
+            }
             let property = args.get(1).filter(|_| is_unnamed).and_then(|a| a.clone().into_string().ok());
             let ty = property.as_ref().and(args.front()).map(type_name);
             let made = Call { name, host: &host, ctx: &ctx };

@@ -18,6 +18,7 @@ use crate::script::settings::params::{Config, Params};
 use crate::script::units::at::At;
 use crate::script::units::changes::{Reloaded, UnitChange};
 use crate::script::units::program::Program;
+use crate::script::units::standing::Waiting;
 use crate::script::units::swap::Prepared;
 use crate::train::edits::{Kind, NewEdit, SettingChange};
 use crate::train::{Failure, FitOptions, Retry, log, rng};
@@ -34,6 +35,8 @@ const WAIT: Duration = Duration::from_millis(10);
 /// How often files that are being written are read again when a reload was asked for, and how long apart.
 const TRIES: usize = 30;
 const TRY: Duration = Duration::from_millis(30);
+/// How many things that wait for a restart a reload names.
+const SHOWN: usize = 8;
 
 /// What takes part in hot reload.
 #[derive(Default)]
@@ -54,6 +57,8 @@ pub struct Hot {
     color: bool,
     live: RefCell<Option<Live>>,
     replay: Option<Replay>,
+    /// What of the newest texts waits for a restart.
+    waiting: RefCell<Vec<Waiting>>,
     /// The error that was shown last, and the place that log lines name.
     failure: RefCell<Option<(String, String)>>,
     /// An error that is not shown yet.
@@ -115,6 +120,7 @@ impl Hot {
             color,
             live: RefCell::new(live),
             replay,
+            waiting: RefCell::default(),
             failure: RefCell::default(),
             held: RefCell::default(),
             options: RefCell::default(),
@@ -136,7 +142,8 @@ impl Hot {
 
     /// Where the text on disk is not the code that runs, as far as is known: `train.rhai:14`.
     pub fn stale(&self) -> Option<String> {
-        self.failure.borrow().as_ref().map(|(_, place)| place.clone())
+        let waits = || self.waiting.borrow().first().map(|w| format!("{}:{}", short(&w.shown), w.line));
+        self.failure.borrow().as_ref().map(|(_, place)| place.clone()).or_else(waits)
     }
 
     /// Whether a failed step waits to be tried again.
@@ -239,7 +246,8 @@ impl Hot {
             catch_up(at, run);
         }
         if let Some(replay) = &self.replay {
-            return replay.boundary(at, &|prepared, settings| self.put(at, prepared, settings).map(drop));
+            return replay
+                .boundary(at, &|prepared, settings| self.put(at, prepared, settings).map(|(reloaded, _)| self.say_waiting(at, &reloaded.waiting)));
         }
         let asked = interrupt::take_reload();
         if asked || self.watch.as_ref().is_some_and(Watch::rang) {
@@ -326,6 +334,7 @@ impl Hot {
             let (reloaded, recorded) = self.put(at, prepared, &plan.apply)?;
             self.clear(at);
             at.say(&message(at, &reloaded, &plan.apply, recorded.as_deref()));
+            self.say_waiting(at, &reloaded.waiting);
             Tried::Swapped(reloaded)
         };
         let notes = self.live.borrow_mut().as_mut().map(|live| live.accept(plan)).unwrap_or_default();
@@ -338,10 +347,13 @@ impl Hot {
     /// # Errors
     /// When it cannot be recorded: nothing has changed then.
     fn put(&self, at: &Boundary, prepared: Prepared, settings: &[SettingChange]) -> Result<(Reloaded, Option<PathBuf>)> {
+        let waiting = at.program.would_wait(at.rhai, &prepared);
         let mut recorded = None;
         if let Some(run) = at.run {
             let functions = prepared.changed.iter().map(|c| (c.unit.clone(), c.functions.clone())).collect();
-            let edit = NewEdit { sources: Some(prepared.recorded()), functions, settings: settings.to_vec(), ..NewEdit::new(Kind::Reload) };
+            let at_restart = waiting.iter().map(ToString::to_string).collect();
+            let edit =
+                NewEdit { sources: Some(prepared.recorded()), functions, settings: settings.to_vec(), at_restart, ..NewEdit::new(Kind::Reload) };
             let edit = run.run().record_edit(edit)?;
             recorded = edit.and_then(|e| e.folder(run.run().dir()).parent().map(Path::to_owned));
             for change in settings {
@@ -351,7 +363,7 @@ impl Hot {
             }
         }
         self.options.borrow_mut().extend_from_slice(settings);
-        let reloaded = at.program.commit(prepared);
+        let reloaded = at.program.commit(prepared, waiting);
         if let Some(run) = at.run {
             run.set_seen(reloaded.generation);
         }
@@ -364,12 +376,32 @@ impl Hot {
         Ok((reloaded, recorded))
     }
 
+    /// Says what of the newest texts waits for a restart, and has not been said to.
+    fn say_waiting(&self, at: &Boundary, waiting: &[Waiting]) {
+        let said = self.waiting.replace(waiting.to_vec());
+        let is_known = |w: &Waiting| said.iter().any(|s| s.shown == w.shown && s.what == w.what && s.why == w.why);
+        let new: Vec<&Waiting> = waiting.iter().filter(|w| !is_known(w)).collect();
+        for w in new.iter().take(SHOWN) {
+            at.say(&format!("  {w}"));
+        }
+        if new.len() > SHOWN {
+            at.say(&format!("  and {} more", new.len() - SHOWN));
+        }
+        if waiting.is_empty() && !said.is_empty() {
+            at.say("nothing waits for a restart any more: all of the scripts on disk is what runs");
+        }
+        if let Some(run) = at.run {
+            run.run().set_stale(self.stale());
+        }
+    }
+
     /// Forgets the last error; whether there was one.
     fn clear(&self, at: &Boundary) -> bool {
+        let was = self.failure.borrow_mut().take().is_some();
         if let Some(run) = at.run {
-            run.run().set_stale(None);
+            run.run().set_stale(self.stale());
         }
-        self.failure.borrow_mut().take().is_some()
+        was
     }
 
     fn config_texts(&self) -> Vec<Option<Vec<u8>>> {
@@ -425,7 +457,8 @@ impl Hot {
             run.run().arrive();
         }
         if let Some(replay) = &self.replay {
-            return replay.failed(at, &|prepared, settings| self.put(at, prepared, settings).map(drop));
+            return replay
+                .failed(at, &|prepared, settings| self.put(at, prepared, settings).map(|(reloaded, _)| self.say_waiting(at, &reloaded.waiting)));
         }
         let Some(watch) = &self.watch else { return Ok(Retry::Stop) };
         self.show(at, failure.error);
@@ -515,8 +548,14 @@ fn message(at: &Boundary, reloaded: &Reloaded, settings: &[SettingChange], recor
         1 => "1 function changed".to_owned(),
         n => format!("{n} functions changed"),
     };
+    // What waits since an earlier reload is not of this one.
+    let of_these = |w: &&Waiting| reloaded.changed.iter().any(|c| c.shown == w.shown);
+    let waiting = match reloaded.waiting.iter().filter(of_these).count() {
+        0 => String::new(),
+        n => format!(", {n} in effect only after a restart"),
+    };
     let settings = if settings.is_empty() { settings } else { format!("; {settings}") };
-    format!("reloaded {scripts} in {:.0} ms{step} ({functions}{settings}){recorded}", (reloaded.seconds * 1e3).max(1.0))
+    format!("reloaded {scripts} in {:.0} ms{step} ({functions}{waiting}{settings}){recorded}", (reloaded.seconds * 1e3).max(1.0))
 }
 
 fn functions_of(change: &UnitChange) -> usize {

@@ -9,8 +9,7 @@ use crate::nn::Module;
 use crate::script::bind::Cx;
 use crate::script::lang::value::type_name;
 use crate::script::units::at::At;
-use crate::script::units::callback;
-use crate::script::units::program::Program;
+use crate::script::units::program::{AtWork, Program};
 use crate::torch::Tensor;
 use crate::train::optim::{Ema, GradScaler, Optimizer};
 use crate::train::{Failure, FitOptions, Metric, Metrics, OpenRun, Retry, Steps, Tracked};
@@ -131,10 +130,6 @@ impl Callback {
         Err(first.expect("at least one number of parameters is allowed"))
     }
 
-    fn is_closure(&self) -> bool {
-        matches!(self, Callback::Pointer(f) if f.fn_name() == callback::CLOSURE)
-    }
-
     fn call(&self, cx: &Cx, mut args: Vec<Dynamic>) -> Result<Dynamic> {
         match self {
             Callback::Named { name, arity, needed } => {
@@ -159,8 +154,8 @@ pub(crate) struct ScriptSteps<'a, 'b> {
     pub on_log: Option<Callback>,
     pub hot: Option<Rc<Hot>>,
     pub _busy: Option<Busy>,
-    /// Whether it was said that a closure does not reload.
-    pub is_pinned_said: bool,
+    /// Where the script is meanwhile.
+    pub _work: AtWork,
 }
 
 impl ScriptSteps<'_, '_> {
@@ -199,13 +194,8 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         f.call(self.cx, vec![Dynamic::from(self.run.clone()), values.into()]).map(|_| ())
     }
 
-    fn between(&mut self, run: &OpenRun) -> Result<()> {
-        let before = run.edit();
+    fn between(&mut self, _: &OpenRun) -> Result<()> {
         self.at(|hot, at| hot.between(at))?.unwrap_or(Ok(()))?;
-        if run.edit() != before && !self.is_pinned_said && self.step.is_closure() {
-            self.is_pinned_said = true;
-            run.say("the step is a closure, which stays as it was: give `fit` the name of a function to reload it");
-        }
         self.run.answer(&At { rhai: self.cx.native().engine(), program: &self.cx.program()?, host: self.cx.host() }, false);
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::script::lang::import::Found;
 use crate::script::lang::stack::internal;
 use crate::train::Sources;
 use indexmap::IndexMap;
-use rhai::{Module, Scope};
+use rhai::{AST, Dynamic, Module, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -77,8 +77,9 @@ impl Program {
 
     fn load(&self, rhai: &rhai::Engine) -> Result<()> {
         self.required.borrow_mut().clear();
-        let next = self.build(rhai)?;
-        *self.current.borrow_mut() = Rc::new(next);
+        let next = Rc::new(self.build(rhai)?);
+        *self.began.borrow_mut() = next.clone();
+        *self.current.borrow_mut() = next;
         Ok(())
     }
 
@@ -237,14 +238,18 @@ impl Program {
             b.imports.extend(parsed.imports.iter().map(|(path, to)| ((id.clone(), path.clone()), to.clone())));
         }
         let _behalf = self.acting.enter(self.acts_for(&id));
-        let exports = if parsed.is_notebook {
-            Module::new()
+        let evaluated = if parsed.is_notebook {
+            None
         } else {
-            Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| self.explain(&parsed.tag, &e))?
+            Some(Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| self.explain(&parsed.tag, &e))?)
         };
+        let exports: Vec<(String, Dynamic)> = evaluated.iter().flat_map(|m| m.iter_var().map(|(n, v)| (n.to_owned(), v.clone()))).collect();
         let functions: Vec<(String, usize)> = unit::public_functions(&parsed.ast).map(|(n, a)| (n.to_owned(), a)).collect();
-        let facade = facade(&id, &functions, &exports, &self.host);
-        let unit = Rc::new(Unit::new(parsed, exports, facade));
+        // The facade needs the unit, for functions among its constants, and the unit its facade.
+        let known = self.outline(&parsed.tag);
+        let mut unit = Unit::new(parsed, evaluated.map(AST::new_from_module), Module::new().into(), known);
+        unit.facade = facade(&unit, rhai, &functions, exports, self)?;
+        let unit = Rc::new(unit);
         if let Some(b) = self.building.borrow_mut().as_mut() {
             b.units.insert(id, unit);
         }

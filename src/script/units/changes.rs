@@ -1,8 +1,9 @@
 //! What a reload changed.
 
+use super::align::align;
 use super::generation::Generation;
-use super::unit::Unit;
-use std::collections::BTreeMap;
+use super::shape::{Kind, Node, Shape};
+use super::standing::Waiting;
 use std::sync::Arc;
 
 /// A reload that succeeded.
@@ -12,6 +13,8 @@ pub struct Reloaded {
     pub generation: u64,
     /// The units whose text is another one now.
     pub changed: Vec<UnitChange>,
+    /// What of the texts is not in effect, now or since an earlier reload.
+    pub waiting: Vec<Waiting>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -27,7 +30,7 @@ pub struct UnitChange {
     pub before: Option<Arc<str>>,
     /// The text now; `None` for a unit that is no longer imported.
     pub after: Option<Arc<str>>,
-    /// The functions that are new, gone or different.
+    /// The functions and closures that are new, gone or different.
     pub functions: Vec<String>,
 }
 
@@ -42,9 +45,7 @@ pub(crate) fn changes(old: &Generation, new: &Generation) -> Vec<UnitChange> {
             if a.map(|u| &u.text) == b.map(|u| &u.text) {
                 return None;
             }
-            let (before, after) = (a.map(|u| bodies(u)).unwrap_or_default(), b.map(|u| bodies(u)).unwrap_or_default());
-            let mut functions: Vec<String> = before.iter().filter(|(k, v)| after.get(*k) != Some(v)).map(|(k, _)| k.clone()).collect();
-            functions.extend(after.keys().filter(|k| !before.contains_key(*k)).cloned());
+            let functions = functions(a.map(|u| u.outline.shape()), b.map(|u| u.outline.shape()));
             Some(UnitChange {
                 unit: id.clone(),
                 shown: b.or(a).map_or_else(|| id.clone(), |u| u.shown.clone()),
@@ -56,24 +57,38 @@ pub(crate) fn changes(old: &Generation, new: &Generation) -> Vec<UnitChange> {
         .collect()
 }
 
-/// The text of each function by signature.
-fn bodies(unit: &Unit) -> BTreeMap<String, String> {
-    let lines: Vec<&str> = unit.text.lines().collect();
-    unit.ast
-        .iter_fn_def()
-        .filter(|f| !crate::script::lang::diagnose::is_closure(&f.name))
-        .map(|f| {
-            let (start, end) = (f.body.start_position(), f.body.end_position());
-            let (a, b) = (start.line().unwrap_or(1), end.line().unwrap_or(1));
-            let mut text: Vec<String> = lines.get(a - 1..b.min(lines.len())).unwrap_or_default().iter().map(|l| (*l).to_owned()).collect();
-            // The closing line first: on a single line, cutting the front would move the end.
-            if let (Some(last), Some(n)) = (text.last_mut(), end.position()) {
-                *last = last.chars().take(n).collect();
-            }
-            if let (Some(first), Some(n)) = (text.first_mut(), start.position()) {
-                *first = first.chars().skip(n - 1).collect();
-            }
-            (f.to_string(), text.join("\n"))
-        })
-        .collect()
+/// The functions and closures that are new, gone or different, by signature.
+fn functions(a: Option<&Shape>, b: Option<&Shape>) -> Vec<String> {
+    let none = Shape::default();
+    let (a, b) = (a.unwrap_or(&none), b.unwrap_or(&none));
+    let map = align(a, b);
+    let counts = |node: &Node| matches!(node.kind, Kind::Function { .. } | Kind::Closure);
+    // A closure that comes or goes with what it stands in is a part of that.
+    let is_whole = |shape: &Shape, node: &Node, is_new: &dyn Fn(usize) -> bool| match node.parent {
+        Some(parent) => node.kind != Kind::Closure || !is_new(parent) || !counts(&shape.nodes[parent]),
+        None => true,
+    };
+    let stays = |j: usize| map.contains(&Some(j));
+    let gone = a.nodes.iter().enumerate().filter(|(i, n)| map[*i].is_none() && counts(n) && is_whole(a, n, &|p| map[p].is_none()));
+    let new = b.nodes.iter().enumerate().filter(|(j, n)| !stays(*j) && counts(n) && is_whole(b, n, &|p| !stays(p)));
+    let same = map.iter().enumerate().filter_map(|(i, j)| Some((&a.nodes[i], &b.nodes[(*j)?])));
+    let other = same.filter(|(was, is)| was.text != is.text && counts(is)).map(|(_, is)| shown(b, is));
+    let mut found: Vec<String> = other.collect();
+    found.extend(gone.map(|(_, n)| shown(a, n)));
+    found.extend(new.map(|(_, n)| shown(b, n)));
+    found.dedup();
+    found
+}
+
+/// `main(cfg): m.forward` for a closure, `step(run, batch)` for a function.
+fn shown(shape: &Shape, node: &Node) -> String {
+    let mut parts = vec![node.signature()];
+    let mut parent = node.parent.map(|p| &shape.nodes[p]);
+    while let Some(node) = parent {
+        parts.push(node.signature());
+        parent = node.parent.map(|p| &shape.nodes[p]);
+    }
+    parts.retain(|p| !p.is_empty());
+    parts.reverse();
+    parts.join(": ")
 }

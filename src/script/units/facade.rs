@@ -6,6 +6,8 @@
 
 use super::callback;
 use super::program::Program;
+use super::unit::Unit;
+use crate::error::Result;
 use crate::script::lang::exception::ScriptResult;
 use crate::script::lang::host::Host;
 use crate::script::lang::source::id_of;
@@ -13,14 +15,28 @@ use rhai::{Dynamic, EvalAltResult, FnNamespace, FuncRegistration, Module, Module
 use std::any::TypeId;
 
 /// A facade of a unit's public functions and exported constants.
-pub(crate) fn facade(unit: &str, functions: &[(String, usize)], exports: &Module, host: &Host) -> Shared<Module> {
+///
+/// # Errors
+/// What a constant's expression threw, of a script that runs from top to bottom.
+pub(crate) fn facade(
+    unit: &Unit,
+    rhai: &rhai::Engine,
+    functions: &[(String, usize)],
+    exports: Vec<(String, Dynamic)>,
+    program: &Program,
+) -> Result<Shared<Module>> {
+    let (id, host) = (&unit.id, program.host());
     let mut module = Module::new();
-    module.set_id(unit);
-    for (name, value) in exports.iter_var() {
-        module.set_var(name, value.clone());
+    module.set_id(id.as_str());
+    for (name, mut value) in exports {
+        if callback::may_hold_functions(&value) {
+            let place = callback::place_of(unit, rhai, program).map_err(|e| program.explain(&unit.tag, &e))?;
+            callback::bind(&mut value, program, &mut || place.clone());
+        }
+        module.set_var(name, value);
     }
     for (name, arity) in functions {
-        let trampoline = trampoline(unit.to_owned(), name.clone(), host.clone());
+        let trampoline = trampoline(id.clone(), name.clone(), host.clone());
         FuncRegistration::new(name.as_str()).with_namespace(FnNamespace::Internal).set_into_module_raw(
             &mut module,
             vec![TypeId::of::<Dynamic>(); *arity],
@@ -28,7 +44,7 @@ pub(crate) fn facade(unit: &str, functions: &[(String, usize)], exports: &Module
         );
     }
     module.build_index();
-    module.into()
+    Ok(module.into())
 }
 
 fn trampoline(unit: String, name: String, host: Host) -> impl Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) -> ScriptResult {
@@ -36,7 +52,7 @@ fn trampoline(unit: String, name: String, host: Host) -> impl Fn(Option<NativeCa
         let ctx = ctx.expect("registered with has_context");
         let program = host.get::<Program>().expect("the program is put into the host before any script is loaded");
         let mut args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
-        args.iter_mut().for_each(|a| callback::bind(a, &ctx, &host));
+        callback::bind_here(args.iter_mut(), &ctx, &program);
         call(&program, ctx.engine(), &unit, &name, args).map_err(|mut e| {
             if e.position().is_none() {
                 e.set_position(ctx.call_position());
@@ -46,22 +62,24 @@ fn trampoline(unit: String, name: String, host: Host) -> impl Fn(Option<NativeCa
     }
 }
 
-/// Calls a function of another unit: callbacks in the result stay bound to the unit they come from.
+/// Calls a function of another unit: callbacks in the result, and in what is thrown, stay bound to the unit they come from.
 fn call(program: &Program, rhai: &rhai::Engine, unit: &str, name: &str, args: Vec<Dynamic>) -> ScriptResult {
-    let mut value = program.call(rhai, None, unit, name, args)?;
-    if (value.is_fnptr() || value.is_map() || value.is_array())
+    let mut result = program.call(rhai, None, unit, name, args);
+    if let Some(value) = callback::leaving(&mut result)
+        && callback::may_hold_functions(value)
         && let Some(u) = program.unit(unit)
     {
-        callback::bind_to(&mut value, &u.callable(rhai)?, program.host(), &program.acts_for(unit));
+        let place = callback::place_of(&u, rhai, program)?;
+        callback::bind(value, program, &mut || place.clone());
     }
-    Ok(value)
+    result
 }
 
 /// Gives rhai the facades of the units that the program has loaded.
 pub(crate) struct Resolver(pub Host);
 
 impl ModuleResolver for Resolver {
-    fn resolve(&self, _: &rhai::Engine, source: Option<&str>, path: &str, at: Position) -> Result<Shared<Module>, Box<EvalAltResult>> {
+    fn resolve(&self, _: &rhai::Engine, source: Option<&str>, path: &str, at: Position) -> std::result::Result<Shared<Module>, Box<EvalAltResult>> {
         let program = self.0.get::<Program>();
         let facade = program.and_then(|p| p.facade(source.map(id_of).unwrap_or_default(), path));
         facade.ok_or_else(|| Box::new(EvalAltResult::ErrorModuleNotFound(path.to_owned(), at)))

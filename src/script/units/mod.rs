@@ -1,5 +1,6 @@
 //! Scripts: where their texts are, how they are checked, built and called, and the libraries that they may import.
 
+mod align;
 pub mod at;
 pub mod build;
 pub mod callback;
@@ -7,11 +8,17 @@ pub mod capture;
 pub mod changes;
 pub mod facade;
 pub mod generation;
+pub mod kept;
 pub mod libraries;
 pub mod lint;
 pub mod locate;
 mod option_lint;
+pub mod outline;
 pub mod program;
+mod reach;
 pub mod roots;
+mod scan;
+mod shape;
+pub mod standing;
 pub mod swap;
 pub mod unit;

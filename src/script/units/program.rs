@@ -4,8 +4,10 @@
 //! sure that the functions in use still exist, and only then swaps: a faulty edit leaves the old one running.
 
 use super::generation::Generation;
+use super::kept::Registry;
 use super::libraries::Library;
 use super::locate::Locator;
+use super::outline::Outline;
 use super::roots::Roots;
 use super::unit::Unit;
 use crate::error::{Diagnostic, Error, Result, did_you_mean};
@@ -17,13 +19,14 @@ use crate::script::lang::import::Found;
 use crate::script::lang::known::Known;
 use crate::script::lang::principal::{Acting, Principal};
 use crate::script::lang::source::Texts;
+use crate::script::lang::source::id_of;
 use crate::script::lang::stack::Crossing;
 use crate::train::Sources;
 use rhai::{Dynamic, EvalAltResult, FnAccess, FnPtr, Module, NativeCallContext, Position, Shared};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 /// An import path of this and a unit's id leads to that unit: for prompts, which see a script's functions. No file name holds it.
@@ -64,6 +67,16 @@ pub(crate) struct Program {
     pub acting: Acting,
     /// Functions that a running loop needs, by unit, name and number of parameters, and how many loops do.
     pub(super) required: RefCell<BTreeMap<(String, String, usize), usize>>,
+    /// Functions that units gave away.
+    pub kept: Registry,
+    /// Which node of one version of a unit is which of another, by their tags.
+    followed: RefCell<BTreeMap<(String, String), Rc<Vec<Option<usize>>>>>,
+    /// The scripts as they were when what runs now began.
+    pub(super) began: RefCell<Rc<Generation>>,
+    /// Where calls are under way that reload between their steps: the tag of the text, and the place in it.
+    pub(super) work: RefCell<Vec<(String, Position)>>,
+    /// Functions that something calls by name, by unit and name.
+    pub(super) roots_by_name: RefCell<Vec<Weak<(String, String)>>>,
     /// What prompts import, by the prompt's id: import statements alone. They are loaded beside the script, and reload with it.
     pub(super) prompts: RefCell<BTreeMap<String, Found>>,
 }
@@ -82,6 +95,11 @@ impl Program {
             held: RefCell::default(),
             building: RefCell::default(),
             required: RefCell::default(),
+            kept: Registry::default(),
+            followed: RefCell::default(),
+            began: RefCell::default(),
+            work: RefCell::default(),
+            roots_by_name: RefCell::default(),
             acting: Acting::default(),
             prompts: RefCell::default(),
         }
@@ -205,9 +223,42 @@ impl Program {
         Locator::new(None, self.stdlib.as_deref()).std_modules().map_err(|d| Error::script(*d))
     }
 
-    /// Whether the newest version of a unit is another one than that of the tag.
-    pub(crate) fn is_newer(&self, unit: &str, tag: Option<&str>) -> bool {
-        self.unit(unit).is_some_and(|u| Some(u.tag.as_str()) != tag)
+    /// The version of a unit with a tag: the newest, or the one that what runs now began with.
+    pub(crate) fn outline(&self, tag: &str) -> Option<Rc<Outline>> {
+        let id = id_of(tag);
+        let of = |u: Option<&Rc<Unit>>| u.filter(|u| u.tag == tag).map(|u| u.outline.clone());
+        of(self.unit(id).as_ref()).or_else(|| of(self.began.borrow().units.get(id)))
+    }
+
+    /// Which node of one version of a unit is which of another, found by `find` when it is first asked for.
+    pub(super) fn followed(&self, old: &str, new: &str, find: impl FnOnce() -> Vec<Option<usize>>) -> Rc<Vec<Option<usize>>> {
+        let key = (old.to_owned(), new.to_owned());
+        if let Some(found) = self.followed.borrow().get(&key) {
+            return found.clone();
+        }
+        let found = Rc::new(find());
+        self.followed.borrow_mut().insert(key, found.clone());
+        found
+    }
+
+    /// Forgets what belongs to versions before the newest.
+    pub(super) fn forget_followed(&self) {
+        self.followed.borrow_mut().clear();
+    }
+
+    /// Keeps in mind that a function is called by name, for as long as the token lives.
+    pub(crate) fn root(&self, unit: &str, name: &str) -> Rc<(String, String)> {
+        let token = Rc::new((unit.to_owned(), name.to_owned()));
+        let mut roots = self.roots_by_name.borrow_mut();
+        roots.retain(|r| r.strong_count() > 0);
+        roots.push(Rc::downgrade(&token));
+        token
+    }
+
+    /// Keeps in mind where a call is under way that reloads between its steps, for as long as the guard lives.
+    pub(crate) fn at_work(self: &Rc<Self>, ctx: &NativeCallContext) -> AtWork {
+        self.work.borrow_mut().push((ctx.call_source().unwrap_or_default().to_owned(), ctx.call_position()));
+        AtWork(self.clone())
     }
 
     /// Whether a unit has a function of that name and number of parameters.
@@ -275,6 +326,15 @@ impl Program {
             return f.call_raw(ctx, None, args);
         }
         f.call(rhai, &u.callable(rhai)?, args)
+    }
+}
+
+/// A call under way that reloads between its steps.
+pub(crate) struct AtWork(Rc<Program>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.work.borrow_mut().pop();
     }
 }
 

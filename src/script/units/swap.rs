@@ -3,6 +3,7 @@
 use super::changes::{Reloaded, UnitChange, changes};
 use super::generation::Generation;
 use super::program::{Entry, Program, missing};
+use super::standing::Waiting;
 use super::unit::Unit;
 use crate::error::{Diagnostic, Error, ErrorKind, Label, Result, nearest};
 use crate::train::Sources;
@@ -37,7 +38,9 @@ impl Program {
     /// # Errors
     /// What is wrong with the new texts, or which function in use they no longer have.
     pub(crate) fn reload(&self, rhai: &rhai::Engine) -> Result<Reloaded> {
-        Ok(self.commit(self.prepare(rhai)?))
+        let prepared = self.prepare(rhai)?;
+        let waiting = self.would_wait(rhai, &prepared);
+        Ok(self.commit(prepared, waiting))
     }
 
     /// Builds and checks the next generation from what is on disk.
@@ -92,13 +95,23 @@ impl Program {
         f()
     }
 
-    /// Puts the next generation into effect.
-    pub(crate) fn commit(&self, prepared: Prepared) -> Reloaded {
+    /// What of the next generation would not be in effect.
+    pub(crate) fn would_wait(&self, rhai: &rhai::Engine, prepared: &Prepared) -> Vec<Waiting> {
+        self.trying(prepared, || self.waiting(rhai))
+    }
+
+    /// Puts the next generation into effect; `waiting` is what of it is not.
+    pub(crate) fn commit(&self, prepared: Prepared, waiting: Vec<Waiting>) -> Reloaded {
         let Prepared { next, changed, seconds } = prepared;
         let generation = next.number;
+        if self.work.borrow().is_empty() {
+            // Nothing runs that began with an older one.
+            *self.began.borrow_mut() = next.clone();
+        }
         *self.current.borrow_mut() = next;
+        self.forget_followed();
         self.sources.sweep();
-        Reloaded { generation, changed, seconds }
+        Reloaded { generation, changed, waiting, seconds }
     }
 
     /// Whether the texts on disk differ from those that run.

@@ -1,5 +1,6 @@
 //! A unit: one script or module, parsed, checked, and evaluated once.
 
+use super::outline::Outline;
 use crate::error::Diagnostic;
 use crate::script::lang::codes::PARSE;
 use crate::script::lang::diagnose::Explain;
@@ -9,6 +10,7 @@ use rhai::{AST, ASTFlags, ASTNode, Expr, FnAccess, ImmutableString, Module, Pars
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// One script or module of a generation.
@@ -27,8 +29,12 @@ pub(crate) struct Unit {
     pub ast: AST,
     /// Import paths as written, with the unit each leads to.
     pub imports: BTreeMap<String, String>,
+    /// The same by the name given to the import.
+    pub aliases: BTreeMap<String, String>,
     /// Whether it runs from top to bottom instead of only declaring things.
     pub is_notebook: bool,
+    /// What stands where in it.
+    pub outline: Rc<Outline>,
     /// What other units see of it.
     pub facade: Shared<Module>,
     /// Its functions with their imports and constants: what calls by name run on.
@@ -171,19 +177,26 @@ pub(crate) fn imports(ast: &AST) -> Vec<Import> {
 }
 
 impl Unit {
-    /// `evaluated` is the module that its top level made; a notebook's is made later.
-    pub(crate) fn new(parsed: Parsed, evaluated: Module, facade: Shared<Module>) -> Self {
-        let Parsed { found: Found { id, shown, path, text }, tag, ast, is_notebook, imports, .. } = parsed;
+    /// `evaluated`: the functions, imports and constants that its top level made; a notebook's are made later.
+    /// `known`: the outline, when an earlier generation has the same text.
+    pub(crate) fn new(parsed: Parsed, evaluated: Option<AST>, facade: Shared<Module>, known: Option<Rc<Outline>>) -> Self {
+        let Parsed { found: Found { id, shown, path, text }, tag, ast, is_notebook, imports, aliases, .. } = parsed;
         let callable = OnceCell::new();
-        if !is_notebook {
-            callable.get_or_init(|| AST::new_from_module(evaluated));
+        if let Some(evaluated) = evaluated {
+            callable.get_or_init(|| evaluated);
         }
-        Unit { id, tag, shown, path, text, ast, imports, is_notebook, facade, callable }
+        let outline = known.unwrap_or_else(|| Rc::new(Outline::new(tag.clone(), shown.clone(), ast.clone(), text.clone(), is_notebook)));
+        Unit { id, tag, shown, path, text, ast, imports, aliases, is_notebook, outline, facade, callable }
     }
 
     /// Whether it has a function of that name and number of parameters that can be called by name.
     pub(crate) fn has(&self, name: &str, arity: usize) -> bool {
         public_functions(&self.ast).any(|(f, n)| f == name && n == arity)
+    }
+
+    /// Whether it has a function of that name that can be called by name.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        public_functions(&self.ast).any(|(f, _)| f == name)
     }
 
     /// Its functions `test_*` without parameters, in the order of the text, each with its line.

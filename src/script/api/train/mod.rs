@@ -88,7 +88,7 @@ api! {
 
     /// Trains: calls the function named `step` of the calling script with `(run, batch)` until `steps` are done.
     ///
-    /// The function is looked up at every step, so that an edited script takes effect (`lathe run --watch`); a closure stays what it is. It
+    /// The function is looked up at every step, so that an edited script takes effect (`lathe run --watch`), a closure by where it stands. It
     /// returns a map of metrics, numbers or tensors with one element, which are read back only when they are logged, as the mean since the last line.
     /// A metric named `loss` or `.._loss` that is not finite stops the run, and its batch is saved. `loader` may be `()` for steps that make
     /// their own data. A run with checkpoints goes on from the newest whole one, as if it had never stopped; one that is finished
@@ -134,7 +134,7 @@ api! {
             run: run.clone(),
             _busy: hot.as_ref().map(|hot| hot.busy(true)),
             hot,
-            is_pinned_said: false,
+            _work: cx.program()?.at_work(cx.native()),
             step: Callback::new(cx, "step", &step, &[2, 1])?,
             on_sample: on_sample.map(|f| Callback::new(cx, "on_sample", &f, &[2, 1])).transpose()?,
             on_log: on_log.map(|f| Callback::new(cx, "on_log", &f, &[2])).transpose()?,

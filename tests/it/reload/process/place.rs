@@ -64,6 +64,11 @@ impl Place {
         Place(process::Place::new(&[("train.rhai", TRAIN), ("a.rhai", A), ("lib/b.rhai", B)]))
     }
 
+    /// A folder with a script `train.rhai` and what it needs.
+    pub fn with(files: &[(&str, &str)]) -> Self {
+        Place(process::Place::new(files))
+    }
+
     /// Runs a shell command in the folder: the tools that people edit with.
     pub fn sh(&self, command: &str) {
         let status = Command::new("sh").args(["-ec", command]).current_dir(self.folder()).status().unwrap();
