@@ -204,6 +204,11 @@ impl Module {
         Ok(())
     }
 
+    /// The names of the values beside parameters and modules that it has.
+    pub fn attribute_names(&self) -> Vec<String> {
+        self.0.attributes.borrow().keys().cloned().collect()
+    }
+
     /// The value kept under that name, if it is of that type.
     pub fn attribute<T: 'static>(&self, name: &str) -> Option<Rc<T>> {
         self.0.attributes.borrow().get(name).cloned()?.downcast().ok()

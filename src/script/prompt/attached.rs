@@ -11,10 +11,11 @@ use crate::script::training::boundary::Boundary;
 use crate::script::training::hot::Hot;
 use crate::script::training::run::{Guests, Run};
 use crate::script::units::at::At;
+use crate::script::units::callback::may_hold_functions;
 use crate::train::attach::{Request, Server};
 use crate::train::optim::{Ema, Optimizer};
 use crate::train::{NewEdit, log, rng};
-use rhai::Dynamic;
+use rhai::{Array, Dynamic, FnPtr, Map};
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -323,8 +324,10 @@ fn marks(run: &Run) -> BTreeMap<String, String> {
             }
         } else if let Some(e) = object.read_lock::<Ema>() {
             module(&format!("{name}.module"), &e.module(), &mut out);
+        } else if object.is_fnptr() {
+            out.insert(format!("run.{name}"), functions(&object));
         } else if object.is_map() || object.is_array() || object.is_int() || object.is_float() || object.is_bool() || object.is_string() {
-            out.insert(format!("run.{name}"), to_json(&object).to_string());
+            out.insert(format!("run.{name}"), to_json(&object).to_string() + &functions(&object));
         }
     }
     out
@@ -335,6 +338,32 @@ fn module(name: &str, m: &Module, out: &mut BTreeMap<String, String>) {
     for (key, t) in m.state() {
         let version = t.version().unwrap_or(0);
         out.insert(format!("{name}.{key}"), format!("version {version} {} {}", t.describe(), t.requires_grad()));
+    }
+    attributes(name, m, &mut |name, value| drop(out.insert(name, functions(value))));
+}
+
+/// The functions that modules hold, such as the `forward` of groups.
+fn attributes(name: &str, m: &Module, found: &mut dyn FnMut(String, &Dynamic)) {
+    for key in m.attribute_names() {
+        if let Some(value) = m.attribute::<Dynamic>(&key).filter(|v| may_hold_functions(v)) {
+            found(format!("{name}.{key}"), &value);
+        }
+    }
+    for (child, m) in m.children() {
+        attributes(&format!("{name}.{child}"), &m, found);
+    }
+}
+
+/// The functions in a value, each by its own name.
+fn functions(value: &Dynamic) -> String {
+    if let Some(f) = value.read_lock::<FnPtr>() {
+        format!("function {}", f.fn_name().trim_start_matches("callback_"))
+    } else if let Some(a) = value.read_lock::<Array>() {
+        a.iter().map(functions).collect()
+    } else if let Some(m) = value.read_lock::<Map>() {
+        m.values().map(functions).collect()
+    } else {
+        String::new()
     }
 }
 

@@ -33,8 +33,8 @@ pub(crate) fn bind_here<'a>(args: impl Iterator<Item = &'a mut Dynamic>, ctx: &N
 pub(crate) fn bind(value: &mut Dynamic, program: &Program, place: &mut dyn FnMut() -> Rc<Place>) {
     each(value, DEPTH, &mut |f| {
         let kept = Rc::new(Kept::new(f.clone(), place()));
-        program.kept.add(&kept);
-        if let Some(bound) = pointer(kept) {
+        let number = program.kept.add(&kept);
+        if let Some(bound) = pointer(kept, number) {
             *f = bound;
         }
     });
@@ -118,8 +118,9 @@ pub(crate) fn leaving(result: &mut ScriptResult) -> Option<&mut Dynamic> {
     }
 }
 
-/// A native pointer that calls a kept function. The curried arguments are passed on by that one itself.
-fn pointer(kept: Rc<Kept>) -> Option<FnPtr> {
+/// A native pointer that calls a kept function. The curried arguments are passed on by that one itself. Its name has the number, by which
+/// one pointer is told from another.
+fn pointer(kept: Rc<Kept>, number: u64) -> Option<FnPtr> {
     let call = move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
         let at = cx.call_position();
         at_home(&cx, kept.place.host.id())?;
@@ -137,7 +138,7 @@ fn pointer(kept: Rc<Kept>) -> Option<FnPtr> {
         })
     };
     #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
-    FnPtr::from_fn("callback", call).ok()
+    FnPtr::from_fn(format!("callback_{number}"), call).ok()
 }
 
 fn call(kept: &Kept, program: &Rc<Program>, cx: &NativeCallContext, args: Vec<Dynamic>) -> ScriptResult {

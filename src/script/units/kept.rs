@@ -91,16 +91,21 @@ pub(crate) struct Registry {
     all: RefCell<Vec<Weak<Kept>>>,
     /// Where the dead are swept out.
     full: Cell<usize>,
+    /// How many there have been.
+    count: Cell<u64>,
 }
 
 impl Registry {
-    pub(crate) fn add(&self, kept: &Rc<Kept>) {
+    /// Returns its number, which no other has.
+    pub(crate) fn add(&self, kept: &Rc<Kept>) -> u64 {
+        self.count.set(self.count.get() + 1);
         let mut all = self.all.borrow_mut();
         if all.len() >= self.full.get() {
             all.retain(|k| k.strong_count() > 0);
             self.full.set(2 * all.len() + 64);
         }
         all.push(Rc::downgrade(kept));
+        self.count.get()
     }
 
     /// Those that are held, the oldest first.
