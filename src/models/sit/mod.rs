@@ -24,8 +24,8 @@ use parts::{FinalLayer, LabelEmbedder, Projector, SitBlock, TimestepEmbedder};
 /// A name that every such network has.
 pub const ANCHOR: &str = "x_embedder.proj.weight";
 
-/// What to do about a file of SiT or REPA, which keep the statistics of the latents beside the network.
-const WITHOUT_STATISTICS: &str = "it has no latent statistics, as SiT and REPA publish it: scripts take them by `--latents-stats FILE`; in a script \
+/// What to do about a file of REPA, which keeps the statistics of the latents beside the network.
+const WITHOUT_STATISTICS: &str = "it has no latent statistics, as REPA publishes it: scripts take them by `--latents-stats FILE`; in a script \
     `sit.load(path, #{optional: [\"bn.\"]})` and then `sit.init_bn(scale, bias)`";
 
 /// The tensors of the network in a state dict, without the prefix before their names.

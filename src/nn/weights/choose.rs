@@ -98,7 +98,9 @@ impl Weights {
     /// As [`Weights::part_where`].
     pub fn sketch_of(&self, key: Option<&str>, what: &str, anchor: &str) -> Result<State> {
         let has = |p: &Part| p.shapes.iter().any(|(name, _)| others::plain_name(name).ends_with(anchor));
-        Ok(others::plain(&sketch(&self.part_where(key, what, has)?)?))
+        // Loading the weights says which part it takes.
+        let part = quietly(|| self.part_where(key, what, has))?;
+        Ok(others::plain(&sketch(&part)?))
     }
 
     /// The part without anything known of it: the only one, or the first usual name.

@@ -9,6 +9,7 @@ mod program;
 mod pt;
 mod pt_write;
 mod safetensors;
+mod slice;
 mod state;
 mod stored;
 #[cfg(test)]

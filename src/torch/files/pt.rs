@@ -2,6 +2,7 @@
 
 use super::foreign::piece_of_distributed;
 use super::pickle::{self, Id, Input, Node, Objects, Storage, Strided};
+use super::slice::{Slice, Window};
 use super::stored::Stored;
 use super::{CUT_OFF, FillError, MAX_RATIO, byte_len, fill_tensor, instead_of, open, read_growing, read_tensor};
 use crate::error::{Error, Result};
@@ -56,52 +57,6 @@ struct Extent {
     len: u64,
     /// Its number in the archive, where it is compressed there.
     packed: Option<usize>,
-}
-
-/// The part of a file that one archive takes up: in a distributed checkpoint they stand one behind the other.
-#[derive(Clone, Copy)]
-struct Window {
-    start: u64,
-    len: u64,
-}
-
-/// A file seen through a window.
-struct Slice {
-    file: BufReader<File>,
-    window: Window,
-    at: u64,
-}
-
-impl Slice {
-    fn new(file: &File, window: Window) -> std::io::Result<Slice> {
-        let mut file = BufReader::new(file.try_clone()?);
-        file.seek(SeekFrom::Start(window.start))?;
-        Ok(Slice { file, window, at: 0 })
-    }
-}
-
-impl Read for Slice {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = usize::try_from(self.window.len.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let most = left.min(buffer.len());
-        let n = self.file.read(&mut buffer[..most])?;
-        self.at += n as u64;
-        Ok(n)
-    }
-}
-
-impl Seek for Slice {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(n) => Some(n),
-            SeekFrom::End(n) => self.window.len.checked_add_signed(n),
-            SeekFrom::Current(n) => self.at.checked_add_signed(n),
-        };
-        self.at = at.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
-        let place = self.window.start.checked_add(self.at).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
-        self.file.seek(SeekFrom::Start(place))?;
-        Ok(self.at)
-    }
 }
 
 /// An archive whose compressed records are read when they are asked for. All files that others made with `zip` are so.
@@ -174,6 +129,13 @@ pub(super) fn read_pickle(path: &Path) -> Result<PtValue> {
     Ok(PtValue { file: Rc::new(file), id })
 }
 
+/// What is wrong with a file; one that ends within its pickle was cut off.
+fn damaged(path: &Path, message: String) -> Error {
+    let cut = message.contains("ends too early");
+    let e = Error::data(path, message);
+    if cut { e.help(CUT_OFF) } else { e }
+}
+
 fn length(path: &Path, file: &File) -> Result<u64> {
     file.metadata().map(|m| m.len()).map_err(|e| Error::io("read", path, e))
 }
@@ -202,7 +164,7 @@ fn read_start(file: &mut File, head: &mut [u8]) -> std::io::Result<usize> {
 }
 
 fn read_zip(path: &Path, file: File, window: Window, program: bool) -> Result<(PtFile, Id)> {
-    let bad = |message: String| Error::data(path, message);
+    let bad = |message: String| damaged(path, message);
     let other = || instead_of(path, "a PyTorch file");
     let slice = Slice::new(&file, window).map_err(|e| Error::io("read", path, e))?;
     let mut zip = zip::ZipArchive::new(slice).map_err(|e| other().unwrap_or_else(|| bad(format!("a damaged zip archive: {e}"))))?;
@@ -309,7 +271,7 @@ fn record_bytes(path: &Path, file: &File, zip: &mut zip::ZipArchive<Slice>, exte
 
 /// Five pickles (magic number, protocol, system, the object, the storages' keys), then each storage behind its length.
 fn read_legacy(path: &Path, file: File) -> Result<(PtFile, Id)> {
-    let bad = |message: String| Error::data(path, message);
+    let bad = |message: String| damaged(path, message);
     let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
     let mut input = Input::new(BufReader::new(file.try_clone().map_err(|e| Error::io("open", path, e))?), len);
     let mut objects = Objects::default();

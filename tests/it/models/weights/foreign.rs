@@ -74,10 +74,10 @@ fn inner_wrappers() {
                 let out = #{{}};
                 for name in state.keys() {{
                     let parts = name.split(".");
-                    let new = parts[0];
-                    if parts.len() > 2 {{ new += "." + word; }}
-                    for i in 1..parts.len() {{ new += "." + parts[i]; }}
-                    out[new] = state[name];
+                    let made = parts[0];
+                    if parts.len() > 2 {{ made += "." + word; }}
+                    for i in 1..parts.len() {{ made += "." + parts[i]; }}
+                    out[made] = state[name];
                 }}
                 out
             }}
@@ -93,9 +93,9 @@ fn inner_wrappers() {
             let sit = models::sit(sit_config);
             let state = #{{}};
             for name in sit.state().keys() {{
-                let new = name;
-                if name.starts_with("blocks.0.") {{ new.replace("blocks.0.", "blocks.0._checkpoint_wrapped_module."); }}
-                state[new] = sit.state()[name];
+                let made = name;
+                if name.starts_with("blocks.0.") {{ made.replace("blocks.0.", "blocks.0._checkpoint_wrapped_module."); }}
+                state[made] = sit.state()[name];
             }}
             io::save(`${{dir}}/sit.pt`, #{{ema: state}});
             same(models::sit(sit_config, #{{weights: `${{dir}}/sit.pt`}}), sit.state());
@@ -135,10 +135,10 @@ fn no_quant_conv() {
             identity["quant_conv.bias"] = torch::zeros([4]);
             identity["post_quant_conv.weight"] = torch::eye(2).view([2, 2, 1, 1]);
             identity["post_quant_conv.bias"] = torch::zeros([2]);
-            let with = models::vae(vae_config, #{{weights: identity}});
-            with.eval();
-            assert_close(with.moments(x), vae.moments(x), #{{atol: 1e-5}});
-            assert_close(with.decode(x.narrow(1, 0, 2)), vae.decode(x.narrow(1, 0, 2)), #{{atol: 1e-5}});
+            let full = models::vae(vae_config, #{{weights: identity}});
+            full.eval();
+            assert_close(full.moments(x), vae.moments(x), #{{atol: 1e-5}});
+            assert_close(full.decode(x.narrow(1, 0, 2)), vae.decode(x.narrow(1, 0, 2)), #{{atol: 1e-5}});
             // As a map, with a prefix, and as an architecture of one's own.
             same(models::vae(vae_config, #{{weights: flux}}), flux);
             assert_eq(models::vae(vae_config + #{{use_quant_conv: false, use_post_quant_conv: false}}).state().len(), flux.len());

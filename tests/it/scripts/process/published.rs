@@ -31,7 +31,7 @@ fn eval(code: &str) {
 fn ldm(place: &Place, name: &str) -> Vec<String> {
     let (data, out, vae) = (place.at("latents"), place.at(""), place.at("vae.safetensors"));
     let flags = ["--data-dir", &data, "--output-dir", &out, "--exp-name", name, "--vae-ckpt", &vae, "--proj-coeff", "0", "--batch-size", "4"];
-    flags.iter().chain(&["--max-train-steps", "2"]).map(|s| (*s).to_owned()).collect()
+    flags.iter().chain(&["--max-train-steps", "2", "--encoder-depth", "1"]).map(|s| (*s).to_owned()).collect()
 }
 
 /// Four pictures drawn into the folder `out`, by flags: the bytes of the `.npz`.
