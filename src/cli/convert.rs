@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::models::{VaeConfig, vae};
 use crate::nn::weights::{Part, is_average};
-use crate::nn::{State, Weights};
+use crate::nn::{State, Weights, others};
 use crate::torch::files::{PtItem, write_pt, write_safetensors};
 use crate::torch::{DType, Tensor, dtype_name};
 use std::collections::{BTreeMap, HashMap};
@@ -121,7 +121,7 @@ fn format_of(args: &Args) -> Result<Format> {
 
 /// Whether an autoencoder lies in it, under any prefix; both namings agree on this name.
 fn has_autoencoder(part: &Part) -> bool {
-    part.shapes.iter().any(|(name, _)| name.strip_suffix(vae::ANCHOR).is_some_and(|p| p.is_empty() || p.ends_with('.')))
+    part.shapes.iter().any(|(name, _)| others::plain_name(name).strip_suffix(vae::ANCHOR).is_some_and(|p| p.is_empty() || p.ends_with('.')))
 }
 
 /// The state with the wanted names, and its config.json for a folder.
@@ -145,7 +145,13 @@ fn renamed(args: &Args, read: &State, summary: &mut Vec<String>) -> Result<(Stat
     if to == "ldm" {
         return Ok((own, None));
     }
-    Ok((vae::to_diffusers(&own, levels)?, Some(config.to_diffusers()?)))
+    let mut described = config.to_diffusers()?;
+    if args.input.is_dir()
+        && let (Ok(scaling), Some(map)) = (VaeConfig::scaling_of(&args.input), described.as_object_mut())
+    {
+        map.extend(scaling);
+    }
+    Ok((vae::to_diffusers(&own, levels)?, Some(described)))
 }
 
 /// Readers of Hugging Face's libraries want to know which library the tensors are of.

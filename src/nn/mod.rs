@@ -9,6 +9,7 @@ mod init;
 pub mod layers;
 mod load;
 mod module;
+pub mod others;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,8 @@ pub struct Built {
     forward: Option<Rc<dyn Forward>>,
     model: Rc<dyn Any>,
     pub(super) import: Option<Rc<Import>>,
+    /// A prefix of names, and the help where a state dict lacks just those.
+    advice: Option<(&'static str, &'static str)>,
 }
 
 /// Turns a published state dict with other names into one with the module's own: see [`Built::importing`].
@@ -44,12 +46,12 @@ impl Built {
     /// A layer: something with one forward function.
     pub fn layer<T: Forward + 'static>(layer: T) -> Self {
         let layer = Rc::new(layer);
-        Built { forward: Some(layer.clone()), model: layer, import: None }
+        Built { forward: Some(layer.clone()), model: layer, import: None, advice: None }
     }
 
     /// A model with methods of its own, reached by [`Module::model`].
     pub fn model<T: 'static>(model: T) -> Self {
-        Built { forward: None, model: Rc::new(model), import: None }
+        Built { forward: None, model: Rc::new(model), import: None, advice: None }
     }
 
     /// Says how a state dict is read that other software wrote under other names. [`Module::load_state`] asks for it
@@ -57,6 +59,12 @@ impl Built {
     #[must_use]
     pub fn importing(self, import: impl Fn(&State) -> Result<State> + 'static) -> Self {
         Built { import: Some(Rc::new(import)), ..self }
+    }
+
+    /// What to do where a state dict lacks names that begin with `prefix`, and only those: the help of the error.
+    #[must_use]
+    pub fn advising(self, prefix: &'static str, help: &'static str) -> Self {
+        Built { advice: Some((prefix, help)), ..self }
     }
 }
 
@@ -137,6 +145,14 @@ impl Module {
     pub(super) fn import(&self) -> Option<Rc<Import>> {
         match &self.0.source {
             Source::Built { built, .. } => built.import.clone(),
+            Source::Group { .. } => None,
+        }
+    }
+
+    /// What [`Built::advising`] said.
+    pub(super) fn advice(&self) -> Option<(&'static str, &'static str)> {
+        match &self.0.source {
+            Source::Built { built, .. } => built.advice,
             Source::Group { .. } => None,
         }
     }

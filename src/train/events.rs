@@ -68,11 +68,14 @@ fn masked_crc(bytes: &[u8]) -> u32 {
 }
 
 impl Events {
-    /// Starts a new event file in `dir`. Readers drop what earlier files say of steps after `step`, which a resumed run does again.
+    /// Starts a new event file in `dir`. Readers drop what earlier files say of steps that this session does again: those after `done`, the step that
+    /// a resumed run goes on from, or all where the run begins.
     ///
     /// # Errors
     /// `E0301` when the system refuses.
-    pub fn create(dir: &Path, step: u64) -> Result<Self> {
+    pub fn create(dir: &Path, done: Option<u64>) -> Result<Self> {
+        // TensorBoard drops the step that START carries as well.
+        let first = done.map_or(0, |step| step + 1);
         let seconds = files::unix_time();
         for n in 0.. {
             let path = dir.join(format!("events.out.tfevents.{}.{}.{n}.lathe", seconds as u64, std::process::id()));
@@ -82,7 +85,7 @@ impl Events {
                     let mut events = Events { path, file };
                     // `file_version = 3`; then `session_log = 7 { status = 1: START }`.
                     events.write(Proto::default().double(1, seconds).bytes(3, b"brain.Event:2"))?;
-                    events.write(event(step).message(7, Proto::default().int(1, 1)))?;
+                    events.write(event(first).message(7, Proto::default().int(1, 1)))?;
                     return Ok(events);
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -201,10 +204,10 @@ mod tests {
     #[test]
     fn another_parser_reads_it_back() {
         let dir = tempfile::tempdir().unwrap();
-        let mut events = Events::create(dir.path(), 100).unwrap();
+        let mut events = Events::create(dir.path(), Some(99)).unwrap();
         events.scalars(150, &[("loss".into(), 0.25), ("grad norm".into(), f64::INFINITY)]).unwrap();
         events.image(1_000_000_007, "samples", 300, 2, b"not really a png").unwrap();
-        let second = Events::create(dir.path(), 0).unwrap();
+        let second = Events::create(dir.path(), None).unwrap();
         assert_ne!(events.path, second.path);
         let got = records(&std::fs::read(&events.path).unwrap());
         assert_eq!(got[0].file_version, "brain.Event:2");
@@ -217,5 +220,33 @@ mod tests {
         assert_eq!(got[3].step, 1_000_000_007);
         assert_eq!(image, Image { height: 2, width: 300, colorspace: 3, encoded_image_string: b"not really a png".to_vec() });
         assert_eq!(got.len(), 4);
+    }
+
+    /// TensorBoard's rule (`EventAccumulator._CheckForRestartAndMaybePurge`): a START drops every point from its own step on.
+    fn as_tensorboard_shows(files: &[PathBuf]) -> Vec<i64> {
+        let mut shown: Vec<i64> = Vec::new();
+        for event in files.iter().flat_map(|f| records(&std::fs::read(f).unwrap())) {
+            if event.session_log.is_some_and(|l| l.status == 1) {
+                shown.retain(|step| *step < event.step);
+            }
+            shown.extend(event.summary.map(|_| event.step));
+        }
+        shown
+    }
+
+    #[test]
+    fn tensorboard_keeps_the_last_point_before_a_resume() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Vec::new();
+        // Each session: the step that it goes on from, the steps that it logs. The second one dies at 8 after a checkpoint at 7.
+        for (done, steps) in [(None, 1..=6), (Some(6), 7..=8), (Some(7), 8..=10), (Some(10), 11..=12)] {
+            let mut events = Events::create(dir.path(), done).unwrap();
+            steps.for_each(|step| events.scalars(step, &[("loss".into(), 1.0)]).unwrap());
+            files.push(events.path.clone());
+        }
+        assert_eq!(as_tensorboard_shows(&files), (1..=12).collect::<Vec<_>>());
+        // A run that begins again from nothing shows nothing of what was there before.
+        files.push(Events::create(dir.path(), None).unwrap().path);
+        assert!(as_tensorboard_shows(&files).is_empty());
     }
 }

@@ -499,7 +499,7 @@ impl OpenRun {
         }
         let edits = found.as_ref().map_or(0, |c| c.head().generation);
         *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()), edits)?);
-        *inner.events.borrow_mut() = Some(Events::create(self.dir(), self.step())?);
+        *inner.events.borrow_mut() = Some(Events::create(self.dir(), found.is_some().then(|| self.step()))?);
         inner.since.set(Some(Instant::now()));
         if let Some(new) = inner.new_config.take() {
             new.write(self.dir())?;

@@ -36,7 +36,7 @@ pub struct SitConfig {
 }
 
 /// Name, depth, width, heads.
-const SIZES: [(&str, i64, i64, i64); 4] = [("S", 12, 384, 6), ("B", 12, 768, 12), ("L", 24, 1024, 16), ("XL", 28, 1152, 16)];
+pub(super) const SIZES: [(&str, i64, i64, i64); 4] = [("S", 12, 384, 6), ("B", 12, 768, 12), ("L", 24, 1024, 16), ("XL", 28, 1152, 16)];
 
 impl Default for SitConfig {
     /// SiT-B/2.

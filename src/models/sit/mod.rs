@@ -9,6 +9,7 @@
 
 mod config;
 mod parts;
+mod sizes;
 
 pub use config::SitConfig;
 pub use parts::timestep_embedding;
@@ -16,9 +17,24 @@ pub use parts::timestep_embedding;
 use crate::error::{Error, Result};
 use crate::models::names::strip_prefix;
 use crate::nn::layers::{BatchNorm2d, BatchNormOptions, LinearInit, PatchEmbed, sincos_2d};
-use crate::nn::{Built, Forward, Mode, Module, Path};
+use crate::nn::{Built, Forward, Mode, Module, Path, State};
 use crate::torch::{DType, Tensor, default_device, no_grad};
 use parts::{FinalLayer, LabelEmbedder, Projector, SitBlock, TimestepEmbedder};
+
+/// A name that every such network has.
+pub const ANCHOR: &str = "x_embedder.proj.weight";
+
+/// What to do about a file of REPA, which keeps the statistics of the latents beside the network.
+const WITHOUT_STATISTICS: &str = "it has no latent statistics, as REPA publishes it: scripts take them by `--latents-stats FILE`; in a script \
+    `sit.load(path, #{optional: [\"bn.\"]})` and then `sit.init_bn(scale, bias)`";
+
+/// The tensors of the network in a state dict, without the prefix before their names.
+///
+/// # Errors
+/// `E0401` when it holds several of them and not exactly one is an average.
+pub fn without_prefix(state: &State) -> Result<State> {
+    strip_prefix(state, ANCHOR)
+}
 
 /// Which labels become the null class in a forward pass.
 #[derive(Debug, Clone, Default)]
@@ -94,7 +110,7 @@ impl Sit {
     /// As [`Sit::new`].
     pub fn module(kind: &str, config: SitConfig) -> Result<Module> {
         Module::build(kind, default_device(), move |p| {
-            Ok(Built::layer(Self::new(p, config.clone())?).importing(|state| strip_prefix(state, "x_embedder.proj.weight")))
+            Ok(Built::layer(Self::new(p, config.clone())?).importing(without_prefix).advising("bn.", WITHOUT_STATISTICS))
         })
     }
 

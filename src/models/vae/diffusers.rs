@@ -23,6 +23,16 @@ impl VaeConfig {
         Self::from_diffusers(&config).map_err(|what| Error::data(&path, what))
     }
 
+    /// How that folder's generators scale latents, as its `config.json` says it: `scaling_factor`, `shift_factor`, `latents_mean`, `latents_std`.
+    ///
+    /// # Errors
+    /// As [`VaeConfig::from_folder`].
+    pub fn scaling_of(folder: &Path) -> Result<serde_json::Map<String, Value>> {
+        let config = read_json(&config_file(folder)?)?;
+        let known = ["scaling_factor", "shift_factor", "latents_mean", "latents_std"];
+        Ok(known.into_iter().filter_map(|k| Some((k.to_owned(), config.get(k).filter(|v| !v.is_null())?.clone()))).collect())
+    }
+
     /// The same from the text of a `config.json`.
     fn from_diffusers(config: &Value) -> Result<VaeConfig, String> {
         if !config.is_object() {
@@ -37,8 +47,8 @@ impl VaeConfig {
             Some(v) => v.as_i64().filter(|n| (1..=1 << 20).contains(n)).ok_or_else(|| format!("`{key}` is no size: {v}")),
         };
         let yes = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(true);
-        if let Some(key) = ["use_quant_conv", "use_post_quant_conv", "mid_block_add_attention"].into_iter().find(|k| !yes(k)) {
-            return Err(format!("has `{key}: false`, which this autoencoder cannot be without"));
+        if !yes("mid_block_add_attention") {
+            return Err("has `mid_block_add_attention: false`, which this autoencoder cannot be without".into());
         }
         if let Some(act) = config.get("act_fn").and_then(Value::as_str).filter(|a| !matches!(*a, "silu" | "swish")) {
             return Err(format!("has the activation `{act}`; only silu is known"));
@@ -79,6 +89,8 @@ impl VaeConfig {
             in_channels: int("in_channels", 3)?,
             out_ch: int("out_channels", 3)?,
             norm_groups: int("norm_num_groups", 32)?,
+            use_quant_conv: yes("use_quant_conv"),
+            use_post_quant_conv: yes("use_post_quant_conv"),
             ..VaeConfig::default()
         })
     }
@@ -98,7 +110,7 @@ impl VaeConfig {
         let attends: Vec<bool> = (0..self.ch_mult.len()).map(|i| self.attn_resolutions.contains(&(self.resolution >> i))).collect();
         let down: Vec<_> = attends.iter().map(|a| if *a { "AttnDownEncoderBlock2D" } else { "DownEncoderBlock2D" }).collect();
         let up: Vec<_> = attends.iter().rev().map(|a| if *a { "AttnUpDecoderBlock2D" } else { "UpDecoderBlock2D" }).collect();
-        Ok(json!({
+        let mut config = json!({
             "_class_name": "AutoencoderKL",
             "act_fn": "silu",
             "block_out_channels": self.ch_mult.iter().map(|m| m * self.ch).collect::<Vec<_>>(),
@@ -110,7 +122,13 @@ impl VaeConfig {
             "out_channels": self.out_ch,
             "sample_size": NOMINAL,
             "up_block_types": up,
-        }))
+        });
+        for (key, on) in [("use_quant_conv", self.use_quant_conv), ("use_post_quant_conv", self.use_post_quant_conv)] {
+            if !on {
+                config[key] = json!(false);
+            }
+        }
+        Ok(config)
     }
 
     /// The architecture of a state dict with this family's own names, from its sizes. `norm_groups`, which no size tells, is given.
@@ -141,7 +159,9 @@ impl VaeConfig {
             ch_mult,
             num_res_blocks: (0..).take_while(|j| state.contains_key(&format!("encoder.down.0.block.{j}.conv1.weight"))).count() as i64,
             z_channels: need("encoder.conv_out.weight")?[0] / 2,
-            embed_dim: need("quant_conv.weight")?[0] / 2,
+            embed_dim: shape("quant_conv.weight").map_or(need("encoder.conv_out.weight")?[0], |s| s[0]) / 2,
+            use_quant_conv: shape("quant_conv.weight").is_some(),
+            use_post_quant_conv: shape("post_quant_conv.weight").is_some(),
             attn_resolutions: resolutions(&attends),
             resolution: NOMINAL,
             in_channels: first[1],

@@ -16,7 +16,7 @@ use crate::nn::layers::{Conv2d, Conv2dOptions};
 use crate::nn::{Built, Mode, Module, Path};
 use crate::torch::{Device, Tensor, default_device};
 use coder::{Decoder, Encoder};
-pub use names::{ANCHOR, from_any, to_diffusers};
+pub use names::{ANCHOR, from_any, quant_convs, to_diffusers};
 use parts::channels_last;
 
 /// The architecture, with the reference's names.
@@ -44,6 +44,10 @@ pub struct VaeConfig {
     pub dropout: f64,
     /// Groups of every group norm.
     pub norm_groups: i64,
+    /// Whether a 1x1 convolution makes the moments. Without it `embed_dim` is `z_channels`.
+    pub use_quant_conv: bool,
+    /// Whether a 1x1 convolution stands before the decoder.
+    pub use_post_quant_conv: bool,
 }
 
 impl Default for VaeConfig {
@@ -61,24 +65,29 @@ impl Default for VaeConfig {
             out_ch: 3,
             dropout: 0.0,
             norm_groups: 32,
+            use_quant_conv: true,
+            use_post_quant_conv: true,
         }
     }
 }
 
 impl VaeConfig {
     /// The names that [`VaeConfig::named`] knows.
-    pub const NAMES: [&'static str; 2] = ["f8d4", "f16d32"];
+    pub const NAMES: [&'static str; 3] = ["f8d4", "f8d16", "f16d32"];
 
-    /// A published architecture: `f8d4` (SD-VAE) or `f16d32` (VA-VAE, E2E-VAE, Send-VAE).
+    /// A published architecture: `f8d4` (SD-VAE), `f8d16` (FLUX, Stable Diffusion 3) or `f16d32` (VA-VAE, E2E-VAE, Send-VAE).
     ///
     /// # Errors
     /// `E0202` for another name.
     pub fn named(name: &str) -> Result<Self> {
         match name {
             "f8d4" => Ok(Self::default()),
+            "f8d16" => {
+                Ok(VaeConfig { z_channels: 16, embed_dim: 16, use_quant_conv: false, use_post_quant_conv: false, ..Self::default() })
+            }
             "f16d32" => Ok(VaeConfig { ch_mult: vec![1, 1, 2, 2, 4], z_channels: 32, embed_dim: 32, ..Self::default() }),
             _ => Err(Error::value("vae", format!("unknown architecture `{name}`{}", did_you_mean(name, Self::NAMES))).help(
-                "`f8d4`, `f16d32`, a map such as `#{ch: 64, ch_mult: [1, 2, 4], z_channels: 4}`, or a folder of diffusers with its config.json",
+                "`f8d4`, `f8d16`, `f16d32`, a map such as `#{ch: 64, ch_mult: [1, 2, 4], z_channels: 4}`, or a folder of diffusers with its config.json",
             )),
         }
     }
@@ -94,6 +103,10 @@ impl VaeConfig {
         if self.ch_mult.is_empty() || self.ch_mult.len() > 16 || self.ch_mult.iter().chain(&positive).any(|&n| n < 1) {
             return Err(Error::value("vae", format!("every size must be at least 1 and ch_mult must have 1 to 16 levels: {self:?}")));
         }
+        if self.embed_dim != self.z_channels && !(self.use_quant_conv && self.use_post_quant_conv) {
+            let message = format!("without `quant_conv` and `post_quant_conv`, embed_dim {} must be z_channels {}", self.embed_dim, self.z_channels);
+            return Err(Error::value("vae", message));
+        }
         match self.ch_mult.iter().map(|m| m * self.ch).find(|w| w % self.norm_groups != 0) {
             Some(w) => Err(Error::value("vae", format!("a level's width {w} is no multiple of norm_groups {}", self.norm_groups))
                 .help("choose `ch` and `ch_mult` so that `ch * m` is a multiple, or set `norm_groups`")),
@@ -107,8 +120,8 @@ pub struct AutoencoderKl {
     config: VaeConfig,
     encoder: Encoder,
     decoder: Decoder,
-    quant_conv: Conv2d,
-    post_quant_conv: Conv2d,
+    quant_conv: Option<Conv2d>,
+    post_quant_conv: Option<Conv2d>,
     mode: Mode,
 }
 
@@ -123,8 +136,8 @@ impl AutoencoderKl {
         Ok(AutoencoderKl {
             encoder: Encoder::new(&p.pp("encoder"), &config)?,
             decoder: Decoder::new(&p.pp("decoder"), &config)?,
-            quant_conv: point("quant_conv", 2 * config.z_channels, 2 * config.embed_dim)?,
-            post_quant_conv: point("post_quant_conv", config.embed_dim, config.z_channels)?,
+            quant_conv: config.use_quant_conv.then(|| point("quant_conv", 2 * config.z_channels, 2 * config.embed_dim)).transpose()?,
+            post_quant_conv: config.use_post_quant_conv.then(|| point("post_quant_conv", config.embed_dim, config.z_channels)).transpose()?,
             mode: p.mode(),
             config,
         })
@@ -152,8 +165,8 @@ impl AutoencoderKl {
     /// # Errors
     /// `E0202` for another rank, `E0201` for other channels.
     pub fn moments(&self, x: &Tensor) -> Result<Tensor> {
-        let x = self.layout(x)?;
-        self.quant_conv.forward(&self.encoder.forward(&x)?)
+        let moments = self.encoder.forward(&self.layout(x)?)?;
+        self.quant_conv.as_ref().map_or(Ok(moments.clone()), |conv| conv.forward(&moments))
     }
 
     /// The posterior of images `[B, C, H, W]` in [-1, 1].
@@ -171,7 +184,8 @@ impl AutoencoderKl {
     /// `E0202` for another rank, `E0201` for other channels.
     pub fn decode(&self, z: &Tensor) -> Result<Tensor> {
         let z = self.layout(z)?;
-        self.decoder.forward(&self.post_quant_conv.forward(&z)?)?.contiguous()
+        let z = self.post_quant_conv.as_ref().map_or(Ok(z.clone()), |conv| conv.forward(&z))?;
+        self.decoder.forward(&z)?.contiguous()
     }
 
     /// Channels last on the CPU outside training: the forward pass of convolutions is faster so. The backward pass is not, nor group

@@ -2,18 +2,29 @@
 
 use crate::error::{Error, Result};
 use crate::models::names::strip_prefix;
-use crate::nn::State;
+use crate::nn::{State, others};
+use indexmap::IndexMap;
+use std::collections::HashSet;
 
 /// A name that every autoencoder of this family has.
 pub const ANCHOR: &str = "encoder.conv_in.weight";
 
+/// What the names of an autoencoder begin with.
+const OWN: [&str; 4] = ["encoder", "decoder", "quant_conv", "post_quant_conv"];
+/// What autoencoders of other kinds have beside these, and cannot do without.
+const OTHER_KINDS: [&str; 3] = ["quantize", "quantizer", "bn"];
+
 /// Renames to latent diffusion's names: drops a prefix (`vae.`, `first_stage_model.`, `module.`, ...) together with what lies
-/// outside it, drops the loss of a latent-diffusion training checkpoint, and translates diffusers' names. What is not
-/// recognised stays, so that loading reports it.
+/// outside it, drops the networks that training checkpoints have beside the autoencoder (a loss, VA-VAE's `foundation_model`), with a
+/// word in the log, and translates diffusers' names. What is not recognised stays, so that loading reports it.
 pub fn import(state: &State, levels: usize) -> Result<State> {
     let mut out = State::new();
-    for (name, tensor) in &strip_prefix(state, ANCHOR)? {
-        if name.starts_with("loss.") {
+    let mut beside: IndexMap<&str, usize> = IndexMap::new();
+    let state = strip_prefix(state, ANCHOR)?;
+    for (name, tensor) in &state {
+        let top = name.split('.').next().unwrap_or_default();
+        if state.contains_key(ANCHOR) && !OWN.contains(&top) && !OTHER_KINDS.contains(&top) {
+            *beside.entry(top).or_default() += 1;
             continue;
         }
         let own = from_diffusers(name, levels).unwrap_or_else(|| name.to_owned());
@@ -24,6 +35,10 @@ pub fn import(state: &State, levels: usize) -> Result<State> {
         };
         out.insert(own, tensor);
     }
+    if !beside.is_empty() {
+        let list: Vec<String> = beside.iter().map(|(top, n)| format!("`{top}` ({n})")).collect();
+        tracing::info!("left out, since it lies beside the autoencoder: {} tensors", list.join(", "));
+    }
     Ok(out)
 }
 
@@ -32,9 +47,19 @@ pub fn import(state: &State, levels: usize) -> Result<State> {
 /// # Errors
 /// `E0401` when it holds several autoencoders.
 pub fn from_any(state: &State) -> Result<State> {
-    let own = strip_prefix(state, ANCHOR)?;
+    let own = strip_prefix(&others::plain(state), ANCHOR)?;
     let levels = (0..).take_while(|i| own.contains_key(&format!("encoder.down_blocks.{i}.resnets.0.conv1.weight"))).count();
     import(&own, levels)
+}
+
+/// Whether the autoencoders among these names have a `quant_conv` and a `post_quant_conv`: FLUX and Stable Diffusion 3 have none. `None` where
+/// there is no autoencoder, or several that differ.
+pub fn quant_convs<'a>(names: impl Iterator<Item = &'a str>) -> Option<[bool; 2]> {
+    let names: HashSet<String> = names.map(others::plain_name).collect();
+    let prefixes = names.iter().filter_map(|n| n.strip_suffix(ANCHOR)).filter(|p| p.is_empty() || p.ends_with('.'));
+    let mut found = prefixes.map(|p| ["quant_conv", "post_quant_conv"].map(|conv| names.contains(&format!("{p}{conv}.weight"))));
+    let first = found.next()?;
+    found.all(|other| other == first).then_some(first)
 }
 
 /// `encoder.down_blocks.0.resnets.1.conv_shortcut.bias` -> `encoder.down.0.block.1.nin_shortcut.bias`; `None` for a name that is no

@@ -1,9 +1,10 @@
-//! Which part of a checkpoint is meant.
+//! Which part of a checkpoint is meant, and which of its tensors.
 
-use super::{Part, Weights};
+use super::{Part, Weights, listed};
 use crate::error::{Error, Result, did_you_mean};
-use crate::nn::{Module, State};
+use crate::nn::{Module, State, others};
 use crate::torch::{DType, Device, Tensor};
+use std::collections::{HashMap, HashSet};
 
 /// Where checkpoints keep weights, best first: an average of them is what its author evaluated.
 const USUAL: &[&str] = &["ema", "model_ema", "ema_model", "state_dict", "model", "module", "net", "network", "weights", "params", "vae", "encoder"];
@@ -21,10 +22,22 @@ impl Weights {
     /// The weights of the module in it. `key` names the part, or the dict around it; without it the part is the one whose names and
     /// sizes are the module's own. Of a model and its moving average the average is taken, with a word in the log.
     ///
+    /// Only what the module takes is read; every other name stands for an empty tensor of its size, so that loading reports it.
+    ///
     /// # Errors
-    /// `E0302` when `key` is not there, `E0401` when several parts fit or none does, with the list of all; what reading says.
+    /// `E0302` when `key` is not there, or a tensor that is needed has a type that no tensor here can hold; `E0401` when several parts fit or
+    /// none does, with the list of all; what reading says.
     pub fn for_module(&self, module: &Module, key: Option<&str>) -> Result<State> {
-        self.part_for(module, key)?.read()
+        let part = self.part_for(module, key)?;
+        let sketch = sketch(&part)?;
+        let Some(needed) = needed(module, &sketch) else { return part.read() };
+        let taken = part.take(&|name| needed.contains(name))?;
+        if !taken.unread.is_empty() {
+            let message = format!("{} of it is needed, and of a type that is not known", listed(&taken.unread));
+            return Err(self.bad(message).help("save it as f32, f16 or bf16: `{k: v.float() for k, v in state.items()}` in PyTorch"));
+        }
+        let mut read = taken.tensors;
+        Ok(sketch.into_iter().map(|(name, empty)| read.shift_remove(&name).map(|t| (name.clone(), t)).unwrap_or((name, empty))).collect())
     }
 
     fn part_for(&self, module: &Module, key: Option<&str>) -> Result<Part> {
@@ -79,6 +92,17 @@ impl Weights {
         self.one_of(&found, what)
     }
 
+    /// The names and sizes of the one network in it that has `anchor`, behind any prefix, as tensors without data: the average, where there is one.
+    ///
+    /// # Errors
+    /// As [`Weights::part_where`].
+    pub fn sketch_of(&self, key: Option<&str>, what: &str, anchor: &str) -> Result<State> {
+        let has = |p: &Part| p.shapes.iter().any(|(name, _)| others::plain_name(name).ends_with(anchor));
+        // Loading the weights says which part it takes.
+        let part = quietly(|| self.part_where(key, what, has))?;
+        Ok(others::plain(&sketch(&part)?))
+    }
+
     /// The part without anything known of it: the only one, or the first usual name.
     ///
     /// # Errors
@@ -99,7 +123,10 @@ impl Weights {
     }
 
     /// The parts at or below `key`: a place, a dict around places, or a prefix of the names in a flat file.
-    fn below(&self, key: Option<&str>) -> Result<Vec<Part>> {
+    ///
+    /// # Errors
+    /// `E0302` when `key` is not there.
+    pub fn below(&self, key: Option<&str>) -> Result<Vec<Part>> {
         let Some(key) = key else { return Ok(self.parts.clone()) };
         let prefix = format!("{key}.");
         if let Some(exact) = self.parts.iter().find(|p| p.name == key) {
@@ -118,17 +145,33 @@ impl Weights {
     }
 }
 
+/// Tensors of a part's names and sizes that take no memory: an import that renames and reshapes sees no difference.
+fn sketch(part: &Part) -> Result<State> {
+    let empty = |(name, shape): &(String, Vec<i64>)| Ok((name.clone(), Tensor::zeros(&[], DType::Half, Device::Cpu)?.expand(shape)?));
+    part.shapes.iter().map(empty).collect()
+}
+
+/// The names of the tensors from which the module's own would be copied. `None` where that cannot be told: an import that computes something of
+/// them, or one that refuses.
+fn needed(module: &Module, sketch: &State) -> Option<HashSet<String>> {
+    let places: HashMap<usize, &String> = sketch.iter().map(|(name, t)| (t.id().0, name)).collect();
+    let imported = quietly(|| module.imported(sketch)).ok()?;
+    let state = imported.as_ref().unwrap_or(sketch);
+    let taken = module.state().into_iter().filter_map(|(name, _)| state.get(&name).cloned());
+    taken.map(|t| places.get(&t.id().0).map(|name| (*name).clone())).collect()
+}
+
+/// Runs something that is only a trial: what it writes to the log is left out.
+fn quietly<T>(trial: impl FnOnce() -> T) -> T {
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), trial)
+}
+
 /// How well a part's names and sizes, read by the module's own import, are the module's.
 fn fit(module: &Module, part: &Part) -> Result<Fit> {
-    let mut sketch = State::new();
-    for (name, shape) in &part.shapes {
-        // Tensors of the right size that take no memory: an import that renames and reshapes sees no difference.
-        let Ok(t) = Tensor::zeros(&[], DType::Half, Device::Cpu).and_then(|t| t.expand(shape)) else { return Ok(Fit { matched: 0, whole: false }) };
-        sketch.insert(name.clone(), t);
-    }
+    let Ok(sketch) = sketch(part) else { return Ok(Fit { matched: 0, whole: false }) };
     let own = module.state();
     // An import that refuses the names leaves them as they are; loading then says what it says.
-    let state = module.imported(&sketch).ok().flatten().unwrap_or(sketch);
+    let state = quietly(|| module.imported(&sketch)).ok().flatten().unwrap_or(sketch);
     let matched = own.iter().filter(|(name, t)| state.get(*name).is_some_and(|s| s.shape() == t.shape())).count();
     Ok(Fit { matched, whole: matched == own.len() && state.len() == own.len() })
 }

@@ -10,7 +10,7 @@ pub(crate) use open::read_json;
 
 use super::State;
 use crate::error::{Error, Result};
-use crate::torch::files::{PtValue, read_safetensors};
+use crate::torch::files::{Distributed, PtValue, Taken, read_some_safetensors};
 use std::path::{Path, PathBuf};
 
 /// What a file or folder of weights holds, listed and not yet read.
@@ -36,28 +36,49 @@ pub struct Part {
 enum Piece {
     Pt(PtValue),
     Safetensors(PathBuf),
+    /// The part at this place of a folder of torch.distributed.
+    Distributed(Distributed, String),
     /// Formats that are read at once.
     Read(State),
 }
 
+impl Piece {
+    fn take(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Taken> {
+        match self {
+            Piece::Pt(value) => value.some_tensors(wanted),
+            Piece::Safetensors(path) => read_some_safetensors(path, wanted),
+            Piece::Distributed(checkpoint, part) => checkpoint.read(part, wanted),
+            Piece::Read(state) => {
+                Ok(Taken { tensors: state.iter().filter(|(k, _)| wanted(k)).map(|(k, t)| (k.clone(), t.clone())).collect(), unread: Vec::new() })
+            }
+        }
+    }
+}
+
 impl Part {
-    /// Reads its tensors, on the CPU.
+    /// Reads its tensors, on the CPU. One whose type no tensor here can hold is left out, with a word in the log.
     ///
     /// # Errors
     /// `E0301` when a file cannot be read, `E0302` when it is damaged.
     pub fn read(&self) -> Result<State> {
-        let mut out = State::new();
-        for piece in &self.pieces {
-            out.extend(match piece {
-                Piece::Pt(value) => value.tensors()?,
-                Piece::Safetensors(path) => read_safetensors(path)?.0,
-                Piece::Read(state) => state.clone(),
-            });
+        let taken = self.take(&|_| true)?;
+        if !taken.unread.is_empty() {
+            tracing::info!("{} is left out: its type is not known", listed(&taken.unread));
         }
-        Ok(match &self.below {
-            Some(prefix) => out.into_iter().filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_owned(), v))).collect(),
-            None => out,
-        })
+        Ok(taken.tensors)
+    }
+
+    /// Reads the tensors whose names are `wanted`.
+    fn take(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Taken> {
+        let prefix = self.below.as_deref().unwrap_or_default();
+        let mut out = Taken::default();
+        for piece in &self.pieces {
+            let taken = piece.take(&|name| name.strip_prefix(prefix).is_some_and(wanted))?;
+            let own = |name: String| name.get(prefix.len()..).unwrap_or_default().to_owned();
+            out.tensors.extend(taken.tensors.into_iter().map(|(name, t)| (own(name), t)));
+            out.unread.extend(taken.unread.into_iter().map(|(name, dtype)| (own(name), dtype)));
+        }
+        Ok(out)
     }
 
     /// As it is listed in messages: ``` `ema` (301 tensors) ```.
@@ -77,6 +98,11 @@ impl Part {
         let below = Some(format!("{}{prefix}", self.below.as_deref().unwrap_or_default()));
         Part { name: prefix.trim_end_matches('.').to_owned(), shapes, pieces: self.pieces.clone(), below }
     }
+}
+
+/// Names with their types: `` `a` (F4), `b` (F4) ``.
+fn listed(unread: &[(String, String)]) -> String {
+    unread.iter().map(|(name, dtype)| format!("`{name}` ({dtype})")).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether that is how checkpoints call a moving average: `ema`, `model_ema`, `ema_state_dict`.

@@ -3,7 +3,7 @@
 use super::{Part, Piece, Weights};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::torch::files::{pt_parts, read_npz, read_pt, safetensors_info};
+use crate::torch::files::{Distributed, instead_of, is_zip_of_arrays, pt_parts, read_npz, read_pt, safetensors_info};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -25,7 +25,8 @@ const MAX_INDEX: u64 = 64 << 20;
 
 impl Weights {
     /// Lists the weights of a file (`.safetensors`, `.pt`, `.pth`, `.ckpt`, `.bin`, `.npz`, the `.index.json` of a sharded one) or of a
-    /// folder as diffusers and transformers write it; of a pipeline's folder each sub-folder is a part. The content decides, not the name.
+    /// folder as diffusers, transformers and torch.distributed write it; of a pipeline's folder each sub-folder is a part. The content
+    /// decides, not the name.
     ///
     /// # Errors
     /// `E0301` when it cannot be read, `E0302` when it is damaged or holds no weights.
@@ -60,7 +61,17 @@ fn in_folder(folder: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
+/// A folder of torch.distributed as the parts that its state dict had.
+fn distributed(path: &Path) -> Result<Vec<Part>> {
+    let checkpoint = Distributed::open(path)?;
+    let part = |(name, shapes): (String, _)| Part { pieces: vec![Piece::Distributed(checkpoint.clone(), name.clone())], name, shapes, below: None };
+    Ok(checkpoint.parts().into_iter().map(part).collect())
+}
+
 fn folder(path: &Path) -> Result<Vec<Part>> {
+    if Distributed::is_here(path) {
+        return distributed(path);
+    }
     if let Some(found) = in_folder(path)? {
         return file(&found);
     }
@@ -92,7 +103,7 @@ fn file(path: &Path) -> Result<Vec<Part>> {
     if name.ends_with(".index.json") {
         return sharded(path);
     }
-    if name.ends_with(".npz") {
+    if name.ends_with(".npz") || is_zip_of_arrays(path) {
         let state = read_npz(path)?;
         let shapes = state.iter().map(|(k, t)| (k.clone(), t.shape())).collect();
         return Ok(vec![Part { name: String::new(), shapes, pieces: vec![Piece::Read(state)], below: None }]);
@@ -183,5 +194,5 @@ pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value> {
     if text.len() as u64 > MAX_INDEX {
         return Err(Error::data(path, "too large for a description of weights"));
     }
-    serde_json::from_str(&text).map_err(|e| Error::data(path, e.to_string()))
+    serde_json::from_str(&text).map_err(|e| instead_of(path, "a description in JSON").unwrap_or_else(|| Error::data(path, e.to_string())))
 }

@@ -55,6 +55,7 @@ pub fn all() -> Vec<ApiFn> {
         models::functions(),
         models::sit::functions(),
         models::sit::module_functions(),
+        models::sizes::functions(),
         models::vae::functions(),
         models::vae::namespace_functions(),
         models::vae::posterior_functions(),

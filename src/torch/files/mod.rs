@@ -1,5 +1,7 @@
 //! Tensors in files: PyTorch checkpoints (read as data, nothing is ever called), safetensors, NumPy arrays.
 
+mod distributed;
+mod foreign;
 mod npy;
 mod npz;
 mod pickle;
@@ -7,16 +9,20 @@ mod program;
 mod pt;
 mod pt_write;
 mod safetensors;
+mod slice;
 mod state;
+mod stored;
 #[cfg(test)]
 mod tests;
 
+pub use distributed::Distributed;
+pub use foreign::{instead_of, is_zip_of_arrays};
 pub use npy::{NpzWriter, read_npy, read_npz, write_npy};
 pub use npz::{NpyRows, Npz};
 pub use program::{is_torchscript, read_torchscript_state, refuse_file_access};
 pub use pt::{PtValue, PtView, read_pt};
 pub use pt_write::{PtItem, write_pt};
-pub use safetensors::{SafeTensorsInfo, read_safetensors, safetensors_info, write_safetensors};
+pub use safetensors::{SafeTensorsInfo, read_safetensors, read_some_safetensors, safetensors_info, write_safetensors};
 pub use state::{pt_parts, state_dict};
 
 use super::{DType, Tensor, bridge};
@@ -27,8 +33,20 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+/// What to do about a file that was cut off.
+const CUT_OFF: &str = "a download that did not finish? fetch it again";
+
 /// Names and tensors, in order.
 pub type Named = IndexMap<String, Tensor>;
+
+/// What was read of the tensors that were asked for.
+#[derive(Default)]
+pub struct Taken {
+    /// Those that could be read.
+    pub tensors: Named,
+    /// Names and types of those that no tensor here can hold.
+    pub unread: Vec<(String, String)>,
+}
 
 /// The length of a tensor's data in bytes; `None` when sizes are negative or do not fit an address.
 fn byte_len(shape: &[i64], dtype: DType) -> Option<usize> {
@@ -36,13 +54,32 @@ fn byte_len(shape: &[i64], dtype: DType) -> Option<usize> {
     isize::try_from(len).is_ok().then_some(len)
 }
 
-/// Reads a CPU tensor from the bytes of `file` at `offset`, which must be there.
+/// Bytes of a stream that are read first; then as many as are there already.
+const CHUNK: usize = 1 << 20;
+/// Deflate does not compress better than this.
+const MAX_RATIO: u64 = 1100;
+
+/// The next `len` bytes of a stream, for which memory grows with the data that comes, not with what is claimed: few bytes of a deflated
+/// entry can claim a thousand times as many.
+fn read_growing(r: &mut impl std::io::Read, len: usize) -> std::io::Result<Vec<u8>> {
+    let mut data = Vec::new();
+    while data.len() < len {
+        let (at, step) = (data.len(), (len - data.len()).min(data.len().max(CHUNK)));
+        data.try_reserve_exact(step).map_err(|_| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
+        data.resize(at + step, 0);
+        r.read_exact(&mut data[at..])?;
+    }
+    Ok(data)
+}
+
+/// Reads a CPU tensor from the bytes of `file` at `offset`, which must be there, in the type by which they lie there.
 fn read_tensor(file: &File, path: &Path, offset: u64, shape: &[i64], dtype: DType) -> Result<Tensor> {
     let len = byte_len(shape, dtype).ok_or_else(|| Error::data(path, format!("a tensor of shape {shape:?} is impossible")))?;
     let end = offset.checked_add(len as u64);
     let have = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
     if end.is_none_or(|end| end > have) {
-        return Err(Error::data(path, format!("the file ends within its data: a tensor of {len} bytes at {offset}, {have} bytes in all")));
+        let message = format!("the file ends within its data: a tensor of {len} bytes at {offset}, {have} bytes in all");
+        return Err(Error::data(path, message).help(CUT_OFF));
     }
     fill_tensor(shape, dtype, len, |buffer| file.read_exact_at(buffer, offset)).map_err(|e| e.into_error(path))
 }
@@ -62,7 +99,7 @@ impl FillError {
     fn into_error(self, path: &Path) -> Error {
         match self {
             FillError::Torch(e) => e.context(path.display().to_string()),
-            FillError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Error::data(path, "the file ends within its data"),
+            FillError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Error::data(path, "the file ends within its data").help(CUT_OFF),
             FillError::Io(e) => Error::io("read", path, e),
         }
     }

@@ -4,7 +4,8 @@
 //! recurses on hostile nesting. `npyz` also leaves to be done what is most of this file: the bound on what a header may claim, and rows of a
 //! `.npz` that come one by one.
 
-use super::{FillError, Named, byte_len, fill_tensor, open, read_tensor};
+use super::stored::Stored;
+use super::{CUT_OFF, FillError, MAX_RATIO, Named, byte_len, fill_tensor, instead_of, open, read_growing, read_tensor};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::torch::{DType, Tensor, dtype_name};
@@ -14,10 +15,6 @@ use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 const MAX_HEADER: usize = 1 << 16;
-/// Deflate does not compress better than this.
-const MAX_RATIO: u64 = 1100;
-/// Bytes of a stream that are read first; then as many as are there already.
-const CHUNK: usize = 1 << 20;
 
 /// numpy's code of a dtype; `None` for those it lacks.
 fn code_of(dtype: DType) -> Option<&'static str> {
@@ -37,25 +34,34 @@ fn code_of(dtype: DType) -> Option<&'static str> {
     })
 }
 
-fn dtype_of(code: &str) -> Option<DType> {
-    Some(match code {
-        "b1" => DType::Bool,
-        "u1" => DType::Uint8,
-        "i1" => DType::Int8,
-        "i2" => DType::Int16,
-        "i4" => DType::Int,
-        "i8" => DType::Int64,
-        "f2" => DType::Half,
-        "f4" => DType::Float,
-        "f8" => DType::Double,
-        "c8" => DType::ComplexFloat,
-        "c16" => DType::ComplexDouble,
-        _ => return None,
-    })
+fn dtype_of(code: &str) -> Option<Stored> {
+    let plain = |code: &str| {
+        Some(match code {
+            "b1" => DType::Bool,
+            "u1" => DType::Uint8,
+            "i1" => DType::Int8,
+            "i2" => DType::Int16,
+            "i4" => DType::Int,
+            "i8" => DType::Int64,
+            "f2" => DType::Half,
+            "f4" => DType::Float,
+            "f8" => DType::Double,
+            "c8" => DType::ComplexFloat,
+            "c16" => DType::ComplexDouble,
+            _ => return None,
+        })
+    };
+    match code {
+        "u2" => Some(Stored::Unsigned(DType::Int16)),
+        "u4" => Some(Stored::Unsigned(DType::Int)),
+        "u8" => Some(Stored::Unsigned(DType::Int64)),
+        code => plain(code).map(Stored::Plain),
+    }
 }
 
+#[derive(Clone, Debug)]
 pub(super) struct Header {
-    dtype: DType,
+    stored: Stored,
     /// Bytes to swap in each group; 0 for little-endian data.
     swap: usize,
     fortran: bool,
@@ -91,7 +97,7 @@ impl Header {
         let descr = value("descr").and_then(|v| v.strip_prefix('\'')).and_then(|v| v.split_once('\'')).map(|(code, _)| code);
         let descr = descr.ok_or("an array of records, which is not a tensor")?;
         let (order, code) = descr.split_at_checked(1).ok_or("its dtype is malformed")?;
-        let dtype = dtype_of(code).ok_or_else(|| format!("numpy dtype `{descr}` is not supported"))?;
+        let stored = dtype_of(code).ok_or_else(|| format!("numpy dtype `{descr}` is not supported"))?;
         let fortran = match value("fortran_order") {
             Some(v) if v.starts_with("True") => true,
             Some(v) if v.starts_with("False") => false,
@@ -102,13 +108,14 @@ impl Header {
         let shape = shape.map(|s| s.trim_end_matches('L').parse::<u32>().map(i64::from)).collect::<Result<Vec<_>, _>>();
         let shape = shape.map_err(|_| "its shape is malformed".to_owned())?;
         // Complex numbers are pairs: each half is swapped by itself.
-        let width = dtype.elt_size_in_bytes() / if code.starts_with('c') { 2 } else { 1 };
+        let width = stored.raw().elt_size_in_bytes() / if code.starts_with('c') { 2 } else { 1 };
         let swap = if order == ">" && width > 1 { width } else { 0 };
-        Ok(Header { dtype, swap, fortran, shape, len: prefix + size as u64 })
+        Ok(Header { stored, swap, fortran, shape, len: prefix + size as u64 })
     }
 
-    pub(super) fn dtype(&self) -> DType {
-        self.dtype
+    /// Of the finished array.
+    pub(super) fn stored(&self) -> Stored {
+        self.stored
     }
 
     pub(super) fn shape(&self) -> &[i64] {
@@ -125,25 +132,38 @@ impl Header {
         self.swap > 0 || (self.fortran && self.shape.len() > 1)
     }
 
+    /// Whether the first index runs fastest.
+    pub(super) fn is_fortran(&self) -> bool {
+        self.fortran && self.shape.len() > 1
+    }
+
+    /// Bytes to swap in each group, 0 for none.
+    pub(super) fn swap(&self) -> usize {
+        self.swap
+    }
+
     /// The shape in which the bytes lie.
-    fn stored(&self) -> Vec<i64> {
+    fn layout(&self) -> Vec<i64> {
         if self.fortran { self.shape.iter().rev().copied().collect() } else { self.shape.clone() }
     }
 
     fn finish(&self, t: Tensor) -> Result<Tensor> {
-        if !self.fortran {
-            return Ok(t);
-        }
-        let dims: Vec<i64> = (0..self.shape.len() as i64).rev().collect();
-        t.permute(&dims)?.contiguous()
+        let t = if self.fortran { in_c_order(&t)? } else { t };
+        self.stored.finish(t)
     }
 
     fn bytes(&self) -> Result<usize, String> {
-        byte_len(&self.shape, self.dtype).ok_or_else(|| format!("a shape {:?} is impossible", self.shape))
+        byte_len(&self.shape, self.stored.raw()).ok_or_else(|| format!("a shape {:?} is impossible", self.shape))
     }
 }
 
-fn swap_groups(data: &mut [u8], width: usize) {
+/// An array whose dimensions were read in reverse, as Fortran's order lies in a file, in C's order.
+pub(super) fn in_c_order(reversed: &Tensor) -> Result<Tensor> {
+    let dims: Vec<i64> = (0..reversed.rank() as i64).rev().collect();
+    reversed.permute(&dims)?.contiguous()
+}
+
+pub(super) fn swap_groups(data: &mut [u8], width: usize) {
     if width > 1 {
         data.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
@@ -153,20 +173,14 @@ fn swap_groups(data: &mut [u8], width: usize) {
 fn read_stream(path: &Path, header: &Header, r: &mut impl Read, limit: u64) -> Result<Tensor> {
     let len = header.bytes().map_err(|e| Error::data(path, e))?;
     if len as u64 > limit {
-        return Err(Error::data(path, format!("its shape {:?} needs more data than the file holds: it was cut off", header.shape)));
+        let message = format!("its shape {:?} needs more data than the file holds: it was cut off", header.shape);
+        return Err(Error::data(path, message).help(CUT_OFF));
     }
-    // Memory grows with the data that comes, not with what the header claims: few bytes of a deflated entry can claim a thousand times as many.
-    let mut data = Vec::new();
-    while data.len() < len {
-        let (at, step) = (data.len(), (len - data.len()).min(data.len().max(CHUNK)));
-        data.try_reserve_exact(step).map_err(|_| Error::run(format!("not enough memory for an array of {len} bytes")))?;
-        data.resize(at + step, 0);
-        r.read_exact(&mut data[at..]).map_err(|e| FillError::Io(e).into_error(path))?;
-    }
+    let mut data = read_growing(r, len).map_err(|e| FillError::Io(e).into_error(path))?;
     // At its end an archive's entry compares its checksum.
     let _trailing = r.read(&mut [0u8; 1]).map_err(|e| FillError::Io(e).into_error(path))?;
     swap_groups(&mut data, header.swap);
-    let t = fill_tensor(&header.stored(), header.dtype, len, |buffer| {
+    let t = fill_tensor(&header.layout(), header.stored.raw(), len, |buffer| {
         buffer.copy_from_slice(&data);
         Ok(())
     });
@@ -181,11 +195,11 @@ pub fn read_npy(path: &Path) -> Result<Tensor> {
     let file = open(path)?;
     let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
     let mut reader = BufReader::new(&file);
-    let header = Header::read(&mut reader).map_err(|e| Error::data(path, e))?;
+    let header = Header::read(&mut reader).map_err(|e| instead_of(path, "one NumPy array (.npy)").unwrap_or_else(|| Error::data(path, e)))?;
     if header.swap > 0 {
         return read_stream(path, &header, &mut reader, len);
     }
-    header.finish(read_tensor(&file, path, header.len, &header.stored(), header.dtype)?)
+    header.finish(read_tensor(&file, path, header.len, &header.layout(), header.stored.raw())?)
 }
 
 /// Reads all arrays of a `.npz` file, in its order.
@@ -194,7 +208,7 @@ pub fn read_npy(path: &Path) -> Result<Tensor> {
 /// As [`read_npy`].
 pub fn read_npz(path: &Path) -> Result<Named> {
     let bad = |e: zip::result::ZipError| Error::data(path, format!("a damaged .npz archive: {e}"));
-    let mut zip = zip::ZipArchive::new(BufReader::new(open(path)?)).map_err(bad)?;
+    let mut zip = super::npz::archive(path)?;
     let mut out = Named::new();
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(bad)?;
@@ -204,6 +218,9 @@ pub fn read_npz(path: &Path) -> Result<Named> {
         let header = Header::read(&mut entry).map_err(|e| Error::data(path, format!("array `{name}`: {e}")))?;
         let t = read_stream(path, &header, &mut entry, limit).map_err(|e| e.context(format!("array `{name}`")))?;
         out.insert(name, t);
+    }
+    if out.is_empty() && !zip.is_empty() {
+        return Err(instead_of(path, "an .npz archive").unwrap_or_else(|| Error::data(path, "an archive without arrays")));
     }
     Ok(out)
 }

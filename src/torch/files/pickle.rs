@@ -4,6 +4,8 @@
 //! and neither reading nor dropping recurses. Work and memory are bounded by the length of the input: single bytes that
 //! would copy long lists (`OrderedDict(list)`) draw on a budget.
 
+mod text;
+
 use std::collections::HashMap;
 use std::io::Read;
 use std::rc::Rc;
@@ -71,6 +73,13 @@ pub struct Strided {
     pub stride: Vec<i64>,
 }
 
+impl Strided {
+    /// The name of its dtype, or of its storage's class.
+    pub fn type_name(&self) -> &str {
+        self.dtype.as_deref().unwrap_or(&self.storage.class)
+    }
+}
+
 /// The objects of all pickles of one file.
 #[derive(Debug)]
 pub struct Objects {
@@ -90,6 +99,8 @@ const MAX_OBJECTS: usize = 1 << 24;
 /// Of an entry of a dict made from a list, which takes no bytes of the pickle: nobody needs two million of them.
 const COPY_COST: usize = 8;
 const MAX_NAME: usize = 1024;
+/// Of a text in protocol 0.
+const MAX_TEXT: usize = 1 << 24;
 const MAX_RANK: usize = 64;
 
 impl Default for Objects {
@@ -218,11 +229,15 @@ impl<R: Read> Input<R> {
     }
 
     fn line(&mut self) -> PickleResult<String> {
+        String::from_utf8(self.line_of(MAX_NAME)?).map_err(|_| "a name is not UTF-8".into())
+    }
+
+    fn line_of(&mut self, most: usize) -> PickleResult<Vec<u8>> {
         let mut out = Vec::new();
         loop {
             match self.u8()? {
-                b'\n' => return String::from_utf8(out).map_err(|_| "a name is not UTF-8".into()),
-                _ if out.len() >= MAX_NAME => return Err("a name is too long".into()),
+                b'\n' => return Ok(out),
+                _ if out.len() >= most => return Err("a name is too long".into()),
                 b => out.push(b),
             }
         }
@@ -274,10 +289,13 @@ impl Machine<'_> {
                 b'X' => self.string(r.sized::<4>()?)?,
                 0x8c => self.string(r.sized::<1>()?)?,
                 0x8d => self.string(r.sized::<8>()?)?,
-                b'V' => self.string(r.line()?.into_bytes())?,
+                b'V' => {
+                    let text = text::unicode(&r.line_of(MAX_TEXT)?);
+                    self.string(text.into_bytes())?;
+                }
                 b'S' => {
-                    let line = r.line()?;
-                    self.string(line.trim_matches(['\'', '"']).as_bytes().to_vec())?;
+                    let bytes = text::repr(&r.line_of(MAX_TEXT)?);
+                    self.string(bytes)?;
                 }
                 // Python 2's `str`: text in every checkpoint seen.
                 b'U' => self.string(r.sized::<1>()?)?,
@@ -393,6 +411,12 @@ impl Machine<'_> {
                     let id = self.pop()?;
                     self.persistent(id)?;
                 }
+                // Protocol 0 has the tuple as text.
+                b'P' => {
+                    let line = r.line()?;
+                    let id = self.described(&line)?;
+                    self.persistent(id)?;
+                }
                 other => return Err(format!("pickle opcode {other:#04x} at byte {} is not supported", r.position() - 1)),
             }
         }
@@ -457,11 +481,34 @@ impl Machine<'_> {
             "00" => self.stack.push(FALSE),
             "01" => self.stack.push(TRUE),
             digits => {
-                let i = digits.trim_end_matches('L').parse().map_err(|_| "an integer is malformed")?;
-                self.int(i)?;
+                let digits = digits.trim_end_matches('L');
+                match digits.parse() {
+                    Ok(i) => self.int(i)?,
+                    Err(_) => self.long(text::long(digits).ok_or("an integer is malformed")?)?,
+                }
             }
         }
         Ok(())
+    }
+
+    /// A persistent id of protocol 0: `('storage', <class 'torch.FloatStorage'>, '0', 'cpu', 432)`, as text.
+    fn described(&mut self, line: &str) -> PickleResult<Id> {
+        let inner = line.trim().strip_prefix('(').and_then(|l| l.strip_suffix(')')).ok_or("a persistent id is not a tuple")?;
+        let mut items = Vec::new();
+        for word in inner.split(", ") {
+            let word = word.trim_end_matches(',');
+            let node = if let Some(class) = word.strip_prefix("<class '").and_then(|w| w.strip_suffix("'>")) {
+                Node::Class(class.into())
+            } else if word == "None" {
+                Node::None
+            } else if let Ok(i) = word.parse() {
+                Node::Int(i)
+            } else {
+                Node::Str(word.trim_matches('\'').into())
+            };
+            items.push(self.objects.add(node)?);
+        }
+        self.objects.add(Node::Tuple(items.into()))
     }
 
     fn string(&mut self, bytes: Vec<u8>) -> PickleResult<()> {
@@ -546,6 +593,11 @@ impl Machine<'_> {
                     let from = a[0];
                     let pairs = self.objects.pairs(from)?;
                     return self.add(Node::Dict(pairs));
+                }
+                // What protocols 0 and 1 write for an object: its class comes first.
+                ("copy_reg._reconstructor" | "copyreg._reconstructor", 1..) => {
+                    let class = if let Node::Class(class) = self.objects.get(a[0]) { class.clone() } else { name };
+                    return self.object(class, None);
                 }
                 ("torch.Size" | "builtins.list" | "builtins.tuple" | "builtins.set" | "__builtin__.set" | "builtins.frozenset", 1) => {
                     self.stack.push(a[0]);

@@ -1,7 +1,10 @@
 //! `.pt`, `.pth` and `.ckpt` files: both the zip format and the one before it (PyTorch < 1.6).
 
+use super::foreign::piece_of_distributed;
 use super::pickle::{self, Id, Input, Node, Objects, Storage, Strided};
-use super::{byte_len, open, read_tensor};
+use super::slice::{Slice, Window};
+use super::stored::Stored;
+use super::{CUT_OFF, FillError, MAX_RATIO, byte_len, fill_tensor, instead_of, open, read_growing, read_tensor};
 use crate::error::{Error, Result};
 use crate::torch::{DType, Device, Tensor};
 use std::cell::RefCell;
@@ -52,13 +55,20 @@ pub enum PtView {
 struct Extent {
     offset: u64,
     len: u64,
+    /// Its number in the archive, where it is compressed there.
+    packed: Option<usize>,
 }
+
+/// An archive whose compressed records are read when they are asked for. All files that others made with `zip` are so.
+type Archive = RefCell<zip::ZipArchive<Slice>>;
 
 struct PtFile {
     path: PathBuf,
     file: File,
     objects: Objects,
     extents: HashMap<String, Extent>,
+    /// For the compressed records.
+    archive: Option<Archive>,
     /// Storages that were read, by key: tensors that share one in the file share it in memory.
     loaded: RefCell<HashMap<String, Tensor>>,
 }
@@ -72,14 +82,62 @@ const LEGACY_PROTOCOL: i64 = 1001;
 /// `E0301` when the file cannot be read, `E0302` when it is not a checkpoint, is damaged, or is a TorchScript archive.
 pub fn read_pt(path: &Path) -> Result<PtValue> {
     let mut file = open(path)?;
+    if let Some(e) = piece_of_distributed(path) {
+        return Err(e);
+    }
     let mut head = [0u8; 4];
     let got = read_start(&mut file, &mut head).map_err(|e| Error::io("read", path, e))?;
     let (file, id) = match &head[..got] {
-        [b'P', b'K', 3 | 5, _] => read_zip(path, file, false)?,
-        [0x80, 2..=5, ..] => read_legacy(path, file)?,
-        _ => return Err(Error::data(path, "not a PyTorch file: it is neither a zip archive nor a pickle")),
+        [b'P', b'K', 3 | 5, _] => {
+            let window = Window { start: 0, len: length(path, &file)? };
+            read_zip(path, file, window, false)?
+        }
+        // Protocols 0 and 1 have no mark of their own: the magic number comes first, in digits.
+        [0x80, 2..=5, ..] | [b'L', b'1', b'1', b'9'] => read_legacy(path, file)?,
+        _ => {
+            let other = || Error::data(path, "not a PyTorch file: it is neither a zip archive nor a pickle");
+            return Err(instead_of(path, "a PyTorch file").unwrap_or_else(other));
+        }
     };
     Ok(PtValue { file: Rc::new(file), id })
+}
+
+/// The object of an archive that lies within a file, as a distributed checkpoint holds each of its pieces.
+///
+/// # Errors
+/// As [`read_pt`].
+pub(super) fn read_within(path: &Path, start: u64, len: u64) -> Result<PtValue> {
+    let file = open(path)?;
+    if start.checked_add(len).is_none_or(|end| length(path, &file).is_ok_and(|have| end > have)) {
+        return Err(Error::data(path, format!("was cut off: the piece of {len} bytes at {start} is not there")).help(CUT_OFF));
+    }
+    let (file, id) = read_zip(path, file, Window { start, len }, false)?;
+    Ok(PtValue { file: Rc::new(file), id })
+}
+
+/// The object of a bare pickle, which refers to no storages.
+///
+/// # Errors
+/// `E0301` when the file cannot be read, `E0302` when it is no pickle.
+pub(super) fn read_pickle(path: &Path) -> Result<PtValue> {
+    let file = open(path)?;
+    let len = length(path, &file)?;
+    let mut objects = Objects::default();
+    let reader = BufReader::new(file.try_clone().map_err(|e| Error::io("open", path, e))?);
+    let id = pickle::read(&mut Input::new(reader, len), &mut objects).map_err(|e| Error::data(path, format!("a damaged pickle: {e}")))?;
+    let file = PtFile { path: path.to_owned(), file, objects, extents: HashMap::new(), archive: None, loaded: RefCell::default() };
+    Ok(PtValue { file: Rc::new(file), id })
+}
+
+/// What is wrong with a file; one that ends within its pickle was cut off.
+fn damaged(path: &Path, message: String) -> Error {
+    let cut = message.contains("ends too early");
+    let e = Error::data(path, message);
+    if cut { e.help(CUT_OFF) } else { e }
+}
+
+fn length(path: &Path, file: &File) -> Result<u64> {
+    file.metadata().map(|m| m.len()).map_err(|e| Error::io("read", path, e))
 }
 
 /// The root object of a TorchScript archive, as data: its code is not looked at.
@@ -87,7 +145,9 @@ pub fn read_pt(path: &Path) -> Result<PtValue> {
 /// # Errors
 /// As [`read_pt`].
 pub(super) fn read_program(path: &Path) -> Result<PtValue> {
-    let (file, id) = read_zip(path, open(path)?, true)?;
+    let file = open(path)?;
+    let window = Window { start: 0, len: length(path, &file)? };
+    let (file, id) = read_zip(path, file, window, true)?;
     Ok(PtValue { file: Rc::new(file), id })
 }
 
@@ -103,23 +163,24 @@ fn read_start(file: &mut File, head: &mut [u8]) -> std::io::Result<usize> {
     Ok(got)
 }
 
-fn read_zip(path: &Path, file: File, program: bool) -> Result<(PtFile, Id)> {
-    let bad = |message: String| Error::data(path, message);
-    let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
-    let reader = BufReader::new(file.try_clone().map_err(|e| Error::io("open", path, e))?);
-    let mut zip = zip::ZipArchive::new(reader).map_err(|e| bad(format!("a damaged zip archive: {e}")))?;
+fn read_zip(path: &Path, file: File, window: Window, program: bool) -> Result<(PtFile, Id)> {
+    let bad = |message: String| damaged(path, message);
+    let other = || instead_of(path, "a PyTorch file");
+    let slice = Slice::new(&file, window).map_err(|e| Error::io("read", path, e))?;
+    let mut zip = zip::ZipArchive::new(slice).map_err(|e| other().unwrap_or_else(|| bad(format!("a damaged zip archive: {e}"))))?;
     let names = zip.file_names().map(|n| n.map(std::borrow::Cow::into_owned)).collect::<Result<Vec<String>, _>>();
     let names = names.map_err(|e| bad(format!("a damaged zip archive: {e}")))?;
     let pickle = names.iter().find(|n| *n == "data.pkl" || n.ends_with("/data.pkl") && n.matches('/').count() == 1);
-    let Some(name) = pickle else { return Err(bad("a zip archive without a `data.pkl`: not a PyTorch checkpoint".into())) };
+    let Some(name) = pickle else {
+        return Err(other().unwrap_or_else(|| bad("a zip archive without a `data.pkl`: not a PyTorch checkpoint".into())));
+    };
     let prefix = name.trim_end_matches("data.pkl").to_owned();
     if !program && names.iter().any(|n| *n == format!("{prefix}constants.pkl") || n.starts_with(&format!("{prefix}code/"))) {
         return Err(bad("a TorchScript archive: it holds a program, not only weights".into())
             .help("`models::encoder(\"torchscript:PATH\")` runs one; `torch.save(model.state_dict(), ..)` writes weights"));
     }
-    // The pickle is stored as it is by torch.save; decompressing one could fill the memory from a small file.
     let mut extents = HashMap::new();
-    let mut main = None;
+    let (mut main, mut any_packed) = (None, false);
     for i in 0..zip.len() {
         let entry = zip.by_index_raw(i).map_err(|e| bad(format!("a damaged zip archive: {e}")))?;
         let Some(name) = names.get(i) else { continue };
@@ -131,21 +192,31 @@ fn read_zip(path: &Path, file: File, program: bool) -> Result<(PtFile, Id)> {
         if !wanted || entry.is_dir() {
             continue;
         }
-        if entry.compression() != zip::CompressionMethod::Stored || entry.encrypted() {
-            return Err(bad(format!("record `{record}` is compressed or encrypted, which torch.save does not do")));
+        let packed = match entry.compression() {
+            zip::CompressionMethod::Stored => None,
+            zip::CompressionMethod::Deflated => Some(i),
+            other => return Err(bad(format!("record `{record}` is compressed by {other}")).help("unpack it, and pack it with `zip -0 -r`")),
+        };
+        if entry.encrypted() {
+            return Err(bad(format!("record `{record}` is encrypted")));
         }
         let offset = entry.data_start().ok_or_else(|| bad(format!("record `{record}` has no data")))?;
-        let extent = Extent { offset, len: entry.size() };
-        if offset.checked_add(extent.len).is_none_or(|end| end > len) {
-            return Err(bad(format!("record `{record}` lies outside the file: it was cut off")));
+        let len = entry.size();
+        let stored = if packed.is_some() { entry.compressed_size() } else { len };
+        if offset.checked_add(stored).is_none_or(|end| end > window.len) {
+            return Err(bad(format!("record `{record}` lies outside the file: it was cut off")).help(CUT_OFF));
         }
+        if packed.is_some() && len > stored.saturating_mul(MAX_RATIO) {
+            return Err(bad(format!("record `{record}` claims more data than it can hold")));
+        }
+        any_packed |= packed.is_some();
+        let extent = Extent { offset: window.start + offset, len, packed };
         match record {
             "data.pkl" => main = Some(extent),
             "byteorder" => {
-                let mut order = [0u8; 3];
-                let n = extent.len.min(3) as usize;
-                std::os::unix::fs::FileExt::read_exact_at(&file, &mut order[..n], offset).map_err(|e| Error::io("read", path, e))?;
-                if &order == b"big" {
+                drop(entry);
+                let order = record_bytes(path, &file, &mut zip, extent, 3)?;
+                if order == b"big" {
                     return Err(bad("it was written on a big-endian machine".into()));
                 }
             }
@@ -153,16 +224,54 @@ fn read_zip(path: &Path, file: File, program: bool) -> Result<(PtFile, Id)> {
         }
     }
     let main = main.ok_or_else(|| bad("a zip archive without a `data.pkl`".into()))?;
-    let mut reader = BufReader::new(file.try_clone().map_err(|e| Error::io("open", path, e))?);
-    reader.seek(SeekFrom::Start(main.offset)).map_err(|e| Error::io("read", path, e))?;
     let mut objects = Objects::default();
-    let id = pickle::read(&mut Input::new(reader, main.len), &mut objects).map_err(bad)?;
-    Ok((PtFile { path: path.to_owned(), file, objects, extents, loaded: RefCell::default() }, id))
+    let id = match main.packed {
+        // Decompressing one could fill the memory from a small file.
+        Some(_) if main.len > MAX_PACKED_PICKLE => {
+            return Err(bad(format!("its compressed `data.pkl` has {} bytes, more than any checkpoint", main.len)));
+        }
+        Some(i) => {
+            let entry = zip.by_index(i).map_err(|e| bad(format!("a damaged zip archive: {e}")))?;
+            let mut reader = BufReader::new(entry);
+            let id = pickle::read(&mut Input::new(&mut reader, main.len), &mut objects);
+            // At its end the record compares its checksum.
+            std::io::copy(&mut reader, &mut std::io::sink()).map_err(|e| bad(format!("a damaged zip archive: {e}")))?;
+            id
+        }
+        None => {
+            let mut reader = BufReader::new(file.try_clone().map_err(|e| Error::io("open", path, e))?);
+            reader.seek(SeekFrom::Start(main.offset)).map_err(|e| Error::io("read", path, e))?;
+            pickle::read(&mut Input::new(reader, main.len), &mut objects)
+        }
+    };
+    let id = id.map_err(bad)?;
+    let archive = any_packed.then(|| RefCell::new(zip));
+    Ok((PtFile { path: path.to_owned(), file, objects, extents, archive, loaded: RefCell::default() }, id))
+}
+
+/// More than the pickle of any checkpoint takes.
+const MAX_PACKED_PICKLE: u64 = 256 << 20;
+
+/// The first bytes of a record, at most `most`.
+fn record_bytes(path: &Path, file: &File, zip: &mut zip::ZipArchive<Slice>, extent: Extent, most: u64) -> Result<Vec<u8>> {
+    let io = |e| Error::io("read", path, e);
+    let mut out = Vec::new();
+    match extent.packed {
+        Some(i) => {
+            let entry = zip.by_index(i).map_err(|e| Error::data(path, format!("a damaged zip archive: {e}")))?;
+            entry.take(most).read_to_end(&mut out).map_err(io)?;
+        }
+        None => {
+            out.resize(extent.len.min(most) as usize, 0);
+            std::os::unix::fs::FileExt::read_exact_at(file, &mut out, extent.offset).map_err(io)?;
+        }
+    }
+    Ok(out)
 }
 
 /// Five pickles (magic number, protocol, system, the object, the storages' keys), then each storage behind its length.
 fn read_legacy(path: &Path, file: File) -> Result<(PtFile, Id)> {
-    let bad = |message: String| Error::data(path, message);
+    let bad = |message: String| damaged(path, message);
     let len = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
     let mut input = Input::new(BufReader::new(file.try_clone().map_err(|e| Error::io("open", path, e))?), len);
     let mut objects = Objects::default();
@@ -193,35 +302,16 @@ fn read_legacy(path: &Path, file: File) -> Result<(PtFile, Id)> {
         let Some(storage) = sizes.get(&**key) else { return Err(bad(format!("storage `{key}` belongs to no tensor: its size is unknown"))) };
         let mut count = [0u8; 8];
         if at.checked_add(8).is_none_or(|end| end > len) {
-            return Err(bad(format!("the file ends before storage `{key}`: it was cut off")));
+            return Err(bad(format!("the file ends before storage `{key}`: it was cut off")).help(CUT_OFF));
         }
         std::os::unix::fs::FileExt::read_exact_at(&file, &mut count, at).map_err(|e| Error::io("read", path, e))?;
-        let width = dtype_of(&storage.class).map_or(1, DType::elt_size_in_bytes) as u64;
+        let width = Stored::of_torch(&storage.class).map_or(1, |s| s.raw().elt_size_in_bytes()) as u64;
         let bytes = u64::from_le_bytes(count).checked_mul(width).filter(|b| at.checked_add(8 + b).is_some_and(|end| end <= len));
-        let bytes = bytes.ok_or_else(|| bad(format!("the file ends within storage `{key}`: it was cut off")))?;
-        extents.insert(key.to_string(), Extent { offset: at + 8, len: bytes });
+        let bytes = bytes.ok_or_else(|| bad(format!("the file ends within storage `{key}`: it was cut off")).help(CUT_OFF))?;
+        extents.insert(key.to_string(), Extent { offset: at + 8, len: bytes, packed: None });
         at += 8 + bytes;
     }
-    Ok((PtFile { path: path.to_owned(), file, objects, extents, loaded: RefCell::default() }, id))
-}
-
-/// The dtype of a storage class (`Float`) or of a dtype's name (`torch.float32`); `None` for those that tensors here lack.
-fn dtype_of(name: &str) -> Option<DType> {
-    Some(match name.strip_prefix("torch.").unwrap_or(name) {
-        "Float" | "float32" => DType::Float,
-        "Double" | "float64" => DType::Double,
-        "Half" | "float16" => DType::Half,
-        "BFloat16" | "bfloat16" => DType::BFloat16,
-        "Long" | "int64" => DType::Int64,
-        "Int" | "int32" => DType::Int,
-        "Short" | "int16" => DType::Int16,
-        "Char" | "int8" => DType::Int8,
-        "Byte" | "uint8" | "Untyped" => DType::Uint8,
-        "Bool" | "bool" => DType::Bool,
-        "ComplexFloat" | "complex64" => DType::ComplexFloat,
-        "ComplexDouble" | "complex128" => DType::ComplexDouble,
-        _ => return None,
-    })
+    Ok((PtFile { path: path.to_owned(), file, objects, extents, archive: None, loaded: RefCell::default() }, id))
 }
 
 impl PtFile {
@@ -231,7 +321,7 @@ impl PtFile {
 
     /// The elements of a whole storage, `[numel]`.
     fn storage(&self, storage: &Storage, dtype: DType) -> Result<Tensor> {
-        let name = format!("{}/{}", storage.key, super::super::dtype_name(dtype));
+        let name = format!("{}/{dtype:?}", storage.key);
         if let Some(t) = self.loaded.borrow().get(&name) {
             return Ok(t.clone());
         }
@@ -242,17 +332,38 @@ impl PtFile {
         let have = extent.len / width;
         let numel = if storage.start > 0 { have } else { claimed };
         if numel > have {
-            return Err(self.bad(format!("storage `{}` has {have} elements, not {numel}: it was cut off", storage.key)));
+            return Err(self.bad(format!("storage `{}` has {have} elements, not {numel}: it was cut off", storage.key)).help(CUT_OFF));
         }
         let numel = i64::try_from(numel).map_err(|_| self.bad("a storage is too large"))?;
-        let t = read_tensor(&self.file, &self.path, extent.offset, &[numel], dtype)?;
+        let t = match extent.packed {
+            Some(i) => self.unpacked(i, numel, dtype)?,
+            None => read_tensor(&self.file, &self.path, extent.offset, &[numel], dtype)?,
+        };
         self.loaded.borrow_mut().insert(name, t.clone());
         Ok(t)
     }
 
+    /// The elements of a compressed record.
+    fn unpacked(&self, index: usize, numel: i64, dtype: DType) -> Result<Tensor> {
+        let damaged = |e: zip::result::ZipError| self.bad(format!("a damaged zip archive: {e}"));
+        let archive = self.archive.as_ref().ok_or_else(|| self.bad("a compressed record without an archive"))?;
+        let mut archive = archive.try_borrow_mut().map_err(|_| self.bad("the archive is being read"))?;
+        let mut entry = archive.by_index(index).map_err(damaged)?;
+        let len = byte_len(&[numel], dtype).ok_or_else(|| self.bad("a storage is too large"))?;
+        let data = read_growing(&mut entry, len).map_err(|e| FillError::Io(e).into_error(&self.path))?;
+        // At its end the entry compares its checksum.
+        let _rest = std::io::copy(&mut entry, &mut std::io::sink()).map_err(|e| FillError::Io(e).into_error(&self.path))?;
+        let fill = |buffer: &mut [u8]| {
+            buffer.copy_from_slice(&data);
+            Ok(())
+        };
+        fill_tensor(&[numel], dtype, len, fill).map_err(|e| e.into_error(&self.path))
+    }
+
     fn tensor(&self, s: &Strided) -> Result<Tensor> {
-        let name = s.dtype.as_deref().unwrap_or(&s.storage.class);
-        let dtype = dtype_of(name).ok_or_else(|| self.bad(format!("tensors of type `{name}` are not supported")))?;
+        let name = s.type_name();
+        let stored = Stored::of_torch(name).ok_or_else(|| self.bad(format!("tensors of type `{name}` are not supported")))?;
+        let dtype = stored.raw();
         let geometry = || self.bad(format!("a tensor of shape {:?} with strides {:?} at {} is impossible", s.shape, s.stride, s.offset));
         let offset = i64::try_from(s.storage.start).ok().and_then(|start| start.checked_add(s.offset)).filter(|o| *o >= 0).ok_or_else(geometry)?;
         if s.shape.len() != s.stride.len() || s.shape.iter().chain(&s.stride).any(|n| *n < 0) {
@@ -260,7 +371,7 @@ impl PtFile {
         }
         let bytes = byte_len(&s.shape, dtype).ok_or_else(geometry)?;
         if bytes == 0 {
-            return Tensor::zeros(&s.shape, dtype, Device::Cpu);
+            return Tensor::zeros(&s.shape, stored.dtype(), Device::Cpu);
         }
         let reach = s.shape.iter().zip(&s.stride).try_fold(offset, |at, (n, step)| at.checked_add((n - 1).checked_mul(*step)?));
         let storage = self.storage(&s.storage, dtype)?;
@@ -275,6 +386,7 @@ impl PtFile {
         }
         let as_list = |x: &[i64]| crate::torch::bridge::Value::from(x);
         crate::torch::bridge::call1("as_strided", &[storage.into(), as_list(&s.shape), as_list(&s.stride), offset.into()], &[])
+            .and_then(|t| stored.finish(t))
             .map_err(|e| e.context(self.path.display().to_string()))
     }
 }
@@ -353,6 +465,11 @@ impl PtValue {
             _ => None,
         }
         .map(|id| self.at(id))
+    }
+
+    /// What the state of an object was restored from, where that is no dict.
+    pub(super) fn state(&self) -> Option<PtValue> {
+        if let Node::Object(o) = self.node() { o.state.map(|id| self.at(id)) } else { None }
     }
 
     /// The file it came from.

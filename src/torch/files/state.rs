@@ -1,7 +1,8 @@
 //! Finding the weights in a checkpoint.
 
 use super::pickle::Node;
-use super::{Named, PtValue, PtView};
+use super::stored::Stored;
+use super::{Named, PtValue, PtView, Taken};
 use crate::error::{Error, Result};
 use indexmap::IndexMap;
 use std::collections::HashSet;
@@ -143,6 +144,23 @@ impl PtValue {
         for (name, value) in listed(self)? {
             if let PtView::Tensor(t) = value.view()? {
                 out.insert(name, t);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The same of the names that are `wanted`; what is of a type that no tensor here can hold is named and left out.
+    ///
+    /// # Errors
+    /// As [`PtValue::tensors`].
+    pub fn some_tensors(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Taken> {
+        let mut out = Taken::default();
+        for (name, value) in listed(self)?.into_iter().filter(|(name, _)| wanted(name)) {
+            let Node::Tensor(strided) = value.node() else { continue };
+            if Stored::of_torch(strided.type_name()).is_none() {
+                out.unread.push((name, strided.type_name().to_owned()));
+            } else if let PtView::Tensor(t) = value.view()? {
+                out.tensors.insert(name, t);
             }
         }
         Ok(out)

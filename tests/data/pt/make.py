@@ -50,7 +50,7 @@ kinds = {
     "i8": x.char(), "u8": x.abs().byte(), "bool": x > 0, "c64": torch.complex(x, -x),
 }
 both("kinds", kinds, kinds)
-save("unsupported.pt", {"u16": torch.tensor([1, 2], dtype=torch.uint16), "f32": x}, {"f32": x})
+save("unsupported.pt", {"c32": torch.zeros(2, dtype=torch.complex32), "f32": x}, {"f32": x})
 
 # What REPA's train.py writes: model, ema, opt, args (an argparse Namespace), steps.
 opt = torch.optim.AdamW(net.parameters(), lr=1e-3)

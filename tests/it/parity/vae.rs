@@ -33,6 +33,8 @@ fn config(v: &Value) -> VaeConfig {
         out_ch: int("out_ch", d.out_ch),
         dropout: v.get("dropout").and_then(Value::as_f64).unwrap_or(0.0),
         norm_groups: d.norm_groups,
+        use_quant_conv: true,
+        use_post_quant_conv: true,
     }
 }
 

@@ -1,54 +1,23 @@
 //! `models::`, the networks of latent-diffusion research. What each can do is in a file of its own.
 
+pub mod given;
 pub mod sit;
+pub mod sizes;
 pub mod vae;
 pub mod vision;
 
 use crate::error::{Error, Result};
 use crate::models::encoder::{Ffn, VitOptions};
 use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Inception, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
+use crate::nn::Module;
 use crate::nn::layers::Activation;
-use crate::nn::{LoadReport, Module, State, Weights, read_state};
 use crate::script::Cx;
+use crate::script::api::models::given::{Given, load, state};
 use crate::script::lang::options::{OrOptions, Over};
 use crate::script::lang::value::FromArg;
-use crate::torch::Tensor;
 use crate::{api, options};
-use rhai::{Array, Dynamic, Map};
+use rhai::{Array, Dynamic};
 use std::path::{Path, PathBuf};
-
-/// Weights as scripts give them, with option `key`: a file or folder, in which the module's part is found, or a map of tensors.
-fn load(cx: &Cx, module: &Module, given: Option<Dynamic>, key: Option<String>) -> Result<()> {
-    let Some(given) = given else { return Ok(()) };
-    load_weights(cx, module, &given, key.as_deref(), true).map(|_| ())
-}
-
-/// Loads weights into a module: a path, several, or a map of tensors. Of a checkpoint the part that is this module's is taken.
-pub(crate) fn load_weights(cx: &Cx, module: &Module, given: &Dynamic, key: Option<&str>, strict: bool) -> Result<LoadReport> {
-    let Some(path) = String::from_dynamic(given) else {
-        if key.is_some() {
-            return Err(Error::value("weights", "option `key` is for files and folders"));
-        }
-        return module.load_state(&state(cx, given)?, strict);
-    };
-    let path = Path::new(&path);
-    cx.readable_within(path)?;
-    let state = Weights::open(path)?.for_module(module, key)?;
-    module.load_state(&state, strict).map_err(|e| e.context(format!("`{}`", path.display())))
-}
-
-fn state(cx: &Cx, given: &Dynamic) -> Result<State> {
-    if let Some(map) = Map::from_dynamic(given) {
-        let entry =
-            |(k, v): (_, &Dynamic)| Tensor::from_dynamic(v).map(|t| (k, t)).ok_or_else(|| Error::value("weights", "the map must hold tensors only"));
-        return map.iter().map(|(k, v)| entry((k.to_string(), v))).collect();
-    }
-    let mut state = State::new();
-    for path in files(cx, given)? {
-        state.extend(read_state(&path, None)?);
-    }
-    Ok(state)
-}
 
 fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
     let many = || Array::from_dynamic(given)?.iter().map(String::from_dynamic).collect::<Option<Vec<_>>>();
@@ -184,10 +153,10 @@ fn one_file(files: Vec<PathBuf>) -> Result<PathBuf> {
 api! {
     namespace "models";
 
-    /// Variational autoencoder of latent diffusion (AutoencoderKL): `f8d4`, `f16d32`, or any sizes.
+    /// Variational autoencoder of latent diffusion (AutoencoderKL): `f8d4`, `f8d16`, `f16d32`, or any sizes.
     ///
     /// Weights have the names of latent diffusion, REPA-E or diffusers. A folder of diffusers in place of the architecture gives both: the
-    /// sizes of its config.json and its weights.
+    /// sizes of its config.json and its weights. Where the weights have no `quant_conv` (FLUX, Stable Diffusion 3), the autoencoder has none.
     ///
     /// # Shapes
     /// - `encode`: `[B, 3, H, W]` in [-1, 1] -> a posterior of `[B, z_channels, H / f, W / f]`, `f = 2^(levels - 1)`
@@ -206,6 +175,10 @@ api! {
         sizes: Over<VaeConfig>,
         /// channels of the latent before its last layer; as `z_channels` unless given
         embed_dim: Option<i64>,
+        /// whether a 1x1 convolution makes the moments; as the weights have it unless given
+        use_quant_conv: Option<bool>,
+        /// whether a 1x1 convolution stands before the decoder; as the weights have it unless given
+        use_post_quant_conv: Option<bool>,
         /// a file, a folder or a map of tensors
         weights: Option<Dynamic>,
         /// the part of a checkpoint, where several fit
@@ -222,10 +195,18 @@ api! {
             (None, None) => VaeConfig::default(),
         };
         let config = sizes.over(base)?;
-        let config = VaeConfig { embed_dim: embed_dim.unwrap_or(config.z_channels), ..config };
+        let given = weights.or_else(|| folder.map(Dynamic::from)).map(|w| Given::open(cx, &w)).transpose()?;
+        let found = given.as_ref().map(|g| g.quant_convs(key.as_deref())).transpose()?.flatten();
+        let [quant, post_quant] = found.unwrap_or([config.use_quant_conv, config.use_post_quant_conv]);
+        let config = VaeConfig {
+            embed_dim: embed_dim.unwrap_or(config.z_channels),
+            use_quant_conv: use_quant_conv.unwrap_or(quant),
+            use_post_quant_conv: use_post_quant_conv.unwrap_or(post_quant),
+            ..config
+        };
         let kind = name.map_or("vae".into(), |n| format!("vae {n}"));
         let module = AutoencoderKl::module(&kind, config)?;
-        load(cx, &module, weights.or_else(|| folder.map(Dynamic::from)), key)?;
+        given.map(|g| g.load(&module, key.as_deref(), true, &[])).transpose()?;
         Ok(module)
     }
 

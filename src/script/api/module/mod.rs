@@ -5,7 +5,7 @@ pub mod parts;
 use crate::api;
 use crate::nn::Module;
 use crate::script::api::io::pt::write_state;
-use crate::script::api::models::load_weights;
+use crate::script::api::models::given::Given;
 use crate::script::api::module::parts::{get_part, part, run, set_part, tree};
 use crate::script::lang::value::{FromArg, IntoScript};
 use crate::torch::{Tensor, parse_device, parse_dtype};
@@ -113,8 +113,10 @@ api! {
         strict: bool = true,
         /// the part to take: `"model"`
         key: Option<String>,
+        /// beginnings of names that may be missing, left over or of another shape: `["bn."]`
+        optional: Vec<String> = Vec::new(),
     ) -> Map {
-        let report = load_weights(cx, &m, &from, key.as_deref(), strict)?;
+        let report = Given::open(cx, &from)?.load(&m, key.as_deref(), strict, &optional)?;
         let mismatched: Vec<String> = report.mismatched.into_iter().map(|(name, ..)| name).collect();
         let lists = [("missing", report.missing), ("unexpected", report.unexpected), ("mismatched", mismatched)];
         Ok(lists.into_iter().map(|(name, list)| (name.into(), list.into_script())).collect())

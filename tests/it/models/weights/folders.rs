@@ -89,7 +89,7 @@ fn folders_that_cannot_be_used_say_why() {
     let load = "models::vae(`${dir}/hf`)";
     for (key, value, words) in [
         ("_class_name", json!("AutoencoderDC"), ["AutoencoderDC", "config.json"]),
-        ("use_quant_conv", json!(false), ["use_quant_conv", "config.json"]),
+        ("mid_block_add_attention", json!(false), ["mid_block_add_attention", "config.json"]),
         ("block_out_channels", json!([32, 48]), ["48", "no multiple"]),
         ("block_out_channels", json!([]), ["block_out_channels", "1 to 8"]),
         ("block_out_channels", json!([1e300]), ["block_out_channels", "1 to 8"]),

@@ -5,6 +5,7 @@
 
 mod chooses;
 mod folders;
+mod foreign;
 
 use crate::support::root;
 use lathe::script::{Engine, EngineOptions};
