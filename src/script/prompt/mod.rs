@@ -10,5 +10,8 @@ pub mod evaluation;
 mod in_map;
 pub mod lines;
 pub mod manual;
+mod marks;
+mod overwritten;
+mod post_mortem;
 pub mod session;
 pub mod twin;

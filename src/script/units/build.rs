@@ -1,5 +1,6 @@
 //! Loading scripts: all texts are parsed, then all are checked, then each is evaluated.
 
+use super::doubts::{self, InSpite, Said};
 use super::facade::facade;
 use super::generation::Generation;
 use super::lint;
@@ -138,7 +139,9 @@ impl Program {
                 errors.push(d);
             }
         }
-        if errors.is_empty() {
+        let in_spite = self.host.get_or_default::<InSpite>().0.get();
+        if errors.is_empty() || in_spite {
+            self.host.get_or_default::<Said>().say(doubts::all(&parsed, explain), |text| crate::space::say(text));
             *self.building.borrow_mut() = Some(Build::default());
             // Whatever an evaluation does, even a panic in a native, must not leave a half-built generation behind.
             let evaluated = catch_unwind(AssertUnwindSafe(|| parsed.into_values().try_for_each(|p| self.evaluate(rhai, p))));
@@ -240,7 +243,8 @@ impl Program {
         let exports = if parsed.is_notebook {
             Module::new()
         } else {
-            Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| self.explain(&parsed.tag, &e))?
+            let exports = Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| self.explain(&parsed.tag, &e));
+            if self.host.get_or_default::<InSpite>().0.get() { exports.unwrap_or_default() } else { exports? }
         };
         let functions: Vec<(String, usize)> = unit::public_functions(&parsed.ast).map(|(n, a)| (n.to_owned(), a)).collect();
         let facade = facade(&id, &functions, &exports, &self.host);
