@@ -14,8 +14,9 @@ impl Explain<'_> {
         // Calls that led there follow in lines of their own, behind the place of each.
         let first = message.lines().next().unwrap_or_default();
         let first = first.rsplit_once(" (line ").map_or(first, |(text, _)| text);
-        let source = map.get("source").map(Dynamic::to_string).unwrap_or_default();
-        Some(self.said(&source, &again(first)))
+        let here = map.get("source").map(Dynamic::to_string).unwrap_or_default();
+        let (first, source) = first.split_once(" @ '").map_or((first, here.as_str()), |(text, tag)| (text, tag.trim_end_matches('\'')));
+        Some(self.said(source, &again(first)))
     }
 }
 

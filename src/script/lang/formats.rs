@@ -10,8 +10,8 @@ pub(super) const OPERATOR: &str = "{:}";
 /// What stands for each token of a format but the last.
 pub(super) const PREFIX: &str = "{:";
 
-/// Below every operator of the language.
-const PRECEDENCE: u8 = 1;
+/// Below every operator of the language; with 1 the parser ends an expression.
+const PRECEDENCE: u8 = 2;
 /// Wider columns and more digits are a slip.
 const MOST: usize = 200;
 

@@ -55,8 +55,8 @@ impl Separator {
     }
 }
 
-/// Below every operator of the language.
-const PRECEDENCE: u8 = 1;
+/// Below every operator of the language; with 1 the parser ends an expression.
+const PRECEDENCE: u8 = 2;
 
 /// The tokens that the parser gets.
 pub(super) fn set_syntax(rhai: &mut Engine) {

@@ -143,7 +143,7 @@ mod tests {
         let ast = crate::script::lang::reading::parse(&crate::script::lang::language::lenient(), text).unwrap();
         let (at, keys) = assigned(&ast, "opt", "lr").unwrap();
         assert_eq!((at.line(), keys[0].as_str()), (Some(3), "learning_rate"));
-        assert_eq!(assigned(&ast, "disc", "lr").unwrap().1, ["disc_rate"]);
+        assert_eq!(assigned(&ast, "disc", "lr").unwrap().1[0], "disc_rate");
         assert!(assigned(&ast, "opt", "weight_decay").is_none() && assigned(&ast, "vae", "lr").is_none());
     }
 }

@@ -21,7 +21,7 @@ fn printed(text: &str) -> String {
         Rc::new(move |line: &str| *out.borrow_mut() += &format!("{line}\n"))
     };
     let engine = crate::script::Engine::new(EngineOptions { print: Some(print), ..EngineOptions::default() });
-    engine.eval(text).unwrap_or_else(|e| panic!("{text}: {}", e.render(false)));
+    drop(engine.eval(text).unwrap_or_else(|e| panic!("{text}: {}", e.render(false))));
     out.take()
 }
 
@@ -94,7 +94,6 @@ fn a_caught_error_prints_as_it_reads_uncaught() {
         "let f = |a| a; f.call(1, 2, 3)",
         "1 + #{}",
         "const K = 1; let x = \"a\"; x - 1",
-        "for i in 3.5 { }",
     ];
     for body in bodies {
         let uncaught = error(body);

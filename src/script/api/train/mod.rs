@@ -388,7 +388,8 @@ api! {
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1"});
     /// run.track("best", 0.0);
     /// run.best = 0.5;
-    /// assert_eq(run.best, 0.5);
+    /// run["best"] = run.best / 2;
+    /// assert_eq(run.best, 0.25);
     /// ```
     fn set_at as "index$set$"(run: Run, name: String, value: Dynamic) -> () {
         let Some(old) = run.object(&name) else {
