@@ -301,7 +301,6 @@ impl Diagnostic {
         Diagnostic { is_warning: true, ..self }
     }
 
-
     /// A message without a place.
     pub fn plain(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic { code, message: message.into(), labels: Vec::new(), help: None, also: Vec::new(), ticket: None, is_warning: false }

@@ -132,7 +132,13 @@ impl Progress {
 
     fn line(&self, message: &str) {
         let eta = self.eta().map_or(String::new(), |s| format!("  eta {}", human(s)));
-        crate::space::say(&format!("  {}  {}/{}  {:.1}/s{eta}  {message}", self.label, grouped(self.done, ' '), grouped(self.total, ' '), self.rate()));
+        crate::space::say(&format!(
+            "  {}  {}/{}  {:.1}/s{eta}  {message}",
+            self.label,
+            grouped(self.done, ' '),
+            grouped(self.total, ' '),
+            self.rate()
+        ));
     }
 
     /// Takes the bar away; without a terminal, prints the last line.

@@ -84,6 +84,8 @@ impl Explain<'_> {
         } else if let ParseErrorType::Reserved(word) = kind {
             message = format!("`{word}` is a reserved word of the language");
             help = Some("choose another name".into());
+        } else if matches!(kind, ParseErrorType::MissingToken(token, _) if token == "]") {
+            help = Some("several indices, `x[0, 1:3]`, stand behind a variable, a call or an index; behind the last one is no comma".into());
         } else if let ParseErrorType::AssignmentToConstant(name) = kind {
             message = format!("`{name}` is a constant and cannot be assigned");
         }

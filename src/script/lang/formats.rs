@@ -152,7 +152,13 @@ impl Spec {
             _ => self.precision.map_or_else(|| x.abs().to_string(), |p| format!("{:.p$}", x.abs())),
         };
         let is_negative = whole.map_or(x.is_sign_negative() && !x.is_nan(), |i| i < 0);
-        let sign = if is_negative { "-" } else if self.plus { "+" } else { "" };
+        let sign = if is_negative {
+            "-"
+        } else if self.plus {
+            "+"
+        } else {
+            ""
+        };
         let grouped = self.group.map_or_else(|| magnitude.clone(), |mark| grouped(&magnitude, mark));
         if self.zeros && self.align.is_none() {
             let missing = self.width.saturating_sub(sign.len() + grouped.chars().count());
@@ -202,10 +208,10 @@ mod tests {
     fn formats_of_numbers() {
         let text = |spec: &str, value: Dynamic| Spec::read(spec).unwrap().text(&value).unwrap();
         let cases: [(&str, Dynamic, &str); 17] = [
-            (".3", 3.14159.into(), "3.142"),
+            (".3", 3.12567.into(), "3.126"),
             (".3", 2_i64.into(), "2.000"),
-            ("8.2", (-3.14159).into(), "   -3.14"),
-            ("08.2", (-3.14159).into(), "-0003.14"),
+            ("8.2", (-3.12567).into(), "   -3.13"),
+            ("08.2", (-3.12567).into(), "-0003.13"),
             ("e", 0.00015.into(), "1.5e-4"),
             (".2e", 12345_i64.into(), "1.23e4"),
             (",", 1234567_i64.into(), "1,234,567"),

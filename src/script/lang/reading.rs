@@ -39,7 +39,9 @@ pub(super) fn exchanged(token: Token, at: Position) -> Token {
 #[derive(PartialEq)]
 enum Open {
     /// `x[`; whether it holds several indices.
-    Index { is_list: bool },
+    Index {
+        is_list: bool,
+    },
     /// `${`
     Template,
     Other,
@@ -136,7 +138,13 @@ impl Reader {
         let (more, is_end) = self.run(start + width);
         match (behind_operand, is_end) {
             // `1:]`: the parser's own open range.
-            (true, true) if more == 0 => if separator == Separator::Comma { token } else { Token::ExclusiveRange },
+            (true, true) if more == 0 => {
+                if separator == Separator::Comma {
+                    token
+                } else {
+                    Token::ExclusiveRange
+                }
+            }
             (true, _) => Token::Custom(Box::new(separator.between().into())),
             // What remains must end with an operand or a prefix in front of one.
             (false, _) if (more % 2 == 0) == is_end => Token::StringConstant(Box::new(separator.alone().into())),

@@ -15,3 +15,4 @@ mod overwritten;
 mod post_mortem;
 pub mod session;
 pub mod twin;
+mod watched;

@@ -8,15 +8,13 @@ use super::display;
 use super::evaluation::{self, Limit};
 use super::session::Session;
 use super::twin::Twin;
+use super::watched::{Frame, watching};
 use crate::error::{Diagnostic, Error, Label, Result};
-use crate::script::lang::source::id_of;
 use crate::script::training::run::Run;
 use crate::script::training::steps::FailedStep;
 use crate::script::units::at::At;
 use crate::train::rng;
-use rhai::debugger::{DebuggerCommand, DebuggerEvent};
-use rhai::{AST, ASTNode, Dynamic, Engine, EvalContext, Map, Position, Stmt};
-use std::cell::RefCell;
+use rhai::{AST, ASTNode, Dynamic, Map, Stmt};
 use std::time::{Duration, Instant};
 
 /// How long the second run may take.
@@ -24,48 +22,14 @@ const TIME: Duration = Duration::from_secs(60);
 /// How many functions are shown, the innermost first.
 const FRAMES: usize = 6;
 
-thread_local! {
-    static WATCHED: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A place that an error names: the statement there, and its variables when it was begun last.
-struct Frame {
-    label: Label,
-    unit: String,
-    /// The lines of the statement.
-    lines: std::ops::RangeInclusive<usize>,
-    variables: Option<Vec<(String, Dynamic)>>,
-}
-
-/// Lets an engine keep the variables of the places that are watched.
-pub(super) fn install(rhai: &mut Engine) {
-    #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
-    rhai.register_debugger(
-        |_, debugger| debugger,
-        |cx: EvalContext, event: DebuggerEvent, _: ASTNode, source: Option<&str>, at: Position| {
-            if matches!(event, DebuggerEvent::Start | DebuggerEvent::Step)
-                && let Some(line) = at.line()
-            {
-                let unit = source.map(id_of).unwrap_or_default();
-                WATCHED.with_borrow_mut(|frames| {
-                    for frame in frames.iter_mut().filter(|f| f.unit == unit && f.lines.contains(&line)) {
-                        let all = cx.scope().iter_raw().map(|(name, _, value)| (name.to_owned(), value.clone()));
-                        frame.variables = Some(all.collect());
-                    }
-                });
-            }
-            Ok(DebuggerCommand::StepInto)
-        },
-    );
-}
-
 /// The variables where the step of a run failed that waits to be tried again.
 ///
 /// # Errors
 /// When no step waits, or the second run does not fail.
 pub(super) fn step(at: At, session: &mut Session, run: &Run) -> Result<String> {
     let Some(failed) = at.host.get::<FailedStep>() else {
-        return Err(Error::usage("no step has failed and waits").help("under `--watch` a failed step waits for the next save: `:debug` then shows its variables"));
+        return Err(Error::usage("no step has failed and waits")
+            .help("under `--watch` a failed step waits for the next save: `:debug` then shows its variables"));
     };
     let twin = at.host.get::<Twin>().ok_or_else(|| Error::usage("this program has no prompt"))?;
     let frames = watched(at, session, None, &failed.error);
@@ -106,12 +70,11 @@ pub(super) fn line(at: At, session: &mut Session) -> Result<String> {
 
 /// Runs what failed once more; the places with their variables, and whether it failed again.
 fn under(frames: Vec<Frame>, f: impl FnOnce() -> std::result::Result<(), Box<rhai::EvalAltResult>>) -> (Vec<Frame>, bool) {
-    WATCHED.replace(frames);
     let limit = Limit { deadline: Some(Instant::now() + TIME), on_interrupt: true, ..Limit::default() };
     let line = crate::interrupt::line();
-    let (result, _) = evaluation::captured(|| evaluation::under(limit, f));
+    let ((result, frames), _) = evaluation::captured(|| watching(frames, || evaluation::under(limit, f)));
     drop(line);
-    (WATCHED.take(), result.is_err())
+    (frames, result.is_err())
 }
 
 /// The places that an error names, with the statements that hold them.

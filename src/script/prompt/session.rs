@@ -232,7 +232,8 @@ impl Session {
         at.program.sources.put(&self.tag, &self.id, &self.text);
         let known = at.program.known();
         let explain = crate::script::lang::diagnose::Explain { sources: &at.program.sources, known: &known };
-        let mut ast = with_underscore(text, || reading::parse(&self.parser, &padded)).map_err(|e| Error::script(explain.parse_error(&self.tag, &e)))?;
+        let mut ast =
+            with_underscore(text, || reading::parse(&self.parser, &padded)).map_err(|e| Error::script(explain.parse_error(&self.tag, &e)))?;
         ast.set_source(self.tag.as_str());
         self.load_imports(at, &ast)?;
         self.lib.combine(ast.clone_functions_only());

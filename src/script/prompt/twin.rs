@@ -3,7 +3,7 @@
 //! Such functions see the prompt's variables, which rhai allows by a hook alone that it asks at every use of every variable: with it
 //! a loop of a script takes a quarter longer. So only this engine has the hook, and it is made when somebody types a function.
 
-use super::{evaluation, post_mortem};
+use super::{evaluation, watched};
 use std::cell::OnceCell;
 
 /// The second engine, among the host's values.
@@ -28,7 +28,7 @@ impl Twin {
     pub(super) fn debugger(&self) -> &rhai::Engine {
         self.debugger.get_or_init(|| {
             let mut rhai = self.another();
-            post_mortem::install(&mut rhai);
+            watched::install(&mut rhai);
             rhai
         })
     }

@@ -154,9 +154,16 @@ fn a_check_tells_all_faults_in_the_order_of_the_text() {
         faults.iter().map(|d| format!("{} {}", d.labels.first().map_or(0, |l| l.line), d.message)).collect::<Vec<_>>()
     };
     let first = lines();
-    for (line, word) in
-        [(1, "flwo"), (3, "zzz"), (6, "lerning_rate"), (7, "sun"), (8, "unknown function `helper`"), (9, "undefined_thing"), (10, "1/3"), (11, "stepz")]
-    {
+    for (line, word) in [
+        (1, "flwo"),
+        (3, "zzz"),
+        (6, "lerning_rate"),
+        (7, "sun"),
+        (8, "unknown function `helper`"),
+        (9, "undefined_thing"),
+        (10, "1/3"),
+        (11, "stepz"),
+    ] {
         assert!(first.iter().any(|f| f.starts_with(&format!("{line} ")) && f.contains(word)), "{line} {word}: {first:#?}");
     }
     assert!(first.iter().all(|f| !f.contains("is a variable")), "{first:#?}");

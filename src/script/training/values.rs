@@ -97,7 +97,8 @@ fn written(place: &str, value: &Dynamic, tensors: &mut State) -> Result<Value> {
     let plain = value.as_int().map(Value::from).or_else(|_| value.as_bool().map(Value::from));
     plain.map_err(|_| {
         let message = format!("`{place}` is {}, which has no state that a checkpoint could hold", type_name(value));
-        Error::value("track", message).help("track modules, optimizers and loaders by themselves; `run.set(name, value)` gives a value without saving it")
+        Error::value("track", message)
+            .help("track modules, optimizers and loaders by themselves; `run.set(name, value)` gives a value without saving it")
     })
 }
 

@@ -141,7 +141,7 @@ impl Program {
         }
         let in_spite = self.host.get_or_default::<InSpite>().0.get();
         if errors.is_empty() || in_spite {
-            self.host.get_or_default::<Said>().say(doubts::all(&parsed, explain), |text| crate::space::say(text));
+            self.host.get_or_default::<Said>().say(doubts::all(&parsed, explain), crate::space::say);
             *self.building.borrow_mut() = Some(Build::default());
             // Whatever an evaluation does, even a panic in a native, must not leave a half-built generation behind.
             let evaluated = catch_unwind(AssertUnwindSafe(|| parsed.into_values().try_for_each(|p| self.evaluate(rhai, p))));

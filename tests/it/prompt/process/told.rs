@@ -41,7 +41,11 @@ impl Drop for Job {
 
 impl Job {
     fn start() -> Self {
-        let place = Place::new(&[("t.rhai", SCRIPT)]);
+        Job::with(SCRIPT)
+    }
+
+    fn with(script: &str) -> Self {
+        let place = Place::new(&[("t.rhai", script)]);
         let mut c = terminal(place.command(&["run", "--watch=poll", "t.rhai", "--device", "cpu", "--output-dir", "."]));
         let child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let job = Job { place, child };
@@ -69,6 +73,19 @@ fn what_the_next_step_overwrites_is_told() {
     assert!(out.contains("run.cfg.learning_rate 0.01 -> 0.25") && !out.contains("instead"), "{out} {err}");
     let (_, out, err) = job.eval("run.opt.groups[0].weight_decay = 0.5;");
     assert!(!out.contains("in every step"), "{out} {err}");
+}
+
+#[test]
+fn what_only_the_next_step_shows_is_told_then() {
+    let text = SCRIPT.replace("run.opt.lr = cfg.learning_rate * half(2.0);", "set_rate(run.opt, cfg.learning_rate);");
+    let job = Job::with(&(text + "fn set_rate(o, rate) { o.lr = rate; }\n"));
+    let (_, out, err) = job.eval("run.opt.lr = 0.5");
+    assert!(out.contains("recorded as edit 1") && !out.contains("every step"), "{out} {err}");
+    let want = "`opt.lr` was typed as 0.5, but the next step made it 0.01";
+    until("the note in the log", 60, || job.log().contains(want));
+    let (_, out, err) = job.eval("1");
+    assert!(out.contains(want), "{out} {err}");
+    assert!(!job.eval("1").1.contains(want), "said once");
 }
 
 #[test]
