@@ -291,18 +291,26 @@ pub struct Diagnostic {
     pub also: Vec<Diagnostic>,
     /// The script exception behind this message, while it is on its way through Rust code: see `script::bind`.
     pub ticket: Option<u64>,
+    /// Whether it is a warning: nothing stops for it.
+    pub is_warning: bool,
 }
 
 impl Diagnostic {
+    /// The same as a warning.
+    pub fn as_warning(self) -> Self {
+        Diagnostic { is_warning: true, ..self }
+    }
+
     /// A message without a place.
     pub fn plain(code: &'static str, message: impl Into<String>) -> Self {
-        Diagnostic { code, message: message.into(), labels: Vec::new(), help: None, also: Vec::new(), ticket: None }
+        Diagnostic { code, message: message.into(), labels: Vec::new(), help: None, also: Vec::new(), ticket: None, is_warning: false }
     }
 
     /// The text that goes to the terminal.
     pub fn render(&self, color: bool) -> String {
         use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-        let title = Level::ERROR.primary_title(self.message.as_str()).id(self.code);
+        let level = if self.is_warning { Level::WARNING } else { Level::ERROR };
+        let title = level.primary_title(self.message.as_str()).id(self.code);
         let mut group = annotate_snippets::Group::with_title(title);
         for (i, l) in self.labels.iter().enumerate() {
             let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
@@ -344,11 +352,20 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let limit = (name.chars().count() + 1).div_euclid(3).max(1);
     known
         .into_iter()
-        .filter(|k| *k != name)
+        .filter(|k| *k != name && shares_letter(name, k))
         .map(|k| (strsim::damerau_levenshtein(name, k), k))
         .filter(|(d, _)| *d <= limit)
-        .min_by_key(|(d, _)| *d)
+        .min()
         .map(|(_, k)| k)
+}
+
+/// Every name of one letter is near to every other: only the same letter in the other case, or with one more behind it, was meant.
+fn shares_letter(name: &str, known: &str) -> bool {
+    let (mut letters, mut others) = (name.chars(), known.chars());
+    match (letters.next(), letters.next(), others.next()) {
+        (Some(letter), None, Some(other)) => letter.to_lowercase().eq(other.to_lowercase()),
+        _ => true,
+    }
 }
 
 /// ``, did you mean `x`?`` or nothing.

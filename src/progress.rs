@@ -1,7 +1,8 @@
 //! Progress with rate and ETA: a bar on a terminal, one line now and then otherwise. Never both.
 #![expect(clippy::disallowed_macros, reason = "who prints beside a bar must take it away first")]
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -67,8 +68,15 @@ impl Progress {
         let label = label.into();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target).with_position(first);
-        let template = format!("  {{prefix}}  {{bar:24}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  eta {{eta}}  {{msg}}");
+        let template = format!("  {{prefix}}  {{bar:24}} {{done}}/{{all}} {unit}  {{per_sec}}  eta {{eta}}  {{msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
+            // Where nobody reads the bar there is nothing to be said about it.
+            let style = style.with_key("done", |s: &ProgressState, out: &mut dyn Write| {
+                let _ = out.write_str(&grouped(s.pos(), ' '));
+            });
+            let style = style.with_key("all", |s: &ProgressState, out: &mut dyn Write| {
+                let _ = out.write_str(&grouped(s.len().unwrap_or(0), ' '));
+            });
             bar.set_style(style);
         }
         bar.set_prefix(label.clone());
@@ -124,7 +132,13 @@ impl Progress {
 
     fn line(&self, message: &str) {
         let eta = self.eta().map_or(String::new(), |s| format!("  eta {}", human(s)));
-        crate::space::say(&format!("  {}  {}/{}  {:.1}/s{eta}  {message}", self.label, self.done, self.total, self.rate()));
+        crate::space::say(&format!(
+            "  {}  {}/{}  {:.1}/s{eta}  {message}",
+            self.label,
+            grouped(self.done, ' '),
+            grouped(self.total, ' '),
+            self.rate()
+        ));
     }
 
     /// Takes the bar away; without a terminal, prints the last line.
@@ -158,6 +172,22 @@ pub fn grouped(n: u64, separator: char) -> String {
     out
 }
 
+/// A number in so many digits, as short as it can be said: `0.1235`, `1.2e-5`, `1235`, `1.235e7`.
+pub fn digits(x: f64, n: usize) -> String {
+    if x == 0.0 || !x.is_finite() {
+        return x.to_string();
+    }
+    let text = format!("{x:.*e}", n.saturating_sub(1));
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |t: &str| if t.contains('.') { t.trim_end_matches('0').trim_end_matches('.').to_owned() } else { t.to_owned() };
+    if exponent < -4 || exponent >= i32::try_from(n).unwrap_or(i32::MAX).max(1) {
+        return format!("{}e{exponent}", trimmed(mantissa));
+    }
+    let decimals = usize::try_from(i32::try_from(n).unwrap_or(i32::MAX) - 1 - exponent).unwrap_or(0);
+    trimmed(&format!("{x:.decimals$}"))
+}
+
 /// `1h 02m`, `3m 20s`, `12s`.
 pub fn human(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;
@@ -170,7 +200,14 @@ pub fn human(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::{digits, grouped};
+
+    #[test]
+    fn figures_have_four_digits() {
+        let of = |x: f64| digits(x, 4);
+        assert_eq!([0.123456, 1.0 / 3.0, 12345.678, 0.5, 2.0, 1e-5, 0.0].map(of), ["0.1235", "0.3333", "1.235e4", "0.5", "2", "1e-5", "0"]);
+        assert_eq!([-0.00012345, 9999.6, f64::NAN, 1234.5].map(of), ["-0.0001234", "1e4", "NaN", "1234"]);
+    }
 
     #[test]
     fn digits_are_grouped_by_three() {

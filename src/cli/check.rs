@@ -1,7 +1,7 @@
 //! `lathe check [PATH..]`: everything that can be known to be wrong before a script runs.
 
 use super::wants_color;
-use crate::error::{Diagnostic, Error, ErrorKind, Result};
+use crate::error::{Diagnostic, Error, Result};
 use crate::script::{Engine, EngineOptions, Limits, Permissions, on_big_stack};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::time::Duration;
   line      from 1
   column    from 1, in characters
   end       the column after the last one, on the same line
-  severity  `error`
+  severity  `error`, or `warning` for what is allowed and hardly ever meant
   code      such as `E0503`: the same as in the text
   message   what is wrong
   help      what to type instead"
@@ -67,13 +67,16 @@ pub fn run(args: &Args) -> Result<()> {
         faults.iter().for_each(|f| eprintln!("{}\n", f.diagnostic.render(wants_color())));
     }
     let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let (files, errors) = (plural(files.len(), "script"), plural(faults.len(), "error"));
-    if faults.is_empty() {
+    let warnings = faults.iter().filter(|f| f.diagnostic.is_warning).count();
+    let (files, errors) = (plural(files.len(), "script"), plural(faults.len() - warnings, "error"));
+    let doubts = if warnings == 0 { String::new() } else { format!(", {}", plural(warnings, "warning")) };
+    if warnings == faults.len() {
         if !args.json {
-            eprintln!("checked {files}: all well");
+            eprintln!("checked {files}: {}", if warnings == 0 { "all well" } else { &doubts[2..] });
         }
         return Ok(());
     }
+    let errors = format!("{errors}{doubts}");
     Err(Error::script(Diagnostic::plain("E0503", format!("checked {files}: {errors}"))))
 }
 
@@ -85,7 +88,7 @@ fn json(fault: &Fault) -> serde_json::Value {
         "line": place.map(|l| l.line),
         "column": place.map(|l| l.column),
         "end": place.map(|l| l.column + l.width),
-        "severity": "error",
+        "severity": if d.is_warning { "warning" } else { "error" },
         "code": d.code,
         "message": d.message,
         "help": d.help,
@@ -101,18 +104,7 @@ fn check_all(files: &[PathBuf]) -> Result<Vec<Fault>> {
         crate::interrupt::check()?;
         // `params()` and constants do run.
         engine.set_permissions(Permissions::for_script(file).read_only());
-        let Err(e) = engine.check(file).and_then(|()| engine.params().map(|_| ())) else { continue };
-        if e.is_interrupt() {
-            return Err(e);
-        }
-        let each: Vec<Diagnostic> = match e.kind() {
-            ErrorKind::Script(d) => {
-                let first = Diagnostic { also: Vec::new(), message: e.to_string(), ..(**d).clone() };
-                std::iter::once(first).chain(d.also.iter().cloned()).collect()
-            }
-            _ => vec![Diagnostic { help: e.help_text().map(str::to_owned), ..Diagnostic::plain(e.code(), format!("{}: {e}", file.display())) }],
-        };
-        let new = each.into_iter().filter(|d| seen.insert(d.render(false)));
+        let new = engine.faults(file)?.into_iter().filter(|d| seen.insert(d.render(false)));
         list.extend(new.map(|diagnostic| Fault { diagnostic, met_in: file.clone() }));
     }
     Ok(list)

@@ -83,6 +83,11 @@ impl std::fmt::Debug for Loader {
 }
 
 impl Loader {
+    /// Whether both are the same loader.
+    pub fn is_same(&self, other: &Loader) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// A loader at the start of epoch 0. Its threads start with the first batch.
     ///
     /// # Errors

@@ -218,6 +218,7 @@ impl Repl {
             "src" => self.ask(Ask::Source(rest.to_owned())),
             "vars" => self.ask(Ask::Variables),
             "mem" => self.ask(Ask::Memory),
+            "debug" => self.ask(Ask::Debug),
             "reload" => self.ask(Ask::Reload),
             "save" => self.save(rest),
             "load" => return self.load(Path::new(rest)),

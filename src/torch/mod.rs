@@ -12,6 +12,7 @@ mod grad;
 mod in_place;
 mod indexing;
 mod ops;
+mod picks;
 mod script;
 mod summary;
 mod tensor;
@@ -22,6 +23,7 @@ pub use device::{
 };
 pub use dtype::{DType, dtype_name, parse_dtype};
 pub use grad::no_grad;
+pub use picks::Pick;
 pub use script::TorchScript;
 pub use tensor::{Operand, Tensor};
 

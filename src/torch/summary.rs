@@ -8,7 +8,7 @@ use std::fmt;
 /// Vectors up to this length print their values.
 const SMALL: usize = 10;
 
-/// `tensor[4, 4, 32, 32] f32 n=16_384 in [-3.9, 4.1] mean 0.02 std 1.01`; small ones print their values.
+/// `tensor[4, 4, 32, 32] f32 n=16 384 in [-3.852, 4.109] mean 0.01191 std 1.012`; small ones print their values.
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match no_grad(|| self.summary()) {
@@ -35,19 +35,19 @@ impl Tensor {
             return Ok(out + " empty");
         }
         if matches!(self.dtype(), DType::ComplexFloat | DType::ComplexDouble) {
-            return Ok(format!("{out} n={}", grouped(n as u64, '_')));
+            return Ok(format!("{out} n={}", grouped(n as u64, ' ')));
         }
         if self.rank() <= 1 && n <= SMALL {
             let values: Vec<String> = self.to_vec_f64()?.into_iter().map(|v| self.shown(v)).collect();
             return Ok(if self.rank() == 0 { format!("{out} {}", values.join("")) } else { format!("{out} [{}]", values.join(", ")) });
         }
-        out += &format!(" n={}", grouped(n as u64, '_'));
+        out += &format!(" n={}", grouped(n as u64, ' '));
         let x = self.detach()?;
         if x.dtype() == DType::Bool {
             let on = x.to_dtype(DType::Int64)?.sum(&[], false)?.item()?;
-            return Ok(format!("{out} true {}", grouped(on as u64, '_')));
+            return Ok(format!("{out} true {}", grouped(on as u64, ' ')));
         }
-        // f32 is enough for three digits, and half precision would overflow in the sums.
+        // f32 is enough for four digits, and half precision would overflow in the sums.
         let x = if x.dtype() == DType::Double { x } else { x.to_dtype(DType::Float)? };
         let (nan, inf) = (count(&x.isnan()?)?, count(&x.isinf()?)?);
         let good = if nan + inf > 0 { x.masked_select(&x.isfinite()?)? } else { x };
@@ -61,10 +61,10 @@ impl Tensor {
             }
         }
         if nan > 0 {
-            out += &format!(" NaN! {}", grouped(nan as u64, '_'));
+            out += &format!(" NaN! {}", grouped(nan as u64, ' '));
         }
         if inf > 0 {
-            out += &format!(" inf! {}", grouped(inf as u64, '_'));
+            out += &format!(" inf! {}", grouped(inf as u64, ' '));
         }
         Ok(out)
     }
@@ -72,7 +72,7 @@ impl Tensor {
     fn shown(&self, v: f64) -> String {
         match self.dtype() {
             DType::Bool => (v != 0.0).to_string(),
-            _ if self.is_float() => significant4(v),
+            _ if self.is_float() => significant(v),
             _ => format!("{v}"),
         }
     }
@@ -82,12 +82,11 @@ fn count(mask: &Tensor) -> Result<usize> {
     Ok(mask.to_dtype(DType::Int64)?.sum(&[], false)?.item()? as usize)
 }
 
-fn significant(v: f64) -> String {
-    rounded(v, 3)
-}
+/// How many digits are shown.
+const DIGITS: i32 = 4;
 
-fn significant4(v: f64) -> String {
-    rounded(v, 4)
+fn significant(v: f64) -> String {
+    rounded(v, DIGITS)
 }
 
 /// `v` with that many significant digits and no trailing zeros; exponents only for very large and very small values.
@@ -130,9 +129,9 @@ mod tests {
     #[test]
     fn large_tensors_print_range_mean_and_deviation() {
         let x = Tensor::arange(0.0, 2000.0, 1.0, DType::Float, Device::Cpu).unwrap().view(&[2, 1000]).unwrap();
-        assert_eq!(x.to_string(), "tensor[2, 1000] f32 n=2_000 in [0, 1999] mean 1000 std 577");
+        assert_eq!(x.to_string(), "tensor[2, 1000] f32 n=2 000 in [0, 1999] mean 999.5 std 577.5");
         let x = x.requires_grad_(true).unwrap();
-        assert!(x.to_string().starts_with("tensor[2, 1000] f32 grad n=2_000"), "{x}");
+        assert!(x.to_string().starts_with("tensor[2, 1000] f32 grad n=2 000"), "{x}");
         let zeros = Tensor::zeros(&[4, 4], DType::BFloat16, Device::Cpu).unwrap();
         assert_eq!(zeros.to_string(), "tensor[4, 4] bf16 n=16 all 0");
         assert_eq!(zeros.eq(0i64).unwrap().to_string(), "tensor[4, 4] bool n=16 true 16");
@@ -141,6 +140,6 @@ mod tests {
     #[test]
     fn values_that_are_not_finite_are_counted_and_left_out() {
         let x = vector(&[1.0, 3.0, f64::NAN, f64::INFINITY]).view(&[2, 2]).unwrap();
-        assert_eq!(x.to_string(), "tensor[2, 2] f64 n=4 in [1, 3] mean 2 std 1.41 NaN! 1 inf! 1");
+        assert_eq!(x.to_string(), "tensor[2, 2] f64 n=4 in [1, 3] mean 2 std 1.414 NaN! 1 inf! 1");
     }
 }

@@ -1,6 +1,6 @@
 //! What people see of a run: a bar on a terminal, one dense line for each log step otherwise. Never both.
 
-use crate::progress::{Progress, grouped, human};
+use crate::progress::{Progress, digits, grouped, human};
 use std::io::IsTerminal;
 
 /// The progress of one fit.
@@ -88,13 +88,13 @@ pub fn values(values: &[(String, f64)]) -> String {
     loss.into_iter().chain(rest).map(|(name, x)| format!("{name} {}", short(*x))).collect::<Vec<_>>().join("  ")
 }
 
-/// Four significant digits, or two and an exponent for very large and very small numbers.
+/// Four significant digits, with an exponent for very large and very small numbers.
 pub fn short(x: f64) -> String {
     let size = x.abs();
     match size {
         _ if !x.is_finite() => format!("{x}"),
         _ if size == 0.0 => "0".into(),
-        _ if !(1e-4..1e5).contains(&size) => format!("{x:.1e}"),
+        _ if !(1e-4..1e5).contains(&size) => digits(x, 4),
         _ => {
             let before = size.log10().floor() as i32;
             format!("{x:.*}", usize::try_from(3 - before).unwrap_or(0).min(6))
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn numbers_are_short() {
         let shown: Vec<String> = [0.0, 0.0412345, -1.0, 12.3456, 99999.4, 1e5, 3e-7, f64::NAN, f64::NEG_INFINITY].iter().map(|x| short(*x)).collect();
-        assert_eq!(shown, ["0", "0.04123", "-1.000", "12.35", "99999", "1.0e5", "3.0e-7", "NaN", "-inf"]);
+        assert_eq!(shown, ["0", "0.04123", "-1.000", "12.35", "99999", "1e5", "3e-7", "NaN", "-inf"]);
         assert_eq!((speed(1.94), speed(0.14)), ("1.9 it/s".into(), "7.1 s/it".into()));
     }
 

@@ -66,6 +66,8 @@ struct Inner {
     tracked: RefCell<IndexMap<String, Rc<dyn Tracked>>>,
     step: Cell<u64>,
     in_step: Cell<bool>,
+    /// Whether the script was told to stop.
+    stops: Cell<bool>,
     /// Scripts, settings and edits in effect.
     lineage: RefCell<Lineage>,
     /// How this process began to work on it.
@@ -159,6 +161,7 @@ impl OpenRun {
             tracked: RefCell::default(),
             step: Cell::new(0),
             in_step: Cell::new(false),
+            stops: Cell::new(false),
             lineage: RefCell::new(lineage),
             start,
             arrived: Cell::new(None),
@@ -270,11 +273,28 @@ impl OpenRun {
     pub(super) fn versions(&self) -> Result<Vec<i64>> {
         let mut versions = Vec::new();
         for object in self.0.tracked.borrow().values() {
-            for tensor in object.save()?.tensors.values() {
-                versions.push(tensor.version()?);
-            }
+            versions.extend(object.versions()?);
         }
         Ok(versions)
+    }
+
+    /// Runs `f` and puts everything that is tracked back as it was.
+    ///
+    /// # Errors
+    /// What `f` returns; `E0201` when there is no memory for a copy of all of it.
+    pub fn unchanged<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        let tracked: Vec<_> = self.0.tracked.borrow().values().cloned().collect();
+        let copied = |object: &Rc<dyn Tracked>| {
+            let saved = object.save()?;
+            let tensors = saved.tensors.into_iter().map(|(name, t)| Ok((name, t.copy()?))).collect::<Result<_>>()?;
+            Ok(Saved { tensors, meta: saved.meta })
+        };
+        let before: Vec<Saved> = tracked.iter().map(copied).collect::<Result<_>>()?;
+        let result = f();
+        for (object, saved) in tracked.iter().zip(&before) {
+            object.restore(saved)?;
+        }
+        result
     }
 
     // ---- what it says
@@ -628,12 +648,28 @@ impl OpenRun {
         status.write(self.dir())
     }
 
-    /// Marks the run as finished, in the table of runs.
+    /// Whether Ctrl-C or SIGTERM asked to stop; what asks then stops by itself.
+    pub fn stopping(&self) -> bool {
+        let stops = crate::interrupt::pending();
+        self.0.stops.set(stops);
+        stops
+    }
+
+    /// Marks the run as finished, in the table of runs, or as stopped where [`OpenRun::stopping`] said so last. Steps that no checkpoint
+    /// holds are saved.
     ///
     /// # Errors
     /// `E0301` when the system refuses.
     pub fn finish(&self) -> Result<()> {
-        self.update_status(|s| s.state = Phase::Finished)
+        let inner = &*self.0;
+        let has_state = self.step() > 0 || !inner.tracked.borrow().is_empty();
+        // Where the run was never resumed, checkpoints of an earlier start are not of these steps.
+        let is_own = || Ok(inner.since.get().is_some() || checkpoint::list(&self.checkpoints())?.is_empty());
+        if has_state && !inner.in_step.get() && !self.is_saved() && is_own()? {
+            self.save()?;
+        }
+        let state = if inner.stops.get() { Phase::Stopped } else { Phase::Finished };
+        self.update_status(|s| s.state = state)
     }
 
     /// Marks the run as stopped or failed, in the table of runs.

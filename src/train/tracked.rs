@@ -4,6 +4,7 @@ use super::optim::{Ema, GradScaler, Optimizer};
 use crate::data::{Loader, LoaderState};
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
+use crate::torch::Tensor;
 use serde_json::Value;
 
 /// The state of one object: tensors for the bulk, JSON for the rest.
@@ -49,6 +50,14 @@ pub trait Tracked {
     /// # Errors
     /// `E0201` when libtorch refuses.
     fn save(&self) -> Result<Saved>;
+
+    /// How often each of its tensors was changed in place: equal when nothing happened to any of them.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses.
+    fn versions(&self) -> Result<Vec<i64>> {
+        self.save()?.tensors.values().map(Tensor::version).collect()
+    }
 
     /// Puts a saved state back.
     ///
@@ -131,7 +140,7 @@ impl Tracked for Loader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::torch::{DType, Device, Tensor, no_grad};
+    use crate::torch::{DType, Device, no_grad};
     use crate::train::optim::{AdamWOptions, GradScalerOptions, adamw};
 
     fn net(out: i64) -> Module {

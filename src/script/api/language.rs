@@ -4,8 +4,10 @@ use crate::nn::Module;
 use crate::script::lang::exception::into_script;
 use crate::script::lang::language::CALL;
 use crate::torch::Tensor;
-use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Position};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Position};
 use std::any::TypeId;
+use std::cmp::Ordering;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many arguments `f.call(..)` takes at most.
 const MAX_ARGUMENTS: usize = 8;
@@ -13,6 +15,7 @@ const MAX_ARGUMENTS: usize = 8;
 /// Adds `for` over tensors, modules and loaders, and calls of what a variable holds.
 pub fn configure(engine: &mut Engine) {
     calls(engine);
+    comparisons(engine);
     super::data::configure(engine);
     let mut iteration = rhai::Module::new();
     iteration.set_iter_result(TypeId::of::<Tensor>(), |x| match x.cast::<Tensor>().unbind(0) {
@@ -24,6 +27,66 @@ pub fn configure(engine: &mut Engine) {
         Box::new(children.into_iter().map(|(_, child)| Dynamic::from(child)))
     });
     engine.register_global_module(iteration.into());
+}
+
+/// `sort` and `dedup` with a function of the script: what it throws ends them, where rhai's own would go on with any order.
+fn comparisons(engine: &mut Engine) {
+    for name in ["sort", "sort_by"] {
+        engine.register_fn(name, |cx: NativeCallContext, array: &mut Array, compare: FnPtr| -> Result<(), Box<EvalAltResult>> {
+            let mut sorted = array.clone();
+            let mut failed = None;
+            // An order that contradicts itself ends in a panic of the standard library's.
+            let attempt = catch_unwind(AssertUnwindSafe(|| {
+                sorted.sort_by(|a, b| {
+                    if failed.is_some() {
+                        return Ordering::Equal;
+                    }
+                    let order = compare.call_raw(&cx, None, [a.clone(), b.clone()]).and_then(|v| ordering(&v, cx.call_position()));
+                    order.unwrap_or_else(|e| {
+                        failed = Some(e);
+                        Ordering::Equal
+                    })
+                });
+            }));
+            if let Some(e) = failed {
+                return Err(e);
+            }
+            let wrong = "the function given to `sort` contradicts itself: it must order any two elements the same way each time";
+            attempt.map_err(|_| Box::new(EvalAltResult::ErrorRuntime(wrong.into(), cx.call_position())))?;
+            *array = sorted;
+            Ok(())
+        });
+    }
+    engine.register_fn("dedup", |cx: NativeCallContext, array: &mut Array, same: FnPtr| -> Result<(), Box<EvalAltResult>> {
+        let mut kept: Array = Array::new();
+        for value in array.iter() {
+            let is_same = match kept.last() {
+                None => false,
+                Some(last) => {
+                    let answer = same.call_raw(&cx, None, [last.clone(), value.clone()])?;
+                    answer.as_bool().map_err(|_| not("a bool", &answer, cx.call_position()))?
+                }
+            };
+            if !is_same {
+                kept.push(value.clone());
+            }
+        }
+        *array = kept;
+        Ok(())
+    });
+}
+
+/// What a function that compares says: a number, or whether the first comes first.
+fn ordering(answer: &Dynamic, at: Position) -> Result<Ordering, Box<EvalAltResult>> {
+    if let Ok(first) = answer.as_bool() {
+        return Ok(if first { Ordering::Less } else { Ordering::Greater });
+    }
+    let sign = answer.as_int().map(|i| i.cmp(&0)).or_else(|_| answer.as_float().map(|x| x.total_cmp(&0.0)));
+    sign.map_err(|_| not("a number or a bool from the function that compares", answer, at))
+}
+
+fn not(wanted: &str, got: &Dynamic, at: Position) -> Box<EvalAltResult> {
+    Box::new(EvalAltResult::ErrorMismatchDataType(wanted.to_owned(), crate::script::lang::value::type_name(got), at))
 }
 
 /// `f.call(a, b)` of function pointers, and `x.call(f, a)`, which calls `f` with `x` as `this`.

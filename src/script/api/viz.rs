@@ -102,7 +102,8 @@ api! {
     fn global_functions;
     global;
 
-    /// Saves a picture or a batch as PNG, in `samples/` of the open run or else in the current folder, shows it in the terminal, and tells where.
+    /// Saves a picture or a batch as PNG, in `samples/` of the open run or else in a temporary folder that stays, shows it in the terminal, and
+    /// tells where.
     /// Floats are stretched from their least to their largest value unless `range` is given.
     ///
     /// # Shapes
@@ -276,17 +277,21 @@ fn write_svg(op: &str, path: &str, svg: &str) -> Result<()> {
     files::write(path, svg.as_bytes())
 }
 
-/// Where `show` puts pictures, among the host's values: the folder of the open run. Without it, the current folder.
+/// Where `show` puts pictures, among the host's values: the folder of the open run, or one made for it.
 pub struct ShowFolder(pub PathBuf);
 
 /// A name that is not taken: `show-0001.png` and so on.
 fn free_path(cx: &Cx, folder: Option<String>) -> Result<PathBuf> {
     // Without a folder the program chooses the place, and a name that is free.
     folder.as_ref().map_or(Ok(()), |folder| cx.writable(folder))?;
-    let folder = folder.map(PathBuf::from).or_else(|| cx.host().get::<ShowFolder>().map(|f| f.0.clone())).unwrap_or_default();
-    if !folder.as_os_str().is_empty() {
-        files::create_dir(&folder)?;
-    }
+    let folder = match folder.map(PathBuf::from).or_else(|| cx.host().get::<ShowFolder>().map(|f| f.0.clone())) {
+        Some(folder) => folder,
+        None => {
+            let made = tempfile::Builder::new().prefix("lathe-show-").tempdir().map_err(|e| Error::io("create", std::env::temp_dir(), e))?;
+            cx.host().put(ShowFolder(made.keep())).0.clone()
+        }
+    };
+    files::create_dir(&folder)?;
     let mut names = (1..100_000).map(|i| folder.join(format!("show-{i:04}.png")));
     names.find(|p| !p.exists()).ok_or_else(|| Error::value("show", "too many pictures; remove some `show-*.png`"))
 }

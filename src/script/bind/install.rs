@@ -6,6 +6,7 @@ use crate::script::lang::diagnose;
 use crate::script::lang::exception::{ScriptResult, into_script};
 use crate::script::lang::function::{ApiFn, Call, Receiver};
 use crate::script::lang::host::Host;
+use crate::script::lang::indices;
 use crate::script::lang::stack;
 use crate::script::lang::value::{FromArg, type_name};
 use crate::script::units::callback;
@@ -73,7 +74,7 @@ fn install_one(f: &ApiFn, module: &mut Module, host: &Host) {
             {
                 callback::bind_here(args.iter_mut(), &ctx, &program);
             }
-            let property = args.get(1).filter(|_| is_unnamed).and_then(|a| a.clone().into_string().ok());
+            let property = args.get(1).filter(|a| is_unnamed && !indices::is_mark(a)).and_then(|a| a.clone().into_string().ok());
             let ty = property.as_ref().and(args.front()).map(type_name);
             let made = Call { name, host: &host, ctx: &ctx };
             let cx = Cx::from(made);

@@ -5,6 +5,7 @@ use super::item::{Item, Kind, Page, PageKind, Parameter};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::script::lang::language::lenient;
+use crate::script::lang::reading;
 use crate::script::units::unit::exported_constants;
 use rhai::FnAccess;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// `E0302` for a text that does not parse.
 pub fn page(name: &str, text: &str) -> Result<Page> {
-    let ast = lenient().compile(text).map_err(|e| Error::data(name, e.to_string()))?;
+    let ast = reading::parse(&lenient(), text).map_err(|e| Error::data(name, e.to_string()))?;
     // The functions in the order of the text do not matter: the page sorts them.
     let functions = ast.iter_functions().filter(|f| matches!(f.access, FnAccess::Public) && f.this_type.is_none() && !f.name.starts_with("anon$"));
     let short = name.rsplit('/').next().unwrap_or(name);

@@ -3,17 +3,20 @@
 use crate::script::api;
 use crate::script::bind::install;
 use crate::script::guard::permissions::Permissions;
+use crate::script::lang::caught;
 use crate::script::lang::codes::{INTERRUPTED, OUT_OF_STACK};
+use crate::script::lang::diagnose::Explain;
 use crate::script::lang::exception::ErrorValue;
 use crate::script::lang::function::ApiFn;
 use crate::script::lang::host::Host;
-use crate::script::lang::language::set_syntax;
+use crate::script::lang::language::{set_operators, set_syntax};
 use crate::script::lang::limits::{Limits, Meter};
 use crate::script::lang::source::id_of;
 use crate::script::lang::stack::{self, MAX_CALL_LEVELS};
 use crate::script::prompt::{breakpoint, evaluation};
 use crate::script::units::facade::Resolver;
-use rhai::{Dynamic, Module, Shared};
+use crate::script::units::program::Program;
+use rhai::{Dynamic, Map, Module, NativeCallContext, Shared};
 use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -71,6 +74,7 @@ impl Blueprint {
         rhai.set_module_resolver(Resolver(self.host.clone()));
         install(&mut rhai, &self.host, &self.functions);
         breakpoint::install(&mut rhai, &self.host);
+        caught(&mut rhai, &self.host);
         // Only a method that takes the variable itself can empty it.
         rhai.register_fn("drop", |x: &mut Dynamic| *x = Dynamic::UNIT);
         self.modules.iter().for_each(|m| {
@@ -80,10 +84,23 @@ impl Blueprint {
     }
 }
 
+/// Lets a caught error of the language print as it reads when nobody catches it.
+fn caught(rhai: &mut rhai::Engine, host: &Host) {
+    for name in ["to_string", "print"] {
+        let host = host.clone();
+        rhai.register_fn(name, move |cx: NativeCallContext, map: &mut Map| {
+            let program = host.get::<Program>();
+            let said = program.and_then(|p| Explain { sources: &p.sources, known: &p.known() }.caught(map));
+            said.unwrap_or_else(|| caught::shown(&cx, map))
+        });
+    }
+}
+
 /// Everything about a language but its functions: limits, what stops a script, where it prints.
 fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Meter>) {
     let limits = options.limits;
     set_syntax(rhai);
+    set_operators(rhai);
     api::configure(rhai);
     rhai.set_fail_on_invalid_map_property(true);
     rhai.set_max_call_levels(limits.call_depth.unwrap_or(MAX_CALL_LEVELS).clamp(1, MAX_CALL_LEVELS));

@@ -4,7 +4,7 @@ mod blueprint;
 
 pub use blueprint::{EngineOptions, Print};
 
-use crate::error::{Error, Result};
+use crate::error::{Diagnostic, Error, ErrorKind, Result};
 use crate::script::bind::install;
 use crate::script::docs::Reference;
 use crate::script::guard::permissions::Permissions;
@@ -17,8 +17,10 @@ use crate::script::prompt::session::Session;
 use crate::script::prompt::twin::Twin;
 use crate::script::settings::params::Params;
 use crate::script::training::hot::{Hot, HotOptions};
+use crate::script::training::stopping::Stopping;
 use crate::script::units::at::At;
 use crate::script::units::changes::Reloaded;
+use crate::script::units::doubts::{InSpite, Said};
 use crate::script::units::program::Program;
 use crate::script::units::roots::Roots;
 use blueprint::Blueprint;
@@ -27,6 +29,18 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
+
+/// An error as the faults that it holds; an interrupt stays one.
+fn each(e: &Error, path: &Path) -> Result<Vec<Diagnostic>> {
+    Ok(match e.kind() {
+        _ if e.is_interrupt() => return Err(Error::interrupted()),
+        ErrorKind::Script(d) => {
+            let first = Diagnostic { also: Vec::new(), message: e.to_string(), ..(**d).clone() };
+            std::iter::once(first).chain(d.also.iter().cloned()).collect()
+        }
+        _ => vec![Diagnostic { help: e.help_text().map(str::to_owned), ..Diagnostic::plain(e.code(), format!("{}: {e}", path.display())) }],
+    })
+}
 
 /// A script engine: natives, scripts with their modules, and hot reload. It lives on one thread, which should have a large
 /// stack: see [`on_big_stack`](super::on_big_stack).
@@ -223,6 +237,35 @@ impl Engine {
         }
     }
 
+    /// Everything that can be known to be wrong with a script, and what is doubtful, in the order of the texts: also its settings, where
+    /// something else is wrong as well.
+    ///
+    /// # Errors
+    /// `E0901` when it was interrupted.
+    pub fn faults(&self, path: impl AsRef<Path>) -> Result<Vec<Diagnostic>> {
+        let path = path.as_ref();
+        let (said, in_spite) = (self.host.get_or_default::<Said>(), self.host.get_or_default::<InSpite>());
+        said.keep();
+        let loaded = self.check(path);
+        let is_sound = loaded.is_ok();
+        let mut found = loaded.map_or_else(|e| each(&e, path), |()| Ok(Vec::new()))?;
+        in_spite.0.set(!is_sound);
+        let settings = if is_sound { Ok(()) } else { self.check(path) };
+        let settings = settings.and_then(|()| self.guarded(|| Params::faults(self.program(), &self.rhai)));
+        in_spite.0.set(false);
+        match settings {
+            Ok((_, wrong)) => found.extend(wrong),
+            // What `params` needs may be what is wrong.
+            Err(e) if is_sound || e.is_interrupt() => found.extend(each(&e, path)?),
+            Err(_) => {}
+        }
+        found.extend(said.take());
+        let entry = path.display().to_string();
+        let place = |d: &Diagnostic| d.labels.first().map(|l| (l.file != entry, l.file.clone(), l.line, l.column));
+        found.sort_by_cached_key(|d| (place(d), d.message.clone()));
+        Ok(found)
+    }
+
     /// Loads every script anew from disk. Nothing changes unless all of them are sound and still have the functions in use.
     ///
     /// # Errors
@@ -319,6 +362,8 @@ impl Engine {
     /// A panic below is our fault, but no reason to end the host program.
     pub(crate) fn guarded<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
         let caught = || catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(stack::internal(&*panic)));
-        self.blueprint.meter.run(caught)
+        let result = self.blueprint.meter.run(caught);
+        Stopping::end(&self.host);
+        result
     }
 }

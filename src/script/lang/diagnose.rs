@@ -67,8 +67,10 @@ impl Explain<'_> {
     fn parse_failure(self, tag: &str, kind: &ParseErrorType, at: Position) -> Diagnostic {
         let mut help = None;
         let mut message = backticks(&lower(&kind.to_string()));
-        if let ParseErrorType::VariableUndefined(name) = kind {
-            let text = self.sources.get(tag).map(|s| s.text).unwrap_or_default();
+        let text = self.sources.get(tag).map(|s| s.text).unwrap_or_default();
+        if let Some((told, line)) = super::keywords::told(&text, at) {
+            (message, help) = (told, Some(line));
+        } else if let ParseErrorType::VariableUndefined(name) = kind {
             let names = identifiers(&text);
             let namespaces = self.known.namespaces.keys().map(String::as_str);
             message = format!("unknown variable `{name}`{}", did_you_mean(name, names.variables.iter().copied().chain(namespaces)));
@@ -82,6 +84,8 @@ impl Explain<'_> {
         } else if let ParseErrorType::Reserved(word) = kind {
             message = format!("`{word}` is a reserved word of the language");
             help = Some("choose another name".into());
+        } else if matches!(kind, ParseErrorType::MissingToken(token, _) if token == "]") {
+            help = Some("several indices, `x[0, 1:3]`, stand behind a variable, a call or an index; behind the last one is no comma".into());
         } else if let ParseErrorType::AssignmentToConstant(name) = kind {
             message = format!("`{name}` is a constant and cannot be assigned");
         }
@@ -130,6 +134,11 @@ impl Explain<'_> {
         d
     }
 
+    /// One of rhai's own errors in our words.
+    pub(super) fn said(self, source: &str, e: &EvalAltResult) -> String {
+        self.words(source, e).0
+    }
+
     /// rhai's own errors in our words, with a remedy where one is known.
     fn words(self, source: &str, e: &EvalAltResult) -> (String, Option<String>) {
         use EvalAltResult as E;
@@ -142,6 +151,10 @@ impl Explain<'_> {
                 (format!("unknown module or namespace `{name}`{near}"), None)
             }
             E::ErrorDotExpr(text, _) => (self.no_property(text), None),
+            E::ErrorIndexingType(text, _) | E::ErrorMismatchDataType(_, text, _) if text.contains("ndices") => {
+                let help = "an array in an array is `a[0][1]`, a part of an array `a.extract(1..3)`, of a string `s.sub_string(1..3)`";
+                ("only a tensor takes several indices or a slice between `[` and `]`".into(), Some(help.into()))
+            }
             E::ErrorIndexingType(text, _) => (format!("this cannot be indexed: {}", types(text)), None),
             E::ErrorMismatchDataType(want, got, _) | E::ErrorMismatchOutputType(want, got, _) => {
                 (format!("expected {}, got {}", types(want), types(got)), None)

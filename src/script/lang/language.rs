@@ -1,5 +1,6 @@
 //! The language's own syntax, which every parser shares.
 
+use super::{formats, indices, reading};
 use rhai::{Engine, OptimizationLevel, Token};
 use std::cell::Cell;
 
@@ -24,7 +25,15 @@ pub(crate) fn set_syntax(rhai: &mut Engine) {
     rhai.set_max_expr_depths(MAX_EXPR_DEPTH, MAX_EXPR_DEPTH);
     // As tight as `*`, like Python's.
     rhai.register_custom_operator("@", 180).expect("`@` is a reserved symbol without a meaning of its own");
+    indices::set_syntax(rhai);
+    formats::set_syntax(rhai);
     words(rhai);
+}
+
+/// What the operators of the syntax do.
+pub(crate) fn set_operators(rhai: &mut Engine) {
+    indices::install(rhai);
+    formats::install(rhai);
 }
 
 /// A parser that lets unknown variables pass: where functions may name what is typed later, or faults are still to be found. It has no
@@ -42,9 +51,9 @@ pub(crate) fn lenient() -> Engine {
 fn words(engine: &mut Engine) {
     let after_dot = Cell::new(false);
     #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
-    engine.on_parse_token(move |token, _, _| {
+    engine.on_parse_token(move |token, at, _| {
         let method = after_dot.replace(matches!(token, Token::Period | Token::Elvis));
-        match token {
+        let token = match token {
             // The last result of a prompt.
             Token::Underscore if UNDERSCORE.get() => Token::Identifier(Box::new("_".into())),
             Token::Reserved(word) if *word == "var" => Token::Identifier(word),
@@ -52,7 +61,8 @@ fn words(engine: &mut Engine) {
             Token::Reserved(word) if method && *word == "call" => Token::Identifier(Box::new(CALL.into())),
             Token::Reserved(word) if *word == "eval" => Token::Identifier(if method { Box::new(EVAL.into()) } else { word }),
             other => other,
-        }
+        };
+        reading::exchanged(token, at)
     });
 }
 

@@ -3,6 +3,7 @@
 use super::display;
 use super::evaluation::{Limit, captured};
 use super::manual;
+use super::post_mortem;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::script::units::at::At;
@@ -33,6 +34,8 @@ pub enum Ask {
     Variables,
     /// `:mem`
     Memory,
+    /// `:debug`
+    Debug,
     /// `:reload`
     Reload,
     /// What was typed, for `:save`.
@@ -116,6 +119,7 @@ impl Session {
             Ask::Source(name) => manual::source(at, self, name),
             Ask::Variables => Ok(manual::variables(at, self)),
             Ask::Memory => manual::memory(self),
+            Ask::Debug => post_mortem::line(at, self),
             Ask::Text => Ok(self.text().to_owned()),
             Ask::Reload => self.reload(at),
         }

@@ -3,22 +3,22 @@
 use super::answer::{Answer, Ask, Mode};
 use super::complete::{Completions, complete};
 use super::evaluation::Limit;
+use super::marks::{changes, marks};
+use super::overwritten::Overwritten;
+use super::post_mortem;
 use super::session::Session;
-use crate::nn::Module;
 use crate::script::bind::with_caller;
-use crate::script::lang::value::to_json;
 use crate::script::training::boundary::Boundary;
 use crate::script::training::hot::Hot;
 use crate::script::training::run::{Guests, Run};
+use crate::script::training::steps::FailedStep;
 use crate::script::units::at::At;
-use crate::script::units::callback::may_hold_functions;
 use crate::train::attach::{Request, Server};
-use crate::train::optim::{Ema, Optimizer};
 use crate::train::{NewEdit, log, rng};
-use rhai::{Array, Dynamic, FnPtr, Map};
+use rhai::Dynamic;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// The longest that lines may hold the training up, whatever a client asks for.
@@ -94,6 +94,7 @@ pub(crate) struct Attached {
     /// Whether a first request was left for the next step, which has a batch.
     is_deferred: Cell<bool>,
     is_busy: Cell<bool>,
+    overwritten: Overwritten,
 }
 
 impl Attached {
@@ -106,6 +107,7 @@ impl Attached {
                 batch: RefCell::default(),
                 is_deferred: Cell::new(false),
                 is_busy: Cell::new(false),
+                overwritten: Overwritten::default(),
             }),
             Err(e) => {
                 log::say(&format!("warning: nobody can attach to this run: {e}"));
@@ -147,6 +149,10 @@ impl Attached {
         }
         match want {
             Want::Complete { line, pos } => Got::Completions(complete(at, session, &line, pos)),
+            Want::Ask(Ask::Debug) if at.host.get::<FailedStep>().is_some() => match post_mortem::step(at, session, run) {
+                Ok(text) => Got::Text(text),
+                Err(e) => Got::Error(e.render(false)),
+            },
             Want::Ask(Ask::Reload) if at.host.get::<Hot>().is_some() => reload(at, run),
             Want::Ask(ask) => match session.ask(at, &ask) {
                 Ok(text) => Got::Text(text),
@@ -166,10 +172,12 @@ impl Attached {
                     answer.error = Some(format!("stopped after {seconds} s: the training waits (`lathe attach --limit` allows more)"));
                     answer.interrupted = false;
                 }
-                let changes = changes(&before, &marks(run));
-                if !changes.is_empty() {
-                    answer.note = Some(record(run, &text, &changes));
-                }
+                let after = marks(run);
+                let changes = changes(&before, &after);
+                let recorded = if changes.is_empty() { None } else { Some(record(run, &text, &changes)) };
+                let lost = self.overwritten.typed(at.program, run, &before, &after);
+                let notes: Vec<String> = self.overwritten.take_notes().into_iter().chain(recorded).chain(lost).collect();
+                answer.note = (!notes.is_empty()).then(|| notes.join("\n"));
                 if let Err(e) = apart {
                     answer.error.get_or_insert_with(|| e.render(color));
                 }
@@ -197,10 +205,12 @@ impl Guests for Attached {
     fn end(&self) {
         self.sessions.borrow_mut().clear();
         self.batch.take();
+        self.overwritten.clear();
     }
 
     /// Answers what waits. Costs one atomic read where nothing does. `now`: also before there is a batch.
     fn between(&self, at: At, run: &Run, now: bool) {
+        self.overwritten.look(at.program, run);
         if !self.server.has_events() || self.is_busy.get() {
             return;
         }
@@ -298,95 +308,4 @@ fn record(run: &Run, text: &str, changes: &[String]) -> String {
         Ok(None) => format!("changed: {}", changes.join(", ")),
         Err(e) => format!("warning: this change of the run could not be recorded: {e}"),
     }
-}
-
-/// What a line at a prompt can change in a run, by name: enough to see that it did.
-fn marks(run: &Run) -> BTreeMap<String, String> {
-    let mut out = BTreeMap::new();
-    out.insert("run.step".to_owned(), run.run().step().to_string());
-    let Ok(cfg) = serde_json::to_value(to_json(&Dynamic::from(run.settings()))) else { return out };
-    if let Some(cfg) = cfg.as_object() {
-        out.extend(cfg.iter().map(|(k, v)| (format!("run.cfg.{k}"), v.to_string())));
-    }
-    for (name, object) in run.objects() {
-        if let Some(m) = object.read_lock::<Module>() {
-            module(&name, &m, &mut out);
-        } else if let Some(o) = object.read_lock::<Optimizer>() {
-            out.insert(format!("{name}.lr"), o.lr().to_string());
-            for (i, rates) in (0..o.group_count()).filter_map(|i| Some((i, o.rates(i).ok()?))) {
-                out.insert(format!("{name}.groups[{i}].weight_decay"), rates.weight_decay.to_string());
-                if o.group_count() > 1 {
-                    out.insert(format!("{name}.groups[{i}].lr"), rates.lr.to_string());
-                }
-            }
-            for (key, t) in o.state().unwrap_or_default() {
-                out.insert(format!("{name}.state {key}"), t.version().map_or_else(|_| String::new(), |v| format!("version {v}")));
-            }
-        } else if let Some(e) = object.read_lock::<Ema>() {
-            module(&format!("{name}.module"), &e.module(), &mut out);
-        } else if object.is_fnptr() {
-            out.insert(format!("run.{name}"), functions(&object));
-        } else if object.is_map() || object.is_array() || object.is_int() || object.is_float() || object.is_bool() || object.is_string() {
-            out.insert(format!("run.{name}"), to_json(&object).to_string() + &functions(&object));
-        }
-    }
-    out
-}
-
-fn module(name: &str, m: &Module, out: &mut BTreeMap<String, String>) {
-    out.insert(format!("{name} training"), m.is_training().to_string());
-    for (key, t) in m.state() {
-        let version = t.version().unwrap_or(0);
-        out.insert(format!("{name}.{key}"), format!("version {version} {} {}", t.describe(), t.requires_grad()));
-    }
-    attributes(name, m, &mut |name, value| drop(out.insert(name, functions(value))));
-}
-
-/// The functions that modules hold, such as the `forward` of groups.
-fn attributes(name: &str, m: &Module, found: &mut dyn FnMut(String, &Dynamic)) {
-    for key in m.attribute_names() {
-        if let Some(value) = m.attribute::<Dynamic>(&key).filter(|v| may_hold_functions(v)) {
-            found(format!("{name}.{key}"), &value);
-        }
-    }
-    for (child, m) in m.children() {
-        attributes(&format!("{name}.{child}"), &m, found);
-    }
-}
-
-/// The functions in a value, each by its own name.
-fn functions(value: &Dynamic) -> String {
-    if let Some(f) = value.read_lock::<FnPtr>() {
-        format!("function {}", f.fn_name().trim_start_matches("callback_"))
-    } else if let Some(a) = value.read_lock::<Array>() {
-        a.iter().map(functions).collect()
-    } else if let Some(m) = value.read_lock::<Map>() {
-        m.values().map(functions).collect()
-    } else {
-        String::new()
-    }
-}
-
-/// How many changes are told one by one.
-const TOLD: usize = 8;
-
-fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
-    let mut out = Vec::new();
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    for name in names {
-        match (before.get(name), after.get(name)) {
-            (a, b) if a == b => {}
-            (Some(a), Some(b)) if a.starts_with("version") && b.starts_with("version") => out.push(format!("{name} in place")),
-            (a, b) => {
-                let text = |v: Option<&String>| v.map_or("absent".to_owned(), Clone::clone);
-                out.push(format!("{name} {} -> {}", text(a), text(b)));
-            }
-        }
-    }
-    if out.len() > TOLD {
-        let more = out.len() - TOLD;
-        out.truncate(TOLD);
-        out.push(format!("{more} more"));
-    }
-    out
 }

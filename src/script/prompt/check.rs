@@ -1,12 +1,14 @@
 //! What can be known to be wrong with a prompt's line before it runs, and what went wrong when it did.
 
+use super::evaluation;
 use super::session::{Session, WRAPPERS};
 use crate::error::{Diagnostic, Error, ErrorKind, Result, did_you_mean};
 use crate::script::lang::codes::PARSE;
-use crate::script::lang::diagnose::Explain;
+use crate::script::lang::diagnose::{self, Explain};
 use crate::script::lang::import::Found;
 use crate::script::lang::known::Known;
 use crate::script::units::at::At;
+use crate::script::units::doubts::{self, Said};
 use crate::script::units::lint;
 use crate::script::units::unit::{self, Parsed};
 use rhai::{AST, ASTNode, Expr, Stmt};
@@ -35,8 +37,15 @@ impl Session {
         };
         let statements = ast.clone_statements_only();
         let mut wrong = self.unknown_variables(at, known, ast, &parsed.aliases);
-        wrong.extend(lint::check_statements(&parsed, &statements, &at.program.current().units, explain));
+        let variables = diagnose::identifiers(text).variables.into_iter().chain(self.names()).collect();
+        wrong.extend(lint::check_statements(&parsed, &statements, variables, &at.program.current().units, explain));
         if wrong.is_empty() {
+            let tell = |text: &str| {
+                if !evaluation::capture(text) {
+                    crate::space::say(text);
+                }
+            };
+            at.host.get_or_default::<Said>().say(doubts::of(ast, &self.tag, explain), tell);
             return Ok(());
         }
         let first = wrong.remove(0);

@@ -38,6 +38,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     (":vars", "", "the variables"),
     (":p", "EXPR", "a value with all its numbers"),
     (":time", "EXPR", "how long it takes, with the device's work done"),
+    (":debug", "", "the variables where a step or a line failed"),
     (":mem", "", "what the variables and the process hold"),
     (":reload", "", "load the scripts anew"),
     (":save", "FILE", "write what was typed to a script"),

@@ -1,6 +1,7 @@
 //! Lines that go on: whether what was typed is whole.
 
 use crate::script::lang::language::{lenient, with_underscore};
+use crate::script::lang::reading;
 use rhai::{Engine, LexError, ParseError, ParseErrorType};
 
 /// Recognises lines that go on.
@@ -15,7 +16,7 @@ impl Default for LineParser {
 impl LineParser {
     /// Whether a text is not a whole line yet: the parser met its end and wanted more.
     pub fn needs_more(&self, text: &str) -> bool {
-        with_underscore(text, || self.0.compile(text)).is_err_and(|e| wants_more(text, &e))
+        with_underscore(text, || reading::parse(&self.0, text)).is_err_and(|e| wants_more(text, &e))
     }
 }
 

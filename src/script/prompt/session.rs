@@ -10,8 +10,10 @@ use super::twin::Twin;
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
 use crate::script::lang::import::Found;
 use crate::script::lang::language::{lenient, with_underscore};
+use crate::script::lang::reading;
 use crate::script::lang::source::{TYPED, VERSION};
 use crate::script::lang::stack::Crossing;
+use crate::script::training::stopping::Stopping;
 use crate::script::units::at::At;
 use crate::script::units::program::UNIT;
 use crate::script::units::unit::{self, Unit};
@@ -57,6 +59,8 @@ pub struct Session {
     pub(super) text: String,
     pub(super) lines: usize,
     pub(super) results: Array,
+    /// The last line that failed.
+    pub(super) failed: Option<(AST, Diagnostic)>,
 }
 
 impl Session {
@@ -76,6 +80,7 @@ impl Session {
             text: String::new(),
             lines: 0,
             results: Array::new(),
+            failed: None,
         }
     }
 
@@ -192,6 +197,7 @@ impl Session {
         let start = Instant::now();
         let is_hidden = text.trim_end().ends_with(';');
         let result = self.run(at, text, limit);
+        Stopping::end(at.host);
         let time = start.elapsed();
         match result {
             Ok(value) => {
@@ -226,7 +232,8 @@ impl Session {
         at.program.sources.put(&self.tag, &self.id, &self.text);
         let known = at.program.known();
         let explain = crate::script::lang::diagnose::Explain { sources: &at.program.sources, known: &known };
-        let mut ast = with_underscore(text, || self.parser.compile(&padded)).map_err(|e| Error::script(explain.parse_error(&self.tag, &e)))?;
+        let mut ast =
+            with_underscore(text, || reading::parse(&self.parser, &padded)).map_err(|e| Error::script(explain.parse_error(&self.tag, &e)))?;
         ast.set_source(self.tag.as_str());
         self.load_imports(at, &ast)?;
         self.lib.combine(ast.clone_functions_only());
@@ -236,7 +243,13 @@ impl Session {
         let result = evaluation::under(limit, || self.statements(at, &ast));
         drop(line);
         self.tidy();
-        result.map_err(|e| self.explained(at, &known, &e))
+        result.map_err(|e| {
+            let error = self.explained(at, &known, &e);
+            if let ErrorKind::Script(d) = error.kind() {
+                self.failed = Some((ast.clone_statements_only(), (**d).clone()));
+            }
+            error
+        })
     }
 
     fn statements(&mut self, at: At, ast: &AST) -> std::result::Result<Dynamic, Box<rhai::EvalAltResult>> {
@@ -258,9 +271,7 @@ impl Session {
             if functions {
                 evaluation::set_variables(self.variables().map(|(n, v)| (n.to_owned(), v.clone())).collect());
             }
-            let all = self.imports.iter().map(|(.., s)| s.clone()).chain([statement.clone()]);
-            let mut one = AST::new(all, self.lib.shared_lib().clone());
-            one.set_source(self.tag.as_str());
+            let one = self.statement(statement);
             let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rhai.eval_ast_with_scope::<Dynamic>(&mut self.scope, &one)));
             value = caught.unwrap_or_else(|panic| {
                 Err(crate::script::lang::exception::into_script(crate::script::lang::stack::internal(&*panic), None, Position::NONE))
@@ -270,6 +281,14 @@ impl Session {
             }
         }
         Ok(value)
+    }
+
+    /// A statement with all that it can see.
+    pub(super) fn statement(&self, statement: &Stmt) -> AST {
+        let all = self.imports.iter().map(|(.., s)| s.clone()).chain([statement.clone()]);
+        let mut one = AST::new(all, self.lib.shared_lib().clone());
+        one.set_source(self.tag.as_str());
+        one
     }
 
     /// Loads the modules that a line imports. They are found beside what runs; nothing that runs is read anew.

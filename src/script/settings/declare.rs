@@ -21,7 +21,20 @@ impl Params {
     /// # Errors
     /// What `params` threw; `E0503` when it does not return a map of plain values and `arg(..)`.
     pub(crate) fn read(program: &Program, rhai: &rhai::Engine) -> Result<Params> {
-        let Some(entry) = program.entry_unit().filter(|u| u.has("params", 0)) else { return Ok(Params::default()) };
+        let (params, mut wrong) = Params::faults(program, rhai)?;
+        if wrong.is_empty() {
+            return Ok(params);
+        }
+        let first = wrong.remove(0);
+        Err(Error::script(Diagnostic { also: wrong, ..first }))
+    }
+
+    /// The settings with everything that is wrong with their defaults, and with those that the scripts read.
+    ///
+    /// # Errors
+    /// What `params` threw; `E0503` when it does not return a map of plain values and `arg(..)`.
+    pub(crate) fn faults(program: &Program, rhai: &rhai::Engine) -> Result<(Params, Vec<Diagnostic>)> {
+        let Some(entry) = program.entry_unit().filter(|u| u.has("params", 0)) else { return Ok((Params::default(), Vec::new())) };
         // A panic below is our fault, but no reason to end the host program.
         let call = || program.call(rhai, None, &entry.id, "params", vec![]).map_err(|e| program.explain(&entry.tag, &e));
         let value = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(internal(&*panic)))?;
@@ -34,19 +47,16 @@ impl Params {
         settings.sort_by(|a, _, b, _| rank.get(a).cmp(&rank.get(b)));
         let script = Path::new(&entry.shown).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let params = Params { settings, script };
+        let mut wrong = Vec::new();
         for (name, arg) in &params.settings {
-            params.check(name, arg, &arg.default).map_err(|e| {
+            if let Err(e) = params.check(name, arg, &arg.default) {
                 let labels = arg.made.as_ref().and_then(|m| program.sources.label(&m.tag, m.at, "")).into_iter().collect();
                 let help = e.help_text().map(str::to_owned);
-                Error::script(Diagnostic { labels, help, ..Diagnostic::plain(LINT, format!("the default of `{name}`: {e}")) })
-            })?;
+                wrong.push(Diagnostic { labels, help, ..Diagnostic::plain(LINT, format!("the default of `{name}`: {e}")) });
+            }
         }
-        let mut wrong = uses::check(program, &entry, &params);
-        if wrong.is_empty() {
-            return Ok(params);
-        }
-        let first = wrong.remove(0);
-        Err(Error::script(Diagnostic { also: wrong, ..first }))
+        wrong.extend(uses::check(program, &entry, &params));
+        Ok((params, wrong))
     }
 }
 

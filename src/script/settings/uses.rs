@@ -51,6 +51,7 @@ pub(super) fn check(program: &Program, entry: &Rc<Unit>, params: &Params) -> Vec
             }
         }
     }
+    found.sort_by_key(|d| d.labels.first().map(|l| (l.file.clone(), l.line, l.column)));
     found
 }
 

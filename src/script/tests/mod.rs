@@ -13,6 +13,8 @@ mod reload;
 mod runtime;
 mod safety;
 mod settings_use;
+mod several_indices;
+mod words;
 
 use super::{Engine, EngineOptions};
 use rhai::{Dynamic, Map};

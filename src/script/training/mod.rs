@@ -8,4 +8,6 @@ pub mod pointer;
 pub mod replay;
 pub mod run;
 pub mod steps;
+pub mod stopping;
+pub mod values;
 pub mod watch;

@@ -132,6 +132,15 @@ impl Run {
         self.0.objects.borrow().get(name).cloned()
     }
 
+    /// Gives a name back what it had before.
+    pub(crate) fn put_back(&self, name: &str, before: Option<Dynamic>) {
+        let mut objects = self.0.objects.borrow_mut();
+        match before {
+            Some(object) => objects.insert(name.to_owned(), object),
+            None => objects.remove(name),
+        };
+    }
+
     /// Keeps an object under a name.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::boundary::Boundary;
 use super::hot::{Busy, Hot};
 use super::run::Run;
 use crate::data::{Batch, Loader};
-use crate::error::{Error, Result};
+use crate::error::{Diagnostic, Error, ErrorKind, Result};
 use crate::nn::Module;
 use crate::script::bind::Cx;
 use crate::script::lang::value::type_name;
@@ -26,6 +26,19 @@ pub(crate) fn tracked(object: &Dynamic) -> Option<Rc<dyn Tracked>> {
         .or_else(|| of::<Ema>(object))
         .or_else(|| of::<GradScaler>(object))
         .or_else(|| of::<Loader>(object))
+}
+
+/// Whether two values are the same object: one that is changed through any of its handles.
+pub(crate) fn is_same_object(a: &Dynamic, b: &Dynamic) -> bool {
+    fn both<T: Clone + 'static>(a: &Dynamic, b: &Dynamic, is_same: impl Fn(&T, &T) -> bool) -> bool {
+        a.read_lock::<T>().zip(b.read_lock::<T>()).is_some_and(|(a, b)| is_same(&a, &b))
+    }
+    both::<Module>(a, b, |a, b| a.is_same(b))
+        || both::<Optimizer>(a, b, |a, b| a.is_same(b))
+        || both::<Tensor>(a, b, |a, b| a.numel() > 0 && a.id() == b.id())
+        || both::<Ema>(a, b, |a, b| a.module().is_same(&b.module()))
+        || both::<GradScaler>(a, b, |a, b| a.state().values().zip(b.state().values()).all(|(a, b)| a.is_same(b)))
+        || both::<Loader>(a, b, |a, b| a.is_same(b))
 }
 
 /// A batch as scripts see it: its tensors by name.
@@ -145,6 +158,14 @@ impl Callback {
     }
 }
 
+/// The call of a step that failed and may wait to be tried again, among the host's values: to look at its variables.
+pub(crate) struct FailedStep {
+    pub unit: String,
+    pub name: String,
+    pub args: Vec<Dynamic>,
+    pub error: Diagnostic,
+}
+
 /// The steps of a script.
 pub(crate) struct ScriptSteps<'a, 'b> {
     pub cx: &'a Cx<'b>,
@@ -170,9 +191,17 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     fn step(&mut self, _: &OpenRun, batch: &B) -> Result<Metrics> {
         let kept = batch.batch();
         self.run.keep_batch(&kept);
+        self.cx.host().remove::<FailedStep>();
         let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), kept]);
         let waits = value.is_err() && self.hot.as_ref().is_some_and(|hot| hot.may_retry());
         self.run.keep_late_batch(waits, || batch.batch());
+        if let (Err(e), true, Callback::Named { name, arity, needed }) = (&value, waits, &self.step)
+            && let ErrorKind::Script(error) = e.kind()
+        {
+            let mut args = vec![Dynamic::from(self.run.clone()), batch.batch()];
+            args.truncate(*arity);
+            self.cx.host().put(FailedStep { unit: needed.unit.clone(), name: name.clone(), args, error: (**error).clone() });
+        }
         let value = value?;
         let metrics = metrics_of("step", &value)?;
         if let Some(hot) = &self.hot {

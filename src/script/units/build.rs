@@ -1,5 +1,6 @@
 //! Loading scripts: all texts are parsed, then all are checked, then each is evaluated.
 
+use super::doubts::{self, InSpite, Said};
 use super::facade::facade;
 use super::generation::Generation;
 use super::lint;
@@ -139,7 +140,9 @@ impl Program {
                 errors.push(d);
             }
         }
-        if errors.is_empty() {
+        let in_spite = self.host.get_or_default::<InSpite>().0.get();
+        if errors.is_empty() || in_spite {
+            self.host.get_or_default::<Said>().say(doubts::all(&parsed, explain), crate::space::say);
             *self.building.borrow_mut() = Some(Build::default());
             // Whatever an evaluation does, even a panic in a native, must not leave a half-built generation behind.
             let evaluated = catch_unwind(AssertUnwindSafe(|| parsed.into_values().try_for_each(|p| self.evaluate(rhai, p))));
@@ -241,7 +244,8 @@ impl Program {
         let evaluated = if parsed.is_notebook {
             None
         } else {
-            Some(Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| self.explain(&parsed.tag, &e))?)
+            let exports = Module::eval_ast_as_new(Scope::new(), &parsed.ast, rhai).map_err(|e| self.explain(&parsed.tag, &e));
+            Some(if self.host.get_or_default::<InSpite>().0.get() { exports.unwrap_or_default() } else { exports? })
         };
         let exports: Vec<(String, Dynamic)> = evaluated.iter().flat_map(|m| m.iter_var().map(|(n, v)| (n.to_owned(), v.clone()))).collect();
         let functions: Vec<(String, usize)> = unit::public_functions(&parsed.ast).map(|(n, a)| (n.to_owned(), a)).collect();

@@ -1,10 +1,11 @@
 //! What can be known to be wrong before a script runs: calls of functions that do not exist.
 
 use super::capture;
+use super::scopes;
 use super::unit::{Parsed, Unit, exported_constants, public_functions};
 use crate::error::{Diagnostic, did_you_mean};
 use crate::script::lang::codes::LINT;
-use crate::script::lang::diagnose::{self, Explain, is_closure};
+use crate::script::lang::diagnose::{Explain, is_closure};
 use crate::script::lang::known::{Arities, Known, counts};
 use indexmap::IndexMap;
 use rhai::{AST, ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
@@ -21,10 +22,10 @@ pub(crate) fn check(units: &IndexMap<String, Parsed>, loaded: &Loaded, explain: 
 }
 
 /// Looks at the calls in statements typed at a prompt: `typed` has the functions that they see, and the aliases. What its functions
-/// call is looked at when they run, since what is missing may be typed later.
-pub(crate) fn check_statements(typed: &Parsed, statements: &AST, loaded: &Loaded, explain: Explain) -> Vec<Diagnostic> {
+/// call is looked at when they run, since what is missing may be typed later. `variables` are those that the line sees.
+pub(crate) fn check_statements(typed: &Parsed, statements: &AST, variables: Vec<&str>, loaded: &Loaded, explain: Explain) -> Vec<Diagnostic> {
     let members = members(&typed.ast).into_iter().chain(members(statements)).collect();
-    Lint::new(typed, &IndexMap::new(), loaded, &members, explain).run(statements)
+    Lint { typed: Some(variables), ..Lint::new(typed, &IndexMap::new(), loaded, &members, explain) }.run(statements)
 }
 
 /// Keys of maps and properties that are assigned: a function stored there is called as a method, perhaps in another unit.
@@ -59,8 +60,8 @@ struct Lint<'a> {
     explain: Explain<'a>,
     /// The unit's own functions.
     local: BTreeMap<&'a str, Arities>,
-    /// Names of variables and parameters, for better advice.
-    variables: Vec<&'a str>,
+    /// At a prompt, the names of variables: each line sees those of the lines before.
+    typed: Option<Vec<&'a str>>,
     found: Vec<Diagnostic>,
 }
 
@@ -70,8 +71,7 @@ impl<'a> Lint<'a> {
         for f in parsed.ast.iter_functions() {
             local.entry(f.name).or_default().insert(f.params.len());
         }
-        let variables = diagnose::identifiers(&parsed.found.text).variables;
-        Lint { parsed, units, loaded, members, known: explain.known, explain, local, variables, found: Vec::new() }
+        Lint { parsed, units, loaded, members, known: explain.known, explain, local, typed: None, found: Vec::new() }
     }
 
     /// The functions of another unit, and its name in messages.
@@ -94,6 +94,8 @@ impl<'a> Lint<'a> {
             let message = format!("in this closure `{name}` is the function of line {line}, not the variable `{name}` around it");
             self.report(at, message, Some("give the variable another name: a closure takes functions of the file first".into()));
         }
+        // rhai keeps functions in no order.
+        self.found.sort_by_key(|d| d.labels.first().map(|l| (l.line, l.column)));
         self.found
     }
 
@@ -135,7 +137,8 @@ impl<'a> Lint<'a> {
             let usage = self.known.usage(name).map(|u| format!("it is `{u}`"));
             return self.report(at, message, usage);
         }
-        if self.variables.contains(&name) {
+        let is_variable = self.typed.as_ref().map_or_else(|| scopes::sees(&self.parsed.ast, name, at), |typed| typed.contains(&name));
+        if is_variable {
             let args = if n == 0 { "()" } else { "(..)" };
             return self.report(
                 at,

@@ -6,6 +6,7 @@ use crate::script::lang::codes::PARSE;
 use crate::script::lang::diagnose::Explain;
 use crate::script::lang::import::Found;
 use crate::script::lang::language::lenient;
+use crate::script::lang::reading;
 use rhai::{AST, ASTFlags, ASTNode, Expr, FnAccess, ImmutableString, Module, ParseError, ParseErrorType, Position, Scope, Shared, Stmt};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -74,11 +75,11 @@ pub(crate) fn parse(rhai: &rhai::Engine, explain: Explain, found: Found, is_entr
     let sources = explain.sources;
     let tag = sources.add(&found.id, &found.shown, &found.text);
     let mut wrong = Vec::new();
-    let mut ast = match rhai.compile(&*found.text) {
+    let mut ast = match reading::parse(rhai, &found.text) {
         Ok(ast) => ast,
         Err(first) => {
             wrong.push(explain.parse_error(&tag, &first));
-            match lenient().compile(&*found.text) {
+            match reading::parse(&lenient(), &found.text) {
                 Ok(ast) => {
                     wrong.extend(more_unknown(rhai, &found.text, &first).iter().map(|e| explain.parse_error(&tag, e)));
                     ast
@@ -130,7 +131,7 @@ fn more_unknown(rhai: &rhai::Engine, text: &str, first: &ParseError) -> Vec<Pars
         let put = if place.len() < put.len() { "0" } else { put };
         place.iter_mut().zip(put.chars().chain(std::iter::repeat(' '))).for_each(|(c, p)| *c = p);
         let patched: Vec<String> = lines.iter().map(|l| l.iter().collect()).collect();
-        match rhai.compile(patched.join("\n")) {
+        match reading::parse(rhai, &patched.join("\n")) {
             Err(e) if matches!(e.err_type(), ParseErrorType::VariableUndefined(_) | ParseErrorType::ModuleUndefined(_)) => list.push(e),
             _ => break,
         }

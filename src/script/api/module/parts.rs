@@ -105,7 +105,7 @@ fn branch(out: &mut String, name: &str, m: &Module, depth: usize) {
     let indent = "  ".repeat(depth);
     let label = if name.is_empty() { String::new() } else { format!("{name}: ") };
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{indent}{label}{} ({})", m.kind(), crate::progress::grouped(m.count().unsigned_abs(), '_'));
+    let _ = writeln!(out, "{indent}{label}{} ({})", m.kind(), crate::progress::grouped(m.count().unsigned_abs(), ' '));
     for e in m.store().entries() {
         let note = match (e.buffer, e.tensor.requires_grad()) {
             (true, _) => " buffer",

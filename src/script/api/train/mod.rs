@@ -10,7 +10,9 @@ use crate::script::prompt::attached::Attached;
 use crate::script::training::hot::Hot;
 use crate::script::training::open::{options, text};
 use crate::script::training::run::{Guests, OWN, Run};
-use crate::script::training::steps::{Callback, ScriptSteps, metrics_of, tracked};
+use crate::script::training::steps::{Callback, FailedStep, ScriptSteps, is_same_object, metrics_of, tracked};
+use crate::script::training::stopping::Stopping;
+use crate::script::training::values::TrackedValue;
 use crate::script::units::at::At;
 use crate::torch::Tensor;
 use crate::train::{self, FitOptions, NoBatches, Outcome, settings};
@@ -145,6 +147,8 @@ api! {
             None => return Err(Error::value("fit", format!("argument `loader` must be a loader or (), got {}", type_name(&loader)))),
         };
         run.detach();
+        // It holds the run, which keeps its folder locked.
+        cx.host().remove::<FailedStep>();
         Ok(outcome? == Outcome::Finished)
     }
 
@@ -347,8 +351,11 @@ api! {
         })
     }
 
-    /// Registers an object that checkpoints hold: a module, an optimizer, an EMA, a gradient scaler or a loader. Afterwards it is
-    /// `run.name`. Everything must be tracked before `fit`, `resume` or `save`.
+    /// Registers what checkpoints hold: a module, an optimizer, an EMA, a gradient scaler, a loader, or a value: a tensor, number, bool, string,
+    /// array or map. Afterwards it is `run.name`. Everything must be tracked before `fit`, `resume` or `save`.
+    ///
+    /// A resumed run restores objects and tensors in place: every variable that holds one sees it. Values belong to the run: change them as
+    /// `run.best = 0.5` or `run.history.push(x)`, and read them there; a variable that held one before keeps what it held.
     ///
     /// # Errors
     /// `E0202` for something that has no state, for a name that is taken or no file name, or when the run has begun.
@@ -357,14 +364,52 @@ api! {
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1"});
     /// run.track("net", nn::linear(2, 3));
     /// assert_eq(run.net.forward(torch::ones([1, 2])).shape, [1, 3]);
+    /// run.track("history", []);
+    /// run.history.push(0.5);
+    /// run.save();
+    /// assert_eq(run.history, [0.5]);
     /// ```
     fn track(run: Run, name: String, object: Dynamic) -> () {
-        let known = tracked(&object).ok_or_else(|| {
-            let message = format!("`{name}` is {}, which has no state that a checkpoint could hold", type_name(&object));
-            Error::value("track", message).help("`run.set(name, value)` gives it to the run without saving it")
-        })?;
+        let known = match tracked(&object) {
+            Some(known) => known,
+            None => Rc::new(TrackedValue::new(&run, &name, &object)?),
+        };
+        let before = run.object(&name);
         run.put(&name, object)?;
-        run.run().track(&name, known)
+        run.run().track(&name, known).inspect_err(|_| run.put_back(&name, before))
+    }
+
+    /// Gives what the run has under a name another value, `run.best = 0.5` or `run["best"] = 0.5`.
+    ///
+    /// # Errors
+    /// `E0202` where it has nothing of that name (`run.set` makes a new one), and for another object in the place of one that is tracked.
+    /// # Example
+    /// ```rhai
+    /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1"});
+    /// run.track("best", 0.0);
+    /// run.best = 0.5;
+    /// run["best"] = run.best / 2;
+    /// assert_eq(run.best, 0.25);
+    /// ```
+    fn set_at as "index$set$"(run: Run, name: String, value: Dynamic) -> () {
+        let Some(old) = run.object(&name) else {
+            let objects = run.objects();
+            let near = crate::error::did_you_mean(&name, objects.iter().map(|(name, _)| name.as_str()).chain(OWN.iter().copied()));
+            let help = format!("`run.set(\"{name}\", value)` gives it one, `run.track` one that checkpoints hold");
+            return Err(Error::value("run", format!("the run has no `{name}`{near}")).help(help));
+        };
+        // The engine writes every object back after a call of one of its methods.
+        if is_same_object(&old, &value) {
+            return Ok(());
+        }
+        if run.run().tracks(&name) && tracked(&old).is_some() {
+            let message = format!("`run.{name}` is tracked: another object in its place would not be what checkpoints hold");
+            return Err(Error::value("run", message).help("load the new weights into it, or track both from the start"));
+        }
+        if run.run().tracks(&name) {
+            TrackedValue::new(&run, &name, &value)?;
+        }
+        run.put(&name, value)
     }
 
     /// Gives the run a value under a name, for the steps: `run.name`. Checkpoints do not hold it.
@@ -431,7 +476,27 @@ api! {
     /// ```
     fn save(run: Run) -> String { run.run().save().map(|p| p.display().to_string()) }
 
-    /// Marks the run as finished in `lathe runs`, after a loop of one's own.
+    /// Whether Ctrl-C or SIGTERM asks to stop, for a loop of one's own: from the first call on, the request waits for the script, which saves
+    /// and ends its loop. A second Ctrl-C ends the process at once.
+    ///
+    /// # Errors
+    /// None.
+    /// # Example
+    /// ```rhai
+    /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", seed: 0});
+    /// for i in run.resume()..3 {
+    ///     run.step = i + 1;
+    ///     if run.stopping() { break; }
+    /// }
+    /// run.finish();
+    /// ```
+    fn stopping[cx](run: Run) -> bool {
+        Stopping::begin(cx.host());
+        Ok(run.run().stopping())
+    }
+
+    /// Saves what no checkpoint holds yet, and marks the run as finished in `lathe runs`, after a loop of one's own; as stopped where
+    /// `stopping` ended the loop.
     ///
     /// # Errors
     /// `E0301` when the disk is full.

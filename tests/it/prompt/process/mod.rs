@@ -1,5 +1,6 @@
 mod attach;
 mod repl;
+mod told;
 
 use rexpect::session::{PtySession, spawn_command};
 use std::process::{Command, Stdio};

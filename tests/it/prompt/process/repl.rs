@@ -251,17 +251,31 @@ fn a_saved_script_is_taken_in() {
 #[test]
 fn pictures_are_saved_and_shown() {
     let p = Place::new(&[]);
-    let mut t = p.repl(&[]);
+    std::fs::create_dir(p.path("tmp")).unwrap();
+    let command = || {
+        let mut c = p.command(&["repl"]);
+        c.env("TMPDIR", p.path("tmp"));
+        c
+    };
+    // Without a run, in a temporary folder.
+    let shown = || {
+        let mut all: Vec<PathBuf> = std::fs::read_dir(p.path("tmp")).unwrap().flatten().map(|e| e.path()).collect();
+        all.retain(|f| f.file_name().is_some_and(|n| n.to_string_lossy().starts_with("lathe-show-")));
+        all
+    };
+    let mut t = Terminal(on_terminal(command()));
+    t.until("lathe> ");
     // Half blocks, as nothing tells of a terminal that can do better.
     t.keys("show(torch::rand([4, 3, 8, 8]))\r");
     t.until("\x1b[48;5;231m");
     t.until("show-0001.png");
     t.until("lathe> ");
-    let picture = image::open(p.path("show-0001.png")).unwrap();
+    let picture = image::open(shown()[0].join("show-0001.png")).unwrap();
     // Four pictures in a row with two pixels around each.
     assert_eq!((picture.width(), picture.height()), (4 * 10 + 2, 12));
-    let (code, out, err) = p.pipe(&["repl"], "show(torch::rand([3, 8, 8]))\nshow(torch::rand([8, 8]))\n");
-    assert!(code == 0 && out.is_empty() && err.contains("show-0002.png") && err.contains("show-0003.png"), "{out} {err}");
+    let (code, out, err) = p.pipe(&["repl"], "show(torch::rand([3, 8, 8]), #{dir: \".\"})\nshow(torch::rand([8, 8]), #{dir: \".\"})\n");
+    assert!(code == 0 && out.is_empty() && err.contains("show-0001.png") && err.contains("show-0002.png"), "{out} {err}");
+    assert!(p.path("show-0002.png").is_file());
     let (code, _, err) = p.pipe(&["repl"], "show(torch::rand([5, 8, 8]))\n");
     assert!(code == 1 && err.contains("show"), "{err}");
 }

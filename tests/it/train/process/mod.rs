@@ -1,1 +1,2 @@
+mod own_loop;
 mod runs;
