@@ -1,1 +1,2 @@
+mod day;
 mod runs;
