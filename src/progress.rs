@@ -68,22 +68,14 @@ impl Progress {
         let label = label.into();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target).with_position(first);
-        let template = format!("  {{prefix}}  {{bar:24}} {{done}}/{{all}} {unit}  {{per_sec}}  eta {{eta}}  {{msg}}");
-        if let Ok(style) = ProgressStyle::with_template(&template) {
-            // Where nobody reads the bar there is nothing to be said about it.
-            let style = style.with_key("done", |s: &ProgressState, out: &mut dyn Write| {
-                let _ = out.write_str(&grouped(s.pos(), ' '));
-            });
-            let style = style.with_key("all", |s: &ProgressState, out: &mut dyn Write| {
-                let _ = out.write_str(&grouped(s.len().unwrap_or(0), ' '));
-            });
+        let now = Instant::now();
+        if let Some(style) = style(unit, first, now) {
             bar.set_style(style);
         }
         bar.set_prefix(label.clone());
         if terminal {
             *shown() = Some(bar.clone());
         }
-        let now = Instant::now();
         Progress { bar, terminal, label, total, done: first, start: now, first, last_line: now, every: Duration::from_secs(10) }
     }
 
@@ -110,15 +102,14 @@ impl Progress {
         self.bar.set_length(total);
     }
 
-    /// Things a second since the start.
+    /// Things a second since the start: what was done before it does not count.
     pub fn rate(&self) -> f64 {
-        (self.done - self.first) as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
+        rate(self.first, self.done, self.start.elapsed())
     }
 
     /// Seconds until the end at the present rate.
     pub fn eta(&self) -> Option<f64> {
-        let rate = self.rate();
-        (rate > 0.0).then(|| self.total.saturating_sub(self.done) as f64 / rate)
+        eta(self.done, self.total, self.rate())
     }
 
     /// Prints a line without disturbing the bar.
@@ -132,13 +123,8 @@ impl Progress {
 
     fn line(&self, message: &str) {
         let eta = self.eta().map_or(String::new(), |s| format!("  eta {}", human(s)));
-        crate::space::say(&format!(
-            "  {}  {}/{}  {:.1}/s{eta}  {message}",
-            self.label,
-            grouped(self.done, ' '),
-            grouped(self.total, ' '),
-            self.rate()
-        ));
+        let (done, total) = (grouped(self.done, ' '), grouped(self.total, ' '));
+        crate::space::say(format!("  {}  {done}/{total}  {}{eta}  {message}", self.label, a_second(self.rate())).trim_end());
     }
 
     /// Takes the bar away; without a terminal, prints the last line.
@@ -157,6 +143,40 @@ impl Drop for Progress {
             *shown() = None;
         }
     }
+}
+
+/// Things a second between `first` and `done`.
+fn rate(first: u64, done: u64, elapsed: Duration) -> f64 {
+    done.saturating_sub(first) as f64 / elapsed.as_secs_f64().max(1e-9)
+}
+
+/// Seconds until the end.
+fn eta(done: u64, total: u64, rate: f64) -> Option<f64> {
+    (rate > 0.0).then(|| total.saturating_sub(done) as f64 / rate)
+}
+
+/// `12.3/s`, or `7.1 s each` where one takes more than a second.
+fn a_second(rate: f64) -> String {
+    if rate >= 1.0 || rate <= 0.0 { format!("{rate:.1}/s") } else { format!("{:.1} s each", 1.0 / rate) }
+}
+
+/// The bar's line. Its own rate and time left count what was done before the start: these do not.
+fn style(unit: &str, first: u64, start: Instant) -> Option<ProgressStyle> {
+    // A terminal that takes no more text is no reason to stop.
+    let say = |w: &mut dyn Write, text: &str| {
+        let _ = w.write_str(text);
+    };
+    let now = move |s: &ProgressState| rate(first, s.pos(), start.elapsed());
+    let template = format!("  {{prefix}}  {{bar:24}} {{done}}/{{all}} {unit}  {{rate}}  eta {{left}}  {{msg}}");
+    let style = ProgressStyle::with_template(&template).ok()?;
+    let style = style
+        .with_key("done", move |s: &ProgressState, w: &mut dyn Write| say(w, &grouped(s.pos(), ' ')))
+        .with_key("all", move |s: &ProgressState, w: &mut dyn Write| say(w, &grouped(s.len().unwrap_or(s.pos()), ' ')))
+        .with_key("rate", move |s: &ProgressState, w: &mut dyn Write| say(w, &a_second(now(s))))
+        .with_key("left", move |s: &ProgressState, w: &mut dyn Write| {
+            say(w, &eta(s.pos(), s.len().unwrap_or(s.pos()), now(s)).map_or("-".to_owned(), human));
+        });
+    Some(style)
 }
 
 /// A number in groups of three digits: `1 240 091`.
@@ -188,6 +208,25 @@ pub fn digits(x: f64, n: usize) -> String {
     trimmed(&format!("{x:.decimals$}"))
 }
 
+/// Four significant digits, or two and an exponent for very large and very small numbers.
+pub fn short(x: f64) -> String {
+    let size = x.abs();
+    match size {
+        _ if !x.is_finite() => format!("{x}"),
+        _ if size == 0.0 => "0".into(),
+        _ if !(1e-4..1e5).contains(&size) => digits(x, 4),
+        _ => {
+            let before = size.log10().floor() as i32;
+            format!("{x:.*}", usize::try_from(3 - before).unwrap_or(0).min(6))
+        }
+    }
+}
+
+/// `1.9 it/s`, or `7.1 s/it` where a step takes more than a second.
+pub fn speed(rate: f64) -> String {
+    if rate >= 1.0 || rate <= 0.0 { format!("{rate:.1} it/s") } else { format!("{:.1} s/it", 1.0 / rate) }
+}
+
 /// `1h 02m`, `3m 20s`, `12s`.
 pub fn human(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;
@@ -200,13 +239,29 @@ pub fn human(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{digits, grouped};
+    use super::*;
 
     #[test]
     fn figures_have_four_digits() {
         let of = |x: f64| digits(x, 4);
         assert_eq!([0.123456, 1.0 / 3.0, 12345.678, 0.5, 2.0, 1e-5, 0.0].map(of), ["0.1235", "0.3333", "1.235e4", "0.5", "2", "1e-5", "0"]);
         assert_eq!([-0.00012345, 9999.6, f64::NAN, 1234.5].map(of), ["-0.0001234", "1e4", "NaN", "1234"]);
+    }
+
+    #[test]
+    fn what_was_done_before_the_start_is_no_speed() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(rate(29_000, 29_720, minute), 12.0);
+        assert_eq!(eta(29_720, 30_440, 12.0), Some(60.0));
+        assert_eq!((rate(5, 5, Duration::ZERO), rate(5, 0, minute), eta(5, 9, 0.0)), (0.0, 0.0, None));
+        assert_eq!((a_second(12.0), a_second(0.14), a_second(0.0)), ("12.0/s".into(), "7.1 s each".into(), "0.0/s".into()));
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let shown: Vec<String> = [0.0, 0.0412345, -1.0, 12.3456, 99999.4, 1e5, 3e-7, f64::NAN, f64::NEG_INFINITY].iter().map(|x| short(*x)).collect();
+        assert_eq!(shown, ["0", "0.04123", "-1.000", "12.35", "99999", "1e5", "3e-7", "NaN", "-inf"]);
+        assert_eq!((speed(1.94), speed(0.14)), ("1.9 it/s".into(), "7.1 s/it".into()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::compare_page::page;
 use super::table::{table, value};
 use crate::error::{Error, Result};
 use crate::eval::report::{names, shown};
-use crate::progress::human;
+use crate::progress::{grouped, human};
 use crate::train::compare::{self, Best, Metrics, Table};
 use std::io::Write;
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ fn text(t: &Table, names: &[String]) -> String {
         row("folder", each(&|r| r.side.path.display().to_string())),
         row("script", each(&|r| r.script.clone())),
         row("state", each(&|r| r.side.state.to_owned())),
-        row("steps", each(&|r| r.side.step.to_string())),
+        row("steps", each(&|r| grouped(r.side.step, ' '))),
         row("trained", each(&|r| human(r.side.seconds))),
         row("parameters", each(&|r| r.parameters.map_or("-".into(), count))),
         row("edits", each(&|r| r.side.edits.to_string())),
@@ -92,16 +92,16 @@ fn text(t: &Table, names: &[String]) -> String {
     out
 }
 
-/// `0.1234 at 900`.
+/// `0.1234 at 1 900`.
 pub(super) fn best(b: &Best) -> String {
-    format!("{} at {}", shown(b.value), b.step)
+    format!("{} at {}", shown(b.value), grouped(b.step, ' '))
 }
 
 /// `12.3 M`: numbers of weights.
 pub(super) fn count(n: u64) -> String {
     let x = n as f64;
     match n {
-        0..10_000 => n.to_string(),
+        0..10_000 => grouped(n, ' '),
         10_000..1_000_000 => format!("{:.1} k", x / 1e3),
         1_000_000..1_000_000_000 => format!("{:.2} M", x / 1e6),
         _ => format!("{:.2} G", x / 1e9),
@@ -116,7 +116,7 @@ mod tests {
     fn counts_have_three_digits_or_more() {
         assert_eq!(
             [0, 9_999, 12_345, 999_900, 1_234_567, 675_129_632, 2_000_000_000].map(count),
-            ["0", "9999", "12.3 k", "999.9 k", "1.23 M", "675.13 M", "2.00 G"]
+            ["0", "9 999", "12.3 k", "999.9 k", "1.23 M", "675.13 M", "2.00 G"]
         );
     }
 }

@@ -4,7 +4,7 @@ use super::compare::{best, count};
 use crate::error::Result;
 use crate::eval::Series;
 use crate::eval::report::{Cell, Page, Picture, Plot};
-use crate::progress::human;
+use crate::progress::{grouped, human};
 use crate::train::compare::{Better, Column, MetricRow, RunPicture, Table, pictures};
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ fn runs(page: &mut Page, t: &Table, names: &[String]) -> Result<()> {
         row("folder", &|r| Cell::text(r.side.path.display().to_string())),
         row("script", &|r| Cell::text(&r.script)),
         row("state", &|r| Cell::text(r.side.state)),
-        row("steps", &|r| Cell::text(r.side.step.to_string())),
+        row("steps", &|r| Cell::text(grouped(r.side.step, ' '))),
         row("trained", &|r| Cell::text(human(r.side.seconds))),
         row("parameters", &|r| r.parameters.map_or_else(Cell::none, |n| Cell::text(count(n)).note(modules(r)))),
         row("edits", &|r| Cell::text(r.side.edits.to_string())),

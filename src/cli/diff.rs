@@ -2,7 +2,7 @@
 
 use super::table::{table, value};
 use crate::error::{Error, Result};
-use crate::progress::human;
+use crate::progress::{grouped, human, short};
 use crate::train::compare::{Comparison, MetricPair, compare};
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ fn text(c: &Comparison) -> String {
     let sides = |f: &dyn Fn(usize) -> String| [f(0), f(1)];
     let mut rows = vec![("run", sides(&|i| c.runs[i].path.display().to_string()))];
     rows.push(("state", sides(&|i| c.runs[i].state.to_owned())));
-    rows.push(("steps", sides(&|i| c.runs[i].step.to_string())));
+    rows.push(("steps", sides(&|i| grouped(c.runs[i].step, ' '))));
     rows.push(("trained", sides(&|i| human(c.runs[i].seconds))));
     rows.push(("edits", sides(&|i| c.runs[i].edits.to_string())));
     rows.push(("scripts", sides(&|i| c.runs[i].scripts.chars().take(12).collect())));
@@ -53,7 +53,7 @@ fn text(c: &Comparison) -> String {
 }
 
 fn number(x: Option<f64>) -> String {
-    x.map_or("-".into(), |x| format!("{x:.6}"))
+    x.map_or("-".into(), short)
 }
 
 fn change(m: &MetricPair) -> String {

@@ -79,10 +79,11 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
                 let positive = name.strip_prefix("no_").map(str::to_owned);
                 match positive.filter(|p| given.is_none() && params.get(p).is_some_and(|s| s.default.is_bool())) {
                     Some(positive) => flags.values.push((positive, "false".into())),
-                    // Unknown, or a group: its value tells.
+                    // Unknown, a group, or a key of a map: its value tells. A key alone is a switch, as a setting of that kind would be.
                     None => {
-                        let text = given.or_else(|| rest.next_if(|n| !n.starts_with("--")).map(str::to_owned)).unwrap_or_default();
-                        flags.values.push((name, text));
+                        let text = given.or_else(|| rest.next_if(|n| !n.starts_with("--")).map(str::to_owned));
+                        let bare = if name.contains('.') { "true" } else { "" };
+                        flags.values.push((name, text.unwrap_or_else(|| bare.to_owned())));
                     }
                 }
             }
@@ -143,6 +144,7 @@ mod tests {
             "2",
             "--unknown",
             "7",
+            "--group.on",
             "--watch",
             "--watch=poll",
             "--print-config",
@@ -161,6 +163,7 @@ mod tests {
             ("name", "x y"),
             ("group.deep", "4"),
             ("unknown", "7"),
+            ("group.on", "true"),
         ];
         assert_eq!(f.values.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(), want);
         assert_eq!((f.config.len(), f.threads, f.print_config, f.help, f.watch), (2, Some(2), true, true, Some(WatchMode::Poll)));

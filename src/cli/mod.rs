@@ -14,7 +14,9 @@ mod doctor;
 mod flags;
 mod help;
 mod paths;
+mod prune;
 mod recipes;
+mod remove;
 mod repl;
 mod replay;
 mod run;
@@ -50,6 +52,7 @@ enum Verb {
     Convert(convert::Args),
     Doctor(doctor::Args),
     Recipes(recipes::Args),
+    Remove(remove::Args),
     Diff(diff::Args),
     Replay(replay::Args),
     Repl(repl::Args),
@@ -94,6 +97,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Convert(args) => convert::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Recipes(args) => recipes::run(&args),
+        Verb::Remove(args) => remove::run(&args),
         Verb::Diff(args) => diff::run(&args),
         Verb::Replay(args) => replay::run(&args),
         Verb::Repl(args) => repl::run(&args),

@@ -26,6 +26,9 @@ pub struct Args {
     /// The folder of the new run's folder; default: where the old one lies.
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
+    /// How many CPU threads to use; default: as many as the run used. With others, sums differ in the last bits.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
     #[command(flatten)]
     paths: Paths,
 }
@@ -88,7 +91,11 @@ fn start(args: &Args) -> Result<()> {
     }
     let text = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
     let (device, dtype) = (torch::parse_device(&text("device"))?, torch::parse_dtype(&text("dtype"))?);
-    prepare(&config, device, Some(from.start.threads))?;
+    let threads = args.threads.map_or(from.start.threads, |n| n as usize);
+    if threads != from.start.threads {
+        log::say(&format!("warning: {threads} threads instead of {}: the numbers may differ in the last bits", from.start.threads));
+    }
+    prepare(&config, device, Some(threads))?;
     engine.host().put(RunContext {
         script: entry.into(),
         args: std::env::args().collect(),

@@ -1,12 +1,14 @@
 //! `lathe runs [DIR]`.
 
+use super::prune;
 use crate::error::{Error, Result};
 use crate::files::unix_time;
-use crate::progress::human;
+use crate::progress::{grouped, human, short, speed};
 use crate::train::status::{self, Phase, Row};
 use std::path::PathBuf;
 
-/// List the runs below a folder: what each is doing, how far it is, its last loss. A run whose process died shows as `killed`.
+/// List the runs below a folder: what each is doing, how far it is, its last loss. A run whose process died shows as `killed`; one that
+/// failed has its error below the table, and more of it in its log.txt.
 #[derive(clap::Args)]
 pub struct Args {
     /// The folder that holds the runs.
@@ -15,6 +17,12 @@ pub struct Args {
     /// Print one JSON array, for programs.
     #[arg(long)]
     json: bool,
+    /// Remove the runs that ended without a checkpoint. Says first which those are, and asks.
+    #[arg(long, conflicts_with = "json")]
+    prune: bool,
+    /// With --prune: remove them without asking.
+    #[arg(long, requires = "prune")]
+    yes: bool,
 }
 
 /// Prints the table.
@@ -23,6 +31,9 @@ pub struct Args {
 /// `E0301` when the folder cannot be listed.
 pub fn run(args: &Args) -> Result<()> {
     let rows = status::list(&args.dir, &mut |w| eprintln!("warning: {w}"))?;
+    if args.prune {
+        return prune::run(&rows, args.yes);
+    }
     let text = if args.json { json(&rows)? } else { table(&rows, unix_time()) };
     if rows.is_empty() && !args.json {
         eprintln!("no runs below `{}`", args.dir.display());
@@ -56,19 +67,22 @@ fn table(rows: &[Row], now: f64) -> String {
         out.push_str(text.trim_end());
         out.push('\n');
     }
+    for (row, error) in rows.iter().filter_map(|r| Some((r, r.status.error.as_ref()?))).filter(|(r, _)| r.status.state == Phase::Failed) {
+        out.push_str(&format!("{}: {}\n", row.name, error.lines().next().unwrap_or_default()));
+    }
     out
 }
 
 fn row(r: &Row, now: f64) -> [String; 9] {
     let s = &r.status;
-    let steps = s.steps.map_or(String::new(), |n| format!("/{n}"));
+    let steps = s.steps.map_or(String::new(), |n| format!("/{}", grouped(n, ' ')));
     let rate = s.rate.filter(|_| s.state == Phase::Running);
     [
         r.name.clone(),
         s.script.clone(),
-        format!("{}{steps}", s.step),
-        s.loss.map_or("-".into(), |x| format!("{x:.4}")),
-        rate.map_or("-".into(), |x| if x >= 1.0 { format!("{x:.1} it/s") } else { format!("{:.1} s/it", 1.0 / x.max(1e-9)) }),
+        format!("{}{steps}", grouped(s.step, ' ')),
+        s.loss.map_or("-".into(), short),
+        rate.map_or("-".into(), speed),
         s.state.name().to_owned(),
         human(s.seconds),
         age(now - s.updated),
@@ -88,7 +102,7 @@ fn age(seconds: f64) -> String {
 }
 
 /// `812 B`, `3.1 MB`, `2.4 GB`.
-fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
     let (mut x, mut unit) = (n as f64, 0);
     while x >= 1000.0 && unit + 1 < units.len() {
@@ -119,11 +133,15 @@ mod tests {
             error: None,
         };
         let row = |name: &str, status| Row { name: name.into(), path: name.into(), status, bytes: 3_140_000 };
-        let rows = [row("try1", status(Phase::Running, Some(0.041), Some(0.14))), row("a/longer", status(Phase::Killed, None, None))];
+        let died = Status { error: Some("there is no folder `x`\n  help".into()), ..status(Phase::Failed, None, None) };
+        let rows =
+            [row("try1", status(Phase::Running, Some(0.041), Some(0.14))), row("a/longer", status(Phase::Killed, None, None)), row("no", died)];
         let want = "\
-name      script                 step    loss      rate  state    trained  age    size
-try1      train_ldm.rhai  1240/100091  0.0410  7.1 s/it  running   1h 06m   3m  3.1 MB
-a/longer  train_ldm.rhai  1240/100091       -         -  killed    1h 06m   3m  3.1 MB
+name      script                   step     loss      rate  state    trained  age    size
+try1      train_ldm.rhai  1 240/100 091  0.04100  7.1 s/it  running   1h 06m   3m  3.1 MB
+a/longer  train_ldm.rhai  1 240/100 091        -         -  killed    1h 06m   3m  3.1 MB
+no        train_ldm.rhai  1 240/100 091        -         -  failed    1h 06m   3m  3.1 MB
+no: there is no folder `x`
 ";
         assert_eq!(table(&rows, 300.0), want);
         assert_eq!(table(&[], 0.0), "");

@@ -186,6 +186,27 @@ impl Loader {
         }
     }
 
+    /// The positions in the set of the next `n` samples, at most as many as the set has. Nothing is read.
+    pub fn upcoming(&self, n: usize) -> Vec<usize> {
+        let (o, len) = (&self.0.options, self.len());
+        let (mut epoch, mut batch) = {
+            let s = self.0.state.borrow();
+            (s.epoch, s.batch)
+        };
+        let mut out = Vec::new();
+        while out.len() < n.min(len) {
+            if batch == self.0.batches {
+                (epoch, batch) = (epoch + 1, 0);
+            }
+            let order = share(&epoch_order(len, o.shuffle, o.seed, epoch), o.rank, o.world, o.drop_last);
+            let end = order.len().min(self.0.batches * o.batch);
+            out.extend_from_slice(&order[batch * o.batch..end]);
+            batch = self.0.batches;
+        }
+        out.truncate(n.min(len));
+        out
+    }
+
     /// The position: what was handed out, whatever is prepared already.
     pub fn state(&self) -> LoaderState {
         let (s, o) = (self.0.state.borrow(), &self.0.options);

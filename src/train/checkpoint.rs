@@ -32,6 +32,9 @@ pub struct Head {
     /// Callbacks of this step that an interrupt cut off and that the resumed run owes.
     #[serde(default)]
     pub owed: Vec<String>,
+    /// The step that the run was last made to go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<u64>,
 }
 
 /// One object on its way into a checkpoint.
@@ -121,7 +124,7 @@ fn file_name(part: &str) -> String {
     format!("{part}.safetensors")
 }
 
-fn folder_name(step: u64) -> String {
+pub(super) fn folder_name(step: u64) -> String {
     format!("{step:07}")
 }
 
@@ -149,21 +152,6 @@ pub fn recover(dir: &Path) -> Result<()> {
             let kept = dir.join(step);
             if kept.exists() { files::remove_dir(&path)? } else { files::rename(&path, &kept)? }
         }
-    }
-    Ok(())
-}
-
-/// Removes all but the newest `keep` checkpoints.
-///
-/// # Errors
-/// `E0301` when the system refuses.
-pub fn prune(dir: &Path, keep: usize) -> Result<()> {
-    let all = list(dir)?;
-    for (_, path) in all.iter().take(all.len().saturating_sub(keep.max(1))) {
-        // First out of sight, so that a kill leaves no half-removed checkpoint under its name.
-        let gone = dir.join(format!(".tmp-old-{}", path.file_name().unwrap_or_default().to_string_lossy()));
-        files::rename(path, &gone)?;
-        files::remove_dir(&gone)?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! What people see of a run: a bar on a terminal, one dense line for each log step otherwise. Never both.
+//! What people see of a run: one dense line for each log step, which stays, and on a terminal a bar below.
 
-use crate::progress::{Progress, digits, grouped, human};
+use crate::progress::{Progress, grouped, human, short, speed};
 use std::io::IsTerminal;
 
 /// The progress of one fit.
@@ -40,7 +40,7 @@ impl Console {
         }
     }
 
-    /// Moves the bar on; the values of the last log step stay.
+    /// Moves the bar on.
     pub fn advance(&mut self, step: u64) {
         if let Some(bar) = &mut self.bar {
             bar.advance(step);
@@ -59,10 +59,10 @@ impl Console {
             values(r.values),
             r.mark
         );
-        match &mut self.bar {
-            Some(bar) => bar.set(r.step, &(values(r.values) + r.mark)),
-            None => crate::space::say(&line),
+        if let Some(bar) = &mut self.bar {
+            bar.set(r.step, r.mark.trim_start());
         }
+        self.say(&line);
         line
     }
 
@@ -88,35 +88,9 @@ pub fn values(values: &[(String, f64)]) -> String {
     loss.into_iter().chain(rest).map(|(name, x)| format!("{name} {}", short(*x))).collect::<Vec<_>>().join("  ")
 }
 
-/// Four significant digits, with an exponent for very large and very small numbers.
-pub fn short(x: f64) -> String {
-    let size = x.abs();
-    match size {
-        _ if !x.is_finite() => format!("{x}"),
-        _ if size == 0.0 => "0".into(),
-        _ if !(1e-4..1e5).contains(&size) => digits(x, 4),
-        _ => {
-            let before = size.log10().floor() as i32;
-            format!("{x:.*}", usize::try_from(3 - before).unwrap_or(0).min(6))
-        }
-    }
-}
-
-/// `1.9 it/s`, or `7.1 s/it` where a step takes more than a second.
-pub fn speed(rate: f64) -> String {
-    if rate >= 1.0 || rate <= 0.0 { format!("{rate:.1} it/s") } else { format!("{:.1} s/it", 1.0 / rate) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_short() {
-        let shown: Vec<String> = [0.0, 0.0412345, -1.0, 12.3456, 99999.4, 1e5, 3e-7, f64::NAN, f64::NEG_INFINITY].iter().map(|x| short(*x)).collect();
-        assert_eq!(shown, ["0", "0.04123", "-1.000", "12.35", "99999", "1e5", "3e-7", "NaN", "-inf"]);
-        assert_eq!((speed(1.94), speed(0.14)), ("1.9 it/s".into(), "7.1 s/it".into()));
-    }
 
     #[test]
     fn the_dense_line_has_the_loss_first() {

@@ -1,6 +1,6 @@
 //! The training loop: batches in, steps, log lines, samples, checkpoints, and a clean end whatever happens.
 
-use super::console::{Console, Report};
+use super::console::{Console, Report, values};
 use super::metrics::{Metrics, NonFinite};
 use super::run::{LOADER, OpenRun};
 use super::tracked::{Saved, Tracked};
@@ -9,6 +9,7 @@ use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::nn::State;
+use crate::progress::{grouped, human};
 use crate::torch::files::write_safetensors;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -177,26 +178,45 @@ pub enum Outcome {
 /// `E0901` after Ctrl-C or SIGTERM, with a checkpoint of the last whole step; `E0601` when a loss is not finite, with the batch saved in
 /// the run folder; whatever a step returns. Checkpoints are never harmed.
 pub fn fit<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
-    let outcome = start(run, loader, steps, options);
+    let mut last = Vec::new();
+    let outcome = start(run, loader, steps, options, &mut last);
     if let Some(mut console) = run.console().borrow_mut().take() {
         console.finish();
+    }
+    if let Ok(Outcome::Finished) = outcome {
+        run.say(&closing(run, &last));
     }
     if let Err(e) = &outcome {
         run.end_with(e);
         if e.is_interrupt()
             && let Some(step) = run.saved_step()
         {
-            run.say(&format!(
-                "  {}  stopped; step {} is saved, and the same command goes on from there",
-                run.name(),
-                crate::progress::grouped(step, ' ')
-            ));
+            run.say(&format!("  {}  stopped; step {} is saved, and the same command goes on from there", run.name(), grouped(step, ' ')));
         }
     }
     outcome
 }
 
-fn start<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
+/// `  vae  finished: 1 200 steps in 2m 30s  loss 0.05530  saved in exps/vae/checkpoints/0001200`.
+fn closing(run: &OpenRun, last: &[(String, f64)]) -> String {
+    let mut parts = vec![format!("finished: {} steps in {}", grouped(run.step(), ' '), human(run.seconds()))];
+    if !last.is_empty() {
+        parts.push(values(last));
+    }
+    if let Some(path) = run.saved_path() {
+        parts.push(format!("saved in {}", path.display()));
+    }
+    format!("  {}  {}", run.name(), parts.join("  "))
+}
+
+/// Trains; `last` gets the values of the last log line.
+fn start<L: Batches + Clone + 'static>(
+    run: &OpenRun,
+    loader: &L,
+    steps: &mut dyn Steps<L::Batch>,
+    options: &FitOptions,
+    last: &mut Vec<(String, f64)>,
+) -> Result<Outcome> {
     if !run.tracks(LOADER) {
         run.track(LOADER, Rc::new(loader.clone()))?;
     }
@@ -204,16 +224,16 @@ fn start<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dy
     run.update_status(|s| s.steps = Some(options.steps))?;
     let owed = run.take_owed();
     if run.step() >= options.steps && owed.is_none() {
-        let done = crate::progress::grouped(run.step(), ' ');
-        run.say(&format!("  {}  is finished: {done} of {} steps are done", run.name(), crate::progress::grouped(options.steps, ' ')));
+        let done = grouped(run.step(), ' ');
+        run.say(&format!("  {}  is finished: {done} of {} steps are done", run.name(), grouped(options.steps, ' ')));
         run.finish()?;
         return Ok(Outcome::AlreadyFinished);
     }
     *run.console().borrow_mut() = Some(Console::new(run.name(), run.step(), options.steps));
     // A step that began is done to its end; then the loop looks.
     let _hold = interrupt::hold();
-    let mut fit =
-        Fit { run, loader, steps, options: options.clone(), history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default() };
+    let options = options.clone();
+    let mut fit = Fit { run, loader, steps, options, history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default(), last };
     if let Some(before) = owed {
         loader.restore(&before)?;
         let batch = loader.next_batch()?;
@@ -248,6 +268,8 @@ struct Fit<'a, L: Batches> {
     /// Steps since the last log line.
     counted: u64,
     speed: Speed,
+    /// The values of the last log line.
+    last: &'a mut Vec<(String, f64)>,
 }
 
 impl<L: Batches> Fit<'_, L> {
@@ -389,16 +411,15 @@ impl<L: Batches> Fit<'_, L> {
     fn refuse(&self, bad: &NonFinite, current: &L::Batch) -> Error {
         let run = self.run;
         let done = bad.step + 1;
-        let message = format!("`{}` is {} at step {} of `{}`", bad.name, bad.value, crate::progress::grouped(done, ' '), run.name());
+        let message = format!("`{}` is {} at step {} of `{}`", bad.name, bad.value, grouped(done, ' '), run.name());
         let path = run.dir().join(format!("nonfinite-{done:07}.safetensors"));
         let info = [("step".to_owned(), done.to_string()), ("metric".to_owned(), bad.name.clone())];
         let saved = self.batch_of(bad.step, current).and_then(|state| match state.is_empty() {
             true => Ok(false),
             false => write_safetensors(&path, &state, &info.into_iter().collect()).map(|()| true),
         });
-        let last = run
-            .saved_step()
-            .map_or("no checkpoint was written yet".to_owned(), |s| format!("the last checkpoint is of step {}", crate::progress::grouped(s, ' ')));
+        let last =
+            run.saved_step().map_or("no checkpoint was written yet".to_owned(), |s| format!("the last checkpoint is of step {}", grouped(s, ' ')));
         let help = match saved {
             Ok(true) => format!("its batch: `let batch = io::load(\"{}\");`; {last}", path.display()),
             Ok(false) => last,
@@ -438,6 +459,7 @@ impl<L: Batches> Fit<'_, L> {
         }
         let loss = values.iter().find(|(name, _)| name == "loss").map(|(_, x)| *x);
         run.update_status(|s| (s.loss, s.rate) = (loss.or(s.loss), Some(rate)))?;
+        self.last.clone_from(&values);
         self.callback("on_log", &mut |steps| steps.on_log(run, &values))
     }
 

@@ -55,6 +55,11 @@ pub fn write(text: &str) {
     });
 }
 
+/// Adds text to the log at `path`, which may be open or not. As with [`write`], it must not stop anything when it cannot be written.
+pub(super) fn add(path: &Path, text: &str) {
+    let _ = files::append(path).map(|mut file| file.write_all(text.as_bytes()));
+}
+
 /// Says a line on standard error and in the log.
 pub fn say(line: &str) {
     crate::space::say(line);

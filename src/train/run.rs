@@ -4,12 +4,13 @@ use super::checkpoint::{self, Checkpoint, Head, Part};
 use super::console::Console;
 use super::edits::{self, Edit, Kind, Lineage, NewEdit, Start};
 use super::events::Events;
+use super::keep::{self, Keep};
 use super::metrics::{self, Metrics, Window};
 use super::settings;
 use super::sources::Sources;
 use super::status::{self, Phase, Status};
 use super::tracked::{Saved, Tracked};
-use super::{images, log, rng};
+use super::{env, images, log, rewind, rng};
 use crate::error::{Error, Result, did_you_mean};
 use crate::files;
 use crate::torch::{Tensor, bridge::manual_seed};
@@ -18,7 +19,7 @@ use serde_json::{Map, Value};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 /// How a run is opened.
@@ -46,12 +47,19 @@ pub struct Options {
     pub reloads: u64,
     /// Go on with other settings, even with those that decide what the numbers mean.
     pub force: bool,
-    /// Keep only so many checkpoints; `None` keeps all.
-    pub keep: Option<usize>,
+    /// Which checkpoints stay.
+    pub keep: Keep,
+    /// Go on from the checkpoint of this step, not from the newest one.
+    pub resume_step: Option<u64>,
 }
 
 /// The name under which `fit` tracks its loader; the only one that may come after `resume`.
 pub(super) const LOADER: &str = "loader";
+
+thread_local! {
+    /// The run that this thread opened last.
+    static LAST: RefCell<Option<(PathBuf, Weak<Inner>)>> = const { RefCell::new(None) };
+}
 
 /// A shared handle to an open run. The folder is locked until the last handle is dropped.
 #[derive(Clone)]
@@ -62,7 +70,11 @@ struct Inner {
     name: String,
     config: Map<String, Value>,
     force: bool,
-    keep: Cell<Option<usize>>,
+    keep: Cell<Keep>,
+    is_prune_said: Cell<bool>,
+    resume_step: Option<u64>,
+    /// The step that the run was last made to go back to.
+    back_to: Cell<Option<u64>>,
     tracked: RefCell<IndexMap<String, Rc<dyn Tracked>>>,
     step: Cell<u64>,
     in_step: Cell<bool>,
@@ -93,6 +105,8 @@ struct Inner {
     new_config: RefCell<Option<NewConfig>>,
     status: RefCell<Status>,
     console: RefCell<Option<Console>>,
+    /// Step and clock of the last line that a loop of the script's own logged.
+    logged: Cell<Option<(u64, f64)>>,
     _log: log::Attached,
     _lock: status::Lock,
 }
@@ -118,7 +132,7 @@ impl OpenRun {
         let log = log::attach(&dir.join("log.txt"))?;
         let new_config = accept_settings(&dir, &o)?;
         settings::add_command(&dir, &o.command)?;
-        settings::write_env(&dir)?;
+        env::write(&dir)?;
         edits::recover(&dir)?;
         let start = Start {
             config: o.config.clone(),
@@ -152,12 +166,15 @@ impl OpenRun {
         };
         status.write(&dir)?;
         manual_seed(o.seed)?;
-        Ok(OpenRun(Rc::new(Inner {
+        let run = OpenRun(Rc::new(Inner {
             dir,
             name: o.name,
             config: o.config,
             force: o.force,
             keep: Cell::new(o.keep),
+            is_prune_said: Cell::default(),
+            resume_step: o.resume_step,
+            back_to: Cell::default(),
             tracked: RefCell::default(),
             step: Cell::new(0),
             in_step: Cell::new(false),
@@ -178,9 +195,12 @@ impl OpenRun {
             new_config: RefCell::new(new_config),
             status: RefCell::new(status),
             console: RefCell::default(),
+            logged: Cell::default(),
             _log: log,
             _lock: lock,
-        })))
+        }));
+        LAST.set(Some((run.dir().to_owned(), Rc::downgrade(&run.0))));
+        Ok(run)
     }
 
     // ---- what it is
@@ -225,8 +245,8 @@ impl OpenRun {
         self.0.lineage.borrow().sources.clone()
     }
 
-    /// Keeps only the newest `keep` checkpoints from now on; `None` keeps all.
-    pub fn set_keep(&self, keep: Option<usize>) {
+    /// Which checkpoints stay from now on.
+    pub fn set_keep(&self, keep: Keep) {
         self.0.keep.set(keep);
     }
 
@@ -344,7 +364,18 @@ impl OpenRun {
             self.0.early.borrow_mut().push(values);
             return Ok(());
         }
-        self.write(&values)
+        self.write(&values)?;
+        // `fit` tells the table of runs itself.
+        if self.0.console.borrow().is_none() { self.tell_loss(&values) } else { Ok(()) }
+    }
+
+    /// Tells the table of runs what a loop of the script's own logged, and how fast it is.
+    fn tell_loss(&self, values: &[(String, f64)]) -> Result<()> {
+        let now = (self.step(), self.seconds());
+        let before = self.0.logged.replace(Some(now));
+        let rate = before.filter(|b| now.0 > b.0 && now.1 > b.1).map(|b| (now.0 - b.0) as f64 / (now.1 - b.1));
+        let loss = values.iter().find(|(name, _)| name == "loss").map(|(_, x)| *x);
+        self.update_status(|s| (s.loss, s.rate) = (loss.or(s.loss), rate.or(s.rate)))
     }
 
     pub(super) fn write(&self, values: &[(String, f64)]) -> Result<()> {
@@ -502,19 +533,26 @@ impl OpenRun {
         self.dir().join("checkpoints")
     }
 
-    /// Goes on from the newest whole checkpoint, if there is one, and returns the number of steps done. Everything that is
-    /// tracked is put back, and the random generators, the clock and the log. A second call changes nothing.
+    /// Goes on from the newest whole checkpoint, if there is one, or from that of the step that was asked for, and returns the number of
+    /// steps done. Everything that is tracked is put back, and the random generators, the clock and the log. A second call changes nothing.
     ///
     /// # Errors
+    /// `E0101` when there is no checkpoint of the step that was asked for,
     /// `E0401` with the difference when the checkpoint belongs to other objects, `E0302` when every checkpoint is damaged.
     pub fn resume(&self) -> Result<u64> {
         let inner = &*self.0;
         if inner.since.get().is_some() {
             return Ok(self.step());
         }
-        let found = checkpoint::latest(&self.checkpoints(), &mut |w| self.warn(&w))?;
+        let found = match inner.resume_step {
+            None => checkpoint::latest(&self.checkpoints(), &mut |w| self.warn(&w))?,
+            Some(step) => Some(self.found_at(step)?),
+        };
         if let Some(c) = &found {
             self.restore(c)?;
+            if let Some(step) = inner.resume_step {
+                self.go_back(step)?;
+            }
             self.say(&format!("  {}  goes on at step {}", self.name(), crate::progress::grouped(self.step(), ' ')));
         }
         let edits = found.as_ref().map_or(0, |c| c.head().generation);
@@ -535,6 +573,35 @@ impl OpenRun {
             early.iter().try_for_each(|values| self.write(values))?;
         }
         Ok(self.step())
+    }
+
+    /// The checkpoint from which it goes on when it was asked to go on from `step`.
+    fn found_at(&self, step: u64) -> Result<Checkpoint> {
+        Ok(match rewind::find(self.dir(), step, &mut |w| self.warn(&w))? {
+            rewind::Found::There(c) => c,
+            rewind::Found::Later(c) => {
+                let first = crate::progress::grouped(step, ' ');
+                self.say(&format!(
+                    "  {}  went back to step {first} before, and goes on with what it has trained since; to go back again, move the later folders out of {}/",
+                    self.name(),
+                    self.checkpoints().display()
+                ));
+                c
+            }
+        })
+    }
+
+    /// Puts what came after the step aside, now that the checkpoint of the step is in place.
+    fn go_back(&self, step: u64) -> Result<()> {
+        self.0.back_to.set(Some(step));
+        if self.step() > step {
+            return Ok(());
+        }
+        if let Some((n, folder)) = rewind::put_aside(self.dir(), step)? {
+            let what = if n == 1 { "1 later checkpoint is".to_owned() } else { format!("{n} later checkpoints are") };
+            self.say(&format!("  {}  goes back to step {}: {what} now in {}/", self.name(), crate::progress::grouped(step, ' '), folder.display()));
+        }
+        Ok(())
     }
 
     fn restore(&self, c: &Checkpoint) -> Result<()> {
@@ -567,6 +634,7 @@ impl OpenRun {
         rng::restore(&c.read("_rng")?)?;
         self.0.step.set(c.head().step);
         self.0.base.set(c.head().seconds);
+        self.0.back_to.set(c.head().back_to);
         self.0.saved_at.set(Some(c.head().step));
         Ok(())
     }
@@ -605,12 +673,12 @@ impl OpenRun {
         if let Some(log) = &*inner.metrics.borrow() {
             log.sync()?;
         }
-        let head = Head { step: self.step(), seconds: self.seconds(), generation: self.edit(), owed };
+        let head = Head { step: self.step(), seconds: self.seconds(), generation: self.edit(), owed, back_to: inner.back_to.get() };
         let path = checkpoint::write(&self.checkpoints(), head, &parts)?;
         inner.saved_at.set(Some(self.step()));
         inner.restored.take();
-        if let Some(keep) = inner.keep.get() {
-            checkpoint::prune(&self.checkpoints(), keep)?;
+        if keep::prune(&self.checkpoints(), inner.keep.get())? > 0 && !inner.is_prune_said.replace(true) {
+            self.say(&format!("  {}  keeps {} of its checkpoints from now on; others are removed", self.name(), inner.keep.get()));
         }
         self.update_status(|_| ())?;
         Ok(path)
@@ -619,6 +687,11 @@ impl OpenRun {
     /// Whether the newest checkpoint is of this very step.
     pub(super) fn is_saved(&self) -> bool {
         self.0.saved_at.get() == Some(self.step())
+    }
+
+    /// The newest checkpoint.
+    pub(super) fn saved_path(&self) -> Option<PathBuf> {
+        self.saved_step().map(|step| self.checkpoints().join(checkpoint::folder_name(step)))
     }
 
     /// The step of the newest checkpoint.
@@ -688,6 +761,32 @@ impl Drop for Inner {
             // Nobody is left to tell.
             let _ = status.write(&self.dir);
         }
+    }
+}
+
+/// Takes note of how the script ended that this thread has run. When it failed beside its steps, as in its set-up, the run that it opened
+/// last gets the reason: in the table of runs, and in `log.txt`.
+pub fn ended(error: Option<&Error>) {
+    let Some((dir, run)) = LAST.take() else { return };
+    let Some(error) = error.filter(|e| !e.is_interrupt()) else { return };
+    // Something may hold the run still: the error itself, for example.
+    let mut state = match run.upgrade() {
+        Some(inner) => inner.status.borrow().clone(),
+        None => match Status::read(&dir) {
+            Ok(status) if status.pid == std::process::id() => status,
+            _ => return,
+        },
+    };
+    if matches!(state.state, Phase::Running | Phase::Stopped) {
+        (state.state, state.error) = (Phase::Failed, Some(error.to_string()));
+        // The error itself is on its way to the user and matters more than this note.
+        let _ = state.write(&dir);
+        if let Some(inner) = run.upgrade() {
+            *inner.status.borrow_mut() = state.clone();
+        }
+    }
+    if state.state == Phase::Failed && !error.is_shown() {
+        log::add(&dir.join("log.txt"), &format!("{}\n", error.render(false)));
     }
 }
 

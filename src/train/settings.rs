@@ -1,10 +1,9 @@
-//! What a run folder says about how it was made: `config.toml`, `command.txt`, `env.json`.
+//! What a run folder says about how it was made: `config.toml`, `command.txt`.
 
 use super::edits::SettingChange;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::torch::{default_device, device_name, num_threads};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::io::Write;
 use std::path::Path;
 
@@ -23,12 +22,15 @@ const FREE: &[&str] = &[
     "max_train_steps",
     "num_workers",
     "keep",
+    "keep_last",
+    "keep_every",
     "resume",
+    "resume_step",
     "watch",
 ];
 
 /// The settings that say where a run lies and how it is opened, and nothing of what it does.
-const PLACE: &[&str] = &["output_dir", "exp_name", "resume", "watch"];
+const PLACE: &[&str] = &["output_dir", "exp_name", "resume", "resume_step", "watch"];
 
 /// One setting that differs from the one that a run was started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,29 +160,6 @@ pub fn add_command(dir: &Path, command: &[String]) -> Result<()> {
     files::append(&path)?.write_all(line.as_bytes()).map_err(|e| Error::io("write", &path, e))
 }
 
-/// Writes `env.json`: versions, device, threads, system. No host or user name.
-///
-/// # Errors
-/// `E0301` when the system refuses.
-pub fn write_env(dir: &Path) -> Result<()> {
-    let torch = crate::torch::bridge::build_info().ok();
-    let env = json!({
-        "lathe": env!("CARGO_PKG_VERSION"),
-        "libtorch": torch.as_ref().map(|t| t.version.as_deref().unwrap_or(&t.compiled)),
-        "cpu_kernels": torch.as_ref().map(|t| t.cpu.as_str()),
-        "device": device_name(default_device()),
-        "cuda": crate::torch::cuda_is_available(),
-        "threads": num_threads(),
-        "cores": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        "os": std::env::consts::OS,
-        "arch": std::env::consts::ARCH,
-        "folder": std::env::current_dir().unwrap_or_default(),
-        "started": files::iso_time(files::unix_time()),
-    });
-    let text = serde_json::to_vec_pretty(&env).map_err(|e| Error::run(format!("env.json: {e}")))?;
-    files::write(&dir.join("env.json"), &text)
-}
-
 /// Sets a value by its name with dots; groups are made where they are missing. Null takes it away.
 pub fn set(config: &mut Map<String, Value>, name: &str, value: Value) {
     match name.split_once('.') {
@@ -231,6 +210,7 @@ pub fn differences(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Se
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn map(v: Value) -> Map<String, Value> {
         v.as_object().unwrap().clone()

@@ -176,11 +176,13 @@ api! {
         min: Option<f64>,
         /// the largest value
         max: Option<f64>,
+        /// another name under which it can be given, as other programs call it
+        also: Option<String>,
     ) -> Arg {
         if !is_plain(&default) {
             return Err(Error::value("arg", format!("the default must be a plain value, not {}", type_name(&default))));
         }
-        Ok(Arg { default, help: help.unwrap_or_default(), choices, live, min, max, made: Some(Made::at(cx.native().call_source().unwrap_or_default(), cx.position())) })
+        Ok(Arg { default, help: help.unwrap_or_default(), choices, live, min, max, also, made: Some(Made::at(cx.native().call_source().unwrap_or_default(), cx.position())) })
     }
 
     /// The defaults in a map of settings: each `arg(..)` becomes its default. For scripts that call another script's

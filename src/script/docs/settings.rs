@@ -28,6 +28,9 @@ pub fn notes(s: &Setting) -> String {
     if s.arg.live {
         notes.push("live".into());
     }
+    if let Some(also) = &s.arg.also {
+        notes.push(format!("also --{}", dashed(also)));
+    }
     notes.retain(|n| !n.is_empty());
     notes.join("; ")
 }

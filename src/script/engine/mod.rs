@@ -285,11 +285,13 @@ impl Engine {
     /// What the script threw; `E0901` when it was interrupted.
     pub fn run(&self, cfg: Map) -> Result<Dynamic> {
         let entry = self.program().entry_unit().ok_or_else(|| Error::usage("no script is loaded"))?;
-        if entry.is_notebook {
-            return self.guarded(|| self.run_top_to_bottom(&entry.ast, &entry.tag, cfg));
-        }
-        let args = if entry.has("main", 0) { vec![] } else { vec![cfg.into()] };
-        self.call("main", args)
+        let result = if entry.is_notebook {
+            self.guarded(|| self.run_top_to_bottom(&entry.ast, &entry.tag, cfg))
+        } else {
+            self.call("main", if entry.has("main", 0) { vec![] } else { vec![cfg.into()] })
+        };
+        crate::train::ended(result.as_ref().err());
+        result
     }
 
     /// Runs a text from top to bottom and gives its last value.

@@ -24,6 +24,8 @@ pub struct Arg {
     pub min: Option<f64>,
     /// The largest number allowed.
     pub max: Option<f64>,
+    /// Another name under which it can be given.
+    pub also: Option<String>,
     /// Where and when a script made it; `None` when none did.
     pub made: Option<Made>,
 }
@@ -32,7 +34,7 @@ crate::script_handle!(Arg, "a setting made with `arg`");
 impl Arg {
     /// A default without limits and without help.
     pub fn plain(default: Dynamic) -> Self {
-        Arg { default, help: String::new(), choices: Array::new(), live: false, min: None, max: None, made: None }
+        Arg { default, help: String::new(), choices: Array::new(), live: false, min: None, max: None, also: None, made: None }
     }
 }
 
@@ -120,7 +122,17 @@ impl Params {
 
     /// The setting of that name.
     pub fn get(&self, name: &str) -> Option<&Arg> {
-        self.settings.get(&normal(name))
+        self.settings.get(&self.key(name))
+    }
+
+    /// The name under which a setting is kept that is given as `name`, perhaps by its other name.
+    fn key(&self, name: &str) -> String {
+        let name = normal(name);
+        if self.settings.contains_key(&name) {
+            return name;
+        }
+        let also = self.settings.iter().find(|(_, arg)| arg.also.as_ref().is_some_and(|a| normal(a) == name));
+        also.map_or(name, |(key, _)| key.clone())
     }
 
     /// Adds a setting that every script has, unless the script declares its own.
@@ -144,7 +156,7 @@ impl Params {
     /// # Errors
     /// `E0101` for an unknown name, with the nearest; for a text that does not fit; for a value that is not allowed.
     pub fn set_text(&self, config: &mut Config, name: &str, text: &str, origin: Origin) -> Result<()> {
-        let key = normal(name);
+        let key = self.key(name);
         let Some(arg) = self.settings.get(&key) else {
             if self.is_group(&key) {
                 let value = structured(text).filter(Dynamic::is_map);
@@ -165,7 +177,7 @@ impl Params {
     /// # Errors
     /// As [`Params::set_text`].
     pub fn set(&self, config: &mut Config, name: &str, value: &Dynamic, origin: Origin) -> Result<()> {
-        let key = normal(name);
+        let key = self.key(name);
         let Some(arg) = self.settings.get(&key) else {
             if self.is_group(&key)
                 && let Some(map) = value.read_lock::<Map>()
@@ -217,12 +229,13 @@ impl Params {
         Err(Error::usage(format!("this file is for the script `{named}`, not for `{}`", self.script)).help(help))
     }
 
-    /// Sets an entry of a setting whose default is the empty map, which takes any: `--enc-config.resolution 128`.
+    /// Sets an entry of a setting that is one map: `--enc-config.resolution 128`. A default that is the empty map takes any; one that is not
+    /// takes its own keys.
     fn set_inside(&self, config: &mut Config, key: &str, value: Dynamic, origin: Origin) -> Option<()> {
-        let (parent, rest) = key.match_indices('.').map(|(at, _)| (&key[..at], &key[at + 1..])).find(|(parent, _)| {
-            let map = self.settings.get(*parent).and_then(|arg| arg.default.read_lock::<Map>().map(|m| m.is_empty()));
-            map == Some(true)
-        })?;
+        let mut parts = key.match_indices('.').map(|(at, _)| (&key[..at], &key[at + 1..]));
+        let (parent, rest) = parts.find(|(parent, _)| self.settings.get(*parent).is_some_and(|arg| arg.default.is_map()))?;
+        let known = self.settings.get(parent).and_then(|arg| arg.default.read_lock::<Map>().map(|m| m.clone())).unwrap_or_default();
+        let value = if known.is_empty() { value } else { fit(known.get(rest)?, &value)? };
         let mut map = config.get(parent).and_then(|v| v.read_lock::<Map>().map(|m| m.clone())).unwrap_or_default();
         insert(&mut map, rest, value);
         config.values.insert(parent.to_owned(), (map.into(), origin));
@@ -353,21 +366,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_map_takes_any_entry_and_a_filled_one_does_not() {
+    fn an_empty_map_takes_any_entry_and_a_filled_one_its_own() {
         let mut params = Params::default();
         params.declare("enc_config", Arg::plain(Map::new().into()));
+        let filled: Map = [("depth".into(), 4_i64.into()), ("width".into(), 64_i64.into())].into_iter().collect();
+        params.declare("mapper", Arg::plain(filled.into()));
         params.declare("steps", Arg::plain(3_i64.into()));
         let mut config = params.defaults();
         let flag = || Origin::Flag("--x".into());
         params.set_text(&mut config, "enc-config.resolution", "128", flag()).unwrap();
         params.set_text(&mut config, "enc-config.a.b", "0.5", flag()).unwrap();
         params.set_text(&mut config, "enc-config.name", "x1", flag()).unwrap();
+        params.set_text(&mut config, "mapper.depth", "2", flag()).unwrap();
         let map = config.map();
+        let mapper = map["mapper"].read_lock::<Map>().unwrap().clone();
+        assert_eq!((mapper["depth"].as_int(), mapper["width"].as_int()), (Ok(2), Ok(64)));
+        assert!(params.set_text(&mut config, "mapper.dept", "2", flag()).is_err());
         let inner = map["enc_config"].read_lock::<Map>().unwrap().clone();
         assert_eq!(inner["resolution"].as_int(), Ok(128));
         assert_eq!(inner["a"].read_lock::<Map>().unwrap()["b"].as_float(), Ok(0.5));
         assert_eq!(inner["name"].to_string(), "x1");
         assert!(params.set_text(&mut config, "steps.more", "1", flag()).is_err());
         assert!(params.set_text(&mut config, "enc-confg.resolution", "1", flag()).is_err());
+    }
+
+    #[test]
+    fn a_setting_can_be_given_by_its_other_name() {
+        let mut params = Params::default();
+        params.declare("model", Arg { also: Some("models".into()), ..Arg::plain("SiT-B/1".to_owned().into()) });
+        let mut config = params.defaults();
+        params.set_text(&mut config, "models", "SiT-XL/1", Origin::Flag("--models".into())).unwrap();
+        assert_eq!((config.get("model").unwrap().to_string().as_str(), config.get("models").is_none()), ("SiT-XL/1", true));
+        assert_eq!(config.origin("model").unwrap().to_string(), "--models");
+        assert!(params.get("models").is_some() && params.get("modelz").is_none());
     }
 }

@@ -34,12 +34,14 @@ pub(crate) fn options(cx: &Cx, cfg: &Map, force: bool) -> Result<train::Options>
     let stem = Path::new(&unit).file_stem().map(|s| s.to_string_lossy().into_owned());
     let name = text(cfg, "exp_name")?.or(stem).unwrap_or_default();
     let output_dir = PathBuf::from(text(cfg, "output_dir")?.unwrap_or_else(|| "exps".into()));
-    let seed = match cfg.get("seed") {
-        None => 0,
-        Some(d) => d.as_int().map_err(|_| Error::value("run", format!("`seed` must be an int, got {}", type_name(d))))?,
+    let int = |key: &str| match cfg.get(key) {
+        None => Ok(0),
+        Some(d) => d.as_int().map_err(|_| Error::value("run", format!("`{key}` must be an int, got {}", type_name(d)))),
     };
+    let seed = int("seed")?;
+    let resume_step = u64::try_from(int("resume_step")?).ok().filter(|step| *step > 0);
     let Value::Object(config) = to_json(&Dynamic::from(cfg.clone())) else { unreachable!("a map becomes an object") };
-    let mut o = train::Options { output_dir, name, seed, config, script: unit, force, ..train::Options::default() };
+    let mut o = train::Options { output_dir, name, seed, config, script: unit, force, resume_step, ..train::Options::default() };
     match context {
         Some(context) => {
             // Another script's settings may be passed on from the one that was started: a comment must be true of the value.

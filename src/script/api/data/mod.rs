@@ -501,6 +501,23 @@ api! {
     /// ```
     fn batches as "get$batches"(loader: Loader) -> i64 { Ok(int(loader.batches())) }
 
+    /// The positions in the set of the next `n` samples, at most as many as the set has: what batches will hold as `index`. Nothing is read.
+    ///
+    /// # Shapes
+    /// - i64 `[n]`
+    /// # Errors
+    /// `E0202` for a negative number.
+    /// # Example
+    /// ```rhai
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
+    /// let loader = data::images(made.folder).loader(#{batch: 8, shuffle: true});
+    /// assert_eq(loader.upcoming(8).to_array(), loader.next().index.to_array());
+    /// ```
+    fn upcoming(loader: Loader, n: usize) -> Tensor {
+        let positions: Vec<i64> = loader.upcoming(n).into_iter().map(|p| p as i64).collect();
+        Tensor::from_slice(&positions)
+    }
+
     /// The position, to be stored and given to `set_state` of a loader with the same set and options.
     ///
     /// # Errors

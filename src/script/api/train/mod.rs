@@ -52,12 +52,12 @@ api! {
     ///
     /// The folder gets `config.toml`, `command.txt`, `env.json`, `sources/`, `metrics.jsonl`, TensorBoard events, `samples/`,
     /// `checkpoints/` and `log.txt`, and is locked until the run is let go. A run that has checkpoints goes on from the newest whole one
-    /// at `fit` or `run.resume()`. Settings that differ from those it was started with are shown; `seed`, `model`, `model_config`, `vae`,
-    /// `vae_config` and `vae_arch` must be the same. `#{resume: "force"}` accepts every difference; a setting
-    /// `cfg.resume` means the same.
+    /// at `fit` or `run.resume()`, or from that of `resume_step`: what came after it is then put aside, in the folder `superseded/`. Settings that differ from those it was started with are shown; `seed`, `model`, `model_config`, `vae`,
+    /// `vae_config` and `vae_arch` must be the same. `#{resume: "force"}` accepts every difference; the settings
+    /// `cfg.resume` and `cfg.resume_step` mean the same as the options.
     ///
     /// # Errors
-    /// `E0101` when the settings do not fit the run, `E0601` when another process works on it, `E0301` when the folder cannot be written.
+    /// `E0101` when the settings do not fit the run or there is no checkpoint of that step, `E0601` when another process works on it, `E0301` when the folder cannot be written.
     /// # Example
     /// ```rhai
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", seed: 7});
@@ -67,6 +67,8 @@ api! {
     fn run[cx](cfg: Map;
         /// `auto`, or `force`: goes on although settings differ; as `cfg.resume` unless given
         resume: Option<String>["auto", "force"],
+        /// goes on from the checkpoint of that step; 0 takes the newest; as `cfg.resume_step` unless given
+        resume_step: Option<i64>[0..],
     ) -> Run {
         let resume = match resume {
             Some(resume) => resume,
@@ -76,7 +78,10 @@ api! {
             let near = crate::error::did_you_mean(&resume, ["auto", "force"]);
             return Err(Error::value("run", format!("`resume` must be \"auto\" or \"force\", got `{resume}`{near}")));
         }
-        let options = options(cx, &cfg, resume == "force")?;
+        let mut options = options(cx, &cfg, resume == "force")?;
+        if let Some(step) = resume_step {
+            options.resume_step = u64::try_from(step).ok().filter(|s| *s > 0);
+        }
         cx.writable_within(options.output_dir.join(&options.name))?;
         let run = train::OpenRun::open(options)?;
         cx.host().put(crate::script::api::viz::ShowFolder(run.dir().join("samples")));
@@ -122,12 +127,18 @@ api! {
         on_sample: Option<Dynamic>,
         /// what gets each line of metrics
         on_log: Option<Dynamic>,
-        /// how many checkpoints stay; all unless given
+        /// how many of the newest checkpoints stay; all unless given
+        keep_last: Option<usize>,
+        /// the checkpoints of every so many steps stay as well; alone, with the newest one
+        keep_every: Option<usize>,
+        /// `keep_last` by its first name
         keep: Option<usize>,
     ) -> bool {
         let [steps, log_every, save_every, sample_every] = [steps, log_every, save_every, sample_every].map(i64::unsigned_abs);
-        if let Some(keep) = keep {
-            run.run().set_keep((keep > 0).then_some(keep));
+        let last = keep_last.or(keep);
+        if last.is_some() || keep_every.is_some() {
+            let every = keep_every.filter(|n| *n > 0).map(|n| n as u64);
+            run.run().set_keep(train::Keep { last: last.filter(|n| *n > 0), every });
         }
         let options = FitOptions { steps, log_every, save_every, sample_every: if on_sample.is_some() { sample_every } else { 0 } };
         let hot = cx.host().get::<Hot>();

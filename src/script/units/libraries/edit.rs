@@ -1,9 +1,9 @@
-//! `lathe add`: a library's line in `lathe.toml`, beside what people wrote there.
+//! `lathe add` and `lathe remove`: a library's line in `lathe.toml`, beside what people wrote there.
 
 use super::library::Library;
 use super::manifest::{self, Entry, LibraryFile, ProjectFile};
 use super::project::{LATHE_TOML, Project};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use crate::files;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,47 @@ pub struct Added {
     pub file: PathBuf,
 }
 
+/// What `lathe remove` did.
+#[derive(Debug)]
+pub struct Removed {
+    /// The file that names it no more.
+    pub file: PathBuf,
+    /// Other libraries that only it used.
+    pub unused: Vec<String>,
+    /// Libraries that use it themselves, so that it stays in the lock.
+    pub users: Vec<String>,
+}
+
 impl Project {
+    /// Takes a library out of the project's file and writes the lock. Neither is touched unless all that stays can be used.
+    ///
+    /// # Errors
+    /// `E0101` for a name that the file does not have, with the nearest; otherwise as [`Project::libraries`].
+    pub fn remove(&self, name: &str) -> Result<Removed> {
+        if !self.entries.contains_key(name) {
+            let near = did_you_mean(name, self.entries.keys().map(String::as_str));
+            return Err(Error::usage(format!("{} names no library `{name}`{near}", self.file.display())).help("`lathe recipes` lists them"));
+        }
+        let text = without_line(&files::read_text(&self.file)?, name);
+        let by_hand = || {
+            Error::data(&self.file, "its layout cannot be changed safely")
+                .help(format!("take `{name}` out of `[recipes]` yourself, then `lathe update`"))
+        };
+        let text = text.ok_or_else(by_hand)?;
+        let mut wanted = self.entries.clone();
+        wanted.remove(name);
+        if self.entries_in(&text).map_err(|_| by_hand())? != wanted {
+            return Err(by_hand());
+        }
+        // The others stay as the lock has them.
+        let (lock, updates, libraries) = Project { entries: wanted, ..self.clone() }.plan(Some(name))?;
+        files::write(&self.file, text.as_bytes())?;
+        lock.write(&self.lock())?;
+        let unused = updates.into_iter().filter(|u| u.after.is_none() && u.name != name).map(|u| u.name).collect();
+        let users = libraries.values().filter(|l| l.uses.iter().any(|used| used == name)).map(|l| l.name.clone()).collect();
+        Ok(Removed { file: self.file.clone(), unused, users })
+    }
+
     /// Names a library in the project's file and writes the lock. Neither is touched unless the library and all that it uses can be
     /// used.
     ///
@@ -91,28 +131,39 @@ fn line_of(name: &str, entry: &Entry) -> String {
 /// The text with the line in its `[recipes]`, instead of the line of that name if there is one.
 fn with_line(text: &str, name: &str, line: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
-    let is_header = |l: &&str| l.trim_start().starts_with('[');
-    let is_table = |l: &&str| l.split('#').next().unwrap_or_default().replace(' ', "").trim() == "[recipes]";
-    match lines.iter().position(is_table) {
+    match place(&lines, name) {
         None => {
             if lines.last().is_some_and(|l| !l.trim().is_empty()) {
                 lines.push("");
             }
             lines.extend(["[recipes]", line]);
         }
-        Some(header) => {
-            let end = lines[header + 1..].iter().position(is_header).map_or(lines.len(), |n| header + 1 + n);
-            let key = |l: &str| l.split_once('=').map(|(k, _)| k.trim().trim_matches('"').to_owned());
-            match (header + 1..end).find(|i| key(lines[*i]).as_deref() == Some(name)) {
-                Some(at) => lines[at] = line,
-                None => {
-                    let last = (header..end).rev().find(|i| !lines[*i].trim().is_empty()).unwrap_or(header);
-                    lines.insert(last + 1, line);
-                }
-            }
+        Some((_, Some(at))) => lines[at] = line,
+        Some((table, None)) => {
+            let last = table.clone().rev().find(|i| !lines[*i].trim().is_empty()).unwrap_or(table.start);
+            lines.insert(last + 1, line);
         }
     }
     lines.join("\n") + "\n"
+}
+
+/// The lines of the table `[recipes]` with its head, and which of them names a library; `None` where there is no such table.
+fn place(lines: &[&str], name: &str) -> Option<(std::ops::Range<usize>, Option<usize>)> {
+    let is_header = |l: &&str| l.trim_start().starts_with('[');
+    let is_table = |l: &&str| l.split('#').next().unwrap_or_default().replace(' ', "").trim() == "[recipes]";
+    let header = lines.iter().position(is_table)?;
+    let end = lines[header + 1..].iter().position(is_header).map_or(lines.len(), |n| header + 1 + n);
+    let key = |l: &str| l.split_once('=').map(|(k, _)| k.trim().trim_matches('"').to_owned());
+    Some((header..end, (header + 1..end).find(|i| key(lines[*i]).as_deref() == Some(name))))
+}
+
+/// The text without the line of that name in its `[recipes]`; `None` where there is none.
+fn without_line(text: &str, name: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let (_, at) = place(&lines, name)?;
+    let at = at?;
+    let kept: Vec<&str> = lines.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, l)| *l).collect();
+    Some(if kept.is_empty() { String::new() } else { kept.join("\n") + "\n" })
 }
 
 #[cfg(test)]
@@ -129,6 +180,14 @@ mod tests {
         ];
         for (before, after) in cases {
             assert_eq!(with_line(before, "lab", "lab = 1"), after, "{before:?}");
+        }
+        for (before, after) in [
+            ("[recipes]\nlab = 1\n", Some("[recipes]\n")),
+            ("# mine\n[recipes]\na = 2\n\"lab\" = 0 # old\n\n[other]\nlab = 3\n", Some("# mine\n[recipes]\na = 2\n\n[other]\nlab = 3\n")),
+            ("[other]\nlab = 3\n", None),
+            ("[recipes]\na = 2\n", None),
+        ] {
+            assert_eq!(without_line(before, "lab").as_deref(), after, "{before:?}");
         }
         let entry = Entry { git: Some("file:///a\"b".into()), rev: Some("v1".into()), read: vec!["data".into()], ..Entry::default() };
         assert_eq!(line_of("lab", &entry), "lab = { git = 'file:///a\"b', rev = \"v1\", read = [\"data\"] }");

@@ -8,8 +8,9 @@ mod lock;
 mod manifest;
 mod project;
 mod resolve;
+mod said;
 
-pub use edit::Added;
+pub use edit::{Added, Removed};
 pub use library::{Library, Rights};
 pub use manifest::Entry;
 pub(crate) use manifest::is_name;

@@ -6,6 +6,7 @@ use super::library::{Library, Rights};
 use super::lock::{Lock, Locked};
 use super::manifest::{self, Entry, LibraryFile, Wants};
 use super::project::{LIBRARY_TOML, LOCK, Project};
+use super::said;
 use crate::error::{Error, Result, did_you_mean};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -121,7 +122,11 @@ impl Project {
     /// # Errors
     /// As [`Project::libraries`]; `E0101` for an unknown name; the lock stays as it was.
     pub fn update(&self, only: Option<&str>) -> Result<Vec<Update>> {
-        let (lock, updates, _) = self.plan(only)?;
+        let (lock, updates, libraries) = self.plan(only)?;
+        if let Some(name) = only.filter(|n| !libraries.contains_key(*n)) {
+            let near = did_you_mean(name, libraries.keys().map(String::as_str));
+            return Err(Error::usage(format!("{} names no library `{name}`{near}", self.file.display())));
+        }
         lock.write(&self.lock())?;
         Ok(updates)
     }
@@ -133,10 +138,6 @@ impl Project {
         let Found { libraries, sources, wrong } = self.resolve(&Pin::Anew { old: &old, only });
         if let Some((_, e)) = wrong.into_iter().next() {
             return Err(e);
-        }
-        if let Some(name) = only.filter(|n| !libraries.contains_key(*n)) {
-            let near = did_you_mean(name, libraries.keys().map(String::as_str));
-            return Err(Error::usage(format!("{} names no library `{name}`{near}", self.file.display())));
         }
         let locked = |l: &Library| Locked {
             name: l.name.clone(),
@@ -274,13 +275,15 @@ impl Project {
         if let (Pin::Locked(_), Some(l)) = (pin, locked)
             && l.hash != hash
         {
-            let message =
-                format!("the library `{name}` in `{}` has changed: {LOCK} has {}, the folder {}", root.display(), short(&l.hash), short(&hash));
-            let help = match source {
-                Source::Path(_) => format!("if that is as it should be: `lathe update {name}`"),
-                Source::Git { .. } => format!("what was fetched should never change; `lathe update {name}` fetches it again"),
-            };
-            return Err(Error::data(self.lock(), message).help(help));
+            let is = format!("the library `{name}` in `{}` has changed: {LOCK} has {}, the folder {}", root.display(), short(&l.hash), short(&hash));
+            match source {
+                // Whoever works on it sees it as it is; a run records what it used.
+                Source::Path(_) => said::once(&root, &hash, &format!("note: {is}; it is used as it is now, and `lathe update {name}` pins it")),
+                Source::Git { .. } => {
+                    let help = format!("what was fetched should never change; `lathe update {name}` fetches it again");
+                    return Err(Error::data(self.lock(), is).help(help));
+                }
+            }
         }
         // Only the project's own file grants anything.
         let grants =

@@ -209,17 +209,47 @@ name  version  from         asks       granted    what
 aug   0.2.0    path+../aug  -          read data  tries
 lab   1.0.0    path+../lab  read data  -          tries
 ";
-    assert_eq!(p.lathe("project/sub", &["recipes"]), (0, want.into(), String::new()));
+    assert_eq!(p.lathe("project/sub", &["recipes"]), (0, want.to_owned(), String::new()));
     let rows: serde_json::Value = serde_json::from_str(&p.lathe("project", &["recipes", "--json"]).1).unwrap();
     assert_eq!((&rows[1]["name"], &rows[1]["state"], &rows[1]["asks"]), (&"lab".into(), &"ok".into(), &"read data".into()));
+    // Whoever works on a library in a folder sees it as it is, and is told once that the lock has another one.
     p.write("lab/more.rhai", "fn f() {}");
+    let (code, out, err) = p.lathe("project", &["recipes"]);
+    assert_eq!((code, out.as_str()), (0, want));
+    all(&err, &["note: the library `lab`", "has changed: lathe.lock has sha256:", "is used as it is now, and `lathe update lab` pins it"]);
+    assert_eq!(err.matches("has changed").count(), 1, "{err}");
+    p.write("project/main.rhai", "import \"lab/more\" as m;\nfn main() { print(m::f()); }");
+    let (code, _, err) = p.lathe("project", &["run", "main.rhai"]);
+    assert!(code == 0 && err.matches("has changed").count() == 1, "{err}");
+    // One that is gone is still an error.
+    std::fs::rename(p.path("lab"), p.path("moved")).unwrap();
     let (code, out, err) = p.lathe("project", &["recipes"]);
     assert_eq!(code, 1);
     all(&out, &["aug   0.2.0", "something is wrong with it"]);
-    all(&err, &["has changed", "if that is as it should be: `lathe update lab`"]);
+    all(&err, &["the library `lab` is missing"]);
     let (code, out, _) = p.lathe("project", &["recipes", "--json"]);
     let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &rows[1]["state"]), (1, &"wrong".into()));
+}
+
+#[test]
+fn remove_is_the_other_way_of_add() {
+    let p = Place::new(&[("lab/recipe.toml", &recipe("lab", "1.0.0")), ("aug/recipe.toml", &recipe("aug", "0.2.0")), ("project/x.txt", "")]);
+    for name in ["lab", "aug"] {
+        assert_eq!(p.lathe("project", &["add", name, "--path", &format!("../{name}")]).0, 0);
+    }
+    let (code, _, err) = p.lathe("project", &["remove", "labb"]);
+    assert_eq!(code, 2);
+    all(&err, &["names no library `labb`, did you mean `lab`?"]);
+    // Its folder may be gone already.
+    std::fs::remove_dir_all(p.path("lab")).unwrap();
+    let (code, _, err) = p.lathe("project", &["remove", "lab"]);
+    assert_eq!(code, 0, "{err}");
+    all(&err, &["removed `lab` from"]);
+    assert_eq!(p.read("project/lathe.toml"), "[recipes]\naug = { path = \"../aug\" }\n");
+    assert!(!p.read("project/lathe.lock").contains("\"lab\""), "{}", p.read("project/lathe.lock"));
+    let (code, out, err) = p.lathe("project", &["recipes"]);
+    assert!(code == 0 && out.contains("aug   0.2.0") && !out.contains("lab "), "{out}{err}");
 }
 
 #[test]

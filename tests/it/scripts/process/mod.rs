@@ -1,3 +1,4 @@
+mod after;
 mod chain;
 mod demo;
 mod published;

@@ -315,7 +315,7 @@ fn an_explicit_resume_may_come_before_the_loader() {
 fn one_process_one_run_and_kept_checkpoints() {
     alone(|| {
         let dir = tempfile::tempdir().unwrap();
-        let run = OpenRun::open(Options { keep: Some(2), ..options(dir.path()) }).unwrap();
+        let run = OpenRun::open(Options { keep: train::Keep { last: Some(2), every: None }, ..options(dir.path()) }).unwrap();
         assert_eq!(OpenRun::open(options(dir.path())).err().unwrap().code(), "E0601");
         for step in [1, 2, 2, 10_000_000] {
             run.set_step(step);

@@ -1,2 +1,3 @@
+mod day;
 mod own_loop;
 mod runs;

@@ -1,0 +1,174 @@
+//! `optim::`, optimizers, clipping, moving averages and loss scaling.
+
+pub mod average;
+pub mod optimizer;
+mod params;
+pub mod scaler;
+mod state;
+
+use crate::error::Error;
+use crate::nn::Module;
+use crate::script::lang::value::type_name;
+use crate::torch::Tensor;
+use crate::train::optim::{AdamWOptions, Ema, GradScaler, GradScalerOptions, Optimizer, SgdOptions, adamw, clip_grad_norm, sgd, step};
+use crate::{api, options};
+use params::{Params, Trained};
+use rhai::Dynamic;
+
+crate::script_handle!(Optimizer, "an optimizer");
+
+options! {
+    AdamWOptions {
+        /// learning rate
+        lr,
+        /// decay of the averages of the gradient and of its square
+        betas,
+        /// added to the denominator
+        eps,
+        /// decoupled: each step first multiplies the weights by `1 - lr * weight_decay`
+        weight_decay,
+    }
+    SgdOptions {
+        /// learning rate
+        lr,
+        /// how much of the buffer each step keeps
+        momentum,
+        /// how much of each gradient after the first the buffer does not take in
+        dampening,
+        /// added to the gradient as `weight_decay * weight`
+        weight_decay,
+        /// steps along `gradient + momentum * buffer` in place of the buffer
+        nesterov,
+    }
+    GradScalerOptions {
+        /// the first factor
+        init_scale,
+        /// by what it grows after `growth_interval` steps without overflow
+        growth_factor,
+        /// by what it shrinks after an overflow
+        backoff_factor,
+        /// how many steps without overflow it takes to grow
+        growth_interval,
+        /// whether it does anything
+        enabled,
+    }
+}
+
+api! {
+    namespace "optim";
+
+    /// AdamW (Loshchilov & Hutter 2019) on libtorch's fused kernel, for a module, an array of tensors or modules, or a map of them.
+    ///
+    /// An array of groups, `#{params: .., lr: .., weight_decay: ..}`, gives each its own `lr` and `weight_decay`; what a group leaves out is the
+    /// option's.
+    ///
+    /// # Shapes
+    /// - any float leaves
+    /// # Errors
+    /// `E0202` when there is nothing to train or an option is out of range.
+    /// # Example
+    /// ```rhai
+    /// let w = torch::tensor([1.0, 2.0], #{ requires_grad: true });
+    /// let opt = optim::adamw([w], #{ lr: 0.1, weight_decay: 0.0 });
+    /// opt.zero_grad();
+    /// (w * w).sum().backward();
+    /// opt.step();
+    /// assert_close(w, torch::tensor([0.9, 1.9]), #{ atol: 1e-5 });
+    /// let m = nn::linear(2, 2);
+    /// optim::adamw([#{ params: [m.weight] }, #{ params: [m.bias], lr: 1e-2, weight_decay: 0.0 }], #{ lr: 1e-3 });
+    /// ```
+    fn adamw_of as "adamw"(params: Trained; options: AdamWOptions) -> Optimizer { adamw(params.read("adamw")?, options) }
+
+    /// Stochastic gradient descent on libtorch's fused kernel, for what `adamw` takes.
+    ///
+    /// # Shapes
+    /// - any float leaves
+    /// # Errors
+    /// `E0202` when there is nothing to train, an option is out of range, or `nesterov` has no `momentum`.
+    /// # Example
+    /// ```rhai
+    /// let w = torch::tensor([1.0, 2.0], #{ requires_grad: true });
+    /// let opt = optim::sgd([w], #{ lr: 0.1, momentum: 0.9 });
+    /// for i in 0..2 {
+    ///     opt.zero_grad();
+    ///     w.sum().backward();
+    ///     opt.step();
+    /// }
+    /// assert_close(w, torch::tensor([0.71, 1.71]), #{ atol: 1e-6 });
+    /// ```
+    fn sgd_of as "sgd"(params: Trained; options: SgdOptions) -> Optimizer { sgd(params.read("sgd")?, options) }
+
+    /// Scales all gradients together so that their norm is at most `max`, and gives the norm before as a tensor.
+    ///
+    /// # Shapes
+    /// - any parameters -> `[]`
+    /// # Errors
+    /// `E0202` when `max` is not above 0.
+    /// # Example
+    /// ```rhai
+    /// let w = torch::tensor([3.0, 4.0], #{ requires_grad: true });
+    /// (w * w).sum().backward();
+    /// let norm = optim::clip_grad_norm([w], 1.0);
+    /// assert_close(norm.item(), 10.0, #{ atol: 1e-4 });
+    /// assert_close(w.grad().norm().item(), 1.0, #{ atol: 1e-4 });
+    /// ```
+    fn clip_norm as "clip_grad_norm"(params: Params, max: f64) -> Tensor { clip_grad_norm(&params.tensors(), max) }
+
+    /// Everything that follows `backward()`: scales the gradients of `params` so that their norm is at most `max`, takes the optimizer's step,
+    /// and updates the average `ema` (or `()`). Gives the norm before. The same as `clip_grad_norm`, `step` and `update`, and on the CPU faster: it
+    /// goes through memory once.
+    ///
+    /// # Shapes
+    /// - any parameters -> `[]`
+    /// # Errors
+    /// `E0202` when `max` is not above 0, a gradient does not fit its parameter, or `ema` is no average.
+    /// # Example
+    /// ```rhai
+    /// let m = nn::linear(2, 2);
+    /// let opt = optim::adamw(m, #{ lr: 0.1 });
+    /// let ema = optim::ema(m, 0.5);
+    /// m.forward(torch::ones([1, 2])).sum().backward();
+    /// assert(optim::step(opt, m, 1.0, ema).item() > 0.0);
+    /// assert_close(ema.module.bias, m.bias + 0.05, #{ atol: 1e-3 });
+    /// ```
+    fn step(opt: Optimizer, params: Params, max: f64, ema: Dynamic) -> Tensor {
+        let average = ema.read_lock::<Ema>().map(|e| e.clone());
+        if average.is_none() && !ema.is_unit() {
+            return Err(Error::value("step", format!("the last argument is a moving average or `()`, got {}", type_name(&ema))));
+        }
+        step(&opt, &params.tensors(), max, average.as_ref())
+    }
+
+    /// A moving average of a module's weights: `ema = decay * ema + (1 - decay) * now` at each `update()`.
+    ///
+    /// # Shapes
+    /// - a module of any shape
+    /// # Errors
+    /// `E0202` when `decay` is not from 0 to 1.
+    /// # Example
+    /// ```rhai
+    /// let m = nn::linear(2, 2);
+    /// let ema = optim::ema(m, 0.999);
+    /// ema.update();
+    /// assert_eq(ema.module.forward(torch::ones([1, 2])).shape, [1, 2]);
+    /// ```
+    fn ema(module: Module, decay: f64) -> Ema { Ema::new(&module, decay) }
+
+    /// A loss scaler for f16.
+    ///
+    /// # Shapes
+    /// - scalar losses
+    /// # Errors
+    /// `E0202` when an option is out of range.
+    /// # Example
+    /// ```rhai
+    /// let w = torch::tensor([1.0], #{ requires_grad: true });
+    /// let opt = optim::adamw([w]);
+    /// let scaler = optim::grad_scaler();
+    /// scaler.scale((w * w).sum()).backward();
+    /// scaler.step(opt);
+    /// scaler.update();
+    /// assert_eq(scaler.get_scale(), 65536.0);
+    /// ```
+    fn grad_scaler(; options: GradScalerOptions) -> GradScaler { GradScaler::new(options) }
+}

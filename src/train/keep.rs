@@ -1,0 +1,79 @@
+//! Which checkpoints of a run stay.
+
+use super::checkpoint;
+use crate::error::Result;
+use crate::files;
+use std::path::Path;
+
+/// Which checkpoints stay: the newest few, and those of round steps. All of them unless something is given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// So many of the newest; with `every` alone, one.
+    pub last: Option<usize>,
+    /// Those of every so many steps.
+    pub every: Option<u64>,
+}
+
+impl Keep {
+    /// Whether the checkpoint of `step`, after which `newer` others were written, stays.
+    pub fn stays(self, step: u64, newer: usize) -> bool {
+        let round = self.every.is_some_and(|n| n > 0 && step.is_multiple_of(n));
+        match (self.last, self.every) {
+            (None, None) => true,
+            (last, _) => round || newer < last.unwrap_or(1).max(1),
+        }
+    }
+}
+
+impl std::fmt::Display for Keep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let grouped = |n| crate::progress::grouped(n, ' ');
+        match self.last.unwrap_or(1).max(1) {
+            1 => write!(f, "the newest")?,
+            n => write!(f, "the newest {}", grouped(n as u64))?,
+        }
+        self.every.map_or(Ok(()), |n| write!(f, " and one every {} steps", grouped(n)))
+    }
+}
+
+/// Removes the checkpoints in the folder `dir` that do not stay; returns how many.
+///
+/// # Errors
+/// `E0301` when the system refuses.
+pub fn prune(dir: &Path, keep: Keep) -> Result<usize> {
+    let all = checkpoint::list(dir)?;
+    let gone: Vec<_> = all.iter().rev().enumerate().filter(|(newer, (step, _))| !keep.stays(*step, *newer)).map(|(_, (_, path))| path).collect();
+    for path in gone.iter().rev() {
+        // First out of sight, so that a kill leaves no half-removed checkpoint under its name.
+        let hidden = dir.join(format!(".tmp-old-{}", path.file_name().unwrap_or_default().to_string_lossy()));
+        files::rename(path, &hidden)?;
+        files::remove_dir(&hidden)?;
+    }
+    Ok(gone.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_and_round_steps_stay() {
+        let left = |keep: Keep| {
+            let dir = tempfile::tempdir().unwrap();
+            for step in [100, 200, 300, 400, 450] {
+                std::fs::create_dir(dir.path().join(format!("{step:07}"))).unwrap();
+            }
+            let gone = prune(dir.path(), keep).unwrap();
+            let steps: Vec<u64> = checkpoint::list(dir.path()).unwrap().into_iter().map(|(s, _)| s).collect();
+            assert_eq!(gone + steps.len(), 5);
+            steps
+        };
+        assert_eq!(left(Keep::default()), [100, 200, 300, 400, 450]);
+        assert_eq!(left(Keep { last: Some(2), every: None }), [400, 450]);
+        assert_eq!(left(Keep { last: Some(0), every: None }), [450], "the newest one always stays");
+        assert_eq!(left(Keep { last: Some(2), every: Some(200) }), [200, 400, 450]);
+        assert_eq!(left(Keep { last: None, every: Some(300) }), [300, 450]);
+        let both = Keep { last: Some(2), every: Some(10_000) };
+        assert_eq!(both.to_string(), "the newest 2 and one every 10 000 steps");
+    }
+}
