@@ -13,6 +13,7 @@ mod doc;
 mod doctor;
 mod flags;
 mod help;
+mod inspect;
 mod paths;
 mod recipes;
 mod repl;
@@ -51,6 +52,7 @@ enum Verb {
     Doctor(doctor::Args),
     Recipes(recipes::Args),
     Diff(diff::Args),
+    Inspect(inspect::Args),
     Replay(replay::Args),
     Repl(repl::Args),
     Run(run::Args),
@@ -95,6 +97,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Recipes(args) => recipes::run(&args),
         Verb::Diff(args) => diff::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
         Verb::Replay(args) => replay::run(&args),
         Verb::Repl(args) => repl::run(&args),
         Verb::Run(args) => run::run(&args),

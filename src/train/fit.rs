@@ -215,7 +215,7 @@ fn start<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dy
     let mut fit =
         Fit { run, loader, steps, options: options.clone(), history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default() };
     if let Some(before) = owed {
-        loader.restore(&before)?;
+        loader.restore_changed(&before, run.allowed().loader())?;
         let batch = loader.next_batch()?;
         fit.sample(&batch)?;
     }

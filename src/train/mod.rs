@@ -1,5 +1,6 @@
 //! Training: the run folder, the fit loop, checkpoints, and where metrics and pictures go.
 
+mod allowed;
 pub mod attach;
 pub mod checkpoint;
 pub mod compare;
@@ -11,6 +12,7 @@ pub mod images;
 pub mod log;
 pub mod metrics;
 pub mod optim;
+pub mod origins;
 pub mod rng;
 mod run;
 pub mod settings;
@@ -19,6 +21,7 @@ pub mod status;
 mod sum;
 mod tracked;
 
+pub use allowed::Allowed;
 pub use checkpoint::Checkpoint;
 pub use edits::{Edit, NewEdit};
 pub use fit::{Batches, Failure, FitOptions, NoBatches, Outcome, Retry, Steps, fit};

@@ -1,7 +1,7 @@
 //! What a checkpoint holds: objects that can be written down and put back.
 
 use super::optim::{Ema, GradScaler, Optimizer};
-use crate::data::{Loader, LoaderState};
+use crate::data::{Changed, Loader, LoaderState};
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
 use serde_json::Value;
@@ -55,6 +55,14 @@ pub trait Tracked {
     /// # Errors
     /// `E0401` with the difference when the state belongs to something of another shape; nothing is changed then.
     fn restore(&self, saved: &Saved) -> Result<()>;
+
+    /// The same where data or batches may be others than they were; what that comes to, for people.
+    ///
+    /// # Errors
+    /// As [`Tracked::restore`] for what is not allowed.
+    fn restore_changed(&self, saved: &Saved, _: Changed) -> Result<Option<String>> {
+        self.restore(saved).map(|()| None)
+    }
 }
 
 impl Tracked for Module {
@@ -125,6 +133,10 @@ impl Tracked for Loader {
 
     fn restore(&self, saved: &Saved) -> Result<()> {
         self.set_state(&saved.read_meta::<LoaderState>()?)
+    }
+
+    fn restore_changed(&self, saved: &Saved, may: Changed) -> Result<Option<String>> {
+        self.set_state_changed(&saved.read_meta::<LoaderState>()?, may)
     }
 }
 

@@ -31,6 +31,20 @@ impl Npz {
         self.zip.file_names().filter_map(|n| n.ok()?.strip_suffix(".npy").map(str::to_owned)).collect()
     }
 
+    /// Name, length and CRC-32 of each array, as the archive lists them: no array is read.
+    ///
+    /// # Errors
+    /// `E0302` for a damaged archive.
+    pub fn sums(&mut self) -> Result<Vec<(String, u64, u32)>> {
+        let bad = |e: zip::result::ZipError| Error::data(&self.path, format!("a damaged .npz archive: {e}"));
+        let mut out = Vec::new();
+        for i in 0..self.zip.len() {
+            let entry = self.zip.by_index_raw(i).map_err(bad)?;
+            out.push((entry.name().map_err(bad)?.into_owned(), entry.size(), entry.crc32()));
+        }
+        Ok(out)
+    }
+
     /// One array as rows that are read when they are wanted. A compressed array is unpacked into a file without a name first.
     ///
     /// # Errors
