@@ -50,10 +50,9 @@ impl Archive {
     /// # Errors
     /// `E0301` or `E0302` when it is no such archive.
     pub(super) fn of(path: &Path) -> Result<Archive> {
-        let sums = Npz::open(path)?.sums()?;
-        let crc32 = sums.iter().find(|(name, ..)| *name == format!("{ARRAY}.npy")).map_or(0, |s| s.2);
-        let rows = Npz::open(path)?.rows(ARRAY)?;
-        let pictures = rows.shape().first().and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
+        let mut npz = Npz::open(path)?;
+        let crc32 = npz.sums()?.iter().find(|(name, ..)| *name == format!("{ARRAY}.npy")).map_or(0, |s| s.2);
+        let pictures = npz.shape(ARRAY)?.first().and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
         Ok(Archive { pictures, bytes: files::size(path)?, crc32 })
     }
 

@@ -45,6 +45,17 @@ impl Npz {
         Ok(out)
     }
 
+    /// The shape of an array, from its header: it is not read, nor unpacked.
+    ///
+    /// # Errors
+    /// `E0302` when there is no such array, or the archive is damaged.
+    pub fn shape(&mut self, name: &str) -> Result<Vec<i64>> {
+        let bad = |e: &dyn std::fmt::Display| Error::data(&self.path, format!("array `{name}`: {e}"));
+        let index = self.zip.index_for_name(&format!("{name}.npy")).ok_or_else(|| bad(&"it is not there"))?;
+        let mut entry = self.zip.by_index(index).map_err(|e| bad(&e))?;
+        Header::read(&mut entry).map(|h| h.shape().to_vec()).map_err(|e| bad(&e))
+    }
+
     /// One array as rows that are read when they are wanted. A compressed array is unpacked into a file without a name first.
     ///
     /// # Errors
