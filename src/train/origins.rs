@@ -171,7 +171,7 @@ fn network(state: &State) -> &'static str {
         ("discriminator", &["main.0.weight"]),
     ];
     let holds = |anchor: &&str| state.keys().any(|k| k.contains(*anchor));
-    KNOWN.iter().find(|(_, anchors)| anchors.iter().any(|a| holds(a))).map_or("unknown network", |(name, _)| name)
+    KNOWN.iter().find(|(_, anchors)| anchors.iter().any(holds)).map_or("unknown network", |(name, _)| name)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const VAE: &[&str] = &[
     "--vae-config.z-channels",
     "4",
     "--vae-config.resolution",
-    "16",
+    "32",
 ];
 const PLAIN: &[&str] = &["--align-coeff", "0", "--perceptual", "none", "--discriminator-weight", "0", "--batch-size", "4", "--log-every", "1"];
 const SIT: &[&str] = &[
@@ -36,6 +36,10 @@ const SIT: &[&str] = &[
     "4",
     "--log-every",
     "1",
+    "--learning-rate",
+    "0.01",
+    "--ema-decay",
+    "0.5",
 ];
 
 /// A script in a place, with paths that are meant from there.
@@ -47,7 +51,7 @@ fn script(place: &Place, name: &str, flags: &[&[&str]]) -> Command {
 }
 
 fn preprocess(place: &Place, from: &str, to: &str) -> Command {
-    script(place, "preprocess", &[&["--imagenet-path", from, "--output-path", to, "--resolution", "16"]])
+    script(place, "preprocess", &[&["--imagenet-path", from, "--output-path", to, "--resolution", "32"]])
 }
 
 fn vae(place: &Place, steps: &str, more: &[&str]) -> Command {
@@ -106,18 +110,18 @@ fn samples_of_an_older_checkpoint_are_refused_or_drawn_anew() {
     let before = read(&place, "s.npz");
     ok(&mut ldm(&place, "ldm", "4", &[]));
     refused(&mut sample(&place, "s", &[]), &["holds other pictures", "step 2)", "step 4)", "step: 2 -> 4", "--force"]);
-    assert_eq!(read(&place, "s.npz"), before);
+    assert!(read(&place, "s.npz") == before);
     ok(&mut sample(&place, "s", &["--train-steps", "2"]));
     let said = ok(&mut sample(&place, "s", &["--force"]));
     assert!(said.contains("drawn anew"), "{said}");
     let anew = read(&place, "s.npz");
-    assert_ne!(anew, before);
+    assert!(anew != before, "other pictures");
     // Where it lies, on how many threads and in what batches does not count.
     let said = ok(&mut sample(&place, "s", &["--pproc-batch-size", "3", "--threads", "2"]));
     assert!(said.contains("4 of 4 pictures are in s already"), "{said}");
     refused(&mut sample(&place, "s", &["--global-seed", "7"]), &["global_seed: 0 -> 7"]);
     refused(&mut sample(&place, "s", &["--num-steps", "3"]), &["num_steps: 2 -> 3"]);
-    assert_eq!(read(&place, "s.npz"), anew);
+    assert!(read(&place, "s.npz") == anew);
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn a_finished_set_of_samples_is_extended_by_new_pictures_alone() {
     ok(&mut sample(&place, "s", &["--num-fid-samples", "8"]));
     assert_eq!(std::fs::metadata(place.path("s/000000.png")).unwrap().modified().unwrap(), first, "not drawn again");
     ok(&mut sample(&place, "whole", &["--num-fid-samples", "8"]));
-    assert_eq!(read(&place, "s.npz"), read(&place, "whole.npz"), "as one long run");
+    assert!(read(&place, "s.npz") == read(&place, "whole.npz"), "as one long run");
     refused(&mut sample(&place, "s", &["--num-fid-samples", "6"]), &["holds 8 pictures, and 6 are asked for"]);
 }
 
@@ -154,7 +158,7 @@ fn latents_of_other_pictures_are_not_kept() {
     let said = ok(&mut cache(&place, "images", &["--pproc-batch-size", "5"]));
     assert!(said.contains("is finished"), "{said}");
     refused(&mut cache(&place, "others", &[]), &["holds other latents", "`images` (16 pictures", "`others` (16 pictures", "--force"]);
-    assert_eq!(read(&place, "latents/latents-00000.safetensors"), before);
+    assert!(read(&place, "latents/latents-00000.safetensors") == before);
     // The same pictures elsewhere are the same; fewer are not.
     std::fs::rename(place.path("images"), place.path("moved")).unwrap();
     ok(&mut cache(&place, "moved", &[]));
@@ -163,7 +167,7 @@ fn latents_of_other_pictures_are_not_kept() {
     refused(&mut cache(&place, "fewer", &[]), &["16 -> 15"]);
     refused(&mut ldm(&place, "aligned", "2", &["--image-dir", "others"]), &["were made from other pictures", "`others`", "--image-dir"]);
     ok(&mut cache(&place, "others", &["--force"]));
-    assert_ne!(read(&place, "latents/latents-00000.safetensors"), before);
+    assert!(read(&place, "latents/latents-00000.safetensors") != before);
     refused(&mut ldm(&place, "ldm", "4", &[]), &["made from something else", "data_dir: latents", "--allow-change data_dir"]);
 }
 
@@ -194,7 +198,10 @@ fn another_batch_size_or_data_set_is_taken_when_told_so_recorded_and_replayed() 
     let run = place.path("exps/ldm");
     refused(&mut ldm(&place, "ldm", "4", &["--batch-size", "2"]), &["`batch` 4, now it is 2", "--allow-change"]);
     let said = ok(&mut ldm(&place, "ldm", "5", &["--batch-size", "2", "--allow-change", "batch_size"]));
-    assert!(said.contains("the loader goes on at epoch 0, batch 4 of 8") && said.contains("batch_size 4 -> 2; recorded in"), "{said}");
+    assert!(
+        said.contains("the loader goes on at epoch 0, batch 4 of 8") && said.contains("batch_size 4 -> 2") && said.contains("recorded in"),
+        "{said}"
+    );
     refused(&mut ldm(&place, "ldm", "6", &["--allow-change", "bach_size"]), &["bach_size", "did you mean"]);
     ok(&mut cache(&place, "others", &["--vae-latents-name", "grown"]));
     let said = ok(&mut ldm(&place, "ldm", "6", &["--data-dir", "grown", "--batch-size", "2", "--allow-change", "data_dir"]));
@@ -241,7 +248,7 @@ fn inspect_prints_the_chain_of_every_artefact() {
     ok(&mut script(&place, "evaluate", &[&["--samples", "s.npz", "--output", "judged2"], &judge]));
     let inspect = |what: &str| ok(&mut lathe(place.folder(), &["inspect", what]));
     for (what, words) in [
-        ("images", &["images `images` (16 pictures of 16 x 16)"][..]),
+        ("images", &["images `images` (16 pictures of 32 x 32)"][..]),
         ("latents", &["images: images `images`", "vae: weights `exps/vae` (vae, step 2)", "data_dir: images `images`"]),
         ("latents/latents-stats.pt", &["latent statistics", "vae: weights"]),
         ("exps/ldm", &["checkpoint", "step 2", "data_dir: latents `latents`", "holds ema: weights", "vae: weights"]),
@@ -283,14 +290,15 @@ fn the_chain_run_twice_with_a_change_between_is_right_or_refused_at_every_stage(
     let (first, judged) = (read(&place, "s.npz"), place.read("judged/result.json"));
     let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["figures"][0]["value"].as_f64().unwrap();
     assert_eq!(chain(&place, "a", "0", "2"), [true; 6], "the same again");
-    assert_eq!((read(&place, "s.npz"), value(&place.read("judged/result.json"))), (first.clone(), value(&judged)));
+    assert!(read(&place, "s.npz") == first);
+    assert_eq!(value(&place.read("judged/result.json")), value(&judged));
 
     // Another seed: the trained stages and the samples are refused, what does not depend on it is as it was.
     assert_eq!(chain(&place, "a", "1", "2"), [true, false, true, false, false, true]);
     // Other pictures: nothing is made of them in these folders.
     assert_eq!(chain(&place, "b", "0", "2"), [false, true, true, true, true, true]);
-    assert_eq!(read(&place, "s.npz"), first);
+    assert!(read(&place, "s.npz") == first);
     // Longer training of the VAE: from the latents on all is refused, and nothing was replaced.
     assert_eq!(chain(&place, "a", "0", "3"), [true, true, false, false, false, true]);
-    assert_eq!(read(&place, "s.npz"), first);
+    assert!(read(&place, "s.npz") == first);
 }
