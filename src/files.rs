@@ -58,6 +58,12 @@ pub fn size(path: &Path) -> Result<u64> {
     fs::metadata(path).map(|m| m.len()).map_err(|e| Error::io("read", path, e))
 }
 
+/// When a file was changed, in nanoseconds since 1970; 0 where the system does not say.
+pub fn changed(path: &Path) -> u128 {
+    let time = fs::metadata(path).and_then(|m| m.modified()).ok();
+    time.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos())
+}
+
 /// The entries of a folder by name, sorted; none where the folder is missing. Names that are not UTF-8 are passed over.
 ///
 /// # Errors

@@ -43,6 +43,7 @@ pub mod files;
 pub mod interrupt;
 pub mod models;
 pub mod nn;
+pub mod origin;
 pub mod progress;
 pub mod repl;
 pub mod script;

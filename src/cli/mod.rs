@@ -13,6 +13,7 @@ mod doc;
 mod doctor;
 mod flags;
 mod help;
+mod inspect;
 mod paths;
 mod prune;
 mod recipes;
@@ -54,6 +55,7 @@ enum Verb {
     Recipes(recipes::Args),
     Remove(remove::Args),
     Diff(diff::Args),
+    Inspect(inspect::Args),
     Replay(replay::Args),
     Repl(repl::Args),
     Run(run::Args),
@@ -99,6 +101,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Recipes(args) => recipes::run(&args),
         Verb::Remove(args) => remove::run(&args),
         Verb::Diff(args) => diff::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
         Verb::Replay(args) => replay::run(&args),
         Verb::Repl(args) => repl::run(&args),
         Verb::Run(args) => run::run(&args),

@@ -106,7 +106,7 @@ fn start(args: &Args) -> Result<()> {
     });
     permissions.allow_settings(&config);
     engine.set_permissions(permissions);
-    let replay = Replay::new(&dir, &output_dir, &name, from.rest, Some(last));
+    let replay = Replay::new(&dir, &output_dir, &name, from.rest, Some(last)).made_from(from.start.made_from);
     replay.set_typed(crate::script::prompt::attached::typed_again());
     let hot = engine.install_hot(HotOptions { color: super::wants_color(), replay: Some(replay), ..HotOptions::default() });
     let map: Map = config.map();

@@ -45,6 +45,11 @@ pub trait Samples: Send + Sync {
         self.len() == 0
     }
 
+    /// The identity of its content; empty where it is not known.
+    fn identity(&self) -> String {
+        String::new()
+    }
+
     /// The samples at these positions, each below [`Samples::len`], as one batch.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use super::manifest::{Attribute, Dataset, check_version};
 use super::shards::{Field, Shards};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::origin::Origin;
 use crate::torch::{DType, Tensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,11 +92,20 @@ impl ImageSet {
     pub fn attributes(&self) -> &[Attribute] {
         &self.0.dataset.attributes
     }
+
+    /// What it holds, by the hashes in `dataset.json`: nothing is read for it.
+    pub fn origin(&self) -> Origin {
+        self.0.dataset.origin(&self.0.folder)
+    }
 }
 
 impl Samples for ImageSet {
     fn len(&self) -> usize {
         self.0.shards.len()
+    }
+
+    fn identity(&self) -> String {
+        self.origin().id
     }
 
     fn gather(&self, positions: &[usize]) -> Result<Batch> {

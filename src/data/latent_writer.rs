@@ -1,18 +1,21 @@
 //! Writing a cache of latents: shards, then `latents.json` with the statistics.
 
 use super::files::{Column, remove_leftovers, write_json, write_shard};
+use super::latent_folder::{Held, discard, held, other_latents};
 use super::manifest::{Attribute, FORMAT_VERSION, LatentStats, Latents, ShardInfo};
 use super::{LatentSet, latents::fields};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::origin::{Made, listed};
 use crate::torch::{DType, Tensor};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// What a latent writer must know. The same values continue an interrupted run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatentOptions {
     /// A name for people: which VAE, which data.
     pub name: String,
@@ -26,27 +29,39 @@ pub struct LatentOptions {
     pub classes: Vec<String>,
     /// What the columns of `attributes` mean; empty without attributes.
     pub attributes: Vec<Attribute>,
+    /// How many latents there will be; 0 where that is not known. A finished folder with fewer or more is another one.
+    #[serde(default)]
+    pub total: usize,
+    /// What they are made from: `images`, and the `vae` with its path.
+    #[serde(default)]
+    pub made_from: Made,
+    /// The settings that decide about them.
+    #[serde(default)]
+    pub settings: Map<String, Value>,
+    /// Remove other latents in the folder, instead of an error.
+    #[serde(skip)]
+    pub force: bool,
 }
 
 /// Sums for the statistics of one shard. They are kept for each shard and added in order at the end, so that an
 /// interrupted run gives the same figures as an uninterrupted one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Sums {
+pub(super) struct Sums {
     mean: Vec<f64>,
     mean_squared: Vec<f64>,
     variance: Vec<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Done {
-    info: ShardInfo,
+pub(super) struct Done {
+    pub(super) info: ShardInfo,
     sums: Sums,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Partial {
-    options: LatentOptions,
-    shards: Vec<Done>,
+pub(super) struct Partial {
+    pub(super) options: LatentOptions,
+    pub(super) shards: Vec<Done>,
 }
 
 /// Writes latents into a folder. Clones are the same writer.
@@ -72,7 +87,7 @@ struct Rows {
     attributes: Vec<u8>,
 }
 
-const PARTIAL: &str = "latents.partial.json";
+pub(super) const PARTIAL: &str = "latents.partial.json";
 
 impl std::fmt::Debug for LatentWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -96,27 +111,25 @@ impl LatentWriter {
             options.shard_size = ((256 << 20) / (8 * c * h * w)).max(1);
         }
         files::create_dir(folder)?;
-        let (manifest, partial) = (folder.join("latents.json"), folder.join(PARTIAL));
         let mut writer = Writer { folder: folder.to_owned(), options, done: Vec::new(), rows: Rows::default(), complete: None };
-        if manifest.is_file() {
-            let l = LatentSet::open(folder)?;
-            let l = l.latents();
-            let old = LatentOptions {
-                name: l.name.clone(),
-                vae: l.vae.clone(),
-                shape: l.shape,
-                shard_size: l.shard_size,
-                classes: l.classes.clone(),
-                attributes: l.attributes.clone(),
-            };
-            same_options(&manifest, &old, &writer.options)?;
-            writer.complete = Some(l.count);
-        } else if partial.is_file() {
-            let old: Partial = files::read_json(&partial)?;
-            same_options(&partial, &old.options, &writer.options)?;
-            let whole = |d: &Done| files::size(&folder.join(&d.info.file)).is_ok_and(|n| n == d.info.bytes);
-            // A short shard is the last one of a run that was stopped while finishing: what follows it may differ now.
-            writer.done = old.shards.into_iter().take_while(|d| whole(d) && d.info.count == writer.options.shard_size).collect();
+        let held = held(folder)?;
+        let other = held.as_ref().map_or_else(Vec::new, |h| other_latents(folder, h, &writer.options));
+        if !other.is_empty() && !writer.options.force {
+            return Err(Error::data(folder, format!("holds other latents than these:{}", listed(&other)))
+                .help("name another folder, or have them made anew: `--force`, in a script `#{force: true}`"));
+        }
+        match held {
+            Some(_) if !other.is_empty() => {
+                crate::space::say(&format!("warning: the latents in `{}` are made anew:{}", folder.display(), listed(&other)));
+                discard(folder)?;
+            }
+            Some(Held { complete: Some(count), .. }) => writer.complete = Some(count),
+            Some(Held { shards, .. }) => {
+                let whole = |d: &Done| files::size(&folder.join(&d.info.file)).is_ok_and(|n| n == d.info.bytes);
+                // A short shard is the last one of a run that was stopped while finishing: what follows it may differ now.
+                writer.done = shards.into_iter().take_while(|d| whole(d) && d.info.count == writer.options.shard_size).collect();
+            }
+            None => {}
         }
         remove_leftovers(folder, "latents")?;
         Ok(LatentWriter(Rc::new(RefCell::new(writer))))
@@ -158,21 +171,6 @@ impl LatentWriter {
         w.finish()?;
         LatentSet::open(&w.folder)
     }
-}
-
-/// Refuses to mix two sets of latents in one folder, naming the first difference.
-fn same_options(file: &Path, old: &LatentOptions, new: &LatentOptions) -> Result<()> {
-    let difference = match () {
-        () if old.name != new.name => format!("`name` {:?} against {:?}", old.name, new.name),
-        () if old.vae != new.vae => format!("VAE {:?} against {:?}", old.vae, new.vae),
-        () if old.shape != new.shape => format!("shape {:?} against {:?}", old.shape, new.shape),
-        () if old.shard_size != new.shard_size => format!("`shard_size` {} against {}", old.shard_size, new.shard_size),
-        () if old.classes != new.classes => "other classes".to_owned(),
-        () if old.attributes != new.attributes => "other attributes".to_owned(),
-        () => return Ok(()),
-    };
-    Err(Error::data(file, format!("this folder holds other latents: {difference} now"))
-        .help("give another destination, or remove this one to make it again"))
 }
 
 impl Writer {
@@ -273,6 +271,8 @@ impl Writer {
             shard_size: o.shard_size,
             shards: self.done.iter().map(|d| d.info.clone()).collect(),
             stats: statistics(o.shape, count, &self.done),
+            made_from: o.made_from.clone(),
+            settings: o.settings.clone(),
         };
         write_json(&self.folder.join("latents.json"), &latents)?;
         let partial = self.folder.join(PARTIAL);

@@ -5,6 +5,7 @@ use super::manifest::{Attribute, Latents, check_version};
 use super::shards::{Field, Shards};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::origin::Origin;
 use crate::torch::{DType, Tensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,6 +93,11 @@ impl LatentSet {
         &self.0.latents.attributes
     }
 
+    /// What they are and what they were made from, as `latents.json` says: nothing is read for it.
+    pub fn origin(&self) -> Origin {
+        self.0.latents.origin(&self.0.folder)
+    }
+
     /// `(bias, scale)`, f32 `[1, C, 1, 1]` each: `(z - bias) * scale` has mean 0 and standard deviation 1 in each channel.
     ///
     /// Bias is the channel's mean, scale one over its standard deviation, both of sampled latents (see
@@ -115,6 +121,10 @@ impl LatentSet {
 impl Samples for LatentSet {
     fn len(&self) -> usize {
         self.0.shards.len()
+    }
+
+    fn identity(&self) -> String {
+        self.origin().id
     }
 
     fn gather(&self, positions: &[usize]) -> Result<Batch> {

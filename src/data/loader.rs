@@ -56,6 +56,18 @@ pub struct LoaderState {
     pub drop_last: bool,
     /// As in [`LoaderOptions`].
     pub world: usize,
+    /// The identity of the set; empty where it is not known.
+    #[serde(default)]
+    pub set: String,
+}
+
+/// What may be another one when a loader goes on from a saved position.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// The size of a batch.
+    pub batch: bool,
+    /// The set.
+    pub set: bool,
 }
 
 /// Draws batches from a set. Clones are the same loader.
@@ -65,6 +77,8 @@ pub struct Loader(Rc<Inner>);
 struct Inner {
     samples: Arc<dyn Samples>,
     options: LoaderOptions,
+    /// The identity of the set, asked for once: a position is saved before every step.
+    set: String,
     batches: usize,
     state: RefCell<State>,
 }
@@ -116,7 +130,8 @@ impl Loader {
                 .help("choose a smaller batch, or leave `drop_last` out"));
         }
         let state = RefCell::new(State { epoch: 0, batch: 0, pipeline: None });
-        Ok(Loader(Rc::new(Inner { samples: Arc::new(samples), options, batches, state })))
+        let set = samples.identity();
+        Ok(Loader(Rc::new(Inner { samples: Arc::new(samples), options, set, batches, state })))
     }
 
     /// Samples of the set.
@@ -219,18 +234,22 @@ impl Loader {
             seed: o.seed,
             drop_last: o.drop_last,
             world: o.world,
+            set: self.0.set.clone(),
         }
     }
 
     /// Goes to a saved position: the same batches follow, bit for bit.
     ///
     /// # Errors
-    /// `E0601` when the position belongs to a set of another length or to other options, with the difference.
+    /// `E0601` when the position belongs to another set or to other options, with the difference.
     pub fn set_state(&self, state: &LoaderState) -> Result<()> {
         let now = self.state();
-        let expected = LoaderState { epoch: state.epoch, batch_in_epoch: state.batch_in_epoch, ..now.clone() };
+        let same_set = state.set.is_empty() || now.set.is_empty() || state.set == now.set;
+        let expected = LoaderState { epoch: state.epoch, batch_in_epoch: state.batch_in_epoch, set: state.set.clone(), ..now.clone() };
+        let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
         let difference = match () {
             () if state.len != now.len => format!("a set of {} samples, this one has {}", state.len, now.len),
+            () if !same_set => format!("a set of other content, {}, this one is {}", short(&state.set), short(&now.set)),
             () if state.batch != now.batch => format!("`batch` {}, now it is {}", state.batch, now.batch),
             () if state.seed != now.seed => format!("`seed` {}, now it is {}", state.seed, now.seed),
             () if *state != expected => format!("other options: {state:?}, now {now:?}"),
@@ -239,11 +258,39 @@ impl Loader {
         };
         if !difference.is_empty() {
             return Err(Error::run(format!("the saved position of the loader belongs to {difference}"))
-                .help("resume with the same data and loader options, or start a new run"));
+                .help("resume with the same data and loader options, or start a new run; a run may go on with others when told so: `--allow-change batch_size,data_dir`"));
         }
         let mut s = self.0.state.borrow_mut();
         *s = State { epoch: state.epoch, batch: state.batch_in_epoch, pipeline: None };
         Ok(())
+    }
+
+    /// Goes to a saved position with batches of another size, or in another set, where that is allowed. With another size it goes on with the batch that holds the
+    /// sample that would have come next; in another set, whose order is another one, with the next epoch. Says what it did; nothing where all is the same.
+    ///
+    /// # Errors
+    /// As [`Loader::set_state`] for what is not allowed.
+    pub fn set_state_changed(&self, state: &LoaderState, may: Changed) -> Result<Option<String>> {
+        let now = self.state();
+        let known = !state.set.is_empty() && !now.set.is_empty();
+        let other_set = may.set && (state.len != now.len || (known && state.set != now.set));
+        let other_batch = may.batch && state.batch != now.batch;
+        let mut to = state.clone();
+        if other_set {
+            (to.len, to.set) = (now.len, now.set.clone());
+        }
+        if other_batch {
+            to.batch = now.batch;
+        }
+        if other_set && state.batch_in_epoch > 0 {
+            (to.epoch, to.batch_in_epoch) = (state.epoch + 1, 0);
+        } else if other_batch {
+            to.batch_in_epoch = (state.batch_in_epoch.saturating_mul(state.batch) / now.batch).min(self.0.batches);
+        }
+        self.set_state(&to)?;
+        let place = format!("epoch {}, batch {} of {}", to.epoch, to.batch_in_epoch, self.0.batches);
+        Ok((other_set || other_batch)
+            .then(|| format!("the loader goes on at {place} (it was at epoch {}, batch {})", state.epoch, state.batch_in_epoch)))
     }
 }
 

@@ -1,7 +1,10 @@
 //! `dataset.json` and `latents.json`: what a data set folder holds.
 
 use crate::error::{Error, Result};
+use crate::origin::{Made, Origin, hash_of};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// The version of both files; a newer one is refused.
 pub const FORMAT_VERSION: u32 = 1;
@@ -64,6 +67,20 @@ pub struct Dataset {
     pub skipped: Vec<Skipped>,
 }
 
+impl Dataset {
+    /// What the shards hold: order, labels, attributes and pixels, by the hashes that were made while they were written.
+    pub fn origin(&self, folder: &Path) -> Origin {
+        let shards: Vec<Value> = self.shards.iter().map(|s| json!([s.count, s.sha256])).collect();
+        let id = hash_of(&[&json!(["images", self.resolution, self.classes, self.attributes, shards]).to_string()]);
+        let pictures = Origin { kind: "pictures".into(), id: self.source.clone(), ..Origin::default() };
+        let r = self.resolution;
+        Origin::new("images", folder)
+            .about(format!("{} pictures of {r} x {r}", self.count))
+            .with_id(id)
+            .made(Made::from([("pictures".to_owned(), pictures.about(format!("{} files", self.source_count)))]), Map::new())
+    }
+}
+
 /// The per-channel statistics of latents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LatentStats {
@@ -100,10 +117,36 @@ pub struct Latents {
     pub shards: Vec<ShardInfo>,
     /// Per-channel statistics over all of them.
     pub stats: LatentStats,
+    /// What they were made from: `images`, and the `vae` with its path. Empty where an earlier version or another program wrote them.
+    #[serde(default, skip_serializing_if = "Made::is_empty")]
+    pub made_from: Made,
+    /// The settings that decided about them.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub settings: Map<String, Value>,
+}
+
+impl Latents {
+    /// What they are: what the pictures, the VAE and the settings make them; where one of these is not known, what the shards hold.
+    pub fn origin(&self, folder: &Path) -> Origin {
+        let mut from = self.made_from.clone();
+        if !self.vae.is_empty() {
+            from.entry("vae".into()).or_insert_with(|| Origin { kind: "weights".into(), ..Origin::default() }).id.clone_from(&self.vae);
+        }
+        let mut settings = self.settings.clone();
+        settings.insert("shape".into(), json!(self.shape));
+        let about = format!("{} latents {:?}", self.count, self.shape);
+        let o = Origin::new("latents", folder).about(about).made(from, settings);
+        if o.from.contains_key("images") && o.from.contains_key("vae") {
+            return o.derived();
+        }
+        let shards: Vec<Value> = self.shards.iter().map(|s| json!([s.count, s.sha256])).collect();
+        let id = hash_of(&[&json!(["latents", self.shape, self.classes, self.attributes, shards]).to_string()]);
+        o.with_id(id)
+    }
 }
 
 /// Refuses a folder of a later format.
-pub(crate) fn check_version(path: &std::path::Path, version: u32) -> Result<()> {
+pub(crate) fn check_version(path: &Path, version: u32) -> Result<()> {
     if version == FORMAT_VERSION {
         return Ok(());
     }

@@ -1,10 +1,12 @@
 //! Sets of pictures that are measured, wherever they lie: a folder, an `.npz`, or the shards of a data set.
 
 use super::decode::read_picture;
+use super::sample_record::{Archive, origin_of};
 use super::source::{list, relative};
 use super::{ImageSet, Samples};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::origin::Origin;
 use crate::torch::files::{NpyRows, Npz};
 use crate::torch::{DType, Tensor, dtype_name};
 use rayon::prelude::*;
@@ -83,9 +85,24 @@ impl Pictures {
         files.iter().map(|f| relative(&self.0.path, f)).collect()
     }
 
-    /// Changes when the pictures do, as far as names, sizes and times of files tell.
+    /// Changes when the pictures do: of archives and shards by the sums in them, of folders as far as names, sizes and times of files tell.
     pub fn fingerprint(&self) -> &str {
         &self.0.fingerprint
+    }
+
+    /// What they are, and where a run of ours drew or cut them, what from. Of other folders as far as names, sizes and times of files tell.
+    ///
+    /// # Errors
+    /// `E0302` when the record beside them is damaged.
+    pub fn origin(&self) -> Result<Origin> {
+        let Inner { path, place, size: [h, w], len, fingerprint } = &*self.0;
+        match place {
+            Place::Shards(set) => Ok(set.origin()),
+            Place::Npz(_) | Place::Files(_) => {
+                Ok(origin_of(path)?
+                    .unwrap_or_else(|| Origin::new("pictures", path).about(format!("{len} pictures of {h} x {w}")).with_id(fingerprint)))
+            }
+        }
     }
 
     /// Pictures `start .. start + n`: u8 `[n, 3, H, W]`.
@@ -129,12 +146,6 @@ fn digest(parts: &[&str]) -> String {
     files::hex(&hash.finalize())[..16].to_owned()
 }
 
-/// When a file was changed, in nanoseconds.
-fn changed(path: &Path) -> u128 {
-    let time = path.metadata().and_then(|m| m.modified()).ok();
-    time.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos())
-}
-
 fn folder(path: &Path) -> Result<Inner> {
     let mut skipped = Vec::new();
     let found = list(path, &mut skipped)?;
@@ -145,7 +156,7 @@ fn folder(path: &Path) -> Result<Inner> {
         return Err(Error::data(path, "no picture in this folder or below it"));
     };
     let p = read_picture(first)?;
-    let names: Vec<String> = found.iter().map(|(file, name, size)| format!("{name} {size} {}", changed(file))).collect();
+    let names: Vec<String> = found.iter().map(|(file, name, size)| format!("{name} {size} {}", files::changed(file))).collect();
     Ok(Inner {
         path: path.to_owned(),
         size: [p.height as i64, p.width as i64],
@@ -168,8 +179,8 @@ fn npz(path: &Path) -> Result<Inner> {
     if n < 1 || h < 1 || w < 1 {
         return Err(Error::data(path, format!("`{ARRAY}` holds no pictures: {:?}", rows.shape())));
     }
-    let size = files::size(path).unwrap_or(0);
-    let fingerprint = digest(&[&format!("{size} {} {n} {h} {w}", changed(path))]);
+    // The archive lists the sum of each array: nothing is read, and a copy elsewhere is the same.
+    let fingerprint = Archive::of(path)?.id()[..16].to_owned();
     Ok(Inner { path: path.to_owned(), size: [h, w], len: n, fingerprint, place: Place::Npz(rows) })
 }
 

@@ -1,7 +1,9 @@
 //! Statistics of features in `.npz` files: `mu`, `sigma`, and the name of the network that made the features.
 
 use super::frechet::FeatureStats;
+use crate::data::write_npz_origin;
 use crate::error::{Error, Result};
+use crate::origin::Origin;
 use crate::torch::files::{Npz, NpzWriter};
 use crate::torch::{DType, Tensor};
 use std::path::Path;
@@ -41,11 +43,11 @@ pub fn read_stats(path: &Path, suffix: &str) -> Result<FeatureStats> {
     Ok(FeatureStats { mu, cov, n, extractor: Some(extractor) })
 }
 
-/// Writes statistics, and those of spatial features where there are any. The extractor's name is stored as bytes (`bytes(a["extractor"]).decode()`).
+/// Writes statistics, those of spatial features where there are any, and what they were made from where that is known. The extractor's name is stored as bytes (`bytes(a["extractor"]).decode()`).
 ///
 /// # Errors
 /// `E0202` for statistics that name no extractor, `E0301` when the file cannot be written.
-pub fn write_stats(path: &Path, stats: &FeatureStats, spatial: Option<&FeatureStats>) -> Result<()> {
+pub fn write_stats(path: &Path, stats: &FeatureStats, spatial: Option<&FeatureStats>, origin: Option<&Origin>) -> Result<()> {
     let Some(extractor) = &stats.extractor else {
         return Err(Error::value("save_stats", "the statistics name no extractor").help("`eval::feature_stats(features, #{extractor: \"..\"})`"));
     };
@@ -58,6 +60,9 @@ pub fn write_stats(path: &Path, stats: &FeatureStats, spatial: Option<&FeatureSt
     }
     out.add("n", &Tensor::from_vec(&[stats.n], &[])?)?;
     out.add("extractor", &Tensor::from_bytes(extractor.as_bytes(), &[extractor.len() as i64], DType::Uint8)?)?;
+    if let Some(origin) = origin {
+        write_npz_origin(&mut out, origin)?;
+    }
     out.finish()
 }
 
@@ -82,8 +87,8 @@ mod tests {
         let path = dir.path().join("stats.npz");
         let x = Tensor::randn(&[20, 3], DType::Double, Device::Cpu).unwrap();
         let stats = feature_stats(&x).unwrap();
-        assert!(write_stats(&path, &stats, None).is_err(), "a name is needed");
-        write_stats(&path, &FeatureStats { extractor: Some("lite0".into()), ..stats.clone() }, None).unwrap();
+        assert!(write_stats(&path, &stats, None, None).is_err(), "a name is needed");
+        write_stats(&path, &FeatureStats { extractor: Some("lite0".into()), ..stats.clone() }, None, None).unwrap();
         let back = read_stats(&path, "").unwrap();
         assert_eq!((back.n, back.extractor.as_deref()), (20, Some("lite0")));
         assert!(frechet_of("fid", &back, &stats).unwrap() < 1e-12);

@@ -1,6 +1,6 @@
 //! The identity of a module's weights.
 
-use super::Module;
+use super::{Module, State};
 use crate::error::Result;
 use crate::files;
 use crate::torch::dtype_name;
@@ -11,8 +11,16 @@ use sha2::{Digest, Sha256};
 /// # Errors
 /// `E0203` without memory for a copy of the largest tensor.
 pub fn digest(module: &Module) -> Result<String> {
+    digest_state(&module.state())
+}
+
+/// The same of a state that is no module yet, or no longer.
+///
+/// # Errors
+/// As [`digest`].
+pub fn digest_state(state: &State) -> Result<String> {
     let mut hash = Sha256::new();
-    for (name, tensor) in module.state() {
+    for (name, tensor) in state {
         hash.update(format!("{name} {:?} {}\n", tensor.shape(), dtype_name(tensor.dtype())));
         hash.update(tensor.to_bytes()?);
     }

@@ -15,7 +15,7 @@ mod store;
 mod tests;
 pub mod weights;
 
-pub use digest::digest;
+pub use digest::{digest, digest_state};
 pub use init::Init;
 pub use load::LoadReport;
 pub use module::{Built, Forward, GroupForward, Import, Module, State};

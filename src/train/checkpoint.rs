@@ -6,9 +6,11 @@
 
 use super::sum::{Sum, sum};
 use super::tracked::{Saved, Tracked};
+use crate::data::Changed;
 use crate::error::{Error, Result, did_you_mean};
 use crate::files;
-use crate::nn::State;
+use crate::nn::{State, digest_state};
+use crate::origin::{Made, Origin};
 use crate::torch::files::{read_safetensors, safetensors_info, write_safetensors};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,9 @@ pub struct Head {
     /// The step that the run was last made to go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<u64>,
+    /// What the run was made from: the content of its data, of the weights that it began with. Empty where an earlier version wrote it.
+    #[serde(default, skip_serializing_if = "Made::is_empty")]
+    pub made_from: Made,
 }
 
 /// One object on its way into a checkpoint.
@@ -64,7 +69,13 @@ struct PartRecord {
     tensors: Option<Sum>,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     meta: Value,
+    /// The identity of the weights, of modules and averages: what `module.hash()` gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
 }
+
+/// The kinds whose tensors are the weights of a module.
+const WEIGHTS: &[&str] = &["module", "ema"];
 
 /// A whole checkpoint on disk. Its tensors are read when they are asked for.
 pub struct Checkpoint {
@@ -114,7 +125,8 @@ fn fill(dir: &Path, head: Head, parts: &[Part]) -> Result<()> {
             write_safetensors(&path, &part.saved.tensors, &info.into_iter().collect())?;
             tensors = Some(sum(&path)?);
         }
-        record.parts.insert(part.name.clone(), PartRecord { kind: part.kind.clone(), tensors, meta: part.saved.meta.clone() });
+        let hash = WEIGHTS.contains(&part.kind.as_str()).then(|| digest_state(&part.saved.tensors)).transpose()?;
+        record.parts.insert(part.name.clone(), PartRecord { kind: part.kind.clone(), tensors, meta: part.saved.meta.clone(), hash });
     }
     let text = serde_json::to_vec_pretty(&record).map_err(|e| Error::run(format!("the state cannot be written as JSON: {e}")))?;
     files::write(&dir.join(STATE), &text)
@@ -248,6 +260,44 @@ impl Checkpoint {
         Self::open(&found.1)
     }
 
+    /// The same without reading tensors, for what only asks what a checkpoint is.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::find`], but altered tensors are not noticed.
+    pub fn find_unread(path: &Path, step: Option<u64>) -> Result<Self> {
+        if path.join(STATE).is_file() {
+            return Self::peek(path);
+        }
+        let inside = path.join("checkpoints");
+        let all = list(&if inside.is_dir() { inside } else { path.to_owned() })?;
+        let whole = |(s, p): &(u64, PathBuf)| if step.is_none_or(|step| step == *s) { Self::peek(p).ok() } else { None };
+        let found = all.iter().rev().find_map(whole);
+        found.ok_or_else(|| Error::data(path, step.map_or("holds no checkpoint".into(), |s| format!("holds no checkpoint of step {s}"))))
+    }
+
+    /// The origin of the weights tracked as `name`: their hash, the step, and what the run was made from. Checkpoints of earlier versions keep no hash:
+    /// their tensors are read for it.
+    ///
+    /// # Errors
+    /// `E0401` when there is none of that name, or it has no weights.
+    pub fn origin(&self, name: &str) -> Result<Origin> {
+        let part = self.part(name)?;
+        if !WEIGHTS.contains(&part.kind.as_str()) {
+            return Err(Error::weights(format!("`{name}` of `{}` is {}, which has no weights", self.path.display(), part.kind)));
+        }
+        let hash = match &part.hash {
+            Some(hash) => hash.clone(),
+            None => digest_state(&self.read(name)?.tensors)?,
+        };
+        let about = format!("{name}, step {}", self.head().step);
+        Ok(Origin::new("weights", self.run_folder()).about(about).with_id(hash).made(self.head().made_from.clone(), serde_json::Map::new()))
+    }
+
+    /// The run folder that holds it.
+    pub fn run_folder(&self) -> &Path {
+        self.path.parent().and_then(Path::parent).filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
     /// Its folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -317,12 +367,20 @@ impl Checkpoint {
     /// # Errors
     /// `E0401` when there is none of that name, or it is of another kind or architecture.
     pub fn restore(&self, name: &str, object: &dyn Tracked) -> Result<()> {
+        self.restore_changed(name, object, Changed::default()).map(|_| ())
+    }
+
+    /// The same where data or batches may be others than they were; what that comes to, for people.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::restore`].
+    pub fn restore_changed(&self, name: &str, object: &dyn Tracked, may: Changed) -> Result<Option<String>> {
         let saved = self.read(name)?;
         let kind = &self.part(name)?.kind;
         let doing = format!("restoring `{name}` from `{}`", self.path.display());
         if kind != object.kind() {
             return Err(Error::weights(format!("it is {kind} there and {} here", object.kind())).context(doing));
         }
-        object.restore(&saved).map_err(|e| e.context(doing))
+        object.restore_changed(&saved, may).map_err(|e| e.context(doing))
     }
 }

@@ -8,6 +8,7 @@ use super::settings;
 use super::sources::{Difference, Sources};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::origin::Made;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -76,6 +77,9 @@ pub struct Start {
     pub folder: PathBuf,
     /// How often the scripts were reloaded in this process before the run was opened.
     pub reloads_before: u64,
+    /// What the run was made from then: the content of its data, of the weights that it began with.
+    #[serde(default, skip_serializing_if = "Made::is_empty")]
+    pub made_from: Made,
 }
 
 /// A change that is to be recorded.
@@ -266,6 +270,15 @@ pub fn first_sources(run: &Path) -> Result<Sources> {
 pub fn start(run: &Path) -> Result<Start> {
     let path = run.join(START);
     files::read_json(&path)
+}
+
+/// Adds to what is written down of a run's beginning what it is made from.
+///
+/// # Errors
+/// `E0301` or `E0302` when it is not written down or cannot be read.
+pub(super) fn add_made_from(run: &Path, made_from: &Made) -> Result<()> {
+    let start = Start { made_from: made_from.clone(), ..start(run)? };
+    files::write(&run.join(START), &files::json(&start)?)
 }
 
 /// Whether a run folder says how it began: those of early versions do not.

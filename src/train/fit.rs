@@ -235,7 +235,7 @@ fn start<L: Batches + Clone + 'static>(
     let options = options.clone();
     let mut fit = Fit { run, loader, steps, options, history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default(), last };
     if let Some(before) = owed {
-        loader.restore(&before)?;
+        loader.restore_changed(&before, run.allowed().loader())?;
         let batch = loader.next_batch()?;
         fit.sample(&batch)?;
     }

@@ -1,5 +1,6 @@
 //! Training: the run folder, the fit loop, checkpoints, and where metrics and pictures go.
 
+mod allowed;
 pub mod attach;
 pub mod checkpoint;
 pub mod compare;
@@ -13,6 +14,7 @@ mod keep;
 pub mod log;
 pub mod metrics;
 pub mod optim;
+pub mod origins;
 mod rewind;
 pub mod rng;
 mod run;
@@ -22,6 +24,7 @@ pub mod status;
 mod sum;
 mod tracked;
 
+pub use allowed::Allowed;
 pub use checkpoint::Checkpoint;
 pub use edits::{Edit, NewEdit};
 pub use fit::{Batches, Failure, FitOptions, NoBatches, Outcome, Retry, Steps, fit};

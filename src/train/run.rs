@@ -1,5 +1,6 @@
 //! A run: its folder, what it tracks, its step and clock, and where its numbers and pictures go.
 
+use super::allowed::Allowed;
 use super::checkpoint::{self, Checkpoint, Head, Part};
 use super::console::Console;
 use super::edits::{self, Edit, Kind, Lineage, NewEdit, Start};
@@ -13,6 +14,7 @@ use super::tracked::{Saved, Tracked};
 use super::{env, images, log, rewind, rng};
 use crate::error::{Error, Result, did_you_mean};
 use crate::files;
+use crate::origin::{self, Made};
 use crate::torch::{Tensor, bridge::manual_seed};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -45,8 +47,10 @@ pub struct Options {
     pub settings: Option<Map<String, Value>>,
     /// How often the scripts were reloaded in this process.
     pub reloads: u64,
-    /// Go on with other settings, even with those that decide what the numbers mean.
-    pub force: bool,
+    /// What may differ when it goes on, even of what decides what the numbers mean.
+    pub allowed: Allowed,
+    /// What a recorded run was made from that is repeated; empty where none is.
+    pub expected: Made,
     /// Which checkpoints stay.
     pub keep: Keep,
     /// Go on from the checkpoint of this step, not from the newest one.
@@ -69,7 +73,12 @@ struct Inner {
     dir: PathBuf,
     name: String,
     config: Map<String, Value>,
-    force: bool,
+    allowed: Allowed,
+    expected: Made,
+    /// What it is made from.
+    made_from: RefCell<Made>,
+    /// What of that is another content than it was, for the record.
+    replaced: RefCell<Vec<String>>,
     keep: Cell<Keep>,
     is_prune_said: Cell<bool>,
     resume_step: Option<u64>,
@@ -140,6 +149,7 @@ impl OpenRun {
             threads: crate::torch::num_threads(),
             folder: std::env::current_dir().unwrap_or_default(),
             reloads_before: o.reloads,
+            made_from: Made::new(),
         };
         if checkpoint::list(&checkpoints)?.is_empty() || !edits::is_recorded(&dir) {
             edits::begin(&dir, &o.sources, &start)?;
@@ -170,7 +180,10 @@ impl OpenRun {
             dir,
             name: o.name,
             config: o.config,
-            force: o.force,
+            allowed: o.allowed,
+            expected: o.expected,
+            made_from: RefCell::default(),
+            replaced: RefCell::default(),
             keep: Cell::new(o.keep),
             is_prune_said: Cell::default(),
             resume_step: o.resume_step,
@@ -250,6 +263,24 @@ impl OpenRun {
         self.0.keep.set(keep);
     }
 
+    /// Says what it is made from, by the settings that name it: `data_dir`, `vae_ckpt`. Checkpoints keep it, and a run goes on only with the same, unless
+    /// another was allowed.
+    ///
+    /// # Errors
+    /// `E0202` when the run already goes on from a checkpoint.
+    pub fn set_made_from(&self, made_from: Made) -> Result<()> {
+        if self.0.since.get().is_some() {
+            return Err(Error::value("made_from", "comes too late: the run has begun").help("say it before `fit`, `resume` or `save`"));
+        }
+        self.0.made_from.borrow_mut().extend(made_from);
+        Ok(())
+    }
+
+    /// What may differ from what it was begun with.
+    pub fn allowed(&self) -> &Allowed {
+        &self.0.allowed
+    }
+
     // ---- what it tracks
 
     /// Registers an object that checkpoints hold, under a name of letters, digits, `_` and `-`.
@@ -268,7 +299,7 @@ impl OpenRun {
         }
         if self.0.since.get().is_some() && (name != LOADER || self.step() > 0) {
             match &*self.0.restored.borrow() {
-                Some(c) if name == LOADER => c.restore(name, &*object)?,
+                Some(c) if name == LOADER => self.put_back(c, name, &*object)?,
                 _ => {
                     return Err(Error::value("track", format!("`{name}` comes too late: the run has begun"))
                         .help("track everything before `fit`, `resume` or `save`"));
@@ -449,7 +480,7 @@ impl OpenRun {
         let mut line = self.0.lineage.borrow_mut();
         let sources = new.sources.unwrap_or_else(|| line.sources.clone());
         let waited = new.kind == Kind::Resume && line.waits;
-        let is_same = line.sources.differences(&sources).is_empty() && new.settings.is_empty() && new.text.is_none() && !waited;
+        let is_same = line.sources.differences(&sources).is_empty() && new.settings.is_empty() && new.text.is_none() && new.effects.is_empty() && !waited;
         if self.0.since.get().is_none() {
             new.settings.iter().for_each(|s| settings::set(&mut line.config, &s.name, s.new.clone()));
             line.sources = sources;
@@ -479,7 +510,11 @@ impl OpenRun {
         let edit = line.record(self.dir(), edit, sources, &new.functions)?;
         drop(line);
         // Training longer, or logging more often, changes no number.
-        let is_quiet = edit.kind == Kind::Resume && !waited && edit.changed.is_empty() && edit.settings.iter().all(|s| settings::is_free(&s.name));
+        let is_quiet = edit.kind == Kind::Resume
+            && !waited
+            && edit.changed.is_empty()
+            && edit.effects.is_empty()
+            && edit.settings.iter().all(|s| settings::is_free(&s.name));
         if !is_quiet {
             self.write(&[(metrics::EDIT.to_owned(), edit.number as f64)])?;
         }
@@ -500,11 +535,13 @@ impl OpenRun {
         }
         let waited = self.0.lineage.borrow().waits;
         let changed = settings::differences(&self.0.lineage.borrow().config, &now.config);
-        let new = NewEdit { sources: Some(now.sources), settings: changed, start: Some(self.0.start.clone()), ..NewEdit::new(Kind::Resume) };
+        let start = Start { made_from: self.0.made_from.borrow().clone(), ..self.0.start.clone() };
+        let effects = self.0.replaced.take();
+        let new = NewEdit { sources: Some(now.sources), settings: changed, start: Some(start), effects, ..NewEdit::new(Kind::Resume) };
         match self.record_edit(new)? {
             Some(edit) => {
                 let scripts = edit.changed.iter().map(|c| c.script.clone());
-                let mut what: Vec<String> = scripts.chain(edit.settings.iter().map(ToString::to_string)).collect();
+                let mut what: Vec<String> = scripts.chain(edit.settings.iter().map(ToString::to_string)).chain(edit.effects.iter().cloned()).collect();
                 if waited {
                     what.push("what waited for a restart is in effect now".into());
                 }
@@ -548,6 +585,7 @@ impl OpenRun {
             None => checkpoint::latest(&self.checkpoints(), &mut |w| self.warn(&w))?,
             Some(step) => Some(self.found_at(step)?),
         };
+        self.compare_origins(found.as_ref())?;
         if let Some(c) = &found {
             self.restore(c)?;
             if let Some(step) = inner.resume_step {
@@ -604,6 +642,45 @@ impl OpenRun {
         Ok(())
     }
 
+    /// Refuses to go on with another content than the checkpoint's, or to repeat a recorded run with another than it had.
+    fn compare_origins(&self, found: Option<&Checkpoint>) -> Result<()> {
+        let now = self.0.made_from.borrow();
+        let other = origin::differences(&self.0.expected, &now);
+        if !other.is_empty() {
+            return Err(Error::run(format!("the recorded run was made from something else than what is there now:{}", origin::listed(&other)))
+                .help("it can be repeated only with what it had: put that back where it was"));
+        }
+        let Some(c) = found else {
+            return if now.is_empty() { Ok(()) } else { edits::add_made_from(self.dir(), &now) };
+        };
+        let then = &c.head().made_from;
+        if then.is_empty() && !now.is_empty() {
+            origin::say_unknown(&format!("`{}`", c.path().display()), "what its run was made from");
+        }
+        let (allowed, refused): (Vec<_>, Vec<_>) = origin::differences(then, &now).into_iter().partition(|d| self.0.allowed.has(&d.role));
+        if !refused.is_empty() {
+            let mut names: Vec<&str> = refused.iter().map(|d| d.role.split('.').next().unwrap_or_default()).collect();
+            names.dedup();
+            return Err(Error::usage(format!("the run `{}` was made from something else:{}", self.name(), origin::listed(&refused))).help(format!(
+                "choose another --exp-name, or let the run go on with it: `--allow-change {}`, which is recorded as an edit",
+                names.join(",")
+            )));
+        }
+        if !allowed.is_empty() {
+            self.warn(&format!("`{}` goes on with other content:{}", self.name(), origin::listed(&allowed)));
+        }
+        self.0.replaced.borrow_mut().extend(allowed.into_iter().map(|d| d.text));
+        Ok(())
+    }
+
+    /// Puts the state `name` of a checkpoint back into an object, as far as it may differ.
+    fn put_back(&self, c: &Checkpoint, name: &str, object: &dyn Tracked) -> Result<()> {
+        if let Some(note) = c.restore_changed(name, object, self.0.allowed.loader())? {
+            self.say(&format!("  {}  {note}", self.name()));
+        }
+        Ok(())
+    }
+
     fn restore(&self, c: &Checkpoint) -> Result<()> {
         let tracked = self.0.tracked.borrow();
         let held = c.parts();
@@ -619,13 +696,13 @@ impl OpenRun {
         }
         if !parts.is_empty() {
             let message = format!("the checkpoint `{}` belongs to another set of objects: {}", c.path().display(), parts.join("; "));
-            if !self.0.force {
+            if !self.0.allowed.force {
                 return Err(Error::weights(message).help(format!("{FORCE}; what is missing then keeps its first values")));
             }
             self.warn(&message);
         }
         for (name, object) in tracked.iter().filter(|(n, _)| c.has(n)) {
-            c.restore(name, &**object)?;
+            self.put_back(c, name, &**object)?;
         }
         self.0.window.borrow_mut().restore(&c.read("_window")?)?;
         if c.has("_before") {
@@ -673,7 +750,8 @@ impl OpenRun {
         if let Some(log) = &*inner.metrics.borrow() {
             log.sync()?;
         }
-        let head = Head { step: self.step(), seconds: self.seconds(), generation: self.edit(), owed, back_to: inner.back_to.get() };
+        let made_from = inner.made_from.borrow().clone();
+        let head = Head { step: self.step(), seconds: self.seconds(), generation: self.edit(), owed, back_to: inner.back_to.get(), made_from };
         let path = checkpoint::write(&self.checkpoints(), head, &parts)?;
         inner.saved_at.set(Some(self.step()));
         inner.restored.take();
@@ -791,7 +869,8 @@ pub fn ended(error: Option<&Error>) {
 }
 
 /// What to do to go on although something differs.
-const FORCE: &str = "choose another --exp-name, or give `train::run` the option `#{resume: \"force\"}`";
+const FORCE: &str = "choose another --exp-name, or go on all the same: `--force`, or `--allow-change NAME` for one setting; of a script of your own, \
+                     `train::run` has the option `#{resume: \"force\"}`";
 
 /// Settings that `config.toml` does not hold yet.
 struct NewConfig {
@@ -827,7 +906,7 @@ fn accept_settings(dir: &Path, o: &Options) -> Result<Option<NewConfig>> {
     }
     let changes = settings::changes(&old, &o.config);
     let show = |fixed: bool| changes.iter().filter(|c| c.is_fixed() == fixed).map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n");
-    if changes.iter().any(settings::Change::is_fixed) && !o.force {
+    if changes.iter().any(|c| c.is_fixed() && !o.allowed.has(&c.key)) {
         return Err(Error::usage(format!("the run `{}` was started with other settings:\n{}", o.name, show(true))).help(FORCE));
     }
     if !changes.is_empty() {

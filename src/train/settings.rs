@@ -27,10 +27,12 @@ const FREE: &[&str] = &[
     "resume",
     "resume_step",
     "watch",
+    "allow_change",
+    "force",
 ];
 
 /// The settings that say where a run lies and how it is opened, and nothing of what it does.
-const PLACE: &[&str] = &["output_dir", "exp_name", "resume", "resume_step", "watch"];
+const PLACE: &[&str] = &["output_dir", "exp_name", "resume", "resume_step", "watch", "allow_change", "force"];
 
 /// One setting that differs from the one that a run was started with.
 #[derive(Debug, Clone, PartialEq)]

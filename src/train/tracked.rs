@@ -1,7 +1,7 @@
 //! What a checkpoint holds: objects that can be written down and put back.
 
 use super::optim::{Ema, GradScaler, Optimizer};
-use crate::data::{Loader, LoaderState};
+use crate::data::{Changed, Loader, LoaderState};
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
 use crate::torch::Tensor;
@@ -64,6 +64,14 @@ pub trait Tracked {
     /// # Errors
     /// `E0401` with the difference when the state belongs to something of another shape; nothing is changed then.
     fn restore(&self, saved: &Saved) -> Result<()>;
+
+    /// The same where data or batches may be others than they were; what that comes to, for people.
+    ///
+    /// # Errors
+    /// As [`Tracked::restore`] for what is not allowed.
+    fn restore_changed(&self, saved: &Saved, _: Changed) -> Result<Option<String>> {
+        self.restore(saved).map(|()| None)
+    }
 }
 
 impl Tracked for Module {
@@ -134,6 +142,10 @@ impl Tracked for Loader {
 
     fn restore(&self, saved: &Saved) -> Result<()> {
         self.set_state(&saved.read_meta::<LoaderState>()?)
+    }
+
+    fn restore_changed(&self, saved: &Saved, may: Changed) -> Result<Option<String>> {
+        self.set_state_changed(&saved.read_meta::<LoaderState>()?, may)
     }
 }
 

@@ -62,6 +62,7 @@ pub fn import_latents(path: &Path, dst: &Path, from: LatentLabels, mut options: 
             }
             options.classes = set.classes().to_vec();
             options.attributes = set.attributes().to_vec();
+            options.made_from.insert("images".into(), set.origin());
             None
         }
         LatentLabels::Container(images) => Some(Source::open(images, None, None)?),
@@ -85,6 +86,10 @@ pub fn import_latents(path: &Path, dst: &Path, from: LatentLabels, mut options: 
         }
         options.classes = source.classes.clone();
     }
+    options.total = names.len();
+    // A container keeps no sum of its content: its length and time stand for it.
+    let id = crate::origin::hash_of(&[&crate::files::size(path)?.to_string(), &crate::files::changed(path).to_string()]);
+    options.made_from.insert("container".into(), crate::origin::Origin::new("container", path).with_id(id));
     let writer = LatentWriter::open(dst, options)?;
     while !writer.is_complete() && writer.len() < names.len() {
         crate::interrupt::check()?;

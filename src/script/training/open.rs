@@ -41,7 +41,9 @@ pub(crate) fn options(cx: &Cx, cfg: &Map, force: bool) -> Result<train::Options>
     let seed = int("seed")?;
     let resume_step = u64::try_from(int("resume_step")?).ok().filter(|step| *step > 0);
     let Value::Object(config) = to_json(&Dynamic::from(cfg.clone())) else { unreachable!("a map becomes an object") };
-    let mut o = train::Options { output_dir, name, seed, config, script: unit, force, resume_step, ..train::Options::default() };
+    let force = force || cfg.get("force").is_some_and(|f| f.as_bool().unwrap_or(false));
+    let allowed = train::Allowed::parse(force, &text(cfg, "allow_change")?.unwrap_or_default(), &config)?;
+    let mut o = train::Options { output_dir, name, seed, config, script: unit, allowed, resume_step, ..train::Options::default() };
     match context {
         Some(context) => {
             // Another script's settings may be passed on from the one that was started: a comment must be true of the value.
@@ -61,6 +63,7 @@ pub(crate) fn options(cx: &Cx, cfg: &Map, force: bool) -> Result<train::Options>
     if let Some(hot) = cx.host().get::<Hot>()
         && let Some(replay) = hot.replay()
     {
+        o.expected = replay.expected(&o.name);
         (o.name, o.output_dir) = (replay.name_of(&o.name), replay.output_dir().to_owned());
         if o.config.contains_key("exp_name") {
             o.config.insert("exp_name".into(), o.name.clone().into());

@@ -3,6 +3,7 @@
 use super::boundary::Boundary;
 use super::run::Run;
 use crate::error::{Error, Result};
+use crate::origin::Made;
 use crate::script::units::swap::Prepared;
 use crate::train::edits::{Edit, Kind, NewEdit, SettingChange};
 use crate::train::{Retry, rng};
@@ -34,6 +35,8 @@ pub struct Replay {
     names: (String, String),
     output_dir: PathBuf,
     edits: Vec<Edit>,
+    /// What the recorded run was made from.
+    made_from: Made,
     next: Cell<usize>,
     until: Option<u64>,
     end: Cell<ReplayEnd>,
@@ -49,11 +52,24 @@ impl Replay {
             names: (recorded, name.to_owned()),
             output_dir: output_dir.to_owned(),
             edits,
+            made_from: Made::new(),
             next: Cell::new(0),
             until,
             end: Cell::default(),
             typed: RefCell::default(),
         }
+    }
+
+    /// Says what the recorded run was made from: the new one must be made from the same.
+    #[must_use]
+    pub fn made_from(self, made_from: Made) -> Self {
+        Replay { made_from, ..self }
+    }
+
+    /// What a run that the script opens must be made from, where it is the recorded one.
+    pub(crate) fn expected(&self, opened: &str) -> Made {
+        let (recorded, new) = &self.names;
+        if opened == recorded || opened == new { self.made_from.clone() } else { Made::new() }
     }
 
     /// How it ended.

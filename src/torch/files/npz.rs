@@ -30,6 +30,31 @@ impl Npz {
         self.zip.file_names().filter_map(|n| n.ok()?.strip_suffix(".npy").map(str::to_owned)).collect()
     }
 
+    /// Name, length and CRC-32 of each array, as the archive lists them: no array is read.
+    ///
+    /// # Errors
+    /// `E0302` for a damaged archive.
+    pub fn sums(&mut self) -> Result<Vec<(String, u64, u32)>> {
+        let bad = |e: zip::result::ZipError| Error::data(&self.path, format!("a damaged .npz archive: {e}"));
+        let mut out = Vec::new();
+        for i in 0..self.zip.len() {
+            let entry = self.zip.by_index_raw(i).map_err(bad)?;
+            out.push((entry.name().map_err(bad)?.into_owned(), entry.size(), entry.crc32()));
+        }
+        Ok(out)
+    }
+
+    /// The shape of an array, from its header: it is not read, nor unpacked.
+    ///
+    /// # Errors
+    /// `E0302` when there is no such array, or the archive is damaged.
+    pub fn shape(&mut self, name: &str) -> Result<Vec<i64>> {
+        let bad = |e: &dyn std::fmt::Display| Error::data(&self.path, format!("array `{name}`: {e}"));
+        let index = self.zip.index_for_name(&format!("{name}.npy")).ok_or_else(|| bad(&"it is not there"))?;
+        let mut entry = self.zip.by_index(index).map_err(|e| bad(&e))?;
+        Header::read(&mut entry).map(|h| h.shape().to_vec()).map_err(|e| bad(&e))
+    }
+
     /// One array as rows that are read when they are wanted. A compressed array is unpacked into a file without a name first, and one in
     /// Fortran's order or of big-endian numbers is put in order there, with a word in the log.
     ///

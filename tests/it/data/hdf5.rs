@@ -14,7 +14,7 @@ pub fn quiet() -> PreprocessOptions {
 }
 
 pub fn options() -> LatentOptions {
-    LatentOptions { name: "fixture".into(), vae: String::new(), shape: [0; 3], shard_size: 4, classes: Vec::new(), attributes: Vec::new() }
+    LatentOptions { name: "fixture".into(), shard_size: 4, ..LatentOptions::default() }
 }
 
 fn text(e: &Error) -> String {

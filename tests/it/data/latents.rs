@@ -5,7 +5,7 @@ use std::path::Path;
 fn options() -> LatentOptions {
     let attributes = vec![Attribute { name: "hair".into(), values: vec!["long".into(), "short".into()] }];
     let classes = vec!["a".into(), "b".into(), "c".into()];
-    LatentOptions { name: "test".into(), vae: "abc".into(), shape: [2, 3, 3], shard_size: 8, classes, attributes }
+    LatentOptions { name: "test".into(), vae: "abc".into(), shape: [2, 3, 3], shard_size: 8, classes, attributes, ..LatentOptions::default() }
 }
 
 /// Sample `i`: nothing random, so that an interrupted run can push the same again.
@@ -92,7 +92,7 @@ fn what_does_not_fit_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     write_all(dir.path());
     let e = LatentWriter::open(dir.path(), LatentOptions { vae: "xyz".into(), ..options() }).unwrap_err().to_string();
-    assert!(e.contains(r#"VAE "abc" against "xyz""#), "{e}");
+    assert!(e.contains(r#"VAE: "abc" -> "xyz""#), "{e}");
     let fresh = tempfile::tempdir().unwrap();
     let w = LatentWriter::open(fresh.path(), LatentOptions { attributes: Vec::new(), ..options() }).unwrap();
     let (good, labels) = (Tensor::from_vec(&[0f32; 18], &[1, 2, 3, 3]).unwrap(), Tensor::from_slice(&[0i64]).unwrap());

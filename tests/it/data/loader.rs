@@ -1,5 +1,5 @@
 use crate::support::avatars;
-use lathe::data::{Batch, ImageSet, Loader, LoaderOptions, PreprocessOptions, Samples, preprocess};
+use lathe::data::{Batch, Changed, ImageSet, Loader, LoaderOptions, LoaderState, PreprocessOptions, Samples, preprocess};
 use lathe::error::{Error, Result};
 use lathe::torch::Tensor;
 use std::sync::OnceLock;
@@ -195,4 +195,33 @@ fn dropping_a_loader_ends_its_threads() {
     assert!(becomes(1));
     drop(loader);
     assert!(becomes(0));
+}
+
+#[test]
+fn a_loader_goes_on_with_other_batches_or_another_set_only_when_told_so() {
+    let loader = Loader::new(set(), options()).unwrap();
+    let order: Vec<i64> = (0..3).flat_map(|_| index(&loader.next().unwrap())).collect();
+    let state = loader.state();
+    assert_eq!(state.set, set().origin().id);
+
+    let smaller = Loader::new(set(), LoaderOptions { batch: 4, ..options() }).unwrap();
+    assert!(smaller.set_state(&state).unwrap_err().to_string().contains("`batch` 10, now it is 4"));
+    let note = smaller.set_state_changed(&state, Changed { batch: true, set: false }).unwrap().unwrap();
+    // 30 samples are 7 whole batches of 4: two samples come again, none is left out.
+    assert!(note.contains("epoch 0, batch 7 of 26"), "{note}");
+    assert_eq!(index(&smaller.next().unwrap())[..2], order[28..]);
+
+    let dir = tempfile::tempdir().unwrap();
+    let o = PreprocessOptions { resolution: 16, max_images: Some(110), quiet: true, ..Default::default() };
+    preprocess(avatars(), dir.path(), &o).unwrap();
+    let grown = Loader::new(ImageSet::open(dir.path()).unwrap(), options()).unwrap();
+    let e = grown.set_state_changed(&state, Changed { batch: true, set: false }).unwrap_err().to_string();
+    assert!(e.contains("a set of 103 samples, this one has 110"), "{e}");
+    grown.set_state_changed(&state, Changed { batch: false, set: true }).unwrap().unwrap();
+    assert_eq!((grown.state().epoch, grown.state().batch_in_epoch), (1, 0));
+
+    // As many samples, of other content.
+    let other = LoaderState { set: "0".repeat(64), ..state.clone() };
+    assert!(loader.set_state(&other).unwrap_err().to_string().contains("a set of other content, 000000000000"));
+    assert_eq!(loader.set_state_changed(&LoaderState { set: String::new(), ..state }, Changed::default()).unwrap(), None, "of an earlier version");
 }

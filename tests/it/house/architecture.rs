@@ -15,6 +15,7 @@ const LEVELS: &[(&str, u32)] = &[
     ("data", 4),
     ("nn", 3),
     ("torch", 2),
+    ("origin", 2),
     ("files", 1),
     ("error", 0),
     ("interrupt", 1),

@@ -48,10 +48,12 @@ api! {
         name: String = String::new(),
         /// the hash of the VAE's weights
         vae: String = String::new(),
+        /// whether other latents in the folder are removed, instead of an error
+        force: bool = false,
     ) -> LatentSet {
         ask_for_container(cx, &path)?;
         cx.writable_within(&dst)?;
-        let options = LatentOptions { name, vae, shape: [0; 3], shard_size, classes: Vec::new(), attributes: Vec::new() };
+        let options = LatentOptions { name, vae, shard_size, force, ..LatentOptions::default() };
         let set = images.as_ref().and_then(|d| d.clone().try_cast::<ImageSet>());
         let container = images.as_ref().and_then(|d| d.clone().into_string().ok());
         let labels = match (&set, &container, &images) {

@@ -1,6 +1,7 @@
 //! `data::`, pictures to shards to batches; latent caches.
 
 pub mod hdf5;
+pub mod origin;
 pub mod pictures;
 pub mod samples;
 
@@ -200,10 +201,11 @@ api! {
         LatentSet::open(&dir)
     }
 
-    /// Begins a folder of latents, or continues one that was interrupted: then `.len` says how many are there already.
+    /// Begins a folder of latents, or continues one that was interrupted: then `.len` says how many are there already. `latents.json` keeps what they
+    /// were made from, so that other latents are never continued or taken for these.
     ///
     /// # Errors
-    /// `E0202` for a wrong option, `E0302` when the folder holds other latents.
+    /// `E0202` for a wrong option, `E0302` when the folder holds other latents, naming what differs.
     /// # Example
     /// ```rhai
     /// let w = data::latent_writer(io::temp_dir(), #{channels: 2, size: [2, 2], vae: "none"});
@@ -225,11 +227,22 @@ api! {
         classes: Vec<String> = Vec::new(),
         /// the attributes, as the image set gives them
         attributes: Array = Array::new(),
+        /// how many there will be; 0: not known
+        total: usize = 0,
+        /// what they are made from, by role: `#{images: images, vae: checkpoint.origin("vae")}`
+        made_from: Map = Map::new(),
+        /// the settings that decide about them
+        settings: Map = Map::new(),
+        /// whether other latents in the folder are removed and made anew, instead of an error
+        force: bool = false,
     ) -> LatentWriter {
         cx.writable_within(&dir)?;
         let side = |n: i64| usize::try_from(n).map_err(|_| Error::value("latent_writer", format!("option `size` must not be negative, got {n}")));
         let shape = [channels, side(size[0])?, side(size[1])?];
-        LatentWriter::open(&dir, LatentOptions { name, vae, shape, shard_size, classes, attributes: read_attributes(&attributes)? })
+        let attributes = read_attributes(&attributes)?;
+        let (made_from, settings) = (origin::made_of("latent_writer", &made_from)?, origin::settings_of(&settings));
+        let options = LatentOptions { name, vae, shape, shard_size, classes, attributes, total, made_from, settings, force };
+        LatentWriter::open(&dir, options)
     }
 }
 

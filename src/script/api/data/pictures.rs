@@ -3,6 +3,7 @@
 use crate::api;
 use crate::data::{Pictures, read_attribute_file};
 use crate::script::api::data::attribute_maps;
+use crate::script::api::data::origin::origin_map;
 use crate::script_handle;
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
@@ -85,13 +86,24 @@ api! {
     /// ```
     fn names as "get$names"(set: Pictures) -> Vec<String> { Ok(set.names()) }
 
-    /// A short text that changes when the pictures do, as far as names, sizes and times of files tell.
+    /// A short text that changes when the pictures do: of archives and shards by the sums in them, of folders as far as names, sizes and times
+    /// of files tell.
     ///
     /// # Example
     /// ```rhai
     /// assert_eq(data::pictures("tests/data/avatars64/bun").fingerprint.len(), 16);
     /// ```
     fn fingerprint as "get$fingerprint"(set: Pictures) -> String { Ok(set.fingerprint().to_owned()) }
+
+    /// What they are and, where a script drew or cut them, what they were made from: `#{kind, path, about, id, settings, from}`.
+    ///
+    /// # Errors
+    /// `E0302` when the record beside them is damaged.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(data::pictures("tests/data/avatars64/bun").origin.kind, "pictures");
+    /// ```
+    fn origin as "get$origin"(set: Pictures) -> Map { set.origin().map(|o| origin_map(&o)) }
 
     /// Pictures `start` to `start + n`.
     ///

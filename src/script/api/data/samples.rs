@@ -1,9 +1,9 @@
 //! `data::sample_writer`, generated pictures to PNG files and `.npz`.
 
 use crate::api;
-use crate::data::{ImageSet, SampleWriter, Samples as _};
+use crate::data::{ImageSet, SampleOptions, SampleWriter, Samples as _};
 use crate::error::{Error, Result};
-use crate::script::lang::value::to_json;
+use crate::script::api::data::origin::{made_of, settings_of};
 use crate::script_handle;
 use crate::torch::Tensor;
 use rhai::Map;
@@ -24,10 +24,11 @@ api! {
     namespace "data";
 
     /// Opens a folder for generated pictures: each becomes a PNG file, and all together `DIR.npz` (`arr_0`, uint8 `[N, R, R, 3]`). A folder
-    /// that an earlier run with the same settings left goes on at its `position`.
+    /// that an earlier run with the same settings and weights left goes on at its `position`, also with a larger `total`: then only the new
+    /// pictures are drawn. `DIR/settings.json` says how they were drawn and with what.
     ///
     /// # Errors
-    /// `E0302` when the folder holds pictures drawn with other settings.
+    /// `E0302` when the folder holds other pictures, or `DIR.npz` does, naming what differs.
     /// # Example
     /// ```rhai
     /// let w = data::sample_writer("target/examples/samples", #{total: 2, settings: #{seed: 0}});
@@ -41,12 +42,16 @@ api! {
         png: bool = true,
         /// what the pictures depend on
         settings: Map = Map::new(),
+        /// what they are drawn with, by role: origins such as `checkpoint.origin("ema")`
+        made_from: Map = Map::new(),
+        /// whether other pictures in the folder are removed and drawn anew, instead of an error
+        force: bool = false,
     ) -> Samples {
         // The .npz lies beside the folder.
         cx.writable_within(&dir)?;
         cx.writable(format!("{}.npz", dir.trim_end_matches('/')))?;
-        let settings = to_json(&settings.into());
-        SampleWriter::open(Path::new(&dir), total, png, &settings).map(|w| Samples(Rc::new(RefCell::new(w))))
+        let options = SampleOptions { total, png, settings: settings_of(&settings), made_from: made_of("sample_writer", &made_from)?, force };
+        SampleWriter::open(Path::new(&dir), options).map(|w| Samples(Rc::new(RefCell::new(w))))
     }
 }
 

@@ -4,6 +4,8 @@ use crate::error::{Error, Result};
 use crate::eval::{
     Distances, FeatureStats, Moments, SPLIT, frechet_of, has_stats, inception_score, manifold_radii, precision_recall, read_stats, write_stats,
 };
+use crate::origin::Origin;
+use crate::script::api::data::origin::made_of;
 use crate::script::api::eval::{stats_map, stats_of};
 use crate::script::lang::value::FromArg;
 use crate::script_handle;
@@ -208,7 +210,7 @@ api! {
         Ok(stats_map(read_stats(path, suffix)?).into())
     }
 
-    /// Writes statistics to an `.npz`, with the name of their extractor.
+    /// Writes statistics to an `.npz`, with the name of their extractor and what they were made from (`data::origin` reads that).
     ///
     /// # Shapes
     /// - as `eval::feature_stats` gives them
@@ -223,10 +225,14 @@ api! {
     fn save_stats[cx](path: String, stats: Map;
         /// statistics of the spatial features, to be written as well
         spatial: Option<Map>,
+        /// what they are made from, by role: `#{pictures: set, extractor: #{kind: "weights", id: net.hash()}}`
+        made_from: Map = Map::new(),
     ) -> () {
         cx.writable(&path)?;
+        let made_from = made_of("save_stats", &made_from)?;
+        let origin = (!made_from.is_empty()).then(|| Origin::new("statistics", "").made(made_from, serde_json::Map::new()));
         let spatial = spatial.map(|m| stats_of("save_stats", m)).transpose()?;
-        write_stats(Path::new(&path), &stats_of("save_stats", stats)?, spatial.as_ref())
+        write_stats(Path::new(&path), &stats_of("save_stats", stats)?, spatial.as_ref(), origin.as_ref())
     }
 
     /// Sums of features that come in batches, in f64: `.push(features)`, then `.stats()`. What is held does not grow with the number of pictures.

@@ -1,5 +1,7 @@
 //! `train::`, runs, checkpoints and the fit loop.
 
+pub mod origin;
+
 use crate::api;
 use crate::data::Loader;
 use crate::error::{Error, ErrorKind, Result};
@@ -52,9 +54,11 @@ api! {
     ///
     /// The folder gets `config.toml`, `command.txt`, `env.json`, `sources/`, `metrics.jsonl`, TensorBoard events, `samples/`,
     /// `checkpoints/` and `log.txt`, and is locked until the run is let go. A run that has checkpoints goes on from the newest whole one
-    /// at `fit` or `run.resume()`, or from that of `resume_step`: what came after it is then put aside, in the folder `superseded/`. Settings that differ from those it was started with are shown; `seed`, `model`, `model_config`, `vae`,
-    /// `vae_config` and `vae_arch` must be the same. `#{resume: "force"}` accepts every difference; the settings
-    /// `cfg.resume` and `cfg.resume_step` mean the same as the options.
+    /// at `fit` or `run.resume()`, or from that of `resume_step`: what came after it is then put aside, in the folder `superseded/`. Settings that differ from
+    /// those it was started with are shown; `seed`, `model`, `model_config`, `vae`, `vae_config` and `vae_arch` must be the same, and so must what the run was
+    /// made from (`run.made_from`) and the loader's set and batch size. `#{resume: "force"}` accepts every difference; settings `cfg.resume` and `cfg.force`
+    /// (a bool) mean the same, `cfg.resume_step` that of the option. `cfg.allow_change`, names of settings joined by commas (`batch_size,data_dir`), accepts
+    /// those; the run records them as an edit.
     ///
     /// # Errors
     /// `E0101` when the settings do not fit the run or there is no checkpoint of that step, `E0601` when another process works on it, `E0301` when the folder cannot be written.

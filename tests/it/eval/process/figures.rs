@@ -156,11 +156,11 @@ fn a_reference_that_cannot_serve_is_refused_by_name() {
     let x = Tensor::randn(&[20, 6], DType::Double, Device::Cpu).unwrap();
     let stats = feature_stats(&x).unwrap();
     let named = lathe::eval::FeatureStats { extractor: Some("lite0".into()), ..stats.clone() };
-    write_stats(&at("lite0.npz"), &named, None).unwrap();
+    write_stats(&at("lite0.npz"), &named, None, None).unwrap();
     refuse(&at("lite0.npz"), &["were made by 'lite0'", "not by 'torchscript:map.pt'", "--extractor lite0"]);
     refuse(&npz(at("unnamed.npz"), &[("mu", &stats.mu), ("sigma", &stats.cov)]), &["were made by 'inception'", "unnamed.npz"]);
     let own = lathe::eval::FeatureStats { extractor: Some("torchscript:map.pt".into()), ..feature_stats(&x.narrow(1, 0, 5).unwrap()).unwrap() };
-    write_stats(&at("width.npz"), &own, None).unwrap();
+    write_stats(&at("width.npz"), &own, None, None).unwrap();
     refuse(&at("width.npz"), &["width.npz", "5 features", "gives 6"]);
     let integers = npz(at("integers.npz"), &[("mu", &stats.mu.to_dtype(DType::Int64).unwrap()), ("sigma", &stats.cov)]);
     refuse(&integers, &["`mu` must be float64 or float32"]);

@@ -199,7 +199,7 @@ fn every_stage_says_what_is_wrong_with_its_input() {
     // Latents of other pictures.
     ok("preprocess", &[&["--imagenet-path", "tests/data/avatars64", "--resolution", "32", "--max-images", "40", "--output-path", &m.path("fewer")]]);
     let text = refused("train_ldm", &[&words(&ldm("y", &["--image-dir", &m.path("fewer")]))]);
-    assert!(text.contains("40 pictures") && text.contains("96 latents"), "{text}");
+    assert!(text.contains("40 pictures") && text.contains("96 pictures") && text.contains("--force"), "{text}");
 
     // A device that is not there is never replaced by another.
     if Command::new("nvidia-smi").output().map_or(true, |o| !o.status.success()) {

@@ -1,5 +1,6 @@
 mod after;
 mod chain;
 mod demo;
+mod origins;
 mod published;
 mod recipes;

@@ -290,7 +290,7 @@ fn other_settings_are_shown_or_refused() {
         assert_eq!(resume(with("learning_rate", 0.1)), 10);
         assert!(std::fs::read_to_string(run.join("config.toml")).unwrap().contains("learning_rate = 0.1"));
         assert!(std::fs::read_to_string(run.join("config.1.toml")).unwrap().contains("learning_rate = 0.05"));
-        assert_eq!(resume(Options { force: true, ..with("seed", 4.0) }), 10);
+        assert_eq!(resume(Options { allowed: lathe::train::Allowed { force: true, ..Default::default() }, ..with("seed", 4.0) }), 10);
         assert!(run.join("config.2.toml").exists());
     });
 }
