@@ -34,24 +34,24 @@ fn start(kind: &str, flags: &[&str]) -> Child {
 }
 
 /// What a script says.
-fn ok(kind: &str, flags: &[&[&str]]) -> String {
+pub(super) fn ok(kind: &str, flags: &[&[&str]]) -> String {
     process::ok(&mut script(kind, &flags.concat()))
 }
 
-fn refused(kind: &str, flags: &[&[&str]]) -> String {
+pub(super) fn refused(kind: &str, flags: &[&[&str]]) -> String {
     process::refused(&mut script(kind, &flags.concat()), &[])
 }
 
 /// Shards, a VAE and latents that all tests here share.
-struct Made(Place);
+pub(super) struct Made(Place);
 
 impl Made {
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.0.at(name)
     }
 }
 
-fn made() -> &'static Made {
+pub(super) fn made() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
     MADE.get_or_init(|| {
         let made = Made(Place::new(&[]));
@@ -72,7 +72,7 @@ fn made() -> &'static Made {
     })
 }
 
-fn ldm(name: &str, more: &[&str]) -> Vec<String> {
+pub(super) fn ldm(name: &str, more: &[&str]) -> Vec<String> {
     let m = made();
     let own = [
         "--data-dir",
@@ -95,7 +95,7 @@ fn ldm(name: &str, more: &[&str]) -> Vec<String> {
     own.iter().chain(SIT).chain(ENCODER).chain(more).map(|s| (*s).to_owned()).collect()
 }
 
-fn words(flags: &[String]) -> Vec<&str> {
+pub(super) fn words(flags: &[String]) -> Vec<&str> {
     flags.iter().map(String::as_str).collect()
 }
 

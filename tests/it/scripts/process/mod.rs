@@ -1,3 +1,4 @@
 mod chain;
 mod demo;
 mod recipes;
+mod seeds;
