@@ -13,6 +13,7 @@ mod in_place;
 mod indexing;
 mod ops;
 mod picks;
+mod rows;
 mod script;
 mod summary;
 mod tensor;

@@ -1,7 +1,7 @@
 //! Latents of a container as a folder of our own.
 
 use crate::data::hdf5::{Container, Kind, keys};
-use crate::data::source::Source;
+use crate::data::source::{Limit, Source};
 use crate::data::{ImageSet, LatentOptions, LatentSet, LatentWriter, Samples};
 use crate::error::{Error, Result};
 use crate::torch::{DType, Tensor};
@@ -65,7 +65,7 @@ pub fn import_latents(path: &Path, dst: &Path, from: LatentLabels, mut options: 
             options.made_from.insert("images".into(), set.origin());
             None
         }
-        LatentLabels::Container(images) => Some(Source::open(images, None, None)?),
+        LatentLabels::Container(images) => Some(Source::open(images, Limit::default(), None)?),
         LatentLabels::Own => Some(Source::of_container(path, &container, names.clone(), Vec::new())?),
     };
     if let Some(source) = &source {

@@ -4,3 +4,4 @@ mod demo;
 mod origins;
 mod published;
 mod recipes;
+mod seeds;
