@@ -173,12 +173,13 @@ impl Pictures {
     /// # Errors
     /// `E0302` when the record beside them is damaged.
     pub fn origin(&self) -> Result<Origin> {
-        let Inner { path, place, size: [h, w], len, fingerprint } = &*self.0;
+        let Inner { path, place, size: [h, w], .. } = &*self.all;
         match place {
             Place::Shards(set) => Ok(set.origin()),
             Place::Npz(_) | Place::Files(_) => {
-                Ok(origin_of(path)?
-                    .unwrap_or_else(|| Origin::new("pictures", path).about(format!("{len} pictures of {h} x {w}")).with_id(fingerprint)))
+                let about = format!("{} pictures of {h} x {w}", self.len());
+                let whole = if self.chosen.is_none() { origin_of(path)? } else { None };
+                Ok(whole.unwrap_or_else(|| Origin::new("pictures", path).about(about).with_id(&self.fingerprint())))
             }
         }
     }
