@@ -1,6 +1,7 @@
 //! A folder of image shards.
 
 use super::batch::{Batch, Samples};
+use super::choose::{Pick, choose};
 use super::manifest::{Attribute, Dataset, check_version};
 use super::shards::{Field, Shards};
 use crate::error::{Error, Result};
@@ -85,6 +86,23 @@ impl ImageSet {
     /// The class of each label.
     pub fn classes(&self) -> &[String] {
         &self.0.dataset.classes
+    }
+
+    /// The labels at these positions.
+    ///
+    /// # Errors
+    /// `E0203` without memory.
+    pub fn labels(&self, positions: &[usize]) -> Result<Vec<i64>> {
+        self.0.shards.tensor(1, positions)?.to_vec_i64()
+    }
+
+    /// The positions of at most `most` pictures, in order.
+    ///
+    /// # Errors
+    /// As [`ImageSet::labels`].
+    pub fn choose(&self, most: usize, pick: Pick, seed: u64) -> Result<Vec<usize>> {
+        let labels = self.labels(&(0..self.len()).collect::<Vec<_>>())?;
+        Ok(choose(&labels.into_iter().map(|l| l as usize).collect::<Vec<_>>(), most, pick, seed))
     }
 
     /// The attributes' names and values.

@@ -1,5 +1,6 @@
 //! `dataset.json` and `latents.json`: what a data set folder holds.
 
+use super::decode::{Lost, PixelRule};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,44 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// How many pictures lost something on their way to 8-bit RGB.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostCounts {
+    /// 16-bit grey above 255, which was clipped.
+    pub clipped: usize,
+    /// Transparency.
+    pub alpha: usize,
+}
+
+impl From<Lost> for LostCounts {
+    fn from(lost: Lost) -> LostCounts {
+        LostCounts { clipped: usize::from(lost.clipped), alpha: usize::from(lost.alpha) }
+    }
+}
+
+impl std::ops::AddAssign for LostCounts {
+    fn add_assign(&mut self, other: LostCounts) {
+        self.clipped += other.clipped;
+        self.alpha += other.alpha;
+    }
+}
+
+impl LostCounts {
+    /// A line for each kind.
+    pub fn words(self) -> Vec<String> {
+        let count = |n: usize| if n == 1 { "1 picture".to_owned() } else { format!("{n} pictures") };
+        let mut lines = Vec::new();
+        if self.clipped > 0 {
+            let lost = "of 16-bit grey above 255 clipped to white, as Pillow does";
+            lines.push(format!("{} {lost}: `pixels: \"scale\"` (--pixels scale) keeps their range", count(self.clipped)));
+        }
+        if self.alpha > 0 {
+            lines.push(format!("{} with transparency, which is dropped, as Pillow does: what lay under it shows", count(self.alpha)));
+        }
+        lines
+    }
+}
+
 /// The content of `dataset.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dataset {
@@ -52,6 +91,12 @@ pub struct Dataset {
     pub class_counts: Vec<usize>,
     /// What the columns of `attributes` mean; empty without attributes.
     pub attributes: Vec<Attribute>,
+    /// What became of 16-bit grey.
+    #[serde(default)]
+    pub pixels: PixelRule,
+    /// How many of the pictures lost something.
+    #[serde(default)]
+    pub lost: LostCounts,
     /// The shards in order.
     pub shards: Vec<ShardInfo>,
     /// SHA-256 over the list of source pictures: path, label, size.

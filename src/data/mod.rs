@@ -7,6 +7,7 @@
 
 mod attribute_files;
 mod batch;
+mod choose;
 pub mod crop;
 pub mod decode;
 mod exchange;
@@ -15,6 +16,7 @@ mod hdf5;
 mod images;
 mod latent_writer;
 mod latents;
+mod listing;
 mod loader;
 pub mod manifest;
 mod order;
@@ -27,15 +29,16 @@ mod source;
 
 pub use attribute_files::{AttributeTable, read_attribute_file};
 pub use batch::{Batch, Samples};
+pub use choose::Pick;
 pub use crop::center_crop;
-pub use decode::{MAX_PIXELS, Picture, decode_picture, read_picture};
+pub use decode::{Lost, MAX_PIXELS, Picture, PixelRule, decode_picture, read_picture};
 pub use exchange::{LatentLabels, export_images, export_latents, import_latents};
 pub use hdf5::{Hdf5Value, hdf5_key_list, is_hdf5, load_hdf5};
 pub use images::ImageSet;
 pub use latent_writer::{LatentOptions, LatentWriter};
 pub use latents::LatentSet;
 pub use loader::{Loader, LoaderOptions, LoaderState};
-pub use manifest::{Attribute, Dataset, LatentStats, Latents, ShardInfo, Skipped};
+pub use manifest::{Attribute, Dataset, LatentStats, Latents, LostCounts, ShardInfo, Skipped};
 pub use order::epoch_order;
 pub use pictures::Pictures;
 pub use preprocess::{PreprocessOptions, PreprocessReport, preprocess};

@@ -1,7 +1,9 @@
 //! Sets of pictures that are measured, wherever they lie: a folder, an `.npz`, or the shards of a data set.
 
-use super::decode::read_picture;
-use super::source::{list, relative};
+use super::choose::{Pick, choose, words};
+use super::decode::{Lost, read_and_tell, read_picture};
+use super::listing::{Listing, parts, refuse_parts, relative};
+use super::manifest::LostCounts;
 use super::{ImageSet, Samples};
 use crate::error::{Error, Result};
 use crate::files;
@@ -9,15 +11,24 @@ use crate::torch::files::{NpyRows, Npz};
 use crate::torch::{DType, Tensor, dtype_name};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+/// How many entries that cannot be read are named.
+const NAMED: usize = 20;
 
 /// The array of an `.npz` that samplers write.
 const ARRAY: &str = "arr_0";
 
 /// Pictures of one size, by position.
 #[derive(Clone)]
-pub struct Pictures(Rc<Inner>);
+pub struct Pictures {
+    all: Rc<Inner>,
+    /// The chosen ones, where not all are.
+    chosen: Option<Rc<[usize]>>,
+}
 
 struct Inner {
     path: PathBuf,
@@ -25,6 +36,8 @@ struct Inner {
     size: [i64; 2],
     len: i64,
     fingerprint: String,
+    /// What was said to be lost in decoding: once for each kind.
+    told: Cell<Lost>,
 }
 
 enum Place {
@@ -35,8 +48,8 @@ enum Place {
 
 impl std::fmt::Debug for Pictures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [h, w] = self.0.size;
-        write!(f, "{} pictures of {h} x {w} in {}", self.0.len, self.0.path.display())
+        let [h, w] = self.all.size;
+        write!(f, "{} pictures of {h} x {w} in {}", self.len(), self.all.path.display())
     }
 }
 
@@ -55,37 +68,102 @@ impl Pictures {
                 let set = ImageSet::open(path)?;
                 let side = set.resolution() as i64;
                 let hashes: Vec<&str> = set.dataset().shards.iter().map(|s| s.sha256.as_str()).collect();
-                Inner { path: path.to_owned(), size: [side, side], len: set.len() as i64, fingerprint: digest(&hashes), place: Place::Shards(set) }
+                Inner {
+                    path: path.to_owned(),
+                    size: [side, side],
+                    len: set.len() as i64,
+                    fingerprint: digest(&hashes),
+                    place: Place::Shards(set),
+                    told: Cell::default(),
+                }
             }
             (true, false) => folder(path)?,
         };
-        Ok(Pictures(Rc::new(inner)))
+        Ok(Pictures { all: Rc::new(inner), chosen: None })
+    }
+
+    /// At most `most` of them; says how they were chosen where there are more.
+    ///
+    /// # Errors
+    /// As [`Pictures::labels`].
+    pub fn limit(&self, most: usize, pick: Pick, seed: u64) -> Result<Pictures> {
+        let len = self.len() as usize;
+        if most >= len {
+            return Ok(self.clone());
+        }
+        let labels = if pick == Pick::First { None } else { self.labels()? };
+        let labels: Vec<usize> = labels.map_or_else(|| vec![0; len], |l| l.into_iter().map(|x| x as usize).collect());
+        let classes = labels.iter().collect::<BTreeSet<_>>().len();
+        crate::space::say(&format!("{}: {}", self.all.path.display(), words(most, len, classes, pick, seed)));
+        self.at(&choose(&labels, most, pick, seed).into_iter().map(|i| i as i64).collect::<Vec<_>>())
+    }
+
+    /// Those at these positions.
+    ///
+    /// # Errors
+    /// `E0202` for a position beyond the set.
+    pub fn at(&self, positions: &[i64]) -> Result<Pictures> {
+        let beyond = |i: i64| Error::value("at", format!("position {i} of a set of {}", self.len()));
+        let one = |i: &i64| usize::try_from(*i).ok().filter(|_| *i < self.len()).map(|i| self.position(i)).ok_or_else(|| beyond(*i));
+        Ok(Pictures { all: self.all.clone(), chosen: Some(positions.iter().map(one).collect::<Result<_>>()?) })
     }
 
     /// How many there are.
     pub fn len(&self) -> i64 {
-        self.0.len
+        self.chosen.as_ref().map_or(self.all.len, |c| c.len() as i64)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.len == 0
+        self.len() == 0
     }
 
     /// Height and width.
     pub fn size(&self) -> [i64; 2] {
-        self.0.size
+        self.all.size
+    }
+
+    /// Where each lies in the whole set.
+    pub fn positions(&self) -> Vec<i64> {
+        (0..self.len() as usize).map(|i| self.position(i) as i64).collect()
+    }
+
+    fn position(&self, i: usize) -> usize {
+        self.chosen.as_ref().map_or(i, |c| c[i])
     }
 
     /// The paths of the pictures below the folder, with `/`; empty for sets that have none.
     pub fn names(&self) -> Vec<String> {
-        let Place::Files(files) = &self.0.place else { return Vec::new() };
-        files.iter().map(|f| relative(&self.0.path, f)).collect()
+        let Place::Files(files) = &self.all.place else { return Vec::new() };
+        (0..self.len() as usize).map(|i| relative(&self.all.path, &files[self.position(i)])).collect()
+    }
+
+    /// The class of each: of shards their labels, in a folder the position of its first folder among them. `None` where all are of one class, or
+    /// nothing says which.
+    ///
+    /// # Errors
+    /// `E0302` for a folder that holds parts of a data set (`train`, `val`) and no classes.
+    pub fn labels(&self) -> Result<Option<Vec<i64>>> {
+        let labels: Vec<i64> = match &self.all.place {
+            Place::Npz(_) => return Ok(None),
+            Place::Shards(set) => set.labels(&self.positions().into_iter().map(|p| p as usize).collect::<Vec<_>>())?,
+            Place::Files(_) => {
+                let names = self.names();
+                let folder = |name: &String| name.split_once('/').map_or(String::new(), |f| f.0.to_owned());
+                let folders: Vec<String> = names.iter().map(folder).collect::<BTreeSet<_>>().into_iter().collect();
+                if let found @ [_, ..] = &parts(folders.iter().map(String::as_str))[..] {
+                    return Err(refuse_parts(&self.all.path, found));
+                }
+                names.iter().map(|n| folders.binary_search(&folder(n)).unwrap_or(0) as i64).collect()
+            }
+        };
+        Ok((labels.iter().min() < labels.iter().max()).then_some(labels))
     }
 
     /// Changes when the pictures do, as far as names, sizes and times of files tell.
-    pub fn fingerprint(&self) -> &str {
-        &self.0.fingerprint
+    pub fn fingerprint(&self) -> String {
+        let Some(chosen) = &self.chosen else { return self.all.fingerprint.clone() };
+        digest(&[&self.all.fingerprint, &format!("{chosen:?}")])
     }
 
     /// Pictures `start .. start + n`: u8 `[n, 3, H, W]`.
@@ -93,31 +171,44 @@ impl Pictures {
     /// # Errors
     /// `E0202` for pictures that are not there, `E0301` or `E0302` when one cannot be read or is of another size than the first.
     pub fn read(&self, start: i64, n: i64) -> Result<Tensor> {
-        let Inner { place, size: [h, w], len, .. } = &*self.0;
-        if start < 0 || n < 0 || start.checked_add(n).is_none_or(|end| end > *len) {
-            return Err(Error::value("read", format!("pictures {start} to {start}+{n} of {len}")));
+        let Inner { place, size: [h, w], .. } = &*self.all;
+        if start < 0 || n < 0 || start.checked_add(n).is_none_or(|end| end > self.len()) {
+            return Err(Error::value("read", format!("pictures {start} to {start}+{n} of {}", self.len())));
         }
+        let positions: Vec<usize> = (start as usize..(start + n) as usize).map(|i| self.position(i)).collect();
         match place {
-            Place::Npz(rows) => rows.read(start, n)?.permute(&[0, 3, 1, 2])?.contiguous(),
-            Place::Shards(set) => {
-                let positions: Vec<usize> = (start..start + n).map(|i| i as usize).collect();
-                set.gather(&positions)?.get("images").cloned()
+            Place::Npz(rows) if self.chosen.is_none() => rows.read(start, n)?.permute(&[0, 3, 1, 2])?.contiguous(),
+            Place::Npz(rows) => {
+                let each: Vec<Tensor> = positions.iter().map(|p| rows.read(*p as i64, 1)).collect::<Result<_>>()?;
+                if each.is_empty() { rows.read(0, 0)? } else { Tensor::cat(&each, 0)? }.permute(&[0, 3, 1, 2])?.contiguous()
             }
+            Place::Shards(set) => set.gather(&positions)?.get("images").cloned(),
             Place::Files(files) => {
-                let (start, n) = (start as usize, n as usize);
-                let decoded: Vec<Vec<u8>> = files[start..start + n].par_iter().map(|f| pixels(f, [*h, *w], &files[0])).collect::<Result<_>>()?;
-                Tensor::from_vec(&decoded.concat(), &[n as i64, *h, *w, 3])?.permute(&[0, 3, 1, 2])?.contiguous()
+                let decoded = positions.par_iter().map(|p| pixels(&files[*p], [*h, *w], &files[0])).collect::<Result<Vec<_>>>()?;
+                decoded.iter().zip(&positions).for_each(|((_, lost), p)| self.tell(&files[*p], *lost));
+                let rgb: Vec<Vec<u8>> = decoded.into_iter().map(|d| d.0).collect();
+                Tensor::from_vec(&rgb.concat(), &[n, *h, *w, 3])?.permute(&[0, 3, 1, 2])?.contiguous()
             }
+        }
+    }
+
+    /// Says that pictures of this set lose something, the first time that one does.
+    fn tell(&self, file: &Path, lost: Lost) {
+        let told = self.all.told.get();
+        let fresh = Lost { clipped: lost.clipped && !told.clipped, alpha: lost.alpha && !told.alpha };
+        self.all.told.set(Lost { clipped: told.clipped || lost.clipped, alpha: told.alpha || lost.alpha });
+        for line in LostCounts::from(fresh).words() {
+            crate::space::say(&format!("{}: {line} (said once for this set)", file.display()));
         }
     }
 }
 
 /// One file's pixels, which must be as many as the first's.
-fn pixels(file: &Path, size: [i64; 2], first: &Path) -> Result<Vec<u8>> {
-    let p = read_picture(file)?;
+fn pixels(file: &Path, size: [i64; 2], first: &Path) -> Result<(Vec<u8>, Lost)> {
+    let (p, lost) = read_and_tell(file)?;
     let own = [p.height as i64, p.width as i64];
     if own == size {
-        return Ok(p.rgb);
+        return Ok((p.rgb, lost));
     }
     let message = format!("is {} x {}, but `{}` is {} x {}", own[0], own[1], first.display(), size[0], size[1]);
     Err(Error::data(file, message).help("all pictures of a set have one size: `lathe run scripts/preprocess.rhai` crops and scales a folder"))
@@ -136,22 +227,26 @@ fn changed(path: &Path) -> u128 {
 }
 
 fn folder(path: &Path) -> Result<Inner> {
-    let mut skipped = Vec::new();
-    let found = list(path, &mut skipped)?;
-    if let Some(bad) = skipped.first() {
-        return Err(Error::data(path, format!("`{}`: {}", bad.path, bad.reason)));
+    let listing = Listing::of(path)?;
+    let say = |line: &str| crate::space::say(&format!("{}: {line}", path.display()));
+    listing.left_out_line().iter().for_each(|line| say(line));
+    listing.skipped.iter().take(NAMED).for_each(|s| say(&format!("skipped {}: {}", s.path, s.reason)));
+    if listing.skipped.len() > NAMED {
+        say(&format!("skipped {} more", listing.skipped.len() - NAMED));
     }
-    let Some((first, _, _)) = found.first() else {
+    let found = listing.pictures;
+    let Some(first) = found.first().map(|f| &f.path) else {
         return Err(Error::data(path, "no picture in this folder or below it"));
     };
     let p = read_picture(first)?;
-    let names: Vec<String> = found.iter().map(|(file, name, size)| format!("{name} {size} {}", changed(file))).collect();
+    let names: Vec<String> = found.iter().map(|f| format!("{} {} {}", f.name, f.size, changed(&f.path))).collect();
     Ok(Inner {
         path: path.to_owned(),
         size: [p.height as i64, p.width as i64],
         len: found.len() as i64,
         fingerprint: digest(&names.iter().map(String::as_str).collect::<Vec<_>>()),
-        place: Place::Files(found.into_iter().map(|f| f.0).collect()),
+        place: Place::Files(found.into_iter().map(|f| f.path).collect()),
+        told: Cell::default(),
     })
 }
 
@@ -170,7 +265,7 @@ fn npz(path: &Path) -> Result<Inner> {
     }
     let size = files::size(path).unwrap_or(0);
     let fingerprint = digest(&[&format!("{size} {} {n} {h} {w}", changed(path))]);
-    Ok(Inner { path: path.to_owned(), size: [h, w], len: n, fingerprint, place: Place::Npz(rows) })
+    Ok(Inner { path: path.to_owned(), size: [h, w], len: n, fingerprint, place: Place::Npz(rows), told: Cell::default() })
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 //! Shard `k` holds the pictures `k * shard_size ..` of the sorted source, without the broken ones; so the bytes of a shard
 //! depend on nothing but the source and the options, and an interrupted run goes on behind its last whole shard.
 
+use super::choose::Pick;
 use super::crop::{center_crop, to_planes};
-use super::decode::decode;
+use super::decode::{Lost, PixelRule, decode};
 use super::files::{Column, remove_leftovers, write_json, write_shard, write_whole};
-use super::manifest::{Dataset, FORMAT_VERSION, ShardInfo, Skipped};
-use super::source::{Item, Source};
+use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, ShardInfo, Skipped};
+use super::source::{Item, Limit, Source};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::interrupt;
@@ -26,8 +27,14 @@ pub struct PreprocessOptions {
     pub resolution: usize,
     /// Threads; 0 is one for each core.
     pub workers: usize,
-    /// Only the first so many pictures in the order of their paths.
+    /// At most so many pictures.
     pub max_images: Option<usize>,
+    /// Which of them where there are more.
+    pub pick: Pick,
+    /// Of the draw among them.
+    pub seed: u64,
+    /// What becomes of 16-bit grey.
+    pub pixels: PixelRule,
     /// Source pictures in a shard; 0 chooses about 256 MiB.
     pub shard_size: usize,
     /// The columns of `attributes.csv`; `None` takes all.
@@ -40,7 +47,18 @@ pub struct PreprocessOptions {
 
 impl Default for PreprocessOptions {
     fn default() -> Self {
-        PreprocessOptions { resolution: 256, workers: 0, max_images: None, shard_size: 0, attributes: None, strict: false, quiet: false }
+        PreprocessOptions {
+            resolution: 256,
+            workers: 0,
+            max_images: None,
+            pick: Pick::default(),
+            seed: 0,
+            pixels: PixelRule::default(),
+            shard_size: 0,
+            attributes: None,
+            strict: false,
+            quiet: false,
+        }
     }
 }
 
@@ -78,6 +96,8 @@ struct Plan {
     source: String,
     classes: Vec<String>,
     attributes: Vec<super::manifest::Attribute>,
+    #[serde(default)]
+    pixels: PixelRule,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -85,6 +105,8 @@ struct Done {
     info: ShardInfo,
     skipped: Vec<Skipped>,
     class_counts: Vec<usize>,
+    #[serde(default)]
+    lost: LostCounts,
 }
 
 const PARTIAL: &str = "dataset.partial.json";
@@ -112,7 +134,8 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
     if !(1..=8192).contains(&resolution) {
         return Err(Error::value("preprocess", format!("option `resolution` must be in 1..=8192, got {resolution}")));
     }
-    let listed = Source::open(root, options.max_images, options.attributes.as_deref())?;
+    let limit = Limit { most: options.max_images, pick: options.pick, seed: options.seed };
+    let listed = Source::open(root, limit, options.attributes.as_deref())?;
     if options.strict
         && let Some(s) = listed.skipped.first()
     {
@@ -128,6 +151,7 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
         source: listed.hash(),
         classes: listed.classes.clone(),
         attributes: listed.attributes.clone(),
+        pixels: options.pixels,
     };
     files::create_dir(folder)?;
     let report = |dataset: Dataset, resumed: usize| {
@@ -169,6 +193,7 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
         let say = |line: String| crate::space::say(&line);
         say(format!("  {}: {} pictures of {resolution} x {resolution}, {}{skipped}", folder.display(), d.count, report.labelling));
         say(format!("  {} at {:.0} pictures/s", human(report.seconds), report.rate));
+        d.lost.words().into_iter().for_each(|line| say(format!("  {line}")));
     }
     Ok(report)
 }
@@ -183,6 +208,7 @@ fn plan_of(d: &Dataset) -> Plan {
         source: d.source.clone(),
         classes: d.classes.clone(),
         attributes: d.attributes.clone(),
+        pixels: d.pixels,
     }
 }
 
@@ -192,6 +218,7 @@ fn same_plan(file: &Path, old: &Plan, new: &Plan) -> Result<()> {
         () if old.version != new.version => format!("format version {} against {}", old.version, new.version),
         () if old.resolution != new.resolution => format!("`resolution` {} against {}", old.resolution, new.resolution),
         () if old.shard_size != new.shard_size => format!("`shard_size` {} against {}", old.shard_size, new.shard_size),
+        () if old.pixels != new.pixels => format!("`pixels` {} against {}", old.pixels.name(), new.pixels.name()),
         () if old.source_count != new.source_count => format!("{} source pictures against {}", old.source_count, new.source_count),
         () if old.classes != new.classes => format!("classes {:?} against {:?}", old.classes, new.classes),
         () if old.attributes != new.attributes => "other attributes".to_owned(),
@@ -199,7 +226,7 @@ fn same_plan(file: &Path, old: &Plan, new: &Plan) -> Result<()> {
         () => return Ok(()),
     };
     Err(Error::data(file, format!("this folder was made with other options: {difference} now"))
-        .help("give another destination, or remove this one to make it again"))
+        .help("give another destination, or remove this one to make it again; folders of earlier versions with `max_images` hold what `pick: \"first\"` (--pick first) takes"))
 }
 
 /// The whole shards of an earlier run with the same plan.
@@ -228,8 +255,9 @@ fn finish(folder: &Path, source: &Source, plan: &Plan, done: &[Done]) -> Result<
     write_whole(&folder.join("files.txt"), |out| {
         source.items.iter().filter(|i| !broken.contains(i.name.as_str())).try_for_each(|i| writeln!(out, "{}", i.name.replace('\n', "\\n")))
     })?;
-    let mut class_counts = vec![0; plan.classes.len()];
+    let (mut class_counts, mut lost) = (vec![0; plan.classes.len()], LostCounts::default());
     for d in done {
+        lost += d.lost;
         class_counts.iter_mut().zip(&d.class_counts).for_each(|(a, b)| *a += b);
     }
     let dataset = Dataset {
@@ -239,6 +267,8 @@ fn finish(folder: &Path, source: &Source, plan: &Plan, done: &[Done]) -> Result<
         classes: plan.classes.clone(),
         class_counts,
         attributes: plan.attributes.clone(),
+        pixels: plan.pixels,
+        lost,
         shards: done.iter().map(|d| d.info.clone()).collect(),
         source: plan.source.clone(),
         source_count: plan.source_count,
@@ -253,6 +283,7 @@ fn finish(folder: &Path, source: &Source, plan: &Plan, done: &[Done]) -> Result<
 struct Job<'a> {
     source: &'a Source,
     resolution: usize,
+    pixel_rule: PixelRule,
     strict: bool,
     quiet: bool,
     pool: rayon::ThreadPool,
@@ -274,14 +305,19 @@ impl<'a> Job<'a> {
         let job = Job {
             source,
             resolution: plan.resolution,
+            pixel_rule: plan.pixels,
             strict: options.strict,
             quiet: options.quiet,
             pool,
             progress: Mutex::new(Counter { bar, done: resumed, skipped }),
             pixels: Vec::new(),
         };
+        source.chosen.iter().chain(&source.left_out).for_each(|line| job.say(line));
         for s in source.skipped.iter().take(NAMED) {
             job.say(&format!("skipped {}: {}", s.path, s.reason));
+        }
+        if source.skipped.len() > NAMED {
+            job.say(&format!("skipped {} more; dataset.json will name them all", source.skipped.len() - NAMED));
         }
         Ok(job)
     }
@@ -311,16 +347,19 @@ impl<'a> Job<'a> {
             .map_err(|_| Error::run(format!("not enough memory for a shard of {bytes} bytes")).help("choose a smaller `shard_size`"))?;
         pixels.resize(bytes, 0);
         let this = &*self;
-        let made: Vec<Result<Option<Skipped>>> =
+        let made: Vec<Result<std::result::Result<Lost, Skipped>>> =
             this.pool.install(|| items.par_iter().zip(pixels.par_chunks_exact_mut(size)).map(|(item, planes)| this.picture(item, planes)).collect());
         let made = made.into_iter().collect::<Result<Vec<_>>>()?;
         let (mut kept, mut labels, mut attributes) = (0, Vec::new(), Vec::new());
-        let (mut skipped, mut class_counts) = (Vec::new(), vec![0; self.source.classes.len()]);
+        let (mut skipped, mut class_counts, mut lost) = (Vec::new(), vec![0; self.source.classes.len()], LostCounts::default());
         let factors = self.source.attributes.len();
-        for (i, (item, broken)) in items.iter().zip(made).enumerate() {
-            if let Some(broken) = broken {
-                skipped.push(broken);
-                continue;
+        for (i, (item, made)) in items.iter().zip(made).enumerate() {
+            match made {
+                Ok(one) => lost += one.into(),
+                Err(broken) => {
+                    skipped.push(broken);
+                    continue;
+                }
             }
             pixels.copy_within(i * size..(i + 1) * size, kept * size);
             kept += 1;
@@ -339,28 +378,28 @@ impl<'a> Job<'a> {
         let file = format!("images-{k:05}.safetensors");
         let written = write_shard(&folder.join(&file), &columns)?;
         self.pixels = pixels;
-        Ok(Done { info: ShardInfo { file, count: kept, bytes: written.bytes, sha256: written.sha256 }, skipped, class_counts })
+        Ok(Done { info: ShardInfo { file, count: kept, bytes: written.bytes, sha256: written.sha256 }, skipped, class_counts, lost })
     }
 
-    /// Decodes and crops one picture into its planes; a broken one is named.
-    fn picture(&self, item: &Item, planes: &mut [u8]) -> Result<Option<Skipped>> {
+    /// Decodes and crops one picture into its planes, and says what it lost; a broken one is named.
+    fn picture(&self, item: &Item, planes: &mut [u8]) -> Result<std::result::Result<Lost, Skipped>> {
         interrupt::check()?;
         let made = self.source.read(item).and_then(|bytes| {
-            let decoded = decode(&bytes).map_err(|reason| Error::data(&item.path, reason))?;
-            center_crop(&decoded.picture, self.resolution)
+            let decoded = decode(&bytes, self.pixel_rule).map_err(|reason| Error::data(&item.path, reason))?;
+            Ok((center_crop(&decoded.picture, self.resolution)?, decoded.lost))
         });
-        let broken = match made {
-            Ok(crop) => {
+        let made = match made {
+            Ok((crop, lost)) => {
                 to_planes(&crop.rgb, planes);
-                None
+                Ok(lost)
             }
             Err(e) if self.strict => return Err(e.help("without `strict` such a picture is named, counted and skipped")),
-            Err(e) => Some(Skipped { path: item.name.clone(), reason: reason(&e) }),
+            Err(e) => Err(Skipped { path: item.name.clone(), reason: reason(&e) }),
         };
         let mut counter = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         counter.done += 1;
         let done = counter.done as u64;
-        if let Some(s) = &broken {
+        if let Err(s) = &made {
             counter.skipped += 1;
             let line = match counter.skipped {
                 0..=NAMED => format!("  skipped {}: {}", s.path, s.reason),
@@ -375,7 +414,7 @@ impl<'a> Job<'a> {
         if let Some(bar) = &mut counter.bar {
             bar.set(done, &remark);
         }
-        Ok(broken)
+        Ok(made)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The pictures of a source folder, with their classes and attributes.
 
+use super::choose::{Pick, choose, words};
 use super::hdf5::{self, Container, is_hdf5};
+use super::listing::{Listed, Listing, parts, refuse_parts, relative};
 use super::manifest::{Attribute, Skipped};
 use crate::error::{Error, Result};
 use crate::files;
@@ -10,14 +12,20 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
-/// Names that end like this are taken for pictures; the content then decides.
-const EXTENSIONS: &[&str] = &[
-    "apng", "bmp", "dds", "dib", "gif", "heic", "heif", "avif", "icns", "ico", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "mpo", "pbm", "pcx",
-    "pgm", "png", "pnm", "ppm", "psd", "qoi", "sgi", "tga", "tif", "tiff", "webp", "xbm", "xpm",
-];
-
 /// More categories than this do not fit into the byte that an attribute has in a shard.
 const MAX_VALUES: usize = 256;
+
+/// How many classes without pictures are named.
+const NAMED: usize = 5;
+
+/// Which pictures of a source are taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limit {
+    /// At most so many.
+    pub(crate) most: Option<usize>,
+    pub(crate) pick: Pick,
+    pub(crate) seed: u64,
+}
 
 /// One picture of the source.
 #[derive(Debug, Clone)]
@@ -30,7 +38,7 @@ pub(crate) struct Item {
 }
 
 /// All pictures of the source in the order of their paths.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Source {
     pub(crate) items: Vec<Item>,
     pub(crate) classes: Vec<String>,
@@ -43,38 +51,39 @@ pub(crate) struct Source {
     pub(crate) values: Vec<u8>,
     /// What looked like a picture and cannot be one of the set.
     pub(crate) skipped: Vec<Skipped>,
+    /// What hidden and system files were left out, in a line.
+    pub(crate) left_out: Option<String>,
+    /// How the pictures were chosen, where there are more, in a line.
+    pub(crate) chosen: Option<String>,
     /// The HDF5 file that holds the pictures, if one does.
     container: Option<Container>,
 }
 
 impl Source {
     /// Lists the pictures below `root`, or in it if it is an HDF5 container.
-    pub(crate) fn open(root: &Path, max_images: Option<usize>, wanted: Option<&[String]>) -> Result<Source> {
+    pub(crate) fn open(root: &Path, limit: Limit, wanted: Option<&[String]>) -> Result<Source> {
         let meta = root.metadata().map_err(|e| Error::io("open", root, e).help("the first argument is the folder with the pictures"))?;
         if !meta.is_dir() && is_hdf5(root) {
-            return Self::in_container(root, max_images, wanted);
+            return Self::in_container(root, limit, wanted);
         }
         if !meta.is_dir() {
             return Err(
                 Error::data(root, "not a folder").help("give the folder with the pictures, one sub-folder for each class, or a container images.h5")
             );
         }
-        let mut skipped = Vec::new();
         let labels = root.join("dataset.json");
         let mut source = if labels.is_file() {
             let parsed: LabelFile = files::read_json(&labels).map_err(|e| e.help("expected {\"labels\": [[\"path/of/picture.png\", 3], ..]}"))?;
-            by_file(root, &labels, parsed, skipped, |path| path.metadata().map(|m| m.len()).map_err(|e| e.to_string()))?
+            by_file(root, &labels, parsed, Vec::new(), |path| path.metadata().map(|m| m.len()).map_err(|e| e.to_string()))?
         } else {
-            let listed = list(root, &mut skipped)?;
-            by_folder(listed, skipped)
+            by_folder(root, Listing::of(root)?)?
         };
-        if let Some(max) = max_images {
-            source.items.truncate(max);
-        }
         if source.items.is_empty() {
             let known = "PNG, JPEG, WebP, GIF, TIFF or BMP files";
-            return Err(Error::data(root, format!("no picture in this folder: {known} are looked for, in one sub-folder for each class")));
+            let more = source.left_out.map_or(String::new(), |line| format!("; {line}"));
+            return Err(Error::data(root, format!("no picture in this folder: {known} are looked for, in one sub-folder for each class{more}")));
         }
+        source.limit(limit);
         let csv = root.join("attributes.csv");
         if csv.is_file() {
             source.read_attributes(&csv, wanted)?;
@@ -85,7 +94,7 @@ impl Source {
     }
 
     /// Lists the pictures of an HDF5 container, whose classes its `dataset.json` says.
-    fn in_container(path: &Path, max_images: Option<usize>, wanted: Option<&[String]>) -> Result<Source> {
+    fn in_container(path: &Path, limit: Limit, wanted: Option<&[String]>) -> Result<Source> {
         let container = Container::open(path)?;
         let mut skipped = Vec::new();
         let names = hdf5::pictures(&container, path, &mut skipped)?;
@@ -98,9 +107,7 @@ impl Source {
             return Err(Error::data(path, "a container has no attributes.csv, and attributes were asked for"));
         }
         let mut source = Self::of_container(path, &container, names, skipped)?;
-        if let Some(max) = max_images {
-            source.items.truncate(max);
-        }
+        source.limit(limit);
         source.container = Some(container);
         Ok(source)
     }
@@ -119,13 +126,11 @@ impl Source {
                 by_file(path, path, parsed, skipped, size)?
             }
             None => {
-                let listed = names.into_iter().map(|n| (path.join(&n), n.clone(), container.entries()[&n].bytes)).collect();
-                let mut source = by_folder(listed, skipped);
                 // The folders of a container are numbers, not classes.
-                source.items.iter_mut().for_each(|i| i.label = 0);
-                (source.classes, source.labelled) = (vec!["all".into()], false);
-                source.labelling = "no dataset.json in the container, so one class: all labels are 0".into();
-                source
+                let item = |name: String| Item { path: path.join(&name), label: 0, size: container.entries()[&name].bytes, name };
+                let labelling = "no dataset.json in the container, so one class: all labels are 0".into();
+                let items = names.into_iter().map(item).collect();
+                Source { items, classes: vec!["all".into()], labelling, skipped, ..Source::default() }
             }
         };
         source.items.sort_by(|a, b| a.name.cmp(&b.name));
@@ -133,6 +138,17 @@ impl Source {
             return Err(Error::data(path, "none of the keys that its dataset.json names is in it"));
         }
         Ok(source)
+    }
+
+    /// Keeps the pictures that are chosen.
+    fn limit(&mut self, limit: Limit) {
+        let Some(most) = limit.most.filter(|m| *m < self.items.len()) else { return };
+        let labels: Vec<usize> = self.items.iter().map(|i| i.label).collect();
+        let classes = labels.iter().collect::<BTreeSet<_>>().len();
+        self.chosen = Some(words(most, labels.len(), classes, limit.pick, limit.seed));
+        let mut chosen = choose(&labels, most, limit.pick, limit.seed).into_iter().peekable();
+        let mut position = 0..;
+        self.items.retain(|_| chosen.next_if(|c| position.next() == Some(*c)).is_some());
     }
 
     /// The bytes of a picture's file.
@@ -216,54 +232,53 @@ impl Source {
     }
 }
 
-/// Every file below `root` that is called like a picture, sorted by path.
-pub(super) fn list(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<(PathBuf, String, u64)>> {
-    let mut found = Vec::new();
-    for entry in walkdir::WalkDir::new(root).follow_links(true) {
-        crate::interrupt::check()?;
-        let entry = match entry {
-            Ok(e) => e,
-            Err(e) => {
-                let path = e.path().unwrap_or(root);
-                skipped.push(Skipped { path: relative(root, path), reason: e.to_string() });
-                continue;
-            }
-        };
-        let extension = entry.path().extension().map(|e| e.to_string_lossy().to_lowercase());
-        if entry.file_type().is_file() && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
-            let size = entry.metadata().map_or(0, |m| m.len());
-            found.push((entry.path().to_owned(), relative(root, entry.path()), size));
-        }
+/// Classes are the sorted names of the top-level folders, whether there are pictures in them or not: so parts of a data set have the same labels.
+fn by_folder(root: &Path, listing: Listing) -> Result<Source> {
+    let left_out = listing.left_out_line();
+    let Listing { pictures, folders, mut skipped, .. } = listing;
+    let mut counts: BTreeMap<&str, usize> = folders.iter().map(|f| (f.as_str(), 0)).collect();
+    for folder in pictures.iter().filter_map(|p| p.name.split_once('/')) {
+        *counts.entry(folder.0).or_default() += 1;
     }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
-}
-
-pub(super) fn relative(root: &Path, path: &Path) -> String {
-    let rest = path.strip_prefix(root).unwrap_or(path);
-    rest.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
-/// Classes are the sorted names of the top-level folders.
-fn by_folder(listed: Vec<(PathBuf, String, u64)>, mut skipped: Vec<Skipped>) -> Source {
-    let folder = |name: &str| name.split_once('/').map(|(f, _)| f.to_owned());
-    let classes: Vec<String> = listed.iter().filter_map(|(_, n, _)| folder(n)).collect::<BTreeSet<_>>().into_iter().collect();
-    let labelled = classes.len() > 1;
+    if counts.values().all(|n| *n == 0) {
+        counts.clear();
+    }
+    if let parts @ [_, ..] = &parts(counts.keys().copied())[..] {
+        return Err(refuse_parts(root, parts));
+    }
+    let (classes, labelled): (Vec<String>, bool) = (counts.keys().map(ToString::to_string).collect(), counts.len() > 1);
+    let empty: Vec<&str> = counts.iter().filter(|(_, n)| **n == 0).map(|(f, _)| *f).collect();
+    let labelling = match &classes[..] {
+        [] => "no class folders, so one class: all labels are 0".into(),
+        [only] => format!("one folder, so one class: all labels are 0{}", inner_folders(root, only, &pictures)),
+        _ => format!("{} classes by folder{}", classes.len(), without_pictures(&empty)),
+    };
     let positions: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
     let mut items = Vec::new();
-    for (path, name, size) in listed {
-        match folder(&name) {
-            Some(f) => items.push(Item { label: if labelled { positions[f.as_str()] } else { 0 }, name, path, size }),
+    for Listed { path, name, size } in pictures {
+        match name.split_once('/').map(|(folder, _)| positions[folder]) {
+            Some(label) => items.push(Item { label, name, path, size }),
             None if !labelled => items.push(Item { label: 0, name, path, size }),
             None => skipped.push(Skipped { path: name, reason: "it lies beside the class folders, so it has no class".into() }),
         }
     }
-    let (labelling, classes) = match (labelled, classes.len()) {
-        (true, n) => (format!("{n} classes by folder"), classes),
-        (_, 1) => ("one folder, so one class: all labels are 0".into(), classes),
-        _ => ("no class folders, so one class: all labels are 0".into(), vec!["all".into()]),
-    };
-    Source { items, classes, labelled, labelling, attributes: Vec::new(), values: Vec::new(), skipped, container: None }
+    let classes = if classes.is_empty() { vec!["all".into()] } else { classes };
+    Ok(Source { items, classes, labelled, labelling, skipped, left_out, ..Source::default() })
+}
+
+/// `, 2 without pictures: a, b`.
+fn without_pictures(empty: &[&str]) -> String {
+    let more = if empty.len() > NAMED { ", .." } else { "" };
+    let names = empty[..empty.len().min(NAMED)].join(", ");
+    if empty.is_empty() { String::new() } else { format!(", {} of them without pictures: {names}{more}", empty.len()) }
+}
+
+/// A hint where the only folder holds folders itself.
+fn inner_folders(root: &Path, only: &str, pictures: &[Listed]) -> String {
+    let mut below: Vec<&str> = pictures.iter().filter_map(|p| Some(p.name.split_once('/')?.1.split_once('/')?.0)).collect();
+    below.dedup();
+    let folder = root.join(only);
+    if below.len() < 2 { String::new() } else { format!("; it holds {} folders itself, `{}` makes them classes", below.len(), folder.display()) }
 }
 
 #[derive(Deserialize)]
@@ -316,5 +331,5 @@ fn by_file(
         }
     }
     let labelling = format!("{} classes by dataset.json", classes.len());
-    Ok(Source { items, classes, labelled: true, labelling, attributes: Vec::new(), values: Vec::new(), skipped, container: None })
+    Ok(Source { items, classes, labelled: true, labelling, skipped, ..Source::default() })
 }

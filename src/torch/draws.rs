@@ -4,6 +4,7 @@
 //! is the same everywhere: so a step can be compared with another implementation, or a strange one looked at again and again.
 
 use super::bridge::rng_state;
+use super::rows::Rows;
 use super::{DType, Device, Tensor, default_device};
 use crate::error::{Error, Result, did_you_mean};
 use std::cell::RefCell;
@@ -55,8 +56,13 @@ pub struct Draw {
 
 /// Where draws come from or go to.
 enum Frame {
-    Replay { left: VecDeque<Draw>, total: usize },
+    Replay {
+        left: VecDeque<Draw>,
+        total: usize,
+    },
     Record(Vec<Draw>),
+    /// Fresh draws come from these streams.
+    Rows(Rows),
 }
 
 thread_local! {
@@ -116,11 +122,38 @@ pub fn replay<T>(draws: Vec<Draw>, f: impl FnOnce() -> Result<T>) -> Result<T> {
         let message = format!("{} of {total} recorded draws were not used; the next is {}", left.len(), shown(next.law, &next.value.shape()));
         return Err(Error::value(REPLAY, message));
     }
-    if generators()?.iter().zip(&before).any(|(a, b)| a != b) {
-        let message = "something was drawn that is not replayed: dropout, an in-place draw, or a sampling operator called by name";
-        return Err(Error::value(REPLAY, message).help("put the module into evaluation mode, or draw with `torch::rand` and `torch::randn`"));
-    }
+    same_generators(&before, REPLAY, "is not replayed")?;
     Ok(value)
+}
+
+/// Runs `f` with draws whose row `j` depends on `seed`, `numbers[j]` and how many draws came before alone: not on which rows are drawn together,
+/// the device or the number of threads. The first size of every draw must be the number of rows.
+///
+/// # Errors
+/// `E0202` for a draw without these rows, for something else that was drawn (dropout, `uniform_`, sampling operators called by name), for a
+/// negative number, and inside another such function; what `f` returns.
+pub fn seeded_rows<T>(seed: i64, numbers: &[i64], f: impl FnOnce() -> Result<T>) -> Result<T> {
+    let number = |n: &i64| u64::try_from(*n).map_err(|_| Error::value(ROWS, format!("rows are numbered from 0, got {n}")));
+    let numbers = numbers.iter().map(number).collect::<Result<Vec<u64>>>()?;
+    if FRAMES.with_borrow(|f| f.iter().any(|f| matches!(f, Frame::Rows(_)))) {
+        return Err(Error::value(ROWS, "it is called inside another `seeded_rows`"));
+    }
+    let before = generators()?;
+    let _open = Open::new(Frame::Rows(Rows::new(seed as u64, &numbers)));
+    let value = f()?;
+    same_generators(&before, ROWS, "is not row by row")?;
+    Ok(value)
+}
+
+const ROWS: &str = "seeded_rows";
+
+/// Fails when a random generator has moved.
+fn same_generators(before: &[Vec<u8>], what: &'static str, fault: &str) -> Result<()> {
+    if generators()?.iter().zip(before).all(|(a, b)| a == b) {
+        return Ok(());
+    }
+    let message = format!("something was drawn that {fault}: dropout, an in-place draw, or a sampling operator called by name");
+    Err(Error::value(what, message).help("put the module into evaluation mode, or draw with `torch::rand` and `torch::randn`"))
 }
 
 const REPLAY: &str = "replay_draws";
@@ -143,6 +176,8 @@ pub(crate) struct Wanted<'a> {
     pub shape: &'a [i64],
     pub dtype: DType,
     pub device: Device,
+    /// Of ints: the lowest, and the first that is too high.
+    pub bounds: (i64, i64),
 }
 
 /// A draw: the next recorded one where draws are replayed, else a fresh one.
@@ -158,6 +193,13 @@ fn at<'a>(depth: usize, wanted: Wanted, fresh: Box<dyn FnOnce() -> Result<Tensor
         _ => None,
     }) {
         return next;
+    }
+    let rows = FRAMES.with_borrow_mut(|f| match f.get_mut(index) {
+        Some(Frame::Rows(rows)) => Some(rows.next()),
+        _ => None,
+    });
+    if let Some(rows) = rows {
+        return at(index, wanted, Box::new(move || rows.draw(wanted)));
     }
     let value = at(index, wanted, fresh)?;
     // A copy: the code may go on to change its draw in place.

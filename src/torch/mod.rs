@@ -12,6 +12,7 @@ mod grad;
 mod in_place;
 mod indexing;
 mod ops;
+mod rows;
 mod script;
 mod summary;
 mod tensor;

@@ -1,10 +1,10 @@
 //! GIF: the first frame, by its indices.
 
-use super::{Admit, Picture, Reason, from_palette, zeroed};
+use super::{Picture, Reason, Task, from_palette, zeroed};
 use gif::{ColorOutput, DecodeOptions, MemoryLimit};
 use std::num::NonZeroU64;
 
-pub(super) fn decode(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Picture, Reason> {
     let plain = |e: gif::DecodingError| match e {
         gif::DecodingError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => "the file is truncated".to_owned(),
         e if e.to_string().contains("End of File") => "the file is truncated".to_owned(),
@@ -21,7 +21,8 @@ pub(super) fn decode(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
     let (fw, fh) = (usize::from(header.width), usize::from(header.height));
     // A first frame that goes beyond the screen enlarges it.
     (width, height) = (width.max(left + fw), height.max(top + fh));
-    admit(width as u64, height as u64)?;
+    task.admit(width as u64, height as u64)?;
+    let transparent = header.transparent;
     let (palette, background) = (header.palette.clone().or(global).unwrap_or_default(), header.transparent.unwrap_or(0));
     let mut pixels = zeroed(reader.buffer_size())?;
     reader.read_into_buffer(&mut pixels).map_err(plain)?;
@@ -32,5 +33,6 @@ pub(super) fn decode(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
         let at = (top + y) * width + left;
         indices[at..at + fw].copy_from_slice(row);
     }
+    task.transparent(transparent.is_some_and(|t| indices.contains(&t)));
     from_palette(width, height, &indices, &palette)
 }

@@ -1,6 +1,6 @@
 //! JPEG through libjpeg's own code (mozjpeg, a fork of libjpeg-turbo whose decoder gives the same bytes).
 
-use super::{Admit, Picture, Reason, from_cmyk, from_grey, zeroed};
+use super::{Picture, Reason, Task, from_cmyk, from_grey, zeroed};
 use mozjpeg::{ColorSpace, Decompress};
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
@@ -34,10 +34,10 @@ impl BufRead for Source<'_> {
     }
 }
 
-pub(super) fn decode(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Picture, Reason> {
     let ended = Cell::new(false);
     // libjpeg reports a fatal error by unwinding with its message.
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pixels(bytes, &ended, admit)));
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pixels(bytes, &ended, task)));
     let picture = done.unwrap_or_else(|panic| Err(message(panic.as_ref())));
     if ended.get() { Err("the file is truncated".into()) } else { picture }
 }
@@ -47,11 +47,11 @@ fn message(panic: &(dyn std::any::Any + Send)) -> Reason {
     text.trim_start_matches("libjpeg fatal error: ").trim().to_owned()
 }
 
-fn pixels(bytes: &[u8], ended: &Cell<bool>, admit: &Admit) -> Result<Picture, Reason> {
+fn pixels(bytes: &[u8], ended: &Cell<bool>, task: &Task) -> Result<Picture, Reason> {
     let plain = |e: io::Error| e.to_string();
     let header = Decompress::new_reader(Source { rest: bytes, ended }).map_err(plain)?;
     let (width, height) = (header.width(), header.height());
-    admit(width as u64, height as u64)?;
+    task.admit(width as u64, height as u64)?;
     let scans = scans(bytes);
     if scans > MAX_SCANS || scans as u64 * (width * height) as u64 > MAX_SCANNED {
         return Err(format!("{scans} scans of {width} x {height} pixels are more than any encoder writes"));

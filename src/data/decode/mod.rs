@@ -1,20 +1,25 @@
 //! Pictures to RGB, byte for byte as Pillow's `Image.open(path).convert("RGB")`.
 //!
 //! The rules: alpha is dropped, not composited; a palette's colours are used as they are, transparency included; 1-bit is
-//! 0 and 255; 16-bit grey is clipped to 255, not scaled; 16-bit colour keeps its high byte; CMYK in a JPEG is inverted
-//! (Adobe's convention); EXIF orientation is not applied; of an animation the first frame counts.
+//! 0 and 255; 16-bit grey is clipped to 255, not scaled (unless [`PixelRule::Scale`] is asked for); 16-bit colour keeps its high byte; CMYK in a
+//! JPEG is inverted (Adobe's convention); EXIF orientation is not applied; of an animation the first frame counts. What is lost by them is told
+//! ([`Lost`]).
 
 mod formats;
 mod gif;
 mod jpeg;
 mod png;
+mod task;
 mod tiff;
+
+use task::Task;
+pub use task::{Lost, PixelRule};
 
 use crate::error::{Error, Result};
 use crate::files;
 use std::io::Read;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::MutexGuard;
 
 /// A decoded picture: `height * width * 3` bytes, rows from the top, RGB interleaved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,18 +38,13 @@ pub const MAX_PIXELS: u64 = 178_956_970;
 /// Files above this size are refused: no picture below [`MAX_PIXELS`] needs it.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Pictures with more pixels are decoded one at a time, so that many threads cannot use up the memory together.
-const LARGE_PIXELS: u64 = 1 << 25;
-
-/// Held while a large picture is decoded and scaled down.
-static LARGE: Mutex<()> = Mutex::new(());
-
 /// Why a picture cannot be read, in a few words.
 pub(crate) type Reason = String;
 
 /// A decoded picture; a large one keeps other large ones waiting until it is dropped.
 pub(crate) struct Decoded {
     pub(crate) picture: Picture,
+    pub(crate) lost: Lost,
     _turn: Option<MutexGuard<'static, ()>>,
 }
 
@@ -53,9 +53,13 @@ pub(crate) struct Decoded {
 /// # Errors
 /// `E0301` when the file cannot be read, `E0302` when it is not a picture, is damaged or has more than [`MAX_PIXELS`].
 pub fn read_picture(path: impl AsRef<Path>) -> Result<Picture> {
-    let path = path.as_ref();
+    read_and_tell(path.as_ref()).map(|(picture, _)| picture)
+}
+
+/// The same, and what was lost.
+pub(crate) fn read_and_tell(path: &Path) -> Result<(Picture, Lost)> {
     let bytes = read_file(path)?;
-    decode(&bytes).map(|d| d.picture).map_err(|reason| Error::data(path, reason))
+    decode(&bytes, PixelRule::Pillow).map(|d| (d.picture, d.lost)).map_err(|reason| Error::data(path, reason))
 }
 
 /// Decodes a picture that is in memory.
@@ -63,7 +67,7 @@ pub fn read_picture(path: impl AsRef<Path>) -> Result<Picture> {
 /// # Errors
 /// `E0202` when it is not a picture, is damaged or has more than [`MAX_PIXELS`].
 pub fn decode_picture(bytes: &[u8]) -> Result<Picture> {
-    decode(bytes).map(|d| d.picture).map_err(|reason| Error::value("decode_picture", reason))
+    decode(bytes, PixelRule::Pillow).map(|d| d.picture).map_err(|reason| Error::value("decode_picture", reason))
 }
 
 /// The whole file, unless it is larger than any picture.
@@ -78,33 +82,18 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, Reason> {
-    let turn = std::cell::Cell::new(None);
-    let admit = |width: u64, height: u64| -> Result<(), Reason> {
-        if width == 0 || height == 0 {
-            return Err(format!("a picture of {width} x {height} pixels"));
-        }
-        let pixels = width.saturating_mul(height);
-        if pixels > MAX_PIXELS {
-            return Err(format!("{width} x {height} pixels are more than the limit of {MAX_PIXELS}"));
-        }
-        if pixels > LARGE_PIXELS {
-            // A poisoned lock guards nothing but the turn itself.
-            turn.set(Some(LARGE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)));
-        }
-        Ok(())
-    };
+pub(crate) fn decode(bytes: &[u8], rule: PixelRule) -> Result<Decoded, Reason> {
+    let task = Task::new(rule);
     let decoder = decoder_for(bytes)?;
     // The decoders are other people's: a panic in one must not take a job of a million pictures with it.
-    let picture = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| decoder(bytes, &admit)))
+    let picture = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| decoder(bytes, &task)))
         .unwrap_or_else(|_| Err("the decoder failed on it".into()))?;
     debug_assert_eq!(picture.rgb.len(), picture.width * picture.height * 3);
-    Ok(Decoded { picture, _turn: turn.into_inner() })
+    let (lost, turn) = task.end();
+    Ok(Decoded { picture, lost, _turn: turn })
 }
 
-/// Asked with the size in the header, before anything is allocated.
-type Admit<'a> = dyn Fn(u64, u64) -> Result<(), Reason> + 'a;
-type Decoder = fn(&[u8], &Admit) -> Result<Picture, Reason>;
+type Decoder = fn(&[u8], &Task) -> Result<Picture, Reason>;
 
 fn decoder_for(bytes: &[u8]) -> Result<Decoder, Reason> {
     match bytes {
@@ -148,6 +137,23 @@ fn from_grey(width: usize, height: usize, grey: &[u8]) -> Result<Picture, Reason
     Ok(Picture { width, height, rgb })
 }
 
+/// 16-bit grey to RGB, clipped or scaled.
+fn from_grey16(width: usize, height: usize, samples: impl Iterator<Item = u16>, task: &Task) -> Result<Picture, Reason> {
+    let grey: Vec<u8> = match task.rule {
+        // 65535 / 255 is 257.
+        PixelRule::Scale => samples.map(|v| u8::try_from((u32::from(v) + 128) / 257).unwrap_or(255)).collect(),
+        PixelRule::Pillow => samples
+            .map(|v| {
+                u8::try_from(v).unwrap_or_else(|_| {
+                    task.clipped();
+                    255
+                })
+            })
+            .collect(),
+    };
+    from_grey(width, height, &grey)
+}
+
 /// Palette indices to RGB. An index beyond the palette is its own shade of grey, as in Pillow.
 fn from_palette(width: usize, height: usize, indices: &[u8], palette: &[u8]) -> Result<Picture, Reason> {
     let mut table = [[0u8; 3]; 256];
@@ -164,10 +170,11 @@ fn from_palette(width: usize, height: usize, indices: &[u8], palette: &[u8]) -> 
     Ok(Picture { width, height, rgb })
 }
 
-/// Every `step` bytes, the first three.
-fn take_rgb(width: usize, height: usize, data: &[u8], step: usize) -> Result<Picture, Reason> {
+/// RGBA without its alpha.
+fn drop_alpha(width: usize, height: usize, rgba: &[u8], task: &Task) -> Result<Picture, Reason> {
     let mut rgb = zeroed(width * height * 3)?;
-    for (out, p) in rgb.chunks_exact_mut(3).zip(data.chunks_exact(step)) {
+    task.transparent(rgba.chunks_exact(4).any(|p| p[3] < 255));
+    for (out, p) in rgb.chunks_exact_mut(3).zip(rgba.chunks_exact(4)) {
         out.copy_from_slice(&p[..3]);
     }
     Ok(Picture { width, height, rgb })

@@ -1,6 +1,6 @@
 //! TIFF, the first picture: grey (1, 8, 16 bit), RGB, RGBA and CMYK (8, 16 bit), interleaved, turned as its orientation says.
 
-use super::{Admit, Picture, Reason, from_cmyk, from_grey, take_rgb, zeroed};
+use super::{Picture, Reason, Task, drop_alpha, from_cmyk, from_grey, from_grey16, zeroed};
 use std::io::Cursor;
 use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
@@ -9,14 +9,14 @@ use tiff::tags::{CompressionMethod, SampleFormat, Tag};
 const ASSOCIATED_ALPHA: u16 = 1;
 const PLANAR: u16 = 2;
 
-pub(super) fn decode(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Picture, Reason> {
     let plain = |e: tiff::TiffError| match e {
         tiff::TiffError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => "the file is truncated".to_owned(),
         e => e.to_string(),
     };
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(plain)?;
     let (width, height) = decoder.dimensions().map_err(plain)?;
-    admit(width.into(), height.into())?;
+    task.admit(width.into(), height.into())?;
     let mut limits = Limits::default();
     limits.decoding_buffer_size = 2 << 30;
     limits.intermediate_buffer_size = 1 << 30;
@@ -39,14 +39,20 @@ pub(super) fn decode(bytes: &[u8], admit: &Admit) -> Result<Picture, Reason> {
     let orientation = tag(Tag::Orientation)?.unwrap_or(1);
     let (w, h) = (width as usize, height as usize);
     let data = decoder.read_image().map_err(plain)?;
-    let picture = pixels(w, h, color, data, premultiplied)?;
+    let picture = pixels((w, h), color, data, premultiplied, task)?;
     if picture.rgb.len() != w * h * 3 {
         return Err("the file is truncated".into());
     }
     turned(picture, orientation)
 }
 
-fn pixels(w: usize, h: usize, color: ColorType, data: DecodingResult, premultiplied: bool) -> Result<Picture, Reason> {
+fn pixels((w, h): (usize, usize), color: ColorType, data: DecodingResult, premultiplied: bool, task: &Task) -> Result<Picture, Reason> {
+    task.transparent(match (color, &data) {
+        (ColorType::GrayA(8), DecodingResult::U8(v)) => v.chunks_exact(2).any(|p| p[1] < u8::MAX),
+        (ColorType::RGBA(8), DecodingResult::U8(v)) => v.chunks_exact(4).any(|p| p[3] < u8::MAX),
+        (ColorType::RGBA(16), DecodingResult::U16(v)) => v.chunks_exact(4).any(|p| p[3] < u16::MAX),
+        _ => false,
+    });
     match (color, data) {
         (ColorType::Gray(1), DecodingResult::U8(v)) => {
             let rows = v.chunks_exact(w.div_ceil(8)).take(h);
@@ -54,17 +60,14 @@ fn pixels(w: usize, h: usize, color: ColorType, data: DecodingResult, premultipl
             from_grey(w, h, &grey)
         }
         (ColorType::Gray(8), DecodingResult::U8(v)) => from_grey(w, h, &v),
-        (ColorType::Gray(16), DecodingResult::U16(v)) => {
-            let grey: Vec<u8> = v.iter().map(|x| u8::try_from(*x).unwrap_or(255)).collect();
-            from_grey(w, h, &grey)
-        }
+        (ColorType::Gray(16), DecodingResult::U16(v)) => from_grey16(w, h, v.into_iter(), task),
         (ColorType::GrayA(8), DecodingResult::U8(v)) => {
             let grey: Vec<u8> = v.chunks_exact(2).map(|p| p[0]).collect();
             from_grey(w, h, &grey)
         }
         (ColorType::RGB(8), DecodingResult::U8(v)) => Ok(Picture { width: w, height: h, rgb: v }),
         (ColorType::RGB(16), DecodingResult::U16(v)) => Ok(Picture { width: w, height: h, rgb: v.into_iter().map(high).collect() }),
-        (ColorType::RGBA(8), DecodingResult::U8(v)) if !premultiplied => take_rgb(w, h, &v, 4),
+        (ColorType::RGBA(8), DecodingResult::U8(v)) if !premultiplied => drop_alpha(w, h, &v, task),
         (ColorType::RGBA(16), DecodingResult::U16(v)) if !premultiplied => {
             Ok(Picture { width: w, height: h, rgb: v.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).map(high).collect() })
         }

@@ -1,7 +1,7 @@
 //! Latents of a container as a folder of our own.
 
 use crate::data::hdf5::{Container, Kind, keys};
-use crate::data::source::Source;
+use crate::data::source::{Limit, Source};
 use crate::data::{ImageSet, LatentOptions, LatentSet, LatentWriter, Samples};
 use crate::error::{Error, Result};
 use crate::torch::{DType, Tensor};
@@ -64,7 +64,7 @@ pub fn import_latents(path: &Path, dst: &Path, from: LatentLabels, mut options: 
             options.attributes = set.attributes().to_vec();
             None
         }
-        LatentLabels::Container(images) => Some(Source::open(images, None, None)?),
+        LatentLabels::Container(images) => Some(Source::open(images, Limit::default(), None)?),
         LatentLabels::Own => Some(Source::of_container(path, &container, names.clone(), Vec::new())?),
     };
     if let Some(source) = &source {

@@ -1,7 +1,7 @@
 //! Everything that a container holds.
 
 use super::{Container, Entry, Kind, keys};
-use crate::data::decode::{Picture, decode};
+use crate::data::decode::{Picture, PixelRule, decode};
 use crate::error::{Error, Result};
 use crate::torch::Tensor;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn value(container: &Container, path: &Path, name: &str, entry: &Entry) -> Resul
     let bad = |e: String| Error::data(path, format!("`{name}`: {e}"));
     Ok(Some(match (&entry.kind, name.rsplit_once('.').map(|(_, e)| e)) {
         (_, Some("json")) => Hdf5Value::Json(serde_json::from_slice(trimmed(&container.bytes(name)?)).map_err(|e| bad(e.to_string()))?),
-        (_, Some("png" | "jpg" | "jpeg" | "webp")) => Hdf5Value::Picture(decode(&container.bytes(name)?).map_err(bad)?.picture),
+        (_, Some("png" | "jpg" | "jpeg" | "webp")) => Hdf5Value::Picture(decode(&container.bytes(name)?, PixelRule::Pillow).map_err(bad)?.picture),
         (Kind::Number(_), _) => Hdf5Value::Tensor(container.tensor(name)?),
         _ => return Ok(None),
     }))

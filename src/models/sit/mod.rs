@@ -108,6 +108,18 @@ impl Sit {
         self.config.num_classes
     }
 
+    /// The label of no class of a model that trains it.
+    ///
+    /// # Errors
+    /// `E0202` with `class_dropout` 0: its row stays as it was drawn.
+    pub fn trained_null_label(&self) -> Result<i64> {
+        if self.config.class_dropout > 0.0 {
+            return Ok(self.null_label());
+        }
+        Err(Error::value("null_label", "with class_dropout 0 (--cfg-prob 0) the row of no class is never trained")
+            .help("sample without guidance (--cfg-scale 1), or train with --cfg-prob 0.1"))
+    }
+
     /// Labels with some replaced by the null class: `y` i64 `[B]`.
     ///
     /// # Errors

@@ -310,18 +310,67 @@ fn ask_within(cx: &Cx, access: Access, folder: &Path) -> Result<()> {
     }
     let mut todo = vec![folder.to_owned()];
     let mut seen = BTreeSet::from([resolve(folder)]);
+    let (mut first, mut beyond) = (None, BTreeSet::new());
     while let Some(next) = todo.pop() {
         // The folder itself may be a link, which was asked for.
         for entry in walkdir::WalkDir::new(resolve(&next)).min_depth(1).into_iter().flatten().filter(|e| e.path_is_symlink()) {
             crate::interrupt::check()?;
-            ask(cx, access, entry.path())?;
+            // Through a link that leads nowhere nothing can be read; who lists the folder names it.
+            if access == Access::Read && leads_nowhere(entry.path()) {
+                continue;
+            }
             let target = resolve(entry.path());
+            if let Err(e) = ask(cx, access, entry.path()) {
+                first.get_or_insert(e);
+                beyond.insert(target);
+                continue;
+            }
             if target.is_dir() && seen.insert(target) {
                 todo.push(entry.into_path());
             }
         }
     }
-    Ok(())
+    match first {
+        None => Ok(()),
+        Some(e) if beyond.len() == 1 => Err(e),
+        Some(_) => Err(refused_beyond(cx, access, folder, &beyond)),
+    }
+}
+
+/// Whether a path is a link to something that is not there, or to itself.
+fn leads_nowhere(path: &Path) -> bool {
+    path.metadata().is_err_and(|e| e.kind() != std::io::ErrorKind::PermissionDenied)
+}
+
+/// Folders that hold all of these paths: few, but none so wide as a folder of `/`, or all that the user has.
+fn holding(paths: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    const LEAST: usize = 3;
+    let shared = |a: &Path, b: &Path| a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect::<PathBuf>();
+    let mut out: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        // A folder is named itself, for a file the folder that it lies in.
+        let own = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+        // Sorted, so what belongs together follows each other.
+        match out.last_mut() {
+            Some(last) if shared(last, own).components().count() >= LEAST && !is_home(&shared(last, own)) => *last = shared(last, own),
+            Some(last) if own.starts_with(&*last) => {}
+            _ => out.push(own.to_owned()),
+        }
+    }
+    out
+}
+
+/// The refusal of many links at once: the folders that they lead to.
+fn refused_beyond(cx: &Cx, access: Access, folder: &Path, beyond: &BTreeSet<PathBuf>) -> Error {
+    let (what, folders) = (access.word(), holding(beyond));
+    if let [only] = &folders[..]
+        && let Err(e) = ask(cx, access, only)
+    {
+        return e.context(format!("{} links in `{}` lead out of it", beyond.len(), folder.display()));
+    }
+    let flags: Vec<String> = folders.iter().map(|f| format!("--allow-{what} {}", f.display())).collect();
+    let message = format!("needs {what} access to where {} links in `{}` lead; run again with `{}`", beyond.len(), folder.display(), flags.join(" "));
+    Error::new(ErrorKind::Permission { message })
 }
 
 /// The path as it was given, and where it leads when that is not plain to see.

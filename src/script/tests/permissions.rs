@@ -194,6 +194,40 @@ fn links_inside_a_folder_are_held_to_the_same() {
 }
 
 #[test]
+fn a_link_to_nothing_needs_no_permission_and_many_links_name_their_folder_once() {
+    let s = place();
+    let picture = |name: &str| std::fs::read(format!("{}/tests/data/avatars64/bun/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for folder in ["outside/disk/set/bun", "outside/disk/set/spiky", "project/pictures/bun", "project/pictures/spiky"] {
+        std::fs::create_dir_all(s.path(folder)).unwrap();
+    }
+    let preprocess = "data::preprocess(cfg.p + \"/pictures\", io::temp_dir(), #{ resolution: 16, quiet: true })";
+    let skipped = format!("{preprocess}.skipped.map(|x| x.path).to_string()");
+    std::fs::write(s.path("project/pictures/bun/a.png"), picture("000008.png")).unwrap();
+    symlink("/nonexistent/x.png", s.path("project/pictures/bun/dead.png")).unwrap();
+    symlink("loop", s.path("project/pictures/spiky/loop")).unwrap();
+    assert_eq!(run(&s, rights(&s), &skipped).unwrap().to_string(), r#"["bun/dead.png", "spiky/loop"]"#);
+    // What may be written is asked for all the same: writing would make it.
+    let e = run(&s, rights(&s), "data::preprocess(cfg.p + \"/pictures\", cfg.p + \"/out\", #{ resolution: 16, quiet: true })").unwrap_err();
+    assert!(e.code() == "E0701" && e.to_string().contains("write access"), "{e}");
+
+    for class in ["bun", "spiky"] {
+        for i in 0..3 {
+            let file = s.path(&format!("outside/disk/set/{class}/{i}.png"));
+            std::fs::write(&file, picture("000008.png")).unwrap();
+            symlink(&file, s.path(&format!("project/pictures/{class}/{i}.png"))).unwrap();
+        }
+    }
+    let e = run(&s, rights(&s), preprocess).unwrap_err();
+    let set = resolve(&s.path("outside/disk/set"));
+    let all = format!("{e} {:?}", e.contexts());
+    assert!(e.code() == "E0701" && all.contains(&format!("--allow-read {}`", set.display())) && all.contains("6 links in"), "{all}");
+    assert!(!all.contains("0.png"), "{all}");
+    let mut more = rights(&s);
+    more.allow_read(&set);
+    assert_eq!(run(&s, more, &format!("{preprocess}.count")).unwrap().to_string(), "7");
+}
+
+#[test]
 fn checkpoints_do_not_lead_out_of_their_folder() {
     let s = place();
     s.write("project/out/run/config.toml", "secret = 1\n");

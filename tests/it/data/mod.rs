@@ -2,6 +2,7 @@
 
 mod alone;
 mod hdf5;
+mod labels;
 mod latents;
 mod loader;
 mod odd;

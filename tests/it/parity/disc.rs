@@ -1,13 +1,19 @@
 //! The discriminator in both modes, its gradients, and the running statistics after one training pass.
 
 use super::fixture::Fixture;
+use super::kink::{self, Place};
 use super::report::Report;
 use lathe::error::{Error, Result};
 use lathe::models::{PatchGan, PatchGanConfig};
 use lathe::torch::{DType, no_grad};
 
 pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
-    let x = f.get("x")?.copy()?.requires_grad_(true)?;
+    kink::beside(f, r, at)
+}
+
+/// The whole check, at its pictures or beside them.
+fn at(f: &Fixture, r: &mut Report, place: Place) -> Result<()> {
+    let x = place.of(f.get("x")?)?.requires_grad_(true)?;
     let config = PatchGanConfig { ndf: f.number("ndf", 64.0) as i64, layers: f.number("n_layers", 3.0) as i64, in_channels: x.size(1)? };
     let module = PatchGan::module(config)?;
     f.init(&module)?;
@@ -36,7 +42,7 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
     for (name, want) in f.meta["grad_norms"].as_object().into_iter().flatten() {
         let got = state.get(name).map_or(Ok(None), |t| t.grad())?.ok_or_else(|| missing(name))?;
         let (got, want) = (got.to_dtype(DType::Double)?.norm()?.item()?, want.as_f64().unwrap_or(f64::NAN));
-        r.within(&format!("norm of train.grad.{name}"), (got / want - 1.0).abs(), 1e-4);
+        r.within_gradient(&format!("norm of train.grad.{name}"), (got / want - 1.0).abs(), 1e-4);
     }
     for (name, want) in f.below("after.") {
         let got = state.get(name).ok_or_else(|| Error::value("parity", format!("no buffer `{name}`")))?;

@@ -1,5 +1,6 @@
 //! Reading fixtures, and the portable weights that they name.
 
+use super::settings::{Settings, unread};
 use lathe::error::{Error, Result};
 use lathe::nn::{Module, State};
 use lathe::torch::{DType, Tensor, default_device, no_grad};
@@ -17,6 +18,8 @@ pub struct Fixture {
     pub tensors: State,
     /// Names of the tensors that a check looked at.
     seen: RefCell<BTreeSet<String>>,
+    /// The settings of `config` that a check looked at.
+    read: RefCell<BTreeSet<String>>,
 }
 
 impl Fixture {
@@ -41,7 +44,17 @@ impl Fixture {
                 return Err(Error::data(&data, format!("lacks the tensor `{name}` of its sidecar")));
             }
         }
-        Ok(Fixture { path: path.to_owned(), kind, meta, tensors, seen: RefCell::default() })
+        Ok(Fixture { path: path.to_owned(), kind, meta, tensors, seen: RefCell::default(), read: RefCell::default() })
+    }
+
+    /// The settings of `config`.
+    pub fn config(&self) -> Settings<'_> {
+        Settings::new(&self.meta["config"], &self.read)
+    }
+
+    /// Those that no check has looked at.
+    pub fn unread(&self) -> Vec<String> {
+        unread(&self.meta["config"], &self.read.borrow())
     }
 
     /// A tensor that must be there.

@@ -1,6 +1,7 @@
 //! LPIPS with hashed VGG16 weights and the real heads: distance, layers, features, gradients; and loading under the reference's names.
 
 use super::fixture::{Fixture, hash_tensor, shape_of};
+use super::kink::{self, Place};
 use super::report::Report;
 use super::strides::strided;
 use lathe::error::{Error, Result};
@@ -12,6 +13,11 @@ const FORWARD: f64 = 1e-4;
 const GRADIENT: f64 = 5e-4;
 
 pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
+    kink::beside(f, r, at)
+}
+
+/// The whole check, at its pictures or beside them.
+fn at(f: &Fixture, r: &mut Report, place: Place) -> Result<()> {
     let (mut own, mut reference) = (State::new(), State::new());
     for (name, spec) in f.meta["spec"].as_object().into_iter().flatten() {
         let value = hash_tensor(f.seed(), name, &shape_of(&spec["shape"]), spec["lo"].as_f64().unwrap_or(0.0), spec["hi"].as_f64().unwrap_or(0.0))?;
@@ -26,7 +32,7 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
     let module = Lpips::with_state(&own)?;
     let lpips = module.model::<Lpips>().ok_or_else(|| Error::value("parity", "no LPIPS"))?;
 
-    let (a, b) = (f.get("a")?.copy()?.requires_grad_(true)?, f.get("b")?.copy()?.requires_grad_(true)?);
+    let (a, b) = (place.of(f.get("a")?)?.requires_grad_(true)?, place.of(f.get("b")?)?.requires_grad_(true)?);
     let distance = module.forward(&[a.clone(), b.clone()])?;
     r.close("lpips", &distance, f.get("lpips")?, FORWARD)?;
     distance.mean(&[], false)?.backward()?;

@@ -12,12 +12,14 @@ mod crop;
 mod disc;
 mod evaluator;
 pub mod fixture;
+mod kink;
 mod lpips;
 mod posterior;
 mod recon_loss;
 pub mod report;
 mod sampler;
 mod scripts;
+mod settings;
 mod sit;
 mod sit_misc;
 mod strides;
@@ -88,6 +90,13 @@ fn leftovers(fixture: &Fixture, report: &mut Report) {
     }
 }
 
+/// What a sidecar's `config` says and its check does not know: the fixture would be compared with something else.
+fn unknown(fixture: &Fixture, report: &mut Report) {
+    for key in fixture.unread() {
+        report.fail(format!("`config.{key}` is unknown to the check of `{}`, which would ignore it", fixture.kind));
+    }
+}
+
 /// Runs the check of one sidecar. A panic in it is a failure of this fixture alone.
 fn run(path: &Path, name: &str) -> Row {
     let start = Instant::now();
@@ -96,7 +105,10 @@ fn run(path: &Path, name: &str) -> Row {
         let fixture = Fixture::open(path)?;
         kind.clone_from(&fixture.kind);
         match check_of(&fixture.kind) {
-            Some(check) => check(&fixture, &mut report).map(|()| leftovers(&fixture, &mut report)),
+            Some(check) => check(&fixture, &mut report).map(|()| {
+                unknown(&fixture, &mut report);
+                leftovers(&fixture, &mut report);
+            }),
             None => {
                 report.fail(format!("there is no check for fixtures of the kind `{}`", fixture.kind));
                 Ok(())

@@ -1,6 +1,7 @@
 //! The loss of the VAE and its discriminator by `std/losses`: every term, gradients, and the buffers after each of the two passes.
 
 use super::fixture::{Fixture, fill, hash_tensor, read, shape_of};
+use super::kink::{self, Place};
 use super::report::{Report, on_this_device};
 use super::scripts::{Library, entry, map, tensor};
 use crate::support::root;
@@ -60,17 +61,24 @@ pub fn discriminator(spec: &Value) -> Result<Module> {
 }
 
 pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
+    kink::beside(f, r, at)
+}
+
+/// The whole check, at its pictures or beside them.
+fn at(f: &Fixture, r: &mut Report, place: Place) -> Result<()> {
     let library = Library::load()?;
+    f.config().below("model").below("vq_model").is("quantize_mode", "vae")?;
     let disc = discriminator(&f.meta["disc_spec"])?;
     fill(&disc, &f.meta["disc_spec"], f.seed(), "")?;
     let networks = map([("disc", Dynamic::from(disc.clone())), ("perceptual", Dynamic::from(perceptual(f, f.seed(), &f.meta["vgg_spec"])?))]);
-    let settings = &f.meta["config"]["losses"];
+    // The library refuses a name that it does not know.
+    let settings = f.config().get("losses");
     let loss = library.call("losses", "single_stage", vec![networks, from_json(settings)])?;
     begin_averages(f, &loss)?;
     let step = f.meta["global_step"].as_i64().unwrap_or(0);
 
-    let images = f.get("inputs")?;
-    let recon = f.get("reconstructions")?.copy()?.requires_grad_(true)?;
+    let images = &place.of(f.get("inputs")?)?;
+    let recon = place.of(f.get("reconstructions")?)?.requires_grad_(true)?;
     let moments = f.get("moments")?.copy()?.requires_grad_(true)?;
     let shared = |t: &Tensor| Dynamic::from(t.clone());
     let args = vec![loss.clone(), shared(images), shared(&recon), Dynamic::from(Posterior::new(&moments)?), step.into()];
@@ -131,7 +139,7 @@ fn disc_gradients(f: &Fixture, disc: &Module, r: &mut Report) -> Result<()> {
     }
     for (name, want) in f.meta["disc_grad_norms"].as_object().into_iter().flatten() {
         let (got, want) = (grad(name)?.to_dtype(DType::Double)?.norm()?.item()?, want.as_f64().unwrap_or(f64::NAN));
-        r.within(&format!("norm of disc.grad.{name}"), (got - want).abs(), on_this_device(DISC_GRADIENT) * want);
+        r.within_gradient(&format!("norm of disc.grad.{name}"), (got - want).abs(), on_this_device(DISC_GRADIENT) * want);
     }
     Ok(())
 }

@@ -35,6 +35,10 @@ pub struct Report {
     worst: Option<Worst>,
     failures: Vec<String>,
     notes: Vec<String>,
+    /// The gradients that are too far off.
+    jumps: Vec<Worst>,
+    /// What is said of kinks.
+    kinks: Vec<String>,
 }
 
 impl Report {
@@ -49,6 +53,44 @@ impl Report {
         if error > tolerance || error.is_nan() {
             self.fail(format!("{name}: error {error:.3e}, allowed {tolerance:.3e}"));
         }
+    }
+
+    /// The same of a gradient, which may lie at a kink.
+    pub fn within_gradient(&mut self, name: &str, error: f64, tolerance: f64) {
+        let before = self.failures.len();
+        self.within(name, error, tolerance);
+        if self.failures.len() > before {
+            self.jumps.push(Worst { name: name.to_owned(), error, limit: tolerance });
+        }
+    }
+
+    /// The gradient that is furthest off, when nothing but gradients is.
+    pub fn only_gradients(&self) -> Option<Worst> {
+        let worst = self.jumps.iter().max_by(|a, b| a.ratio().total_cmp(&b.ratio()));
+        worst.filter(|_| self.jumps.len() == self.failures.len()).cloned()
+    }
+
+    /// Something about a kink, which the page says too.
+    pub fn kink(&mut self, what: String) {
+        self.kinks.push(what);
+    }
+
+    pub fn kinks(&self) -> &[String] {
+        &self.kinks
+    }
+
+    /// Takes another report's comparisons over.
+    pub fn add(&mut self, other: Report) {
+        self.compared += other.compared;
+        if let Some(w) = other.worst
+            && self.worst.as_ref().is_none_or(|own| w.ratio() > own.ratio())
+        {
+            self.worst = Some(w);
+        }
+        self.failures.extend(other.failures);
+        self.notes.extend(other.notes);
+        self.jumps.extend(other.jumps);
+        self.kinks.extend(other.kinks);
     }
 
     /// Largest absolute difference at most `tolerance * max(1, max |want|)`.
@@ -73,9 +115,9 @@ impl Report {
         let (got, want) = (got.to_dtype(DType::Double)?, want.to_dtype(DType::Double)?);
         let norm = want.norm()?.item()?;
         if norm <= zero {
-            self.within(name, got.norm()?.item()?, zero);
+            self.within_gradient(name, got.norm()?.item()?, zero);
         } else {
-            self.within(name, got.sub(&want)?.norm()?.item()? / norm, tolerance);
+            self.within_gradient(name, got.sub(&want)?.norm()?.item()? / norm, tolerance);
         }
         Ok(())
     }
@@ -119,7 +161,7 @@ impl Report {
             None if self.compared > 0 => ", all exact".to_owned(),
             None => String::new(),
         };
-        let notes: String = self.notes.iter().map(|n| format!("; {n}")).collect();
+        let notes: String = self.notes.iter().chain(&self.kinks).map(|n| format!("; {n}")).collect();
         format!("{state}, {} compared{worst}{notes}", self.compared)
     }
 }

@@ -36,7 +36,7 @@ fn watched(sit: &Module) -> Result<(Module, Calls)> {
 
 pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
     let library = Library::load()?;
-    let sit = Sit::module("sit", config(&f.meta["config"]))?;
+    let sit = Sit::module("sit", config(f)?)?;
     f.init(&sit)?;
     sit.set_training(false);
     let (model, calls) = watched(&sit)?;
@@ -45,7 +45,7 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
         let i = case["case"].as_u64().map_or(i.to_string(), |n| n.to_string());
         let mode = case["mode"].as_str().ok_or_else(|| Error::data(&f.path, format!("case {i} has no mode")))?;
         calls.borrow_mut().clear();
-        let args = vec![Dynamic::from(model.clone()), Dynamic::from(f.get("latents")?.clone()), Dynamic::from(f.get("y")?.clone()), options(case)];
+        let args = vec![Dynamic::from(model.clone()), Dynamic::from(f.get("latents")?.clone()), Dynamic::from(f.get("y")?.clone()), options(case, r)];
         let noise = noise(f, &i)?;
         let draws = noise.into_iter().map(|value| Draw { law: Law::Normal, value }).collect();
         let out = draws::replay(draws, || library.tensor("samplers", mode, args)).map_err(|e| e.context(format!("case {i}")))?;
@@ -59,9 +59,15 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// What a case says beside the sampler's options.
+const BESIDE: [&str; 3] = ["case", "mode", "model_calls"];
+
 /// The options of a case, as a script gives them.
-fn options(case: &Value) -> Dynamic {
+fn options(case: &Value, r: &mut Report) -> Dynamic {
     let known = ["num_steps", "heun", "cfg_scale", "guidance_low", "guidance_high", "path_type"];
+    for key in case.as_object().into_iter().flatten().map(|e| e.0.as_str()).filter(|k| !known.contains(k) && !BESIDE.contains(k)) {
+        r.fail(format!("`cases.{key}` is unknown to the check of samplers, which would ignore it"));
+    }
     let given = known.into_iter().filter_map(|k| case.get(k).map(|v| (k, lathe::script::lang::value::from_json(v))));
     map(given.chain([("null_label", NULL_LABEL.into())]))
 }

@@ -9,7 +9,6 @@ use lathe::models::{LabelDrop, Sit, SitConfig, sit::timestep_embedding};
 use lathe::nn::Module;
 use lathe::script::rhai::Dynamic;
 use lathe::torch::{DType, Tensor, default_device, no_grad};
-use serde_json::Value;
 use std::rc::Rc;
 
 const FORWARD: f64 = 1e-5;
@@ -19,23 +18,34 @@ const GRADIENT: f64 = 1e-4;
 const ZERO: f64 = 1e-6;
 
 /// The sizes in a sidecar.
-pub fn config(v: &Value) -> SitConfig {
-    let int = |k: &str| v[k].as_i64().unwrap_or(0);
-    let number = |k: &str| v[k].as_f64().unwrap_or(0.0);
-    SitConfig {
+///
+/// # Errors
+/// `E0202` for what is not implemented.
+pub fn config(f: &Fixture) -> Result<SitConfig> {
+    let c = f.config();
+    let int = |k: &str| c.int(k).unwrap_or(0);
+    let number = |k: &str| c.number(k).unwrap_or(0.0);
+    // The reference keeps them with the model and reads them nowhere: the loss has its own path, and the decoder the encoder's width.
+    if c.get("path_type") != &f.meta["path_type"] {
+        c.is("path_type", "edm")?;
+    }
+    c.is("decoder_hidden_size", int("hidden_size"))?;
+    // Attention in one kernel or in several, with the same result.
+    c.flag("fused_attn");
+    Ok(SitConfig {
         patch: int("patch_size"),
         input_size: int("input_size"),
         in_channels: int("in_channels"),
         num_classes: int("num_classes"),
-        z_dims: v["z_dims"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect(),
+        z_dims: c.list("z_dims"),
         encoder_depth: int("encoder_depth"),
-        qk_norm: v["qk_norm"].as_bool().unwrap_or(false),
+        qk_norm: c.flag("qk_norm").unwrap_or(false),
         class_dropout: number("class_dropout_prob"),
         projector_dim: int("projector_dim"),
         mlp_ratio: number("mlp_ratio"),
         bn_momentum: number("bn_momentum"),
         ..SitConfig::sized(int("depth"), int("hidden_size"), int("num_heads"))
-    }
+    })
 }
 
 fn model(module: &Module) -> Result<Rc<Sit>> {
@@ -92,7 +102,7 @@ fn reset(f: &Fixture, module: &Module) -> Result<()> {
 
 pub fn small(f: &Fixture, r: &mut Report) -> Result<()> {
     let library = &Library::load()?;
-    let module = Sit::module("sit", config(&f.meta["config"]))?;
+    let module = Sit::module("sit", config(f)?)?;
     let order: Vec<String> = f.below("w.").map(|(k, _)| k.to_owned()).collect();
     if !order.is_empty() {
         let mut own: Vec<String> = module.state().keys().cloned().collect();
@@ -165,7 +175,7 @@ fn dropped(f: &Fixture, library: &Library, r: &mut Report) -> Result<()> {
     if !f.has("drop.rand") {
         return Ok(());
     }
-    let module = Sit::module("sit", SitConfig { class_dropout: f.get("drop.prob")?.item()?, ..config(&f.meta["config"]) })?;
+    let module = Sit::module("sit", SitConfig { class_dropout: f.get("drop.prob")?.item()?, ..config(f)? })?;
     reset(f, &module)?;
     let sit = model(&module)?;
     sit.freeze_bn(true);
@@ -219,7 +229,7 @@ pub fn full(f: &Fixture, r: &mut Report) -> Result<()> {
         input_size: int("input_size", named.input_size),
         qk_norm: m["qk_norm"].as_bool().unwrap_or(false),
         encoder_depth: int("encoder_depth", named.encoder_depth),
-        z_dims: m["z_dims"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect(),
+        z_dims: m["z_dims"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_i64).collect(),
         projector_dim: int("projector_dim", named.projector_dim),
         num_classes: int("num_classes", named.num_classes),
         ..named

@@ -5,6 +5,7 @@ use super::fixture::{Fixture, fill, hash_normalish, hash_tensor, shape_of};
 use super::recon_loss::perceptual;
 use super::report::{Report, on_this_device};
 use super::scripts::{Library, Script, entry, list, map, module, tensor};
+use super::settings::Settings;
 use super::trajectory_end as end;
 use lathe::error::{Error, Result};
 use lathe::models::Sit;
@@ -26,27 +27,27 @@ pub struct Session<'a> {
 }
 
 /// The fixture's `config`.
-pub struct Config<'a>(&'a Value);
+pub struct Config<'a>(Settings<'a>);
 
 impl Config<'_> {
     pub fn of(f: &Fixture) -> Config<'_> {
-        Config(&f.meta["config"])
+        Config(f.config())
     }
 
     fn int(&self, key: &str) -> i64 {
-        self.0[key].as_i64().unwrap_or(0)
+        self.0.int(key).unwrap_or(0)
     }
 
     pub fn number(&self, key: &str, default: f64) -> f64 {
-        self.0[key].as_f64().unwrap_or(default)
+        self.0.number(key).unwrap_or(default)
     }
 
     fn text(&self, key: &str) -> String {
-        self.0[key].as_str().unwrap_or_default().to_owned()
+        self.0.text(key).unwrap_or_default().to_owned()
     }
 
     pub fn joint(&self) -> bool {
-        self.0["joint"].as_bool().unwrap_or(false)
+        self.0.flag("joint").unwrap_or(false)
     }
 
     pub fn steps(&self) -> i64 {
@@ -91,11 +92,11 @@ impl<'a> Session<'a> {
         let cfg = Dynamic::from(script.cfg());
 
         let specs = &f.meta["init_specs"];
-        let seed = Value::as_u64(&f.meta["config"]["seed"]).unwrap_or(0);
+        let seed = c.0.get("seed").as_u64().unwrap_or(0);
         let classes = (0..c.int("num_classes")).map(|i| format!("class{i}").into()).collect::<Array>();
         let shape = c.latent().map(Dynamic::from).to_vec();
         let latents = map([("shape", shape.into()), ("classes", classes.into())]);
-        let z_dims: Array = shape_of(&f.meta["config"]["z_dims"]).into_iter().map(Dynamic::from).collect();
+        let z_dims: Array = c.0.list("z_dims").into_iter().map(Dynamic::from).collect();
         let sit = module(&library.call("weights", "denoiser", vec![cfg.clone(), latents, z_dims.into()])?)?;
         fill(&sit, &specs["sit"], seed, "sit.")?;
         let network = sit.model::<Sit>().ok_or_else(|| Error::value("parity", "the denoiser is no SiT"))?;
@@ -158,22 +159,23 @@ fn settings(script: &mut Script, c: &Config, vae_spec: &Value) -> Result<()> {
     }
     script.set("learning-rate", c.number("lr", 1e-4))?;
     script.set(if c.joint() { "adam-weight-decay" } else { "weight-decay" }, c.number("wd", 0.0))?;
-    let beta = |i: usize, default: f64| c.0["betas"][i].as_f64().unwrap_or(default);
+    let beta = |i: usize, default: f64| c.0.get("betas")[i].as_f64().unwrap_or(default);
     script.set("adam-beta1", beta(0, 0.9))?;
     script.set("adam-beta2", beta(1, 0.999))?;
     script.set("adam-epsilon", c.number("adam_eps", 1e-8))?;
     script.set("path-type", c.text("path"))?;
     script.set("weighting", c.text("weighting"))?;
     script.set("encoder-depth", c.int("enc_depth"))?;
-    script.set("qk-norm", c.0["qk"].as_bool().unwrap_or(false))?;
+    script.set("qk-norm", c.0.flag("qk").unwrap_or(false))?;
     script.set("batch-size", c.int("batch"))?;
     let sizes = [("depth", "depth"), ("hidden", "hidden"), ("heads", "heads"), ("patch", "patch"), ("projector_dim", "pd")];
     let mut model: Map = sizes.into_iter().map(|(k, key)| (k.into(), c.int(key).into())).collect();
     let momentum = c.number("bn_momentum", 0.1);
     if !c.joint() {
-        if !c.0["loss_overrides"].is_null() {
+        if c.0.has("loss_overrides") {
             return Err(Error::value("parity", "`loss_overrides` without a reconstruction loss"));
         }
+        c.0.not_here(&["ch_mult", "nres", "ndf", "lr_vae", "lr_disc", "vae_align_proj_coeff"]);
         model.insert("bn_momentum".into(), momentum.into());
         return script.set("model-config", model);
     }
@@ -182,7 +184,7 @@ fn settings(script: &mut Script, c: &Config, vae_spec: &Value) -> Result<()> {
     script.set("vae-learning-rate", c.number("lr_vae", 1e-4))?;
     script.set("disc-learning-rate", c.number("lr_disc", 1e-4))?;
     script.set("vae-align-proj-coeff", c.number("vae_align_proj_coeff", 1.5))?;
-    let list = |key: &str| shape_of(&c.0[key]).into_iter().map(Dynamic::from).collect::<Array>();
+    let list = |key: &str| c.0.list(key).into_iter().map(Dynamic::from).collect::<Array>();
     let (ch, attention) = levels(vae_spec);
     let vae = map([
         ("ch", ch.into()),
@@ -194,7 +196,7 @@ fn settings(script: &mut Script, c: &Config, vae_spec: &Value) -> Result<()> {
     script.set("vae-config", vae)?;
     script.set("disc-config", map([("ndf", c.int("ndf").into())]))?;
     // Settings of the reconstruction loss by the reference's names; one that the script does not have is an error.
-    c.0["loss_overrides"]
+    c.0.get("loss_overrides")
         .as_object()
         .into_iter()
         .flatten()
@@ -212,11 +214,11 @@ fn levels(spec: &Value) -> (i64, Array) {
 /// The batch of a step: pictures or cached moments, labels, and the vision models' features.
 fn batch(f: &Fixture, step: i64) -> Result<Dynamic> {
     let c = Config::of(f);
-    let (n, seed) = (c.int("batch"), c.0["seed"].as_u64().unwrap_or(0));
+    let (n, seed) = (c.int("batch"), c.0.get("seed").as_u64().unwrap_or(0));
     let part = |name: &str| f.get(name)?.narrow(0, step * n, n);
     let [channels, side, _] = c.latent();
     let tokens = (side / c.int("patch").max(1)).pow(2);
-    let widths = shape_of(&c.0["z_dims"]);
+    let widths = c.0.list("z_dims");
     let features = widths.iter().enumerate().map(|(i, z)| hash_normalish(seed, &format!("zs{i}.step{step}"), &[n, tokens, *z], 1.0));
     let features = list(features.collect::<Result<Vec<_>>>()?);
     let labels = Dynamic::from(part("labels")?);

@@ -61,7 +61,7 @@ pub fn gradients(s: &Session, logged: impl Fn(&str) -> Result<f64>, r: &mut Repo
             if of == model {
                 let got = grad(name)?.norm()?.item()?;
                 let (error, limit) = if want <= zero { (got, zero) } else { ((got - want).abs(), limit * want) };
-                r.within(&format!("norm of step0.grad.{full}"), error, limit);
+                r.within_gradient(&format!("norm of step0.grad.{full}"), error, limit);
             }
         }
     }

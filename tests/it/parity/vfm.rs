@@ -62,14 +62,24 @@ fn table(state: &State) -> Result<&Tensor> {
 }
 
 fn options(f: &Fixture, arch: &str, state: &State) -> Result<EncoderOptions> {
-    let c = &f.meta["config"];
-    let int = |keys: &[&str]| keys.iter().find_map(|k| c[*k].as_i64());
+    let c = f.config();
+    let int = |keys: &[&str]| keys.iter().find_map(|k| c.int(k));
+    let of_clip = arch == "clip";
+    c.is("cls_token", !matches!(arch, "ijepa" | "jepa"))?;
+    c.is("final_norm", !of_clip)?;
+    c.is("ln_post_applied", false)?;
+    c.is("act", if of_clip { "QuickGELU" } else { "GELU" })?;
     let rows = table(state)?.size(-2)?;
     let prefix = i64::from(!matches!(arch, "ijepa" | "jepa"));
     let native = int(&["native_grid"]).unwrap_or(((rows - prefix) as f64).sqrt().round() as i64);
     // `resample_to: null` says that the table stays as published and the forward pass interpolates.
-    let pos_grid = int(&["resample_to"]).or_else(|| c.get("resample_to").map(|_| native));
-    let swiglu = c["ffn"].as_str().map_or_else(|| state.keys().any(|k| k.contains("mlp.w12")), |ffn| ffn.starts_with("swiglu"));
+    let pos_grid = int(&["resample_to"]).or_else(|| f.meta["config"].get("resample_to").map(|_| native));
+    let swiglu = match c.text("ffn") {
+        Some("mlp") => false,
+        Some("swiglu" | "swiglufused") => true,
+        Some(other) => return Err(Error::value("parity", format!("`config.ffn` is \"{other}\", which is not implemented"))),
+        None => state.keys().any(|k| k.contains("mlp.w12")),
+    };
     Ok(EncoderOptions {
         resolution: int(&["input_px", "img_size", "resolution"]),
         vit: VitOptions {
@@ -80,12 +90,12 @@ fn options(f: &Fixture, arch: &str, state: &State) -> Result<EncoderOptions> {
             native_grid: Some(native),
             pos_grid,
             registers: int(&["num_register_tokens", "registers"]),
-            mlp_ratio: c["mlp_ratio"].as_f64(),
+            mlp_ratio: c.number("mlp_ratio"),
             ffn: swiglu.then_some(Ffn::SwiGlu),
-            layer_scale: c.get("init_values").map(|v| v.as_f64().is_some_and(|v| v != 0.0)),
-            eps: c["ln_eps"].as_f64(),
-            interpolate_offset: c["interpolate_offset"].as_f64(),
-            interpolate_antialias: c["antialias_in_forward"].as_bool(),
+            layer_scale: f.meta["config"].get("init_values").map(|_| c.number("init_values").is_some_and(|v| v != 0.0)),
+            eps: c.number("ln_eps"),
+            interpolate_offset: c.number("interpolate_offset"),
+            interpolate_antialias: c.flag("antialias_in_forward"),
         },
         ..EncoderOptions::default()
     })

@@ -5,7 +5,8 @@ pub mod pictures;
 pub mod samples;
 
 use crate::data::{
-    Attribute, ImageSet, LatentOptions, LatentSet, LatentWriter, Loader, LoaderOptions, PreprocessOptions, Samples, Skipped, is_hdf5, preprocess,
+    Attribute, ImageSet, LatentOptions, LatentSet, LatentWriter, Loader, LoaderOptions, Pick, PixelRule, PreprocessOptions, Samples, Skipped,
+    is_hdf5, preprocess,
 };
 use crate::error::{Error, Result};
 use crate::script::lang::exception::into_script;
@@ -13,7 +14,7 @@ use crate::script::lang::value::from_json;
 use crate::script::training::steps::batch_map;
 use crate::script_handle;
 use crate::torch::Tensor;
-use crate::{api, entries, options};
+use crate::{api, choices, entries, options};
 use rhai::{Array, Dynamic, Map, Module, Position};
 use std::any::TypeId;
 
@@ -90,6 +91,12 @@ options! {
         workers,
         /// most pictures; all unless given
         max_images,
+        /// which of them where there are more: as many of each class, drawn at random, or the first in the order of their paths
+        pick,
+        /// of that draw
+        seed,
+        /// 16-bit grey: clipped at 255 as Pillow does, or scaled to 0..255
+        pixels,
         /// source pictures in a shard; 0: about 256 MiB
         shard_size,
         /// names of the columns to take; all unless given
@@ -99,6 +106,11 @@ options! {
         /// whether no progress is shown
         quiet,
     }
+}
+
+choices! {
+    Pick { Even = "even", First = "first" }
+    PixelRule { Pillow = "pillow", Scale = "scale" }
 }
 
 fn strings(list: &[String]) -> Array {
@@ -129,11 +141,12 @@ api! {
 
     /// Turns a folder tree of pictures into a data set folder of centre crops.
     ///
-    /// Classes are the sorted names of the folders in `src`; `dataset.json` there, `{"labels": [[path, class], ..]}`,
-    /// overrides them; `attributes.csv` there (a header; first column the picture's path or file name) gives each picture
+    /// Classes are the sorted names of the folders in `src`, those without pictures too; hidden and system files (`.ipynb_checkpoints`, `__MACOSX`) are
+    /// left out, links that lead nowhere skipped, and a folder of `train` and `val` is refused. `dataset.json` there, `{"labels": [[path, class], ..]}`,
+    /// overrides the folders; `attributes.csv` there (a header; first column the picture's path or file name) gives each picture
     /// its attributes. `src` may be REPA-E's container `images.h5` (in a build with `--features hdf5`). The crop is ADM's (openai/guided-diffusion), byte for byte as with Pillow. Broken pictures are named,
-    /// counted and skipped. A run that was interrupted or killed continues when it is started again.
-    /// Returns `#{folder, count, classes, class_counts, labelling, skipped, resumed, seconds, rate}`.
+    /// counted and skipped, and pictures that lose something as Pillow's convert("RGB") has it (`clipped` 16-bit grey, `alpha`) counted. A run that was interrupted or killed continues when it is started again.
+    /// Returns `#{folder, count, classes, class_counts, labelling, skipped, clipped, alpha, resumed, seconds, rate}`.
     ///
     /// # Shapes
     /// - writes `images` u8 `[N, 3, R, R]`, `labels` i64 `[N]`, `attributes` u8 `[N, A]`
@@ -162,6 +175,8 @@ api! {
             ("class_counts".into(), counts.into()),
             ("labelling".into(), report.labelling.clone().into()),
             ("skipped".into(), d.skipped.iter().map(skipped_map).collect::<Array>().into()),
+            ("clipped".into(), int(d.lost.clipped).into()),
+            ("alpha".into(), int(d.lost.alpha).into()),
             ("resumed".into(), int(report.resumed).into()),
             ("seconds".into(), report.seconds.into()),
             ("rate".into(), report.rate.into()),

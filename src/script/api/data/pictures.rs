@@ -1,7 +1,7 @@
 //! `data::pictures`, sets of pictures that are measured.
 
 use crate::api;
-use crate::data::{Pictures, read_attribute_file};
+use crate::data::{Pick, Pictures, read_attribute_file};
 use crate::script::api::data::attribute_maps;
 use crate::script_handle;
 use crate::torch::Tensor;
@@ -91,7 +91,66 @@ api! {
     /// ```rhai
     /// assert_eq(data::pictures("tests/data/avatars64/bun").fingerprint.len(), 16);
     /// ```
-    fn fingerprint as "get$fingerprint"(set: Pictures) -> String { Ok(set.fingerprint().to_owned()) }
+    fn fingerprint as "get$fingerprint"(set: Pictures) -> String { Ok(set.fingerprint()) }
+
+    /// At most `most` of the pictures, as a set; how they were chosen is said where there are more.
+    ///
+    /// # Errors
+    /// `E0302` when they are to be drawn evenly from a folder that holds parts of a data set (`train`, `val`) and no classes.
+    /// # Example
+    /// ```rhai
+    /// let some = data::pictures("tests/data/avatars64").limit(8);
+    /// assert_eq([some.len, some.names.filter(|n| n.starts_with("bun/")).len()], [8, 2]);
+    /// assert_eq(data::pictures("tests/data/avatars64").limit(8, #{pick: "first"}).positions.to_array(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    /// ```
+    fn limit(set: Pictures, most: usize;
+        /// as many of each class, drawn at random, or the first in the order of the set
+        pick: Pick = Pick::Even,
+        /// of the draw
+        seed: i64 = 0,
+    ) -> Pictures { set.limit(most, pick, seed as u64) }
+
+    /// The pictures at these positions, as a set: those of two sets that were chosen alike come in pairs.
+    ///
+    /// # Shapes
+    /// - `index`: integers `[n]`, each below `len`
+    /// # Errors
+    /// `E0202` for a position beyond the set.
+    /// # Example
+    /// ```rhai
+    /// let set = data::pictures("tests/data/avatars64/bun");
+    /// assert_eq(set.at(torch::tensor([5, 2])).names, [set.names[5], set.names[2]]);
+    /// ```
+    fn at(set: Pictures, index: Tensor) -> Pictures { set.at(&index.to_vec_i64()?) }
+
+    /// Where each picture lies in the whole set: other than `0, 1, ..` after `limit`.
+    ///
+    /// # Shapes
+    /// - i64 `[N]`
+    /// # Example
+    /// ```rhai
+    /// assert_eq(data::pictures("tests/data/avatars64/bun").positions.shape[0], data::pictures("tests/data/avatars64/bun").len);
+    /// ```
+    fn positions as "get$positions"(set: Pictures) -> Tensor { Tensor::from_slice(&set.positions()) }
+
+    /// The class of each picture: of shards their labels, in a folder the position of a picture's first folder among the sorted names of them.
+    /// `()` where all are of one class, and for an `.npz`.
+    ///
+    /// # Shapes
+    /// - i64 `[N]`
+    /// # Errors
+    /// `E0302` for a folder that holds parts of a data set (`train`, `val`) and no classes.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(data::pictures("tests/data/avatars64").labels.max().item(), 3.0);
+    /// assert_eq(data::pictures("tests/data/avatars64/bun").labels, ());
+    /// ```
+    fn labels as "get$labels"(set: Pictures) -> Dynamic {
+        Ok(match set.labels()? {
+            Some(labels) => Dynamic::from(Tensor::from_slice(&labels)?),
+            None => Dynamic::UNIT,
+        })
+    }
 
     /// Pictures `start` to `start + n`.
     ///

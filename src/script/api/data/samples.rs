@@ -1,7 +1,7 @@
 //! `data::sample_writer`, generated pictures to PNG files and `.npz`.
 
 use crate::api;
-use crate::data::{ImageSet, SampleWriter, Samples as _};
+use crate::data::{ImageSet, Pick, SampleWriter, Samples as _};
 use crate::error::{Error, Result};
 use crate::script::lang::value::to_json;
 use crate::script_handle;
@@ -94,6 +94,29 @@ api! {
     fn image_functions;
     methods ImageSet;
 
+    /// The positions of at most `most` pictures, in order, for `take`.
+    ///
+    /// # Shapes
+    /// - i64 `[most]`, or of the whole set where it is smaller
+    /// # Errors
+    /// `E0203` without memory.
+    /// # Example
+    /// ```rhai
+    /// let made = data::preprocess("tests/data/avatars64", "target/examples/even-images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let set = data::images(made.folder);
+    /// assert_eq(set.take(set.choose(4)).labels.to_array(), [0, 1, 2, 3]);
+    /// assert_eq(set.choose(4, #{pick: "first"}).to_array(), [0, 1, 2, 3]);
+    /// ```
+    fn choose(set: ImageSet, most: usize;
+        /// as many of each class, drawn at random, or the first
+        pick: Pick = Pick::Even,
+        /// of the draw
+        seed: i64 = 0,
+    ) -> Tensor {
+        let chosen: Vec<i64> = set.choose(most, pick, seed as u64)?.into_iter().map(|i| i as i64).collect();
+        Tensor::from_slice(&chosen)
+    }
+
     /// The samples at these positions as one batch: `images`, `labels`, `index`, and `attributes` where the set has them. With the
     /// `index` of a batch of latents, the pictures that they were made from.
     ///
@@ -103,7 +126,7 @@ api! {
     /// `E0202` for a position beyond the set.
     /// # Example
     /// ```rhai
-    /// let made = data::preprocess("tests/data/avatars64", "target/examples/images", #{resolution: 16, max_images: 40, quiet: true});
+    /// let made = data::preprocess("tests/data/avatars64", "target/examples/even-images", #{resolution: 16, max_images: 40, quiet: true});
     /// let batch = data::images(made.folder).take(torch::tensor([3, 0, 3]));
     /// assert_eq(batch.images.shape, [3, 3, 16, 16]);
     /// assert_eq(batch.index.to_array(), [3, 0, 3]);

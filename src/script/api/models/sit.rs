@@ -95,15 +95,15 @@ api! {
     /// ```
     fn drop_labels(sit: Model<Sit>, y: Tensor, uniform: Option<Tensor>) -> Tensor { sit.drop_labels(&y, &uniform.map_or(LabelDrop::Auto, LabelDrop::Uniform)) }
 
-    /// The label of no class: `num_classes`.
+    /// The label of no class: `num_classes`. With `class_dropout` 0 no training ever touches its row, so there is none to guide with.
     ///
     /// # Errors
-    /// `E0202` for a module without it.
+    /// `E0202` for a module without it, and with `class_dropout` 0.
     /// # Example
     /// ```rhai
     /// assert_eq(models::sit(#{depth: 1, hidden: 16, heads: 2, num_classes: 3}).null_label, 3);
     /// ```
-    fn null_label as "get$null_label"(sit: Model<Sit>) -> i64 { Ok(sit.null_label()) }
+    fn null_label as "get$null_label"(sit: Model<Sit>) -> i64 { sit.trained_null_label() }
 
     /// Latents normalised by the model's batch norm: by the batch in training, by the running statistics in evaluation or when frozen.
     ///

@@ -66,4 +66,23 @@ api! {
         let draws = draws.iter().map(from_map).collect::<Result<_>>()?;
         draws::replay(draws, || cx.call(&f, vec![]))
     }
+    /// Runs a function with draws that do not hang on what is drawn together: row `j` of each depends on `seed`, on `index[j]` and on how many draws
+    /// came before. So picture `i` under a seed is the same in a batch of 1 and of 64, whatever the threads or the device. Draws are what
+    /// `rand`, `randn`, `randint` and the `.._like` functions give; their first size must be the number of rows.
+    ///
+    /// # Shapes
+    /// - `index`: integers `[n]`, from 0; every draw is `[n, ..]`
+    /// # Errors
+    /// `E0202` for a draw without these rows, for something else that was drawn (dropout, `uniform_`, sampling by `torch::op`), for a negative
+    /// number, and inside another `seeded_rows`; whatever the function throws.
+    /// # Example
+    /// ```rhai
+    /// let all = torch::seeded_rows(0, torch::arange(0, 4), || torch::randn([4, 2]));
+    /// let last = torch::seeded_rows(0, torch::arange(2, 4), || torch::randn([2, 2]));
+    /// assert_eq(last, all.narrow(0, 2, 2));
+    /// assert(torch::seeded_rows(2, torch::arange(0, 2), || torch::randn([2, 2])) != last, "another seed");
+    /// ```
+    fn seeded_rows[cx](seed: i64, index: Tensor, f: FnPtr) -> Dynamic {
+        draws::seeded_rows(seed, &index.to_vec_i64()?, || cx.call(&f, vec![]))
+    }
 }

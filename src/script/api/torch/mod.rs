@@ -92,9 +92,9 @@ impl Creation {
     }
 
     /// The same for one that draws.
-    fn draw(&self, law: Law, shape: &[i64], op: &str, args: &[Value], default: DType) -> Result<Tensor> {
+    fn draw(&self, (law, bounds): (Law, (i64, i64)), shape: &[i64], op: &str, args: &[Value], default: DType) -> Result<Tensor> {
         let (dtype, device) = (self.dtype.unwrap_or(default), self.device()?);
-        let wanted = Wanted { law, shape, dtype, device };
+        let wanted = Wanted { law, shape, dtype, device, bounds };
         self.finish(draw(wanted, || call1(op, args, &[("dtype", dtype.into()), ("device", device.into())]))?)
     }
 
@@ -193,14 +193,14 @@ fn filled(options: &Creation, op: &str, shape: &Shape) -> Result<Tensor> {
 }
 
 fn drawn(options: &Creation, law: Law, shape: &Shape) -> Result<Tensor> {
-    options.draw(law, &shape.0, law.name(), &[shape.0.as_slice().into()], DType::Float)
+    options.draw((law, (0, 0)), &shape.0, law.name(), &[shape.0.as_slice().into()], DType::Float)
 }
 
 fn like(x: &Tensor, options: &Likeness, op: &str, law: Option<Law>) -> Result<Tensor> {
     let dtype = options.dtype;
     let fresh = || call1(op, &[x.into()], &[("dtype", dtype.into())]);
     let t = match law {
-        Some(law) => draw(Wanted { law, shape: &x.shape(), dtype: dtype.unwrap_or(x.dtype()), device: x.device() }, fresh)?,
+        Some(law) => draw(Wanted { law, shape: &x.shape(), dtype: dtype.unwrap_or(x.dtype()), device: x.device(), bounds: (0, 0) }, fresh)?,
         None => fresh()?,
     };
     if options.requires_grad { t.requires_grad_(true) } else { Ok(t) }
@@ -350,7 +350,7 @@ api! {
     /// ```
     fn randint(low: i64, high: i64, shape: Shape; options: Creation) -> Tensor {
         let args = [low.into(), high.into(), shape.0.as_slice().into()];
-        options.draw(Law::Int, &shape.0, "randint.low", &args, DType::Int64)
+        options.draw((Law::Int, (low, high)), &shape.0, "randint.low", &args, DType::Int64)
     }
 
     /// The ints `0..n` in random order.
@@ -364,7 +364,7 @@ api! {
     /// assert_eq(torch::randperm(5).sort().values.to_array(), [0, 1, 2, 3, 4]);
     /// ```
     fn randperm(n: i64; options: Creation) -> Tensor {
-        options.draw(Law::Permutation, &[n], "randperm", &[n.into()], DType::Int64)
+        options.draw((Law::Permutation, (0, n)), &[n], "randperm", &[n.into()], DType::Int64)
     }
 
     /// `0, 1, ..` below `end`, or `start, start + step, ..` below `end`: i64 for ints, f32 otherwise.

@@ -79,3 +79,22 @@ fn bad_latents_and_attributes_are_refused_by_name() {
     let own = ["--vae", path(&good), "--pictures", path(&all), "--output", path(&out)];
     refused(&mut script("probe_vae", &[&own[..], &wider].concat()), &["[16, 3, 3, 3]", "[8, 3, 3, 3]"]);
 }
+
+#[test]
+fn a_folder_larger_than_max_images_gives_as_many_of_each_class() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let all = at("pictures");
+    pictures(all.join("bun"), "bun", 0, 50);
+    pictures(all.join("spiky"), "spiky", 0, 30);
+    let good = vae(at("good.safetensors"), false);
+    let shared = ["--pictures", path(&all), "--max-images", "40", "--spread", "0", "--seeds", "1", "--vae-config.z-channels", "4"];
+    let out = at("out");
+    let said = ok(&mut script("probe_vae", &[&["--vae", path(&good), "--output", path(&out)], &shared[..], TINY_VAE].concat()));
+    assert!(said.contains("40 of 80 pictures, drawn evenly over 2 classes by seed 0") && said.contains("classes      F1 macro"), "{said}");
+    let said = ok(&mut script("compare_vaes", &[&["--vaes", path(&good), "--output", path(&out)], &shared[..], TINY_VAE].concat()));
+    assert!(said.contains("drawn evenly over 2 classes"), "{said}");
+    // The first are of one class: there is no class to probe.
+    let first = ok(&mut script("probe_vae", &[&["--vae", path(&good), "--output", path(&out), "--pick", "first"], &shared[..], TINY_VAE].concat()));
+    assert!(first.contains("the first 40 of 80 pictures") && !first.contains("classes      F1 macro"), "{first}");
+}

@@ -2,3 +2,4 @@ mod after;
 mod chain;
 mod demo;
 mod recipes;
+mod seeds;

@@ -1,0 +1,194 @@
+//! The pictures below a folder: by their names, without what systems and tools leave there, and without links that lead nowhere.
+
+use super::manifest::Skipped;
+use crate::error::{Error, Result};
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use walkdir::{DirEntry, WalkDir};
+
+/// Names that end like this are taken for pictures; the content then decides.
+const EXTENSIONS: &[&str] = &[
+    "apng", "bmp", "dds", "dib", "gif", "heic", "heif", "avif", "icns", "ico", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "mpo", "pbm", "pcx",
+    "pgm", "png", "pnm", "ppm", "psd", "qoi", "sgi", "tga", "tif", "tiff", "webp", "xbm", "xpm",
+];
+
+/// What systems put beside pictures under names that are not hidden: macOS archives, Windows, Synology, ext4.
+const LEFT_BY_SYSTEMS: &[&str] =
+    &["__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "@eadir", "lost+found"];
+
+/// How many left-out names are told.
+const NAMED: usize = 3;
+
+/// A picture by its name.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) path: PathBuf,
+    /// Relative to the root, with `/`.
+    pub(super) name: String,
+    pub(super) size: u64,
+}
+
+/// What lies below a folder.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Sorted by path.
+    pub(super) pictures: Vec<Listed>,
+    /// The sorted names of the folders in the root.
+    pub(super) folders: Vec<String>,
+    /// What looked like a picture or a folder and cannot be read.
+    pub(super) skipped: Vec<Skipped>,
+    /// Names of hidden and system files and folders.
+    pub(super) left_out: Vec<String>,
+}
+
+impl Listing {
+    /// Lists a folder; links are followed.
+    pub(super) fn of(root: &Path) -> Result<Listing> {
+        let mut found = Listing::default();
+        let mut walk = WalkDir::new(root).follow_links(true).into_iter();
+        while let Some(entry) = walk.next() {
+            crate::interrupt::check()?;
+            let entry = match entry {
+                Ok(e) => e,
+                Err(e) => {
+                    let path = e.path().unwrap_or(root);
+                    if e.depth() > 0 && is_left_out(path.file_name().unwrap_or_default()) {
+                        found.left_out.push(relative(root, path));
+                    } else {
+                        found.skipped.push(Skipped { path: relative(root, path), reason: why(&e) });
+                    }
+                    continue;
+                }
+            };
+            if entry.depth() > 0 && is_left_out(entry.file_name()) {
+                found.left_out.push(relative(root, entry.path()));
+                if entry.file_type().is_dir() {
+                    walk.skip_current_dir();
+                }
+                continue;
+            }
+            found.add(root, &entry);
+        }
+        found.pictures.sort_by(|a, b| a.path.cmp(&b.path));
+        found.folders.sort();
+        found.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        found.left_out.sort();
+        Ok(found)
+    }
+
+    fn add(&mut self, root: &Path, entry: &DirEntry) {
+        if entry.file_type().is_dir() {
+            if entry.depth() == 1 {
+                self.folders.push(relative(root, entry.path()));
+            }
+            return;
+        }
+        let extension = entry.path().extension().map(|e| e.to_string_lossy().to_lowercase());
+        if entry.file_type().is_file() && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
+            let size = entry.metadata().map_or(0, |m| m.len());
+            self.pictures.push(Listed { path: entry.path().to_owned(), name: relative(root, entry.path()), size });
+        }
+    }
+
+    /// What was left out, in a line.
+    pub(super) fn left_out_line(&self) -> Option<String> {
+        let n = self.left_out.len();
+        if n == 0 {
+            return None;
+        }
+        let more = if n > NAMED { ", .." } else { "" };
+        let things = if n == 1 { "1 hidden or system file or folder is".to_owned() } else { format!("{n} hidden or system files and folders are") };
+        Some(format!("{things} left out: {}{more}", self.left_out[..n.min(NAMED)].join(", ")))
+    }
+}
+
+fn is_left_out(name: &OsStr) -> bool {
+    name.as_bytes().first() == Some(&b'.') || name.to_str().is_some_and(|n| LEFT_BY_SYSTEMS.contains(&n.to_lowercase().as_str()))
+}
+
+/// Why an entry cannot be followed.
+fn why(e: &walkdir::Error) -> String {
+    if e.loop_ancestor().is_some() {
+        return "a link that leads back to a folder it lies in".into();
+    }
+    let Some(error) = e.io_error() else { return e.to_string() };
+    match e.path().and_then(|p| p.read_link().ok()) {
+        Some(target) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            format!("a link to `{}`, which is not there", target.display())
+        }
+        Some(target) => format!("a link to `{}`: {error}", target.display()),
+        None => error.to_string(),
+    }
+}
+
+/// The path below `root`, with `/`. Bytes that are not UTF-8 become `\xff`, so that two names never look the same; in such a name, and in one that
+/// could be taken for one, a backslash is doubled.
+pub(super) fn relative(root: &Path, path: &Path) -> String {
+    let rest = path.strip_prefix(root).unwrap_or(path);
+    rest.components().map(|c| shown(c.as_os_str())).collect::<Vec<_>>().join("/")
+}
+
+fn shown(name: &OsStr) -> String {
+    match name.to_str() {
+        Some(plain) if !plain.contains("\\x") => plain.to_owned(),
+        _ => name
+            .as_bytes()
+            .utf8_chunks()
+            .map(|c| {
+                let odd: String = c.invalid().iter().map(|b| format!("\\x{b:02x}")).collect();
+                c.valid().replace('\\', "\\\\") + odd.as_str()
+            })
+            .collect(),
+    }
+}
+
+/// Names of the parts that data sets are divided into.
+const PARTS: &[&str] = &[
+    "train",
+    "training",
+    "train2014",
+    "train2017",
+    "val",
+    "valid",
+    "validation",
+    "val2014",
+    "val2017",
+    "dev",
+    "eval",
+    "test",
+    "testing",
+    "test2015",
+];
+
+/// The top-level folders that look like parts of a data set and not like classes, when there are several.
+pub(super) fn parts<'a>(folders: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let found: Vec<&str> = folders.into_iter().filter(|f| PARTS.contains(&f.to_lowercase().as_str())).collect();
+    if found.len() > 1 { found } else { Vec::new() }
+}
+
+/// Why a folder with such parts is refused, and which to give.
+pub(super) fn refuse_parts(root: &Path, parts: &[&str]) -> Error {
+    let first = parts.iter().find(|p| p.to_lowercase().starts_with("train")).unwrap_or(&parts[0]);
+    let named = parts.iter().map(|p| format!("{p}/")).collect::<Vec<_>>().join(", ");
+    Error::data(root, format!("it holds {named}: parts of a data set, not classes")).help(format!(
+        "give one of them, `{}`; if they are classes, a dataset.json here says so: {{\"labels\": [[\"path/of/picture.png\", \"class\"], ..]}}",
+        root.join(first).display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_stay_apart_whatever_their_bytes() {
+        let names: [&[u8]; 9] = [b"\xff", b"\xfe", b"a\xff", b"\\xff", b"\\\\xff", b"a\\b", b"a\\\xff", b"a\\\\\xff", "\u{fffd}".as_bytes()];
+        let shown: BTreeSet<String> = names.iter().map(|n| shown(OsStr::from_bytes(n))).collect();
+        assert_eq!(shown.len(), names.len(), "{shown:?}");
+        assert_eq!(super::shown(OsStr::from_bytes(b"caf\xe9")), "caf\\xe9");
+        assert_eq!(super::shown(OsStr::new("a\\b \u{e9}")), "a\\b \u{e9}");
+    }
+}
