@@ -179,7 +179,7 @@ impl Pictures {
             Place::Npz(_) | Place::Files(_) => {
                 let about = format!("{} pictures of {h} x {w}", self.len());
                 let whole = if self.chosen.is_none() { origin_of(path)? } else { None };
-                Ok(whole.unwrap_or_else(|| Origin::new("pictures", path).about(about).with_id(&self.fingerprint())))
+                Ok(whole.unwrap_or_else(|| Origin::new("pictures", path).about(about).with_id(self.fingerprint())))
             }
         }
     }

@@ -480,7 +480,8 @@ impl OpenRun {
         let mut line = self.0.lineage.borrow_mut();
         let sources = new.sources.unwrap_or_else(|| line.sources.clone());
         let waited = new.kind == Kind::Resume && line.waits;
-        let is_same = line.sources.differences(&sources).is_empty() && new.settings.is_empty() && new.text.is_none() && new.effects.is_empty() && !waited;
+        let is_same =
+            line.sources.differences(&sources).is_empty() && new.settings.is_empty() && new.text.is_none() && new.effects.is_empty() && !waited;
         if self.0.since.get().is_none() {
             new.settings.iter().for_each(|s| settings::set(&mut line.config, &s.name, s.new.clone()));
             line.sources = sources;
@@ -541,7 +542,8 @@ impl OpenRun {
         match self.record_edit(new)? {
             Some(edit) => {
                 let scripts = edit.changed.iter().map(|c| c.script.clone());
-                let mut what: Vec<String> = scripts.chain(edit.settings.iter().map(ToString::to_string)).chain(edit.effects.iter().cloned()).collect();
+                let mut what: Vec<String> =
+                    scripts.chain(edit.settings.iter().map(ToString::to_string)).chain(edit.effects.iter().cloned()).collect();
                 if waited {
                     what.push("what waited for a restart is in effect now".into());
                 }

@@ -50,6 +50,9 @@ pub(super) enum Entry {
     Recorded(Rc<Sources>),
 }
 
+/// For each node of one version of a unit, the node of another.
+pub(super) type Followed = Rc<Vec<Option<usize>>>;
+
 /// All scripts of one engine.
 pub(crate) struct Program {
     pub(super) host: Host,
@@ -70,7 +73,7 @@ pub(crate) struct Program {
     /// Functions that units gave away.
     pub kept: Registry,
     /// Which node of one version of a unit is which of another, by their tags.
-    followed: RefCell<BTreeMap<(String, String), Rc<Vec<Option<usize>>>>>,
+    followed: RefCell<BTreeMap<(String, String), Followed>>,
     /// The scripts as they were when what runs now began.
     pub(super) began: RefCell<Rc<Generation>>,
     /// Where calls are under way that reload between their steps: the tag of the text, and the place in it.
@@ -231,7 +234,7 @@ impl Program {
     }
 
     /// Which node of one version of a unit is which of another, found by `find` when it is first asked for.
-    pub(super) fn followed(&self, old: &str, new: &str, find: impl FnOnce() -> Vec<Option<usize>>) -> Rc<Vec<Option<usize>>> {
+    pub(super) fn followed(&self, old: &str, new: &str, find: impl FnOnce() -> Vec<Option<usize>>) -> Followed {
         let key = (old.to_owned(), new.to_owned());
         if let Some(found) = self.followed.borrow().get(&key) {
             return found.clone();

@@ -157,7 +157,7 @@ impl Program {
         let before = reach(old, frames.at.keys().cloned());
         let after = reach(new, frames.at.keys().filter_map(now));
         let called = self.called_later(old, frames);
-        let running = frames.at.iter().filter_map(|(at, _)| Some((now(at)?, at))).collect::<BTreeMap<At, &At>>();
+        let running = frames.at.keys().filter_map(|at| Some((now(at)?, at))).collect::<BTreeMap<At, &At>>();
         for (id, unit) in &new.units {
             let Some(was) = old.units.get(id).filter(|was| was.tag != unit.tag) else { continue };
             let map = self.map(was, unit);
