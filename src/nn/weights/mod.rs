@@ -5,6 +5,8 @@
 
 mod choose;
 mod open;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use open::read_json;
 

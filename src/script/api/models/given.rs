@@ -1,14 +1,13 @@
 //! Weights as scripts give them.
 
-use super::files;
 use crate::error::{Error, Result};
 use crate::models::vae::quant_convs;
 use crate::nn::{LoadReport, Module, State, Weights, read_state};
 use crate::script::Cx;
 use crate::script::lang::value::FromArg;
 use crate::torch::Tensor;
-use rhai::{Dynamic, Map};
-use std::path::Path;
+use rhai::{Array, Dynamic, Map};
+use std::path::{Path, PathBuf};
 
 /// A map of tensors, or a file or folder that is listed and not yet read.
 pub(crate) enum Given {
@@ -66,4 +65,12 @@ pub(crate) fn state(cx: &Cx, given: &Dynamic) -> Result<State> {
         state.extend(read_state(&path, None)?);
     }
     Ok(state)
+}
+
+/// The paths that a script named: one, or an array.
+pub(crate) fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
+    let many = || Array::from_dynamic(given)?.iter().map(String::from_dynamic).collect::<Option<Vec<_>>>();
+    let names = String::from_dynamic(given).map(|p| vec![p]).or_else(many);
+    let names = names.ok_or_else(|| Error::value("weights", "must be a path, an array of paths, or a map of tensors"))?;
+    names.iter().map(|n| cx.readable_within(n).map(|()| Path::new(n).to_owned())).collect()
 }

@@ -12,19 +12,12 @@ use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Inception, Lpips, Pa
 use crate::nn::Module;
 use crate::nn::layers::Activation;
 use crate::script::Cx;
-use crate::script::api::models::given::{Given, load, state};
+use crate::script::api::models::given::{Given, files, load, state};
 use crate::script::lang::options::{OrOptions, Over};
 use crate::script::lang::value::FromArg;
 use crate::{api, options};
-use rhai::{Array, Dynamic};
+use rhai::Dynamic;
 use std::path::{Path, PathBuf};
-
-fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
-    let many = || Array::from_dynamic(given)?.iter().map(String::from_dynamic).collect::<Option<Vec<_>>>();
-    let names = String::from_dynamic(given).map(|p| vec![p]).or_else(many);
-    let names = names.ok_or_else(|| Error::value("weights", "must be a path, an array of paths, or a map of tensors"))?;
-    names.iter().map(|n| cx.readable_within(n).map(|()| Path::new(n).to_owned())).collect()
-}
 
 options! {
     VaeConfig {
