@@ -82,5 +82,5 @@ fn settings_are_followed_into_modules() {
     // A module of the standard library that needs settings which the script does not declare.
     let script = format!("import \"std/weights\" as weights;\n{PARAMS}fn main(cfg) {{ weights::start_vae(cfg) }}\n");
     let said = faults_of(&[("s.rhai", &script)]);
-    assert!(said.contains("the script has no setting `vae_config`") && said.contains("--> std/weights"), "{said}");
+    assert!(said.contains("the script has no setting `vae_ckpt`") && said.contains("--> std/weights"), "{said}");
 }

@@ -89,7 +89,6 @@ api! {
     /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// let images = data::images(made.folder);
     /// data::same_origin("these pictures are not those", images.origin, images);
-    /// try { data::same_origin("another VAE", #{kind: "weights", id: "1"}, #{kind: "weights", id: "2"}); assert(false, "refused"); } catch (e) { assert(e.message.contains("1 -> "), e.message); }
     /// ```
     fn same as "same_origin"(message: String, then: Dynamic, now: Dynamic;
         /// say it as a warning instead of an error

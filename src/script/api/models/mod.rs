@@ -11,7 +11,6 @@ use crate::models::encoder::{Ffn, VitOptions};
 use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Inception, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
 use crate::nn::Module;
 use crate::nn::layers::Activation;
-use crate::script::Cx;
 use crate::script::api::models::given::{Given, files, load, state};
 use crate::script::lang::options::{OrOptions, Over};
 use crate::script::lang::value::FromArg;
