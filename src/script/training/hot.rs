@@ -543,19 +543,27 @@ fn message(at: &Boundary, reloaded: &Reloaded, settings: &[SettingChange], recor
         return format!("changed {settings}{step}{recorded}");
     }
     let scripts = if scripts.len() > 3 { format!("{} scripts", scripts.len()) } else { scripts.join(", ") };
+    let changed = functions;
     let functions = match functions {
         0 => "no function changed".to_owned(),
         1 => "1 function changed".to_owned(),
         n => format!("{n} functions changed"),
     };
-    // What waits since an earlier reload is not of this one.
-    let of_these = |w: &&Waiting| reloaded.changed.iter().any(|c| c.shown == w.shown);
-    let waiting = match reloaded.waiting.iter().filter(of_these).count() {
-        0 => String::new(),
-        n => format!(", {n} in effect only after a restart"),
+    let waiting = reloaded.changed.iter().flat_map(|c| c.functions.iter().map(move |f| (c, f))).filter(|(c, f)| waits(reloaded, c, f)).count();
+    let (what, waiting) = match waiting {
+        0 => ("reloaded", String::new()),
+        n if n == changed && settings.is_empty() => ("read", ", in effect only after a restart".to_owned()),
+        n => ("reloaded", format!(", {n} in effect only after a restart")),
     };
     let settings = if settings.is_empty() { settings } else { format!("; {settings}") };
-    format!("reloaded {scripts} in {:.0} ms{step} ({functions}{waiting}{settings}){recorded}", (reloaded.seconds * 1e3).max(1.0))
+    format!("{what} {scripts} in {:.0} ms{step} ({functions}{waiting}{settings}){recorded}", (reloaded.seconds * 1e3).max(1.0))
+}
+
+/// Whether a changed function is not in effect at all.
+fn waits(reloaded: &Reloaded, change: &UnitChange, function: &str) -> bool {
+    let last = function.rsplit(": ").next().unwrap_or(function);
+    let name = last.split('(').next().unwrap_or(last);
+    reloaded.waiting.iter().any(|w| w.shown == change.shown && !w.is_partly && w.what.trim_matches('`') == name)
 }
 
 fn functions_of(change: &UnitChange) -> usize {

@@ -28,6 +28,8 @@ pub struct Waiting {
     pub what: String,
     /// Why the old version runs.
     pub why: String,
+    /// Whether the new one runs as well, elsewhere.
+    pub is_partly: bool,
 }
 
 impl std::fmt::Display for Waiting {
@@ -79,7 +81,13 @@ impl Program {
         let node = node.map(|n| &outline.shape().nodes[n]);
         let waiting = |why: &str| {
             let what = node.map_or_else(|| "a function".to_owned(), |n| n.shown());
-            Some(Waiting { shown: outline.shown.clone(), line: node.map_or(1, |n| n.line), what, why: format!("still runs the old body: {why}") })
+            Some(Waiting {
+                shown: outline.shown.clone(),
+                line: node.map_or(1, |n| n.line),
+                what,
+                why: format!("still runs the old body: {why}"),
+                is_partly: false,
+            })
         };
         let Some(unit) = self.unit(id) else { return waiting("its script is no longer imported") };
         if unit.tag == outline.tag {
@@ -172,12 +180,12 @@ impl Program {
                     continue;
                 }
                 let is_used = after.contains(&at) || origin.is_some_and(|o| before.contains(&(id.clone(), *o)));
-                let why = if running.contains_key(&at) && node.kind != Kind::Closure {
-                    "is running and goes on as it began"
+                let (why, is_partly) = if running.contains_key(&at) && node.kind != Kind::Closure {
+                    ("is running and goes on as it began", false)
                 } else if is_used && !in_effect.contains(&at) {
-                    "is used only by what has run already or goes on as it began"
+                    ("is used only by what has run already or goes on as it began", false)
                 } else if origin.is_some_and(|o| called.contains(&(id.clone(), *o))) {
-                    "is in effect for the loop, and called in its old version by what goes on as it began"
+                    ("is in effect for the loop, and called in its old version by what goes on as it began", true)
                 } else {
                     continue;
                 };
@@ -186,6 +194,7 @@ impl Program {
                     line: self.first_difference(was, unit, origin, n),
                     what: node.shown(),
                     why: why.into(),
+                    is_partly,
                 });
             }
         }

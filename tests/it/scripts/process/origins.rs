@@ -195,23 +195,25 @@ fn a_vae_that_did_not_make_the_latents_is_refused_everywhere() {
 #[test]
 fn another_batch_size_or_data_set_is_taken_when_told_so_recorded_and_replayed() {
     let place = made();
-    let run = place.path("exps/ldm");
-    refused(&mut ldm(&place, "ldm", "4", &["--batch-size", "2"]), &["`batch` 4, now it is 2", "--allow-change"]);
-    let said = ok(&mut ldm(&place, "ldm", "5", &["--batch-size", "2", "--allow-change", "batch_size"]));
+    // A run that began in this folder: a replay works where the run did.
+    ok(&mut ldm(&place, "mine", "2", &[]));
+    let run = place.path("exps/mine");
+    refused(&mut ldm(&place, "mine", "4", &["--batch-size", "2"]), &["`batch` 4, now it is 2", "--allow-change"]);
+    let said = ok(&mut ldm(&place, "mine", "5", &["--batch-size", "2", "--allow-change", "batch_size"]));
     assert!(
         said.contains("the loader goes on at epoch 0, batch 4 of 8") && said.contains("batch_size 4 -> 2") && said.contains("recorded in"),
         "{said}"
     );
-    refused(&mut ldm(&place, "ldm", "6", &["--allow-change", "bach_size"]), &["bach_size", "did you mean"]);
+    refused(&mut ldm(&place, "mine", "6", &["--allow-change", "bach_size"]), &["bach_size", "did you mean"]);
     ok(&mut cache(&place, "others", &["--vae-latents-name", "grown"]));
-    let said = ok(&mut ldm(&place, "ldm", "6", &["--data-dir", "grown", "--batch-size", "2", "--allow-change", "data_dir"]));
+    let said = ok(&mut ldm(&place, "mine", "6", &["--data-dir", "grown", "--batch-size", "2", "--allow-change", "data_dir"]));
     assert!(said.contains("goes on with other content") && said.contains("the loader goes on at epoch 1, batch 0 of 8"), "{said}");
-    ok(&mut lathe(place.folder(), &["replay", "exps/ldm", "--allow-read", "."]));
-    assert_eq!(metrics(&run), metrics(&place.path("exps/ldm-replay")), "bit for bit");
+    ok(&mut lathe(place.folder(), &["replay", "exps/mine", "--allow-read", "."]));
+    assert_eq!(metrics(&run), metrics(&place.path("exps/mine-replay")), "bit for bit");
     // What it began with is gone: it cannot be repeated, and says so.
     std::fs::remove_dir_all(place.path("latents")).unwrap();
     std::fs::rename(place.path("grown"), place.path("latents")).unwrap();
-    let again = &mut lathe(place.folder(), &["replay", "exps/ldm", "--exp-name", "third", "--allow-read", "."]);
+    let again = &mut lathe(place.folder(), &["replay", "exps/mine", "--exp-name", "third", "--allow-read", "."]);
     refused(again, &["the recorded run was made from something else", "data_dir: latents"]);
 }
 
