@@ -248,7 +248,7 @@ impl<'a> Scan<'a> {
                     while a > 0 && self.code(a - 1).is_some_and(|c| is_word(c) || c == ':' || c == '.') {
                         a -= 1;
                     }
-                    name(slice(a, open))
+                    Some(slice(a, open)).filter(|n| !matches!(*n, "return" | "throw" | "if" | "while")).map(name).unwrap_or_default()
                 }
                 None => String::new(),
             },

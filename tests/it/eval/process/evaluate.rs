@@ -83,7 +83,7 @@ fn probes_while_and_after_training() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let images = at("images");
-    let pictures = ["--imagenet-path", "tests/data/avatars64", "--resolution", "32", "--max-images", "120"];
+    let pictures = ["--imagenet-path", "tests/data/avatars64", "--resolution", "32", "--max-images", "120", "--pick", "first"];
     ok(script("preprocess", &pictures).args(["--output-path", &images]));
     let train = |name: &str, more: &[&str]| {
         let rest = ["--vae-config.z-channels", "4", "--vae-config.resolution", "32", "--align", "none", "--perceptual", "none"];

@@ -185,8 +185,11 @@ fn value(steps: &[Value], name: &str) -> f64 {
 
 /// The row whose function has a line.
 fn row_at<'a>(rows: &'a [Row], script: &str, line: usize) -> &'a str {
-    let heads = script.lines().take(line).filter_map(|l| l.strip_prefix("fn make_")).collect::<Vec<_>>();
-    let name = heads.last().and_then(|l| l.split('(').next()).unwrap_or_default();
+    // What stands beside stands before.
+    let lines: Vec<&str> = script.lines().collect();
+    let own = lines[..line].iter().rposition(|l| l.starts_with("fn ")).unwrap_or(0);
+    let head = lines[own..].iter().find_map(|l| l.strip_prefix("fn make_"));
+    let name = head.and_then(|l| l.split('(').next()).unwrap_or_default();
     rows.iter().find(|r| r.name == name).map_or("", |r| r.name)
 }
 
