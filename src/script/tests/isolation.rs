@@ -26,6 +26,9 @@ fn nop(x) { x }
 fn mutm(m) { m.x = 99; m.x }
 fn fnarray() { [|x| x + helper(0)] }
 fn keep(f) { host_keep(f); }
+fn inmost(v) { while type_of(v) == "array" { v = v[0]; } v }
+fn throwit(k) { throw |x| helper(x) + k }
+fn caller(n) { |f, x| f.call(x) + n }
 "#;
 
 const MAIN: &str = r#"import "./a" as a; import "./b" as b; const K = 40;
@@ -56,6 +59,13 @@ const CASES: &[(&str, &str, Result<&str, &str>)] = &[
     ("a returned closure in an array", "a::fnarray()[0].call(1)", Ok("2")),
     ("a callback of an array method", "a::mapit([1, 2], |x| helper(x))", Ok("[6, 7]")),
     ("a callback among options", "b::opts(#{cb: |x| helper(x)})", Ok("6")),
+    ("a closure deep in a value", "let v = |x| helper(x); for i in 0..60 { v = [v]; } a::inmost(v).call(1)", Ok("6")),
+    ("a closure deep in a value of a module", "let v = a::mk(10); for i in 0..60 { v = [v]; } a::inmost(v).call(1)", Ok("11")),
+    ("a thrown closure", "let f = (); try { a::throwit(10) } catch (e) { f = e; } f.call(1)", Ok("12")),
+    ("a closure thrown through a module", "let f = (); try { a::callit(|x| throw |y| helper(y) + x, 10) } catch (e) { f = e; } f.call(1)", Ok("16")),
+    ("a closure given to a returned one", "a::caller(10).call(|x| helper(x), 1)", Ok("16")),
+    ("a closure that a callback of a module gives", "let f = a::callit(|k| |x| helper(x) + k, 10); f.call(1)", Ok("16")),
+    ("an error in a comparator", "let v = [3, 1, 2]; v.sort(|a, b| throw \"not so\"); v", Err("not so")),
     ("a closure reads its constant", "a::callit(|x| x + global::K, 1)", Ok("41")),
     ("a closure uses its import", "a::callit(|x| b::useh(x), 1)", Ok("1001")),
     ("kept by the host, called later", "a::keep(|x| helper(x)); host_kept(1)", Ok("6")),
