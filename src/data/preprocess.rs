@@ -164,12 +164,13 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
         let dataset: Dataset = files::read_json(&manifest)?;
         same_plan(&manifest, &plan_of(&dataset), &plan)?;
         super::ImageSet::open(folder)?;
+        say_newer(&listed, &manifest, folder);
         return Ok(report(dataset, plan.source_count));
     }
     remove_leftovers(folder, "images-")?;
     remove_leftovers(folder, "dataset")?;
     let partial = folder.join(PARTIAL);
-    let mut done = resume(folder, &partial, &plan)?;
+    let mut done = resume(folder, &partial, &plan, &listed)?;
     let shards = plan.source_count.div_ceil(shard_size);
     let resumed = (done.len() * shard_size).min(plan.source_count);
     let mut job = Job::new(&listed, &plan, options, resumed, done.iter().map(|d| d.skipped.len()).sum())?;
@@ -196,6 +197,19 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
         d.lost.words().into_iter().for_each(|line| say(format!("  {line}")));
     }
     Ok(report)
+}
+
+/// Says which pictures were written later than a record of them: by their names and sizes they are the same, and they may hold others.
+fn say_newer(listed: &Source, record: &Path, folder: &Path) {
+    let made = files::changed(record);
+    let newer: Vec<&str> = listed.items.iter().filter(|i| files::changed(&i.path) > made).map(|i| i.name.as_str()).collect();
+    if let Some(first) = newer.first() {
+        let n = newer.len();
+        crate::space::say(&format!(
+            "note: {n} source pictures were written after {} was (the first is {first}): it holds pictures as they were; to make them anew, give another folder, or remove this one",
+            folder.display()
+        ));
+    }
 }
 
 /// The plan that made a finished data set.
@@ -230,7 +244,7 @@ fn same_plan(file: &Path, old: &Plan, new: &Plan) -> Result<()> {
 }
 
 /// The whole shards of an earlier run with the same plan.
-fn resume(folder: &Path, partial: &Path, plan: &Plan) -> Result<Vec<Done>> {
+fn resume(folder: &Path, partial: &Path, plan: &Plan, listed: &Source) -> Result<Vec<Done>> {
     if !partial.is_file() {
         if files::list(folder)?.iter().any(|(name, _)| name.starts_with("images-") && name.ends_with(".safetensors")) {
             return Err(Error::data(folder, "there are shards in this folder, but neither dataset.json nor a begun run")
@@ -240,6 +254,7 @@ fn resume(folder: &Path, partial: &Path, plan: &Plan) -> Result<Vec<Done>> {
     }
     let old: Partial = files::read_json(partial)?;
     same_plan(partial, &old.plan, plan)?;
+    say_newer(listed, partial, folder);
     let whole = |d: &Done| files::size(&folder.join(&d.info.file)).is_ok_and(|n| n == d.info.bytes);
     Ok(old.shards.into_iter().take_while(whole).collect())
 }

@@ -152,6 +152,17 @@ fn a_finished_set_of_samples_is_extended_by_new_pictures_alone() {
 }
 
 #[test]
+fn pictures_that_were_written_after_their_shards_are_told() {
+    let place = made();
+    ok(&mut preprocess(&place, "a", "anew"));
+    let picture = place.path("a/bun/0.png");
+    assert!(!ok(&mut preprocess(&place, "a", "anew")).contains("written after"));
+    std::fs::write(&picture, std::fs::read(&picture).unwrap()).unwrap();
+    let said = ok(&mut preprocess(&place, "a", "anew"));
+    assert!(said.contains("1 source pictures were written after anew was (the first is bun/0.png)"), "{said}");
+}
+
+#[test]
 fn latents_of_other_pictures_are_not_kept() {
     let place = made();
     let before = read(&place, "latents/latents-00000.safetensors");
