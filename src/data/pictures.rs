@@ -162,6 +162,11 @@ impl Pictures {
         Ok((labels.iter().min() < labels.iter().max()).then_some(labels))
     }
 
+    /// The folder or archive.
+    pub fn path(&self) -> &Path {
+        &self.all.path
+    }
+
     /// Changes when the pictures do: of archives and shards by the sums in them, of folders as far as names, sizes and times of files tell.
     pub fn fingerprint(&self) -> String {
         let Some(chosen) = &self.chosen else { return self.all.fingerprint.clone() };

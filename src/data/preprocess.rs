@@ -204,9 +204,9 @@ fn say_newer(listed: &Source, record: &Path, folder: &Path) {
     let made = files::changed(record);
     let newer: Vec<&str> = listed.items.iter().filter(|i| files::changed(&i.path) > made).map(|i| i.name.as_str()).collect();
     if let Some(first) = newer.first() {
-        let n = newer.len();
+        let many = if newer.len() == 1 { "1 source picture was".to_owned() } else { format!("{} source pictures were", newer.len()) };
         crate::space::say(&format!(
-            "note: {n} source pictures were written after {} was (the first is {first}): it holds pictures as they were; to make them anew, give another folder, or remove this one",
+            "note: {many} written after {} was (the first is {first}): it holds pictures as they were; to make them anew, give another folder, or remove this one",
             folder.display()
         ));
     }

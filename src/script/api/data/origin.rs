@@ -46,6 +46,12 @@ fn origin_of(function: &str, role: &str, value: &Dynamic) -> Result<Option<Origi
     serde_json::from_value(to_json(value)).map(Some).map_err(|e| Error::value(function, format!("`{role}` is no origin: {e}")))
 }
 
+/// The record of the samples in an archive, where there is one.
+pub(crate) fn record_beside(path: &Path) -> Option<std::path::PathBuf> {
+    let record = path.with_extension("").join("settings.json");
+    (path.extension().is_some_and(|e| e == "npz") && record.is_file()).then_some(record)
+}
+
 /// What something is made from: a map from roles to origins, or to sets that have one. Roles with `()` are left out.
 ///
 /// # Errors
@@ -76,6 +82,10 @@ api! {
     /// ```
     fn of as "origin"[cx](path: String) -> Map {
         cx.readable_within(&path)?;
+        // What was drawn into an archive stands in the folder beside it.
+        if let Some(record) = record_beside(Path::new(&path)) {
+            cx.readable(record)?;
+        }
         crate::train::origins::of(Path::new(&path)).map(|o| origin_map(&o))
     }
 

@@ -3,7 +3,7 @@
 use crate::api;
 use crate::data::{Pick, Pictures, read_attribute_file};
 use crate::script::api::data::attribute_maps;
-use crate::script::api::data::origin::origin_map;
+use crate::script::api::data::origin::{origin_map, record_beside};
 use crate::script_handle;
 use crate::torch::Tensor;
 use rhai::{Dynamic, Map};
@@ -162,7 +162,12 @@ api! {
     /// ```rhai
     /// assert_eq(data::pictures("tests/data/avatars64/bun").origin.kind, "pictures");
     /// ```
-    fn origin as "get$origin"(set: Pictures) -> Map { set.origin().map(|o| origin_map(&o)) }
+    fn origin as "get$origin"[cx](set: Pictures) -> Map {
+        if let Some(record) = record_beside(set.path()) {
+            cx.readable(record)?;
+        }
+        set.origin().map(|o| origin_map(&o))
+    }
 
     /// Pictures `start` to `start + n`.
     ///

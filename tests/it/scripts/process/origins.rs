@@ -159,7 +159,7 @@ fn pictures_that_were_written_after_their_shards_are_told() {
     assert!(!ok(&mut preprocess(&place, "a", "anew")).contains("written after"));
     std::fs::write(&picture, std::fs::read(&picture).unwrap()).unwrap();
     let said = ok(&mut preprocess(&place, "a", "anew"));
-    assert!(said.contains("1 source pictures were written after anew was (the first is bun/0.png)"), "{said}");
+    assert!(said.contains("1 source picture was written after anew was (the first is bun/0.png)"), "{said}");
 }
 
 #[test]
