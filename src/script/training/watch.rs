@@ -284,13 +284,12 @@ mod tests {
         assert!(watch.wait(long), "a file that is watched only now");
     }
 
+    /// Both wait most of the time, so they wait together.
     #[test]
-    fn saves_ring_by_events() {
-        saves_ring(WatchMode::Auto);
-    }
-
-    #[test]
-    fn saves_ring_by_looking() {
-        saves_ring(WatchMode::Poll);
+    fn saves_ring_by_events_and_by_looking() {
+        std::thread::scope(|s| {
+            s.spawn(|| saves_ring(WatchMode::Auto));
+            s.spawn(|| saves_ring(WatchMode::Poll));
+        });
     }
 }
