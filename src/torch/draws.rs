@@ -3,7 +3,7 @@
 //! Generators of other devices, versions and frameworks give other numbers from the same seed. A draw that is kept as a tensor
 //! is the same everywhere: so a step can be compared with another implementation, or a strange one looked at again and again.
 
-use super::bridge::rng_state;
+use super::bridge::{moved_elsewhere, moving, rng_state};
 use super::rows::Rows;
 use super::{DType, Device, Tensor, default_device};
 use crate::error::{Error, Result, did_you_mean};
@@ -112,7 +112,7 @@ pub fn record<T>(f: impl FnOnce() -> Result<T>) -> Result<(T, Vec<Draw>)> {
 /// # Errors
 /// `E0202` with the number of the draw that does not fit; what `f` returns.
 pub fn replay<T>(draws: Vec<Draw>, f: impl FnOnce() -> Result<T>) -> Result<T> {
-    let before = generators()?;
+    let before = Moment::now()?;
     let total = draws.len();
     let open = Open::new(Frame::Replay { left: draws.into(), total });
     let value = f()?;
@@ -138,7 +138,7 @@ pub fn seeded_rows<T>(seed: i64, numbers: &[i64], f: impl FnOnce() -> Result<T>)
     if FRAMES.with_borrow(|f| f.iter().any(|f| matches!(f, Frame::Rows(_)))) {
         return Err(Error::value(ROWS, "it is called inside another `seeded_rows`"));
     }
-    let before = generators()?;
+    let before = Moment::now()?;
     let _open = Open::new(Frame::Rows(Rows::new(seed as u64, &numbers)));
     let value = f()?;
     same_generators(&before, ROWS, "is not row by row")?;
@@ -147,9 +147,23 @@ pub fn seeded_rows<T>(seed: i64, numbers: &[i64], f: impl FnOnce() -> Result<T>)
 
 const ROWS: &str = "seeded_rows";
 
-/// Fails when a random generator has moved.
-fn same_generators(before: &[Vec<u8>], what: &'static str, fault: &str) -> Result<()> {
-    if generators()?.iter().zip(before).all(|(a, b)| a == b) {
+/// The generators at one moment. They are the process's: another thread may draw meanwhile, for another runtime.
+struct Moment {
+    states: Vec<Vec<u8>>,
+    elsewhere: u64,
+}
+
+impl Moment {
+    fn now() -> Result<Self> {
+        let elsewhere = moved_elsewhere();
+        Ok(Moment { states: generators()?, elsewhere })
+    }
+}
+
+/// Fails when a random generator has moved, unless another thread has moved one: then nothing can be told.
+fn same_generators(before: &Moment, what: &'static str, fault: &str) -> Result<()> {
+    let now = Moment::now()?;
+    if now.states.iter().zip(&before.states).all(|(a, b)| a == b) || now.elsewhere != before.elsewhere {
         return Ok(());
     }
     let message = format!("something was drawn that {fault}: dropout, an in-place draw, or a sampling operator called by name");
@@ -183,11 +197,11 @@ pub(crate) struct Wanted<'a> {
 /// A draw: the next recorded one where draws are replayed, else a fresh one.
 pub(crate) fn draw(wanted: Wanted, fresh: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
     let depth = FRAMES.with_borrow(Vec::len);
-    if depth == 0 { fresh() } else { at(depth, wanted, Box::new(fresh)) }
+    if depth == 0 { moving(fresh) } else { at(depth, wanted, Box::new(fresh)) }
 }
 
 fn at<'a>(depth: usize, wanted: Wanted, fresh: Box<dyn FnOnce() -> Result<Tensor> + 'a>) -> Result<Tensor> {
-    let Some(index) = depth.checked_sub(1) else { return fresh() };
+    let Some(index) = depth.checked_sub(1) else { return moving(fresh) };
     if let Some(next) = FRAMES.with_borrow_mut(|f| match f.get_mut(index) {
         Some(Frame::Replay { left, total }) => Some(take(left, *total, wanted)),
         _ => None,

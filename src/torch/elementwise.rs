@@ -193,7 +193,7 @@ impl Tensor {
 
     /// Makes every element 1 with probability `p`, else 0, in place.
     pub fn bernoulli_(&self, p: f64) -> Result<Tensor> {
-        self.0.shallow_clone().f_bernoulli_float_(p).map(Tensor).map_err(|e| refused("bernoulli_", &[self], e))
+        super::bridge::moving(|| self.0.shallow_clone().f_bernoulli_float_(p)).map(Tensor).map_err(|e| refused("bernoulli_", &[self], e))
     }
 }
 

@@ -23,12 +23,12 @@ impl Tensor {
 
     /// Draws every element from N(mean, std).
     pub fn normal_(&self, mean: f64, std: f64) -> Result<Tensor> {
-        self.0.shallow_clone().f_normal_(mean, std).map(Tensor).map_err(|e| refused("normal_", &[self], e))
+        super::bridge::moving(|| self.0.shallow_clone().f_normal_(mean, std)).map(Tensor).map_err(|e| refused("normal_", &[self], e))
     }
 
     /// Draws every element from U(lo, hi).
     pub fn uniform_(&self, lo: f64, hi: f64) -> Result<Tensor> {
-        self.0.shallow_clone().f_uniform_(lo, hi).map(Tensor).map_err(|e| refused("uniform_", &[self], e))
+        super::bridge::moving(|| self.0.shallow_clone().f_uniform_(lo, hi)).map(Tensor).map_err(|e| refused("uniform_", &[self], e))
     }
 
     /// `self + weight * (end - self)`.

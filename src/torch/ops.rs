@@ -542,7 +542,7 @@ impl Tensor {
 
     /// Zeroes elements with probability `p` and scales the others by `1 / (1 - p)`, in training.
     pub fn dropout(&self, p: f64, training: bool) -> Result<Tensor> {
-        self.map1("dropout", self.0.f_dropout(p, training))
+        self.map1("dropout", super::bridge::moving(|| self.0.f_dropout(p, training)))
     }
 
     /// Rows of the table `self` `[N, D]` named by `index`: `[..]` -> `[.., D]`.

@@ -23,4 +23,5 @@ pub use filter::{allowed, script_call};
 pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, keep_memory, kernels, library, load_cuda};
 pub(crate) use memory::{filled, map};
 pub use rng::{manual_seed, manual_seed_on, rng_state, set_rng_state};
+pub(super) use rng::{moved_elsewhere, moving};
 pub use value::Value;

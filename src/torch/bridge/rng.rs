@@ -3,7 +3,33 @@
 use super::ffi;
 use crate::error::{Error, Result};
 use crate::torch::{Device, Tensor, from_message};
+use std::cell::Cell;
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often generators were moved by this crate, in all threads and in this one.
+static MOVED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static MOVED_HERE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Runs what moves a random generator.
+pub(in crate::torch) fn moving<T>(f: impl FnOnce() -> T) -> T {
+    let count = || {
+        MOVED.fetch_add(1, Ordering::Relaxed);
+        MOVED_HERE.set(MOVED_HERE.get() + 1);
+    };
+    count();
+    let value = f();
+    count();
+    value
+}
+
+/// How often other threads have moved a generator: they are the process's.
+pub(in crate::torch) fn moved_elsewhere() -> u64 {
+    MOVED.load(Ordering::Relaxed).wrapping_sub(MOVED_HERE.get())
+}
 
 /// The state of a device's global generator, u8 `[bytes]` on the CPU.
 ///
@@ -30,7 +56,7 @@ pub fn set_rng_state(device: Device, state: &Tensor) -> Result<()> {
     let state = state.to_device(Device::Cpu)?.contiguous()?;
     let index = index(device)?;
     // SAFETY: a defined tensor that outlives the call.
-    unsafe { ffi::checked(|e| ffi::lathe_rng_set(index, state.0.as_ptr().cast::<c_void>(), e)) }
+    moving(|| unsafe { ffi::checked(|e| ffi::lathe_rng_set(index, state.0.as_ptr().cast::<c_void>(), e)) })
         .map_err(|f| from_message("set_rng_state", &[&state], &f.message))
 }
 
@@ -41,7 +67,8 @@ pub fn set_rng_state(device: Device, state: &Tensor) -> Result<()> {
 pub fn manual_seed_on(device: Device, seed: i64) -> Result<()> {
     let index = index(device)?;
     // SAFETY: plain numbers.
-    unsafe { ffi::checked(|e| ffi::lathe_rng_seed(index, seed.cast_unsigned(), e)) }.map_err(|f| from_message("manual_seed", &[], &f.message))
+    moving(|| unsafe { ffi::checked(|e| ffi::lathe_rng_seed(index, seed.cast_unsigned(), e)) })
+        .map_err(|f| from_message("manual_seed", &[], &f.message))
 }
 
 /// Seeds the generators of the CPU and of every GPU, as `torch.manual_seed`.
