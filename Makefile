@@ -22,7 +22,7 @@ test: libtorch weights ## all tests
 	$(CARGO) test --release --no-fail-fast $(ARGS)
 
 quick: libtorch ## the tests that start no process, in the debug build: after each edit
-	OMP_NUM_THREADS=1 RUST_TEST_THREADS=$$(( 2 * $$(nproc) )) $(CARGO) test --quiet --lib --test it -- --skip ::process:: --skip ::alone::
+	$(CARGO) test --quiet --lib --test it -- --skip ::process:: --skip ::alone::
 	LATHE_TEST_ALONE=1 $(CARGO) test --quiet --test it -- ::alone:: --skip parity:: --skip damaged_files --test-threads 1
 
 build: libtorch ## the `lathe` binary, target/release/lathe
