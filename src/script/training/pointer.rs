@@ -24,18 +24,19 @@ pub(crate) fn hot(cx: &Cx, name: &str) -> Result<FnPtr> {
 /// A pointer that calls the newest version of a unit's function.
 fn newest(program: &Program, host: &Host, unit: String, name: &str) -> Result<FnPtr, Box<rhai::EvalAltResult>> {
     debug_assert!(program.require_any(&unit, name).is_ok());
-    let (host, target) = (host.clone(), name.to_owned());
+    let host = host.clone();
+    // For as long as the pointer lives.
     let root = program.root(&unit, name);
     #[allow(deprecated)]
     FnPtr::from_fn(name, move |cx: NativeCallContext, args: &mut [&mut Dynamic]| {
         at_home(&cx, host.id())?;
-        debug_assert!(root.1 == target);
         let args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
         let program = host.get::<Program>().expect("the program is put into the host before any script is loaded");
         let _work = program.at_work(&cx);
-        let call = |args| program.call(cx.engine(), Some(&cx), &unit, &target, args);
+        let (unit, target) = &*root;
+        let call = |args| program.call(cx.engine(), Some(&cx), unit, target, args);
         match host.get::<Hot>() {
-            Some(hot) => hot.call(&program, cx.engine(), &unit, args, &call),
+            Some(hot) => hot.call(&program, cx.engine(), unit, args, &call),
             None => call(args),
         }
     })

@@ -14,10 +14,10 @@ pub(crate) fn align(old: &Shape, new: &Shape) -> Vec<Option<usize>> {
     for (i, node) in old.nodes.iter().enumerate() {
         found[i] = match &node.kind {
             Kind::Closure => None,
-            Kind::Function { name, arity } => of_kind(&node.kind).or_else(|| {
+            Kind::Function { name, .. } => of_kind(&node.kind).or_else(|| {
                 // One that takes more or fewer now, unless another version of it is meant.
                 let only = |shape: &Shape| shape.named(name).count() == 1;
-                (only(old) && only(new)).then(|| new.named(name).next()).flatten().filter(|_| of_kind(&node.kind).is_none() && *arity < usize::MAX)
+                (only(old) && only(new)).then(|| new.named(name).next()).flatten()
             }),
             kind => of_kind(kind),
         };

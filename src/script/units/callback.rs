@@ -30,7 +30,7 @@ pub(crate) fn bind_here<'a>(args: impl Iterator<Item = &'a mut Dynamic>, ctx: &N
 }
 
 /// Binds the callbacks in a value to `place`, which is made when there are any.
-pub(crate) fn bind(value: &mut Dynamic, program: &Program, place: &mut dyn FnMut() -> Rc<Place>) {
+fn bind(value: &mut Dynamic, program: &Program, place: &mut dyn FnMut() -> Rc<Place>) {
     each(value, DEPTH, &mut |f| {
         let kept = Rc::new(Kept::new(f.clone(), place()));
         let number = program.kept.add(&kept);
@@ -97,10 +97,22 @@ fn here(ctx: &NativeCallContext, program: &Rc<Program>) -> Place {
 ///
 /// # Errors
 /// What a constant's expression threw.
-pub(crate) fn place_of(unit: &Unit, rhai: &rhai::Engine, program: &Program) -> Result<Rc<Place>, Box<EvalAltResult>> {
+fn place_of(unit: &Unit, rhai: &rhai::Engine, program: &Program) -> Result<Rc<Place>, Box<EvalAltResult>> {
     let home = Home::Unit(unit.callable(rhai)?);
     let who = program.acts_for(&unit.id);
     Ok(Rc::new(Place { home, unit: Some(unit.id.clone()), outline: Some(unit.outline.clone()), host: program.host().clone(), who }))
+}
+
+/// Binds the callbacks in a value that leaves a unit to that unit.
+///
+/// # Errors
+/// As [`place_of`].
+pub(crate) fn bind_to(value: &mut Dynamic, unit: &Unit, rhai: &rhai::Engine, program: &Program) -> Result<(), Box<EvalAltResult>> {
+    if may_hold_functions(value) {
+        let place = place_of(unit, rhai, program)?;
+        bind(value, program, &mut || place.clone());
+    }
+    Ok(())
 }
 
 /// The value that a call gives, or throws.
@@ -149,8 +161,7 @@ fn call(kept: &Kept, program: &Rc<Program>, cx: &NativeCallContext, args: Vec<Dy
             let args = kept.f.curry().iter().cloned().chain(args).collect();
             let mut result = program.call(rhai, None, &unit.id, kept.f.fn_name(), args);
             if let Some(value) = leaving(&mut result) {
-                let place = place_of(&unit, rhai, program)?;
-                bind(value, program, &mut || place.clone());
+                bind_to(value, &unit, rhai, program)?;
             }
             return result;
         }
@@ -197,7 +208,7 @@ fn successor(kept: &Kept, unit: &Unit, program: &Program, rhai: &rhai::Engine) -
     let node = program.followed(&outline.tag, &unit.tag, || align(old, new))[mine].ok_or("it is gone from there")?;
     let (mine, now) = (&old.nodes[mine], &new.nodes[node]);
     let mut f = now.pointer.clone().ok_or("it cannot be told from others of its script")?;
-    let taken = kept.captured();
+    let taken = kept.f.curry();
     let mut curry = Vec::with_capacity(taken.len());
     for name in &now.captures {
         let value = mine.captures.iter().position(|n| n == name).and_then(|i| taken.get(i));

@@ -30,10 +30,7 @@ pub(crate) fn facade(
     let mut module = Module::new();
     module.set_id(id.as_str());
     for (name, mut value) in exports {
-        if callback::may_hold_functions(&value) {
-            let place = callback::place_of(unit, rhai, program).map_err(|e| program.explain(&unit.tag, &e))?;
-            callback::bind(&mut value, program, &mut || place.clone());
-        }
+        callback::bind_to(&mut value, unit, rhai, program).map_err(|e| program.explain(&unit.tag, &e))?;
         module.set_var(name, value);
     }
     for (name, arity) in functions {
@@ -70,8 +67,7 @@ fn call(program: &Program, rhai: &rhai::Engine, unit: &str, name: &str, args: Ve
         && callback::may_hold_functions(value)
         && let Some(u) = program.unit(unit)
     {
-        let place = callback::place_of(&u, rhai, program)?;
-        callback::bind(value, program, &mut || place.clone());
+        callback::bind_to(value, &u, rhai, program)?;
     }
     result
 }

@@ -3,7 +3,7 @@
 use super::outline::Outline;
 use crate::script::lang::host::Host;
 use crate::script::lang::principal::Principal;
-use rhai::{AST, Dynamic, FnPtr, GlobalRuntimeState};
+use rhai::{AST, FnPtr, GlobalRuntimeState};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
@@ -68,11 +68,6 @@ impl Kept {
     pub(crate) fn run(&self) -> Running<'_> {
         self.running.set(self.running.get() + 1);
         Running(self)
-    }
-
-    /// What it took with it.
-    pub(crate) fn captured(&self) -> Vec<Dynamic> {
-        self.f.curry().to_vec()
     }
 }
 

@@ -38,11 +38,8 @@ impl std::fmt::Display for Waiting {
     }
 }
 
-/// The functions that run while a reload happens.
-struct Frames {
-    /// Each with the mark where it is.
-    at: BTreeMap<At, usize>,
-}
+/// The functions that run while a reload happens, each with the mark where it is.
+type Frames = BTreeMap<At, usize>;
 
 impl Program {
     /// Everything of the newest texts that is not in effect, in the order of scripts and lines.
@@ -124,7 +121,7 @@ impl Program {
             let Some((node, mark)) = unit.outline.shape().around(&unit.text, *position) else { continue };
             at.extend(callers(began, ((unit.id.clone(), node), mark), &may_run));
         }
-        Frames { at }
+        at
     }
 
     /// The nodes whose newest version is what the next call of them runs.
@@ -147,12 +144,11 @@ impl Program {
             }
         }
         // What runs calls other modules in their newest version.
-        for ((id, node), mark) in &frames.at {
+        for ((id, node), mark) in frames {
             let Some(unit) = old.units.get(id) else { continue };
             let (_, modules) = unit.outline.shape().to_come(*node, *mark, &unit.text);
             roots.extend(foreign(new, unit, &modules));
         }
-        // A prompt sees the newest version of every function.
         reach(new, roots)
     }
 
@@ -162,10 +158,10 @@ impl Program {
         let maps: BTreeMap<&str, Rc<Vec<Option<usize>>>> =
             old.units.iter().filter_map(|(id, a)| Some((id.as_str(), self.map(a, new.units.get(id)?)))).collect();
         let now = |at: &At| Some((at.0.clone(), (*maps.get(at.0.as_str())?.get(at.1)?)?));
-        let before = reach(old, frames.at.keys().cloned());
-        let after = reach(new, frames.at.keys().filter_map(now));
+        let before = reach(old, frames.keys().cloned());
+        let after = reach(new, frames.keys().filter_map(now));
         let called = self.called_later(old, frames);
-        let running = frames.at.keys().filter_map(|at| Some((now(at)?, at))).collect::<BTreeMap<At, &At>>();
+        let running = frames.keys().filter_map(|at| Some((now(at)?, at))).collect::<BTreeMap<At, &At>>();
         for (id, unit) in &new.units {
             let Some(was) = old.units.get(id).filter(|was| was.tag != unit.tag) else { continue };
             let map = self.map(was, unit);
@@ -208,10 +204,10 @@ impl Program {
     /// The functions that running ones will still call by name, in the version that they began with.
     fn called_later(&self, old: &Generation, frames: &Frames) -> BTreeSet<At> {
         let mut open: Vec<At> = Vec::new();
-        for ((id, node), mark) in &frames.at {
+        for ((id, node), mark) in frames {
             let Some(unit) = old.units.get(id) else { continue };
             let (names, _) = unit.outline.shape().to_come(*node, *mark, &unit.text);
-            open.extend(names.iter().flat_map(|name| named(unit, name)).filter(|at| !frames.at.contains_key(at)));
+            open.extend(names.iter().flat_map(|name| named(unit, name)).filter(|at| !frames.contains_key(at)));
         }
         // Within one unit: others are called in their newest version.
         let mut found: BTreeSet<At> = BTreeSet::new();
@@ -219,7 +215,7 @@ impl Program {
             let Some(unit) = old.units.get(&at.0) else { continue };
             if found.insert(at.clone()) {
                 let node = &unit.outline.shape().nodes[at.1];
-                open.extend(node.names.iter().flat_map(|name| named(unit, name)).filter(|at| !frames.at.contains_key(at)));
+                open.extend(node.names.iter().flat_map(|name| named(unit, name)).filter(|at| !frames.contains_key(at)));
             }
         }
         found
