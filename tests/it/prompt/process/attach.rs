@@ -1,14 +1,14 @@
 //! `lathe attach` on real runs in other processes: live objects, edits on record, and clients that misbehave.
 
-use super::{on_terminal, terminal};
-use crate::support::process::{Place, lathe, parts, signal, until};
-use crate::support::{metrics, root};
+use super::job::{self, Job};
+use super::on_terminal;
+use crate::support::process::{signal, until};
 use lathe::script::prompt::answer::Mode;
 use lathe::script::prompt::attached::{Call, Got, Reply, Want};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const SCRIPT: &str = r#"
@@ -30,19 +30,6 @@ fn step(run, batch) {
     #{loss: loss}
 }
 "#;
-
-/// A run in another process, killed when dropped.
-struct Job {
-    place: Place,
-    child: Child,
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn wait(what: &str, done: impl FnMut() -> bool) {
     until(what, 60, done);
@@ -66,60 +53,9 @@ fn value(run: &Path, text: &str) -> String {
     panic!("no answer to {text}");
 }
 
-impl Job {
-    fn start() -> Self {
-        Job::with(SCRIPT)
-    }
-
-    fn with(script: &str) -> Self {
-        let job = Job::begin(script);
-        wait("the first steps", || job.steps() > 3);
-        job
-    }
-
-    /// A run that may not have begun to step.
-    fn begin(script: &str) -> Self {
-        let place = Place::new(&[("t.rhai", script)]);
-        let child = Self::spawn(&place);
-        Job { place, child }
-    }
-
-    fn spawn(place: &Place) -> Child {
-        let mut c = terminal(place.command(&["run", "t.rhai", "--device", "cpu", "--output-dir", "."]));
-        c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-    }
-
-    fn run(&self) -> PathBuf {
-        self.place.path("try1")
-    }
-
-    /// Lines of the log: one for each step.
-    fn steps(&self) -> usize {
-        metrics(&self.run()).len()
-    }
-
-    fn attach(&self, args: &[&str]) -> Command {
-        let mut c = terminal(lathe(root(), &["attach"]));
-        c.arg(self.run()).args(args);
-        c
-    }
-
-    /// Exit code, stdout and stderr of `lathe attach RUN -e EXPR`.
-    fn eval(&self, expr: &str) -> (i32, String, String) {
-        parts(self.attach(&["-e", expr]).output().unwrap())
-    }
-
-    fn edits(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.run().join("edits")).into_iter().flatten().flatten();
-        let mut all: Vec<String> = entries.map(|e| std::fs::read_to_string(e.path().join("edit.json")).unwrap()).collect();
-        all.sort();
-        all
-    }
-}
-
 #[test]
 fn live_objects_are_read_and_changed_and_changes_recorded() {
-    let job = Job::start();
+    let job = Job::with(SCRIPT);
     let (code, out, err) = job.eval("1+1");
     assert_eq!((code, out.as_str()), (0, "2\n"), "{err}");
     let (code, out, err) = job.eval("net.state().weight");
@@ -150,7 +86,7 @@ fn live_objects_are_read_and_changed_and_changes_recorded() {
 
 #[test]
 fn weights_that_are_not_finite_are_seen() {
-    let job = Job::start();
+    let job = Job::with(SCRIPT);
     let (code, out, err) = job.eval("torch::no_grad(|| net.parameters()[0].fill_(0.0 / 0.0)); net.state().weight");
     assert!(code == 0 && out.contains("NaN! 4"), "{out} {err}");
     // The run itself notices at its next loss, and attaching then says that it is gone.
@@ -161,7 +97,7 @@ fn weights_that_are_not_finite_are_seen() {
 
 #[test]
 fn a_client_that_dies_or_loops_does_not_stall_the_run() {
-    let job = Job::start();
+    let job = Job::with(SCRIPT);
     let mut client = job.attach(&["-e", "loop { }"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     // While it evaluates, no step is done.
     wait("the evaluation", || {
@@ -197,7 +133,7 @@ fn an_answer_comes_at_the_end_of_the_step_under_way() {
 
 #[test]
 fn clients_that_hang_do_not_slow_the_run() {
-    let job = Job::start();
+    let job = Job::with(SCRIPT);
     let rate = || {
         let (start, before) = (Instant::now(), job.steps());
         std::thread::sleep(Duration::from_millis(1500));
@@ -223,7 +159,7 @@ fn clients_that_hang_do_not_slow_the_run() {
 
 #[test]
 fn a_run_that_does_not_step_is_not_waited_for_without_an_end() {
-    let job = Job::begin(&SCRIPT.replace("train::fit", "sleep(600.0); train::fit"));
+    let job = Job::begin(&SCRIPT.replace("train::fit", "sleep(600.0); train::fit"), &[]);
     wait("the socket", || job.run().join("attach.sock").exists());
     let start = Instant::now();
     let out = job.attach(&["--timeout", "1", "-e", "run.opt.lr = 9.0"]).output().unwrap();
@@ -240,7 +176,7 @@ fn a_run_that_does_not_step_is_not_waited_for_without_an_end() {
 
 #[test]
 fn two_clients_have_variables_of_their_own_and_share_the_run() {
-    let job = Job::start();
+    let job = Job::with(SCRIPT);
     let open = || {
         let mut t = on_terminal(job.attach(&[]));
         t.exp_string("> ").unwrap();
@@ -269,14 +205,14 @@ fn two_clients_have_variables_of_their_own_and_share_the_run() {
 
 #[test]
 fn a_stale_socket_is_replaced_and_none_is_left() {
-    let mut job = Job::start();
+    let mut job = Job::with(SCRIPT);
     // SIGKILL: the socket stays.
     job.child.kill().unwrap();
     job.child.wait().unwrap();
     assert!(job.run().join("attach.sock").exists());
     let (code, _, err) = job.eval("1");
     assert!(code == 1 && err.contains("no process works on") && err.contains("lathe repl --load"), "{err}");
-    job.child = Job::spawn(&job.place);
+    job.child = job::spawn(&job.place, &[]);
     wait("an answer", || job.eval("1+1").1 == "2\n");
     // A clean end takes it away.
     signal(&job.child, "-INT");

@@ -1,4 +1,5 @@
 mod attach;
+mod job;
 mod repl;
 mod told;
 

@@ -1,9 +1,8 @@
 //! What an attached prompt tells: values that the next step overwrites, and the variables where a step or a line failed.
 
+use super::job::Job;
 use super::terminal;
-use crate::support::process::{Place, lathe, parts, until};
-use crate::support::{metrics, root};
-use std::process::{Child, Stdio};
+use crate::support::process::{Place, until};
 
 const SCRIPT: &str = r#"
 fn params() { #{output_dir: "", exp_name: "try1", learning_rate: 0.01, steps: 1_000_000} }
@@ -27,45 +26,9 @@ fn step(run, batch) {
 }
 "#;
 
-struct Job {
-    place: Place,
-    child: Child,
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Job {
-    fn start() -> Self {
-        Job::with(SCRIPT)
-    }
-
-    fn with(script: &str) -> Self {
-        let place = Place::new(&[("t.rhai", script)]);
-        let mut c = terminal(place.command(&["run", "--watch=poll", "t.rhai", "--device", "cpu", "--output-dir", "."]));
-        let child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let job = Job { place, child };
-        until("the first steps", 60, || metrics(&job.place.path("try1")).len() > 3);
-        job
-    }
-
-    fn eval(&self, expr: &str) -> (i32, String, String) {
-        let mut c = terminal(lathe(root(), &["attach"]));
-        parts(c.arg(self.place.path("try1")).args(["-e", expr]).output().unwrap())
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.place.path("try1/log.txt")).unwrap_or_default()
-    }
-}
-
 #[test]
 fn what_the_next_step_overwrites_is_told() {
-    let job = Job::start();
+    let job = Job::watched(SCRIPT);
     let (code, out, err) = job.eval("run.opt.lr = 0.5");
     let want = "t.rhai:12 sets `opt.lr` in every step; set `run.cfg.learning_rate` instead";
     assert!(code == 0 && out.contains("recorded as edit 1") && out.contains(want), "{out} {err}");
@@ -78,7 +41,7 @@ fn what_the_next_step_overwrites_is_told() {
 #[test]
 fn what_only_the_next_step_shows_is_told_then() {
     let text = SCRIPT.replace("run.opt.lr = cfg.learning_rate * half(2.0);", "set_rate(run.opt, cfg.learning_rate);");
-    let job = Job::with(&(text + "fn set_rate(o, rate) { o.lr = rate; }\n"));
+    let job = Job::watched(&(text + "fn set_rate(o, rate) { o.lr = rate; }\n"));
     let (_, out, err) = job.eval("run.opt.lr = 0.5");
     assert!(out.contains("recorded as edit 1") && !out.contains("every step"), "{out} {err}");
     let want = "`opt.lr` was typed as 0.5, but the next step made it 0.01";
@@ -90,7 +53,7 @@ fn what_only_the_next_step_shows_is_told_then() {
 
 #[test]
 fn debug_shows_the_variables_of_a_failed_step() {
-    let job = Job::start();
+    let job = Job::watched(SCRIPT);
     let text = SCRIPT.replace("let part = 2; x / part", "let part = [2.0]; let wide = 7; x / part");
     job.place.write("t.rhai", &text);
     until("the failure", 60, || job.log().contains("is tried again at the next save"));
@@ -102,8 +65,8 @@ fn debug_shows_the_variables_of_a_failed_step() {
     }
     assert_eq!(job.eval("net.state().weight.sum().item()").1, weight, "nothing of the run has changed");
     job.place.write("t.rhai", SCRIPT);
-    let steps = metrics(&job.place.path("try1")).len();
-    until("more steps", 60, || metrics(&job.place.path("try1")).len() > steps + 2);
+    let steps = job.steps();
+    until("more steps", 60, || job.steps() > steps + 2);
     let (code, _, err) = job.eval(":debug");
     assert!(code == 1 && err.contains("no line has failed"), "{err}");
 }

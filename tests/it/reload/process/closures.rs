@@ -244,10 +244,6 @@ fn edit(job: &mut Job, rows: &[Row], reload: &dyn Fn(&mut Job)) {
     assert!(!job.said().lines().last().unwrap().contains("[stale"), "{}", job.said());
 }
 
-fn place(rows: &[Row]) -> Place {
-    Place::with(&[("train.rhai", &script(rows, 0)), ("lib.rhai", LIB[0])])
-}
-
 fn replayed(place: &Place) {
     let out = place.output(&["replay", "exps/try1"]);
     assert!(
@@ -258,38 +254,33 @@ fn replayed(place: &Place) {
     );
 }
 
-#[test]
-fn every_kind_of_function_follows_a_save_under_a_watch() {
+/// Every row of the table, edited and taken back in a job with those flags, and the run trained again.
+fn follows(flags: &[&str], reload: &dyn Fn(&mut Job)) {
     let rows = table();
     assert!(rows.len() >= 25);
-    let place = place(&rows);
-    let mut job = place.start(&["--watch"]);
-    edit(&mut job, &rows, &|_| {});
+    let place = Place::with(&[("train.rhai", &script(&rows, 0)), ("lib.rhai", LIB[0])]);
+    let mut job = place.start(flags);
+    edit(&mut job, &rows, reload);
     assert_eq!(job.stop().code(), Some(130));
     replayed(&place);
+}
+
+#[test]
+fn every_kind_of_function_follows_a_save_under_a_watch() {
+    follows(&["--watch"], &|_| {});
 }
 
 #[test]
 fn every_kind_of_function_follows_a_signal() {
-    let rows = table();
-    let place = place(&rows);
-    let mut job = place.start(&[]);
-    edit(&mut job, &rows, &|job| job.signal("-HUP"));
-    assert_eq!(job.stop().code(), Some(130));
-    replayed(&place);
+    follows(&[], &|job| job.signal("-HUP"));
 }
 
 #[test]
 fn every_kind_of_function_follows_an_attached_reload() {
-    let rows = table();
-    let place = place(&rows);
-    let mut job = place.start(&[]);
-    edit(&mut job, &rows, &|job| {
+    follows(&[], &|job| {
         let out = job.place.output(&["attach", "exps/try1", "-e", ":reload"]);
         assert!(out.status.success(), "{}", text(&out.stderr));
     });
-    assert_eq!(job.stop().code(), Some(130));
-    replayed(&place);
 }
 
 const OWN: &str = r#"
