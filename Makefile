@@ -7,7 +7,9 @@ CARGO ?= cargo
 LATHE = target/release/lathe
 ARGS ?=
 
-.PHONY: help reference demo test quick build lint bench doc clean libtorch weights parity parity-cpus
+FUZZ = $(CARGO) test --release --test fuzz --
+
+.PHONY: help reference fuzz operators demo test quick build lint bench doc clean libtorch weights parity parity-cpus
 
 # The runner of the fixtures, on the kernels that the variables before it choose.
 PARITY = LATHE_TEST_ALONE=1 $(CARGO) test --release --test it parity::alone -- --nocapture
@@ -40,6 +42,14 @@ parity-cpus: libtorch ## the same comparison with this processor's own kernels, 
 	$(PARITY)
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 $(PARITY)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 $(PARITY)
+
+# FUZZ_TIME: seconds for each family; FUZZ_SEED: another seed makes other calls.
+fuzz: libtorch ## hostile calls of every allowed operator and of every script function, each in processes of their own
+	$(FUZZ) ops --time $(or $(FUZZ_TIME),600) --seed $(or $(FUZZ_SEED),1) $(ARGS)
+	$(FUZZ) api --time $(or $(FUZZ_TIME),600) --seed $(or $(FUZZ_SEED),1) $(ARGS)
+
+operators: libtorch ## make the list of operators that scripts may call anew, by a fuzz of all of them
+	$(FUZZ) ops --all --write src/torch/operators $(ARGS)
 
 bench: build weights ## the figures of docs/benchmarks.md
 	$(CARGO) bench $(ARGS)

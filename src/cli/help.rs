@@ -13,6 +13,7 @@ const OWN: &[(&str, &str)] = &[
     ("--threads N", "how many CPU threads to use"),
     ("--allow-read PATH", "a file or folder that the script may read besides its project"),
     ("--allow-write PATH", "a file or folder that it may write besides its run folder and outputs"),
+    ("--allow-unsafe-ops", "opens operators to `torch::op` that do not check their arguments"),
     ("--watch", "take saved edits of the scripts in between two steps; --watch=poll looks at the files instead"),
     ("--log-level LEVEL", "off, error, warn, info, debug or trace"),
     ("--help", "this text"),

@@ -153,7 +153,8 @@ impl Tensor {
 
     /// Medians along `dim` (the lower one of two), and where they are.
     pub fn median_dim(&self, dim: i64, keepdim: bool) -> Result<(Tensor, Tensor)> {
-        self.pair("median", self.0.f_median_dim(dim, keepdim))
+        // libtorch's kernel walks past the end of what was expanded.
+        self.pair("median", self.0.f_contiguous().and_then(|x| x.f_median_dim(dim, keepdim)))
     }
 
     /// The `q`-quantile (0 to 1) of all elements or along `dim`, linearly interpolated.

@@ -1,6 +1,7 @@
 //! Operators that pick, place and rearrange elements, and the eigendecomposition.
 
-use super::{Operand, Tensor, bridge, refused};
+use super::bridge::Value;
+use super::{Operand, Tensor, bridge, operators, refused};
 use crate::error::Result;
 
 impl Tensor {
@@ -87,7 +88,9 @@ impl Tensor {
 
     /// Eigenvalues in ascending order and eigenvectors (columns) of a symmetric matrix `[.., n, n]`.
     pub fn eigh(&self) -> Result<(Tensor, Tensor)> {
-        self.pair("eigh", self.0.f_linalg_eigh("L"))
+        let mut pair = operators::call_own("linalg_eigh", &[self.into(), "L".into()], &[])?.into_iter();
+        let mut next = || pair.next().unwrap_or(Value::None).into_tensor();
+        Ok((next()?, next()?))
     }
 
     /// Counts of the values in `bins` equal bins from `min` to `max`: `[bins]`.

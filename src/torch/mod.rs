@@ -11,6 +11,7 @@ pub mod files;
 mod grad;
 mod in_place;
 mod indexing;
+pub mod operators;
 mod ops;
 mod picks;
 mod rows;

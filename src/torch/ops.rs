@@ -1,7 +1,7 @@
 //! The hot operators, by libtorch's typed calls. The long tail goes through [`super::bridge::call`].
 
 use super::draws::{Law, Wanted, draw};
-use super::{DType, Device, Operand, Tensor, bridge, refused};
+use super::{DType, Device, Operand, Tensor, bridge, operators, refused};
 use crate::error::{Error, Result, did_you_mean};
 
 /// Operators without arguments.
@@ -109,8 +109,6 @@ binary! {
     div => f_div, "div.Scalar";
     /// Power.
     pow => f_pow, "pow.Tensor_Scalar";
-    /// Remainder with the divisor's sign, as Python's `%`.
-    remainder => f_remainder_tensor, "remainder.Scalar";
     /// Bool tensor `self == other`.
     eq => f_eq_tensor, "eq.Scalar";
     /// Bool tensor `self != other`.
@@ -125,7 +123,26 @@ binary! {
     ge => f_ge_tensor, "ge.Scalar";
 }
 
+/// Larger than any picture.
+const MOST: i64 = 1 << 24;
+
+/// Windows, steps and borders must be from their least number to one that no picture needs: kernels compute addresses with them.
+fn windows(op: &str, given: &[(i64, [i64; 2])]) -> Result<()> {
+    match given.iter().find_map(|(least, two)| two.iter().find(|n| !(*least..=MOST).contains(*n)).map(|n| (least, n))) {
+        Some((least, n)) => Err(Error::value(op, format!("windows, strides and the like must be between {least} and {MOST}, got {n}"))),
+        None => Ok(()),
+    }
+}
+
 impl Tensor {
+    /// Remainder with the divisor's sign, as Python's `%`.
+    ///
+    /// # Errors
+    /// `E0202` for the least integer by -1, `E0201` for shapes that do not go together.
+    pub fn remainder<'a>(&self, other: impl Into<Operand<'a>>) -> Result<Tensor> {
+        operators::call_own1("remainder", &[self.into(), other.into().into()], &[])
+    }
+
     pub(super) fn map1(&self, op: &str, r: Result<tch::Tensor, tch::TchError>) -> Result<Tensor> {
         r.map(Tensor).map_err(|e| refused(op, &[self], e))
     }
@@ -511,6 +528,7 @@ impl Tensor {
         dilation: [i64; 2],
         groups: i64,
     ) -> Result<Tensor> {
+        windows("conv2d", &[(1, stride), (-MOST, padding), (1, dilation)])?;
         self.map2(weight, "conv2d", self.0.f_conv2d(&weight.0, bias.map(|b| &b.0), stride, padding, dilation, groups))
     }
 
@@ -601,11 +619,13 @@ impl Tensor {
 
     /// Mean over windows: `[B, C, H, W]` -> `[B, C, H', W']`.
     pub fn avg_pool2d(&self, kernel: [i64; 2], stride: [i64; 2], padding: [i64; 2], count_include_pad: bool) -> Result<Tensor> {
+        windows("avg_pool2d", &[(1, kernel), (1, stride), (0, padding)])?;
         self.map1("avg_pool2d", self.0.f_avg_pool2d(kernel, stride, padding, false, count_include_pad, None))
     }
 
     /// Maximum over windows: `[B, C, H, W]` -> `[B, C, H', W']`.
     pub fn max_pool2d(&self, kernel: [i64; 2], stride: [i64; 2], padding: [i64; 2]) -> Result<Tensor> {
+        windows("max_pool2d", &[(1, kernel), (1, stride), (0, padding)])?;
         self.map1("max_pool2d", self.0.f_max_pool2d(kernel, stride, padding, [1, 1], false))
     }
 
@@ -626,6 +646,7 @@ impl Tensor {
         groups: i64,
         dilation: [i64; 2],
     ) -> Result<Tensor> {
+        windows("conv_transpose2d", &[(1, stride), (0, padding), (0, output_padding), (1, dilation)])?;
         let r = self.0.f_conv_transpose2d(&weight.0, bias.map(|b| &b.0), stride, padding, output_padding, groups, dilation);
         self.map2(weight, "conv_transpose2d", r)
     }

@@ -130,7 +130,9 @@ impl Tensor {
 
     /// The number of elements.
     pub fn numel(&self) -> usize {
-        self.0.numel()
+        let shape = self.0.size();
+        // The sizes beside a 0 may be so large that their product is no number.
+        if shape.contains(&0) { 0 } else { shape.iter().product::<i64>() as usize }
     }
 
     /// The element type.

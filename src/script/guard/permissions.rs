@@ -32,6 +32,8 @@ pub struct Permissions {
     outputs: Vec<PathBuf>,
     /// Names, without the extension, of files that settings name: `w/vae-latents-stats.pt` belongs to `w/vae.pt`.
     beside: Vec<PathBuf>,
+    /// Whether `torch::op` reaches operators that do not check their arguments.
+    unsafe_ops: bool,
 }
 
 /// Words that name a place to write in the name of a setting: `output_dir`, `exp_path`, `save_to`.
@@ -90,6 +92,11 @@ impl Permissions {
     /// Allows reading and writing a file, or a folder with all that is in it.
     pub fn allow_write(&mut self, path: &Path) {
         self.write.extend(with_companion(path));
+    }
+
+    /// Opens every operator of libtorch to `torch::op`, also those whose kernels do not check what they are given.
+    pub fn allow_unsafe_ops(&mut self) {
+        self.unsafe_ops = true;
     }
 
     /// Allows what the settings of a run name.
@@ -262,6 +269,11 @@ impl Cx<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the calling script may call every operator of libtorch: the user has to say so, and no library may.
+    pub fn has_unsafe_ops(&self) -> bool {
+        self.host().get::<Permissions>().is_some_and(|p| p.unsafe_ops) && matches!(who(self), Principal::Program)
     }
 
     /// Gives scripts a folder that the runtime made for them.

@@ -31,13 +31,15 @@ pub(crate) fn bind_here<'a>(args: impl Iterator<Item = &'a mut Dynamic>, ctx: &N
 
 /// Binds the callbacks in a value to `place`, which is made when there are any.
 fn bind(value: &mut Dynamic, program: &Program, place: &mut dyn FnMut() -> Rc<Place>) {
-    each(value, DEPTH, &mut |f| {
-        let kept = Rc::new(Kept::new(f.clone(), place()));
-        let number = program.kept.add(&kept);
-        if let Some(bound) = pointer(kept, number) {
-            *f = bound;
-        }
-    });
+    each(value, DEPTH, &mut |f| bind_one(f, program, place()));
+}
+
+fn bind_one(f: &mut FnPtr, program: &Program, place: Rc<Place>) {
+    let kept = Rc::new(Kept::new(f.clone(), place));
+    let number = program.kept.add(&kept);
+    if let Some(bound) = pointer(kept, number) {
+        *f = bound;
+    }
 }
 
 /// Whether functions may be in a value.
@@ -108,11 +110,13 @@ fn place_of(unit: &Unit, rhai: &rhai::Engine, program: &Program) -> Result<Rc<Pl
 /// # Errors
 /// As [`place_of`].
 pub(crate) fn bind_to(value: &mut Dynamic, unit: &Unit, rhai: &rhai::Engine, program: &Program) -> Result<(), Box<EvalAltResult>> {
-    if may_hold_functions(value) {
-        let place = place_of(unit, rhai, program)?;
-        bind(value, program, &mut || place.clone());
-    }
-    Ok(())
+    let mut place = None;
+    each(value, DEPTH, &mut |f| {
+        if let Ok(place) = place.get_or_insert_with(|| place_of(unit, rhai, program)) {
+            bind_one(f, program, place.clone());
+        }
+    });
+    place.transpose().map(drop)
 }
 
 /// The value that a call gives, or throws.

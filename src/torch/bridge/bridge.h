@@ -43,6 +43,11 @@ enum {
 
 // Operators by name. `name` is `add`, `aten::add`, `add.Scalar` or `quantized::linear`.
 const LatheOp* lathe_op(const char* name);
+// The operator `aten::add` with these of its overloads alone, for as long as the process lives; null when it has none of them.
+const LatheOp* lathe_op_of(const char* name, const char* const* overloads, int64_t count);
+// The name of the overload that a call with these arguments would take, to be freed with lathe_free_str.
+int lathe_pick(const LatheOp* op, const LatheValue* args, int64_t positional, const char* const* keywords, int64_t keyword_count,
+               char** overload, char** err);
 int lathe_call(const LatheOp* op, const LatheValue* args, int64_t positional, const char* const* keywords,
                int64_t keyword_count, LatheValue* results, char** err);
 // Frees strings and arrays of results. Tensors are not freed: their ownership has moved out.
@@ -97,6 +102,11 @@ void lathe_adamw_pass(const LatheParam* item, int64_t from, int64_t to, const La
 // The sum of the squares of elements `from` to `to` of a dense f32 tensor on the CPU, in the order of memory.
 double lathe_squares(const void* tensor, int64_t from, int64_t to);
 void lathe_bump_version(void* tensor);
+
+// For the fuzz: memory of CPU tensors between walls, filled with `byte`, of at most `limit` bytes in all.
+void lathe_guard_memory(int byte, int64_t limit);
+// Where the storage of a tensor lies, and how many bytes it has.
+int lathe_storage(const void* tensor, int64_t* at, int64_t* bytes, char** err);
 
 // Has the C library keep freed memory for the next step.
 void lathe_keep_memory(void);

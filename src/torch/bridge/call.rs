@@ -11,29 +11,34 @@ use std::sync::OnceLock;
 
 thread_local! {
     /// Operators found so far: the lookup in C++ takes a lock and builds a string.
-    static FOUND: RefCell<HashMap<String, *const RawOp>> = RefCell::default();
+    static FOUND: RefCell<HashMap<String, Op>> = RefCell::default();
 }
+
+/// An operator, with some or all of its overloads. It lives as long as the process.
+#[derive(Clone, Copy)]
+pub struct Op(*const RawOp);
 
 /// Calls an operator of libtorch's dispatcher: `add`, `aten::add`, `add.Scalar`, `quantized::linear`. The cheapest overload that
 /// takes the arguments is chosen; autograd, no_grad and autocast apply as in PyTorch. Returns the operator's results in order.
 ///
-/// For our own use: everything is allowed. Scripts go through [`super::script_call`].
+/// For our own use: everything is allowed. Scripts go through [`crate::torch::operators::script_call`].
 ///
 /// # Errors
 /// `E0202` for an unknown name (with the nearest one) or arguments that no overload takes; otherwise what the operator says.
 pub fn call(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Value>> {
-    let op = find(name)?;
-    let mut arena = Arena::default();
-    let mut raw = Vec::with_capacity(args.len() + kw.len());
-    for v in args.iter().chain(kw.iter().map(|(_, v)| v)) {
-        raw.push(lower(v, &mut arena, 0).map_err(|e| e.context(name))?);
-    }
-    let names = kw.iter().map(|(k, _)| c_string(k)).collect::<Result<Vec<_>>>()?;
-    let keywords: Vec<*const c_char> = names.iter().map(|k| k.as_ptr()).collect();
+    call_op(find(name)?, name, args, kw)
+}
+
+/// [`call`] with an operator that is found already; `name` is for messages.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_op(op: Op, name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Value>> {
     let mut out = RawValue::EMPTY;
-    // SAFETY: `op` comes from lathe_op; every pointer in `raw` borrows from `args`, `kw` or the arena, which outlive the call.
-    let called =
-        ffi::checked(|err| unsafe { ffi::lathe_call(op, raw.as_ptr(), args.len() as i64, keywords.as_ptr(), keywords.len() as i64, &mut out, err) });
+    // SAFETY: a found operator; the lowered arguments outlive the call.
+    let called = lowered(name, args, kw, |raw, keywords| unsafe {
+        ffi::checked(|err| ffi::lathe_call(op.0, raw.as_ptr(), args.len() as i64, keywords.as_ptr(), keywords.len() as i64, &mut out, err))
+    })?;
     // SAFETY: `out` is what the call left, lifted once, then freed once; its tensors now belong to the lifted value.
     let value = unsafe {
         let value = lift(&out);
@@ -45,6 +50,32 @@ pub fn call(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Valu
         Value::Tuple(results) => Ok(results),
         other => Ok(vec![other]),
     }
+}
+
+/// The name of the overload that a call would take; empty for the one without a name.
+///
+/// # Errors
+/// `E0202` for arguments that no overload takes.
+pub fn pick(op: Op, name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<String> {
+    let mut overload = std::ptr::null_mut();
+    // SAFETY: a found operator; the lowered arguments outlive the call.
+    let picked = lowered(name, args, kw, |raw, keywords| unsafe {
+        ffi::checked(|err| ffi::lathe_pick(op.0, raw.as_ptr(), args.len() as i64, keywords.as_ptr(), keywords.len() as i64, &mut overload, err))
+    })?;
+    picked.map_err(|f| failure(name, args, kw, f))?;
+    Ok(ffi::take_string(overload))
+}
+
+/// Runs `f` with the C forms of arguments, and of the names of those that are taken by name.
+fn lowered<T>(name: &str, args: &[Value], kw: &[(&str, Value)], f: impl FnOnce(&[RawValue], &[*const c_char]) -> T) -> Result<T> {
+    let mut arena = Arena::default();
+    let mut raw = Vec::with_capacity(args.len() + kw.len());
+    for v in args.iter().chain(kw.iter().map(|(_, v)| v)) {
+        raw.push(lower(v, &mut arena, 0).map_err(|e| e.context(name))?);
+    }
+    let names = kw.iter().map(|(k, _)| c_string(k)).collect::<Result<Vec<_>>>()?;
+    let keywords: Vec<*const c_char> = names.iter().map(|k| k.as_ptr()).collect();
+    Ok(f(&raw, &keywords))
 }
 
 /// [`call`] for an operator with one tensor as its result.
@@ -82,13 +113,7 @@ pub fn names() -> &'static [String] {
     })
 }
 
-/// The nearest operator that scripts may call.
-pub(super) fn nearest(name: &str) -> String {
-    let bare = name.strip_prefix("aten::").unwrap_or(name);
-    did_you_mean(bare, names().iter().filter_map(|n| n.strip_prefix("aten::")).filter(|n| super::allowed(n)))
-}
-
-fn find(name: &str) -> Result<*const RawOp> {
+fn find(name: &str) -> Result<Op> {
     if let Some(op) = FOUND.with_borrow(|found| found.get(name).copied()) {
         return Ok(op);
     }
@@ -96,10 +121,24 @@ fn find(name: &str) -> Result<*const RawOp> {
     // SAFETY: a terminated string; the result lives as long as the process.
     let op = unsafe { ffi::lathe_op(c.as_ptr()) };
     if op.is_null() {
-        return Err(Error::value("op", format!("libtorch has no operator `{name}`{}", nearest(name))));
+        let near = did_you_mean(name.strip_prefix("aten::").unwrap_or(name), names().iter().filter_map(|n| n.strip_prefix("aten::")));
+        return Err(Error::value("op", format!("libtorch has no operator `{name}`{near}")));
     }
-    FOUND.with_borrow_mut(|found| found.insert(name.to_owned(), op));
-    Ok(op)
+    FOUND.with_borrow_mut(|found| found.insert(name.to_owned(), Op(op)));
+    Ok(Op(op))
+}
+
+/// The operator of that name, `aten::add`, with these of its overloads alone. Each call makes a new one: keep it.
+///
+/// # Errors
+/// `E0202` when it has none of them.
+pub fn find_among(name: &str, overloads: &[&str]) -> Result<Op> {
+    let c = c_string(name)?;
+    let overloads = overloads.iter().map(|o| c_string(o)).collect::<Result<Vec<_>>>()?;
+    let pointers: Vec<*const c_char> = overloads.iter().map(|o| o.as_ptr()).collect();
+    // SAFETY: terminated strings; the result lives as long as the process.
+    let op = unsafe { ffi::lathe_op_of(c.as_ptr(), pointers.as_ptr(), pointers.len() as i64) };
+    if op.is_null() { Err(Error::value("op", format!("libtorch has no operator `{name}` with that overload"))) } else { Ok(Op(op)) }
 }
 
 fn c_string(s: &str) -> Result<CString> {

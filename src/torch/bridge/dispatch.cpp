@@ -133,6 +133,25 @@ int match(const Overload& o, const LatheValue* values, int64_t positional, const
   throw lathe::NoMatch(best + schemas.str());
 }
 
+// The cheapest overload that takes the arguments, which are then in `best`.
+const Overload* choose(const LatheOp& op, const LatheValue* values, int64_t positional, const char* const* keywords, int64_t keyword_count,
+                       torch::jit::Stack& best) {
+  torch::jit::Stack stack;
+  stack.reserve(16);
+  const Overload* pick = nullptr;
+  int lowest = INT_MAX;
+  for (const auto& o : op.overloads) {
+    int cost = match(o, values, positional, keywords, keyword_count, stack, nullptr, nullptr);
+    if (cost < 0 || cost >= lowest) continue;
+    lowest = cost;
+    pick = &o;
+    best.swap(stack);
+    if (cost == 0) break;
+  }
+  if (!pick) no_match(op, values, positional, keywords, keyword_count);
+  return pick;
+}
+
 }  // namespace
 
 extern "C" const LatheOp* lathe_op(const char* given) {
@@ -159,24 +178,39 @@ extern "C" const LatheOp* lathe_op(const char* given) {
   }
 }
 
+extern "C" const LatheOp* lathe_op_of(const char* name, const char* const* overloads, int64_t count) {
+  try {
+    std::lock_guard<std::mutex> held(table_lock());
+    auto base = table().find(name);
+    if (base == table().end()) return nullptr;
+    auto op = std::make_unique<LatheOp>(LatheOp{name, {}});
+    for (const auto& o : base->second->overloads) {
+      for (int64_t i = 0; i < count; i++) {
+        if (o.schema->overload_name() == overloads[i]) op->overloads.push_back(o);
+      }
+    }
+    // Kept by its thread for as long as the process lives.
+    return op->overloads.empty() ? nullptr : op.release();
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+extern "C" int lathe_pick(const LatheOp* op, const LatheValue* values, int64_t positional, const char* const* keywords,
+                          int64_t keyword_count, char** overload, char** err) {
+  return lathe::guard(err, [&] {
+    torch::jit::Stack stack;
+    const Overload* pick = choose(*op, values, positional, keywords, keyword_count, stack);
+    *overload = lathe::c_string(pick->schema->overload_name());
+  });
+}
+
 extern "C" int lathe_call(const LatheOp* op, const LatheValue* values, int64_t positional, const char* const* keywords,
                           int64_t keyword_count, LatheValue* results, char** err) {
   *results = LatheValue{LATHE_NONE, 0, {0}};
   return lathe::guard(err, [&] {
-    torch::jit::Stack stack, best;
-    stack.reserve(16);
-    const Overload* pick = nullptr;
-    int lowest = INT_MAX;
-    for (const auto& o : op->overloads) {
-      int cost = match(o, values, positional, keywords, keyword_count, stack, nullptr, nullptr);
-      if (cost < 0 || cost >= lowest) continue;
-      lowest = cost;
-      pick = &o;
-      best.swap(stack);
-      if (cost == 0) break;
-    }
-    if (!pick) no_match(*op, values, positional, keywords, keyword_count);
-    stack.clear();
+    torch::jit::Stack best;
+    const Overload* pick = choose(*op, values, positional, keywords, keyword_count, best);
     pick->op.callBoxed(&best);
     auto tuple = c10::ivalue::Tuple::create(std::move(best));
     lathe::from_ivalue(IValue(std::move(tuple)), *results);

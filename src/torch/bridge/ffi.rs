@@ -79,6 +79,16 @@ pub type OnSchema = extern "C" fn(*mut c_void, *const c_char, *const c_char);
 
 unsafe extern "C" {
     pub fn lathe_op(name: *const c_char) -> *const RawOp;
+    pub fn lathe_op_of(name: *const c_char, overloads: *const *const c_char, count: i64) -> *const RawOp;
+    pub fn lathe_pick(
+        op: *const RawOp,
+        args: *const RawValue,
+        positional: i64,
+        keywords: *const *const c_char,
+        keyword_count: i64,
+        overload: *mut *mut c_char,
+        err: *mut *mut c_char,
+    ) -> c_int;
     pub fn lathe_call(
         op: *const RawOp,
         args: *const RawValue,
@@ -107,6 +117,8 @@ unsafe extern "C" {
     pub fn lathe_adamw_pass(item: *const RawParam, from: i64, to: i64, o: *const RawAdamW);
     pub fn lathe_squares(tensor: *const c_void, from: i64, to: i64) -> f64;
     pub fn lathe_bump_version(tensor: *mut c_void);
+    pub fn lathe_guard_memory(byte: c_int, limit: i64);
+    pub fn lathe_storage(tensor: *const c_void, at: *mut i64, bytes: *mut i64, err: *mut *mut c_char) -> c_int;
     pub fn lathe_keep_memory();
     pub fn lathe_dlopen(path: *const c_char, err: *mut *mut c_char) -> c_int;
     pub fn lathe_kernels(key: *const c_char) -> i64;

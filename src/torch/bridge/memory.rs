@@ -1,6 +1,8 @@
 //! Memory that the system or libtorch owns, as Rust sees it.
 
-use crate::torch::{DType, Device, Tensor};
+use super::ffi;
+use crate::error::Result;
+use crate::torch::{DType, Device, Tensor, from_message};
 use memmap2::Mmap;
 use std::fs::File;
 
@@ -33,4 +35,29 @@ pub(crate) fn filled<E: From<crate::error::Error>>(
         fill(unsafe { std::slice::from_raw_parts_mut(t.0.data_ptr().cast::<u8>(), len) })?;
     }
     Ok(t)
+}
+
+/// For the fuzz: from now on tensors on the CPU lie between walls, so that what reads or writes outside of them ends the process. New memory
+/// holds the byte `fill`; more than `limit` bytes in all are an error. Tensors that exist stay where they are.
+pub fn guard_memory(fill: u8, limit: i64) {
+    // SAFETY: replaces the allocator of new tensors; each keeps the function that frees it.
+    unsafe { ffi::lathe_guard_memory(fill.into(), limit) };
+}
+
+/// For the fuzz: where the storage of a tensor lies, and how many bytes it has. Views of one tensor share it.
+///
+/// # Errors
+/// `E0201` for a tensor without a storage.
+pub fn storage(t: &Tensor) -> Result<(i64, i64)> {
+    let (mut at, mut bytes) = (0, 0);
+    // SAFETY: a tensor that outlives the call.
+    let done = unsafe { ffi::checked(|e| ffi::lathe_storage(t.0.as_ptr().cast(), &mut at, &mut bytes, e)) };
+    done.map_err(|f| from_message("storage", &[], &f.message))?;
+    Ok((at, bytes))
+}
+
+/// Counts a change of a tensor that libtorch has not seen.
+pub fn bump_version(t: &Tensor) {
+    // SAFETY: a tensor.
+    unsafe { ffi::lathe_bump_version(t.0.as_ptr().cast_mut().cast()) };
 }

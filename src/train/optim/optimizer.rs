@@ -206,6 +206,7 @@ impl Optimizer {
         let mut out: Vec<(Rates, Vec<Ready>)> = (0..self.group_count()).map(|i| Ok((self.rates(i)?, Vec::new()))).collect::<Result<_>>()?;
         for slot in self.0.slots.borrow_mut().iter_mut() {
             let Some(grad) = slot.param.grad()? else { continue };
+            state::check(op, kept, slot)?;
             let grad = fitting(op, &slot.name, &slot.param, &grad)?;
             let is_first = slot.state.is_none();
             let state = match &slot.state {

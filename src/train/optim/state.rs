@@ -25,10 +25,36 @@ pub(super) fn make(kept: &[Kept], param: &Tensor) -> Result<Vec<Tensor>> {
     kept.iter().map(one).collect()
 }
 
-/// Whether `state` has the dtype and the device of the parameter.
+/// Whether `state` has the dtype, the device and the layout of the parameter: kernels walk both by address.
 pub(super) fn is_like(kept: &[Kept], state: &[Tensor], param: &Tensor) -> bool {
-    let one = |(k, t): (&Kept, &Tensor)| t.device() == param.device() && (matches!(k, Kept::Count(_)) || t.dtype() == param.dtype());
+    let one = |(k, t): (&Kept, &Tensor)| match k {
+        Kept::Count(_) => t.device() == param.device() && t.rank() == 0,
+        Kept::Like(_) => t.device() == param.device() && t.dtype() == param.dtype() && t.strides() == param.strides(),
+    };
     kept.iter().zip(state).all(one)
+}
+
+/// Refuses a parameter that is not what it was when the optimizer was made, or when its state was: a script has its handle too.
+///
+/// # Errors
+/// `E0202` naming the parameter.
+pub(super) fn check(op: &str, kept: &[Kept], slot: &Slot) -> Result<()> {
+    let (name, param) = (&slot.name, &slot.param);
+    if !(param.is_float() && param.is_dense()) {
+        let message = format!("`{name}` can no longer be trained: {}", param.describe());
+        return Err(Error::value(op, message).help("parameters are float tensors that have no gaps; it was changed since the optimizer was made"));
+    }
+    for (k, t) in kept.iter().zip(slot.state.iter().flatten()) {
+        let fits = match k {
+            Kept::Like(_) => t.shape() == param.shape(),
+            Kept::Count(_) => t.numel() == 1,
+        };
+        if !fits {
+            let message = format!("the parameter `{name}` is {}, its `{}` {}", param.describe(), k.name(), t.describe());
+            return Err(Error::value(op, message).help("it got another shape since the last step: make the optimizer anew"));
+        }
+    }
+    Ok(())
 }
 
 /// Copies in the layout, dtype and on the device of the parameter.

@@ -4,7 +4,7 @@ use crate::api;
 use crate::error::{Error, Result};
 use crate::script::lang::value::{Dims, FromArg};
 use crate::torch::Tensor;
-use crate::torch::bridge::call1;
+use crate::torch::operators::call_own1;
 use rhai::Dynamic;
 
 api! {
@@ -130,7 +130,7 @@ api! {
     ) -> Tensor {
         let kernel = two_of("avg_pool2d", "kernel_size", &kernel_size.0)?;
         let stride = stride.unwrap_or(kernel);
-        call1("avg_pool2d", &[(&x).into(), kernel.into(), stride.into(), padding.into(), ceil_mode.into(), count_include_pad.into()], &[])
+        call_own1("avg_pool2d", &[(&x).into(), kernel.into(), stride.into(), padding.into(), ceil_mode.into(), count_include_pad.into()], &[])
     }
 
     /// Maximum over windows.
@@ -155,7 +155,7 @@ api! {
     ) -> Tensor {
         let kernel = two_of("max_pool2d", "kernel_size", &kernel_size.0)?;
         let stride = stride.unwrap_or(kernel);
-        call1("max_pool2d", &[(&x).into(), kernel.into(), stride.into(), padding.into(), dilation.into(), ceil_mode.into()], &[])
+        call_own1("max_pool2d", &[(&x).into(), kernel.into(), stride.into(), padding.into(), dilation.into(), ceil_mode.into()], &[])
     }
 
     /// Mean over windows that divide the map into `size` cells.
@@ -189,7 +189,7 @@ api! {
         stride: [i64; 2] = [1, 1],
     ) -> Tensor {
         let kernel = two_of("unfold", "kernel_size", &kernel_size.0)?;
-        call1("im2col", &[(&x).into(), kernel.into(), dilation.into(), padding.into(), stride.into()], &[])
+        call_own1("im2col", &[(&x).into(), kernel.into(), dilation.into(), padding.into(), stride.into()], &[])
     }
 
     /// Moves channels into space.
@@ -247,7 +247,7 @@ fn resize(x: &Tensor, size: [i64; 2], scale: Option<[f64; 2]>, mode: &str, align
         if smooth {
             args.push(align_corners.into());
         }
-        call1(op, &[args, vec![sy.into(), sx.into()]].concat(), &[])
+        call_own1(op, &[args, vec![sy.into(), sx.into()]].concat(), &[])
     };
     match (mode, antialias) {
         ("nearest", false) if !align_corners => scaled("upsample_nearest2d", false),

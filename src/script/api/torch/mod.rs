@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::script::lang::value::{Dims, FromArg, TensorOrNumber, type_name};
 use crate::torch::bridge::{self, Value, call1};
 use crate::torch::draws::{Law, Wanted, draw};
+use crate::torch::operators;
 use crate::torch::{self, DType, Device, Tensor, default_device, device_name, dtype_name, parse_device, parse_dtype};
 use crate::{api, options};
 use rhai::{Array, Dynamic, FnPtr};
@@ -665,21 +666,24 @@ api! {
     }
 
     /// Calls any operator of libtorch by name. `args` in the order of its schema, `options` by name; dtypes, devices and memory formats
-    /// are strings. One result comes as itself, several as an array. Gradients, `no_grad` and `autocast` apply.
+    /// are strings. One result comes as itself, several as an array. Gradients, `no_grad` and `autocast` apply. With `out` the result is copied
+    /// into that tensor, which is never resized. Operators that do not check what they are given are closed: docs/guide/operators.md.
     ///
     /// # Errors
-    /// `E0202` for an unknown name, one that is closed to scripts, or arguments that no overload takes; `E0201` when the operator refuses.
+    /// `E0202` for an unknown name, one that is closed to scripts, arguments that no overload takes or that would end the process; `E0201` when
+    /// the operator refuses.
     /// # Example
     /// ```rhai
     /// let x = torch::ones([1, 3, 4, 4]);
     /// assert_eq(torch::op("upsample_bicubic2d", [x, [8, 8], false]).shape, [1, 3, 8, 8]);
     /// assert_eq(torch::op("softmax.int", [torch::zeros([2]), 0], #{ dtype: "f64" }).to_array(), [0.5, 0.5]);
     /// ```
-    fn op(name: String, args: Option<Array>, options: Option<rhai::Map>) -> Dynamic {
+    fn op[cx](name: String, args: Option<Array>, options: Option<rhai::Map>) -> Dynamic {
         let args = args.unwrap_or_default().iter().map(|d| to_value(d, 0)).collect::<Result<Vec<_>>>().map_err(|e| e.context(name.clone()))?;
         let options = options.unwrap_or_default();
         let kw = options.iter().map(|(k, d)| Ok((k.as_str(), to_value(d, 0)?))).collect::<Result<Vec<_>>>().map_err(|e| e.context(name.clone()))?;
-        let mut results = bridge::script_call(&name, &args, &kw)?;
+        let call = if cx.has_unsafe_ops() { bridge::call } else { operators::script_call };
+        let mut results = call(&name, &args, &kw)?;
         Ok(match results.len() {
             0 => Dynamic::UNIT,
             1 => from_value(results.remove(0)),
@@ -699,7 +703,7 @@ api! {
         let list = bridge::schemas(&name);
         if list.is_empty() {
             // The call says what the nearest name is.
-            bridge::script_call(&name, &[], &[])?;
+            operators::script_call(&name, &[], &[])?;
         }
         Ok(list)
     }

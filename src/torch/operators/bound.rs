@@ -1,0 +1,127 @@
+//! Arguments by the names of the parameters that they are for.
+
+use super::schema::{Param, Schema};
+use crate::error::{Error, Result};
+use crate::torch::Tensor;
+use crate::torch::bridge::{self, Value};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+thread_local! {
+    static SCHEMAS: RefCell<HashMap<String, Rc<Schema>>> = RefCell::default();
+}
+
+/// The arguments of a call of one overload.
+pub struct Bound<'a> {
+    schema: Rc<Schema>,
+    args: &'a [Value],
+    kw: &'a [(&'a str, Value)],
+}
+
+impl<'a> Bound<'a> {
+    /// # Errors
+    /// `E0202` where libtorch has no such overload.
+    pub(super) fn new(name: &str, overload: &str, args: &'a [Value], kw: &'a [(&'a str, Value)]) -> Result<Self> {
+        let (base, _) = super::list::parts(name);
+        let full = if overload.is_empty() { format!("aten::{base}") } else { format!("aten::{base}.{overload}") };
+        let known = SCHEMAS.with_borrow(|s| s.get(&full).cloned());
+        let schema = match known {
+            Some(schema) => schema,
+            None => {
+                let texts = bridge::schemas(&format!("aten::{base}"));
+                let found = texts.iter().filter_map(|t| Schema::parse(t)).find(|s| s.overload == overload);
+                let schema = Rc::new(found.ok_or_else(|| Error::value("op", format!("libtorch has no operator `{full}`")))?);
+                SCHEMAS.with_borrow_mut(|s| s.insert(full, schema.clone()));
+                schema
+            }
+        };
+        Ok(Bound { schema, args, kw })
+    }
+
+    /// The name of the operator, without its overload: `embedding_bag`.
+    pub fn op(&self) -> &str {
+        self.schema.name.strip_prefix("aten::").unwrap_or(&self.schema.name)
+    }
+
+    /// The name of the overload; empty for the one without a name.
+    pub fn overload(&self) -> &str {
+        &self.schema.overload
+    }
+
+    /// What the overload takes.
+    pub fn params(&self) -> &[Param] {
+        &self.schema.params
+    }
+
+    /// What was given for a parameter; `None` where it was left out.
+    pub fn get(&self, param: &str) -> Option<&'a Value> {
+        let at = self.schema.params.iter().position(|p| p.name == param)?;
+        let given = self.args.get(at).or_else(|| self.kw.iter().find(|(k, _)| *k == param).map(|(_, v)| v));
+        given.filter(|v| !matches!(v, Value::None))
+    }
+
+    /// The tensor given for a parameter.
+    pub fn tensor(&self, param: &str) -> Option<&'a Tensor> {
+        if let Some(Value::Tensor(t)) = self.get(param) { Some(t) } else { None }
+    }
+
+    /// The list of tensors given for a parameter; empty where none was given.
+    pub fn tensors(&self, param: &str) -> Vec<&'a Tensor> {
+        let (Some(Value::List(items)) | Some(Value::Tuple(items))) = self.get(param) else { return Vec::new() };
+        items.iter().filter_map(|v| if let Value::Tensor(t) = v { Some(t) } else { None }).collect()
+    }
+
+    /// The int given for a parameter.
+    pub fn int(&self, param: &str) -> Option<i64> {
+        match self.get(param) {
+            Some(Value::Int(i)) => Some(*i),
+            Some(Value::Bool(b)) => Some(i64::from(*b)),
+            _ => None,
+        }
+    }
+
+    /// The number given for a parameter.
+    pub fn number(&self, param: &str) -> Option<f64> {
+        if let Some(Value::Float(x)) = self.get(param) { Some(*x) } else { self.int(param).map(|i| i as f64) }
+    }
+
+    /// The ints given for a parameter, of which one stands for itself alone.
+    pub fn ints(&self, param: &str) -> Vec<i64> {
+        match self.get(param) {
+            Some(Value::List(items) | Value::Tuple(items)) => items.iter().filter_map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect(),
+            Some(Value::Int(i)) => vec![*i],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The truth value given for a parameter.
+    pub fn flag(&self, param: &str) -> bool {
+        matches!(self.get(param), Some(Value::Bool(true)))
+    }
+
+    /// The string given for a parameter.
+    pub fn text(&self, param: &str) -> Option<&'a str> {
+        if let Some(Value::Str(s)) = self.get(param) { Some(s) } else { None }
+    }
+
+    /// Every parameter that was given, with its name.
+    pub fn given(&self) -> impl Iterator<Item = (&str, &'a Value)> {
+        self.schema.params.iter().filter_map(|p| self.get(&p.name).map(|v| (p.name.as_str(), v)))
+    }
+
+    /// Every tensor that was given, those in lists too, with the name of its parameter.
+    pub fn all_tensors(&self) -> Vec<(&str, &'a Tensor)> {
+        let mut all = Vec::new();
+        for (name, value) in self.given() {
+            match value {
+                Value::Tensor(t) => all.push((name, t)),
+                Value::List(items) | Value::Tuple(items) => {
+                    all.extend(items.iter().filter_map(|v| if let Value::Tensor(t) = v { Some((name, t)) } else { None }));
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+}

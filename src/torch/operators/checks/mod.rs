@@ -1,0 +1,88 @@
+//! What must hold before a kernel is called that does not look itself, by families.
+
+mod attention;
+mod indices;
+mod linalg;
+mod named;
+mod norm;
+mod numbers;
+mod optim;
+mod recurrent;
+
+use super::{Bound, Schema};
+use crate::error::{Error, Result};
+use crate::torch::bridge::{Value, call1};
+use crate::torch::{DType, Tensor};
+
+/// Refuses what the kernel would not.
+pub(super) type Check = fn(&Bound) -> Result<()>;
+
+/// The families: which operators, and what is checked.
+const FAMILIES: &[(&[&str], Check)] = &[
+    (numbers::DIVISIONS, numbers::least_by_minus_one),
+    (&["gcd", "gcd_", "lcm", "lcm_"], numbers::no_least),
+    (&["_weight_norm"], norm::weight),
+    (&["rrelu_with_noise", "rrelu_with_noise_", "rrelu_with_noise_functional"], named::noise),
+    (&["repeat_interleave"], numbers::repeats),
+    (&["embedding_bag"], indices::embedding_bag),
+    (&["ctc_loss", "_ctc_loss"], indices::ctc_loss),
+    (&["segment_reduce"], indices::segment_reduce),
+    (&["scaled_dot_product_attention"], attention::grouped),
+    (linalg::SPECTRAL, linalg::finite),
+    (&["lu_solve", "linalg_lu_solve", "linalg_ldl_solve", "lu_unpack"], linalg::pivots),
+    (norm::BATCH, norm::of_channels),
+    (recurrent::NAMES, recurrent::layers),
+    (recurrent::CELLS, recurrent::cell),
+    (&["linalg_lstsq"], linalg::batches),
+    (&["median", "nanmedian"], named::apart),
+    (optim::FUSED, optim::mirrored),
+];
+
+/// Families by how a name begins.
+const BEGINNINGS: &[(&str, Check)] = &[("_foreach_", named::lists), ("upsample_", named::scales), ("_upsample_", named::scales)];
+
+/// The checks of an operator.
+pub(super) fn of(base: &str, overloads: &[Schema]) -> Vec<Check> {
+    let mut all: Vec<Check> = FAMILIES.iter().filter(|(names, _)| names.contains(&base)).map(|(_, check)| *check).collect();
+    all.extend(BEGINNINGS.iter().filter(|(start, _)| base.starts_with(start)).map(|(_, check)| *check));
+    if overloads.iter().any(named::concerns) {
+        all.push(named::in_range);
+    }
+    all
+}
+
+/// An argument that is refused.
+fn refuse(b: &Bound, message: impl AsRef<str>) -> Error {
+    Error::value(b.op(), message.as_ref())
+}
+
+/// The smallest and the largest of integers; `None` where there are none.
+fn range(t: &Tensor) -> Result<Option<(i64, i64)>> {
+    if t.numel() == 0 || t.is_float() {
+        return Ok(None);
+    }
+    let number = |op: &str| call1(op, &[t.into()], &[])?.to_dtype(DType::Int64)?.to_vec_i64();
+    Ok(number("min")?.first().copied().zip(number("max")?.first().copied()))
+}
+
+/// Refuses integers that are no index of `n` elements.
+fn within(b: &Bound, param: &str, t: &Tensor, n: i64) -> Result<()> {
+    match range(t)? {
+        Some((low, high)) if low < 0 || high >= n => {
+            Err(refuse(b, format!("`{param}` must be indices of {n}, 0 to {}, got {low} to {high}", n - 1)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether an integer stands in a tensor, or is the number.
+fn holds(value: &Value, wanted: impl Fn(DType) -> Option<i64>) -> Result<bool> {
+    match value {
+        Value::Int(i) => Ok(wanted(DType::Int64) == Some(*i)),
+        Value::Tensor(t) => {
+            let Some(x) = wanted(t.dtype()) else { return Ok(false) };
+            Ok(t.numel() > 0 && call1("any", &[t.eq(x)?.into()], &[])?.item()? != 0.0)
+        }
+        _ => Ok(false),
+    }
+}

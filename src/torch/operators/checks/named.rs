@@ -1,0 +1,119 @@
+//! Parameters that mean the same wherever they stand.
+
+use super::{Bound, refuse};
+use crate::error::Result;
+use crate::torch::bridge::Value;
+use crate::torch::operators::{Count, Kind, Param, Schema};
+
+/// Windows, steps and borders, of which kernels compute addresses.
+const WINDOWS: &[&str] = &["kernel_size", "stride", "dilation", "padding", "output_padding", "kernel_sizes", "output_size", "pool_size"];
+/// Larger than any picture.
+const MOST: i64 = 1 << 24;
+/// How many parts there are.
+const PARTS: &[&str] = &["sections", "chunks", "num_chunks", "groups"];
+/// What makes gradients of another layout.
+const SPARSE: &[&str] = &["sparse", "sparse_grad"];
+/// Numbers that stand for words, with the largest.
+const CHOICES: &[(&str, i64)] = &[("reduction", 2), ("interpolation_mode", 2), ("padding_mode", 2), ("ceil_mode", 1)];
+
+/// Whether an overload has such a parameter.
+pub(in super::super) fn concerns(s: &Schema) -> bool {
+    let named = |name: &str| [WINDOWS, PARTS, SPARSE].concat().contains(&name) || CHOICES.iter().any(|(c, _)| *c == name);
+    s.params.iter().any(|p| named(&p.name) || is_fixed(p))
+}
+
+/// Whether a parameter is a list of so many ints: kernels read all of them.
+fn is_fixed(p: &Param) -> bool {
+    p.kind == Kind::Int && matches!(p.count, Count::Sized(n) if n > 1)
+}
+
+/// All of them are within what kernels expect.
+pub(super) fn in_range(b: &Bound) -> Result<()> {
+    for p in b.params().iter().filter(|p| is_fixed(p)) {
+        let (Count::Sized(n), Some(Value::List(items) | Value::Tuple(items))) = (p.count, b.get(&p.name)) else { continue };
+        // An empty one stands for the default, as the stride of a pool does for its window.
+        if items.len() as i64 != n && !(items.is_empty() && p.name == "stride") {
+            return Err(refuse(b, format!("`{}` must be {n} ints, got {}", p.name, items.len())));
+        }
+    }
+    for &name in WINDOWS {
+        let least = match name {
+            "kernel_size" | "stride" | "dilation" | "kernel_sizes" | "pool_size" => 1,
+            "output_size" | "output_padding" => 0,
+            _ => -MOST,
+        };
+        if let Some(n) = b.ints(name).iter().find(|n| !(least..=MOST).contains(*n)) {
+            return Err(refuse(b, format!("`{name}` must be between {least} and {MOST}, got {n}")));
+        }
+    }
+    for &name in PARTS {
+        if let Some(n) = b.int(name)
+            && !(1..=MOST).contains(&n)
+        {
+            return Err(refuse(b, format!("`{name}` must be between 1 and {MOST}, got {n}")));
+        }
+    }
+    for &name in SPARSE {
+        if b.flag(name) {
+            return Err(refuse(b, format!("`{name}` is not supported: gradients are plain tensors")));
+        }
+    }
+    for &(name, most) in CHOICES {
+        if let Some(n) = b.int(name)
+            && !(0..=most).contains(&n)
+        {
+            return Err(refuse(b, format!("`{name}` must be from 0 to {most}, got {n}")));
+        }
+    }
+    Ok(())
+}
+
+/// A scale that was given must be that of the sizes: kernels take as many neighbours as it says.
+pub(super) fn scales(b: &Bound) -> Result<()> {
+    let Some(input) = b.tensor("self").or_else(|| b.tensor("input")) else { return Ok(()) };
+    let sizes = b.ints("output_size");
+    let names: &[&str] = if sizes.len() == 1 { &["scales"] } else { &["scales_d", "scales_h", "scales_w"] };
+    let names = &names[names.len().saturating_sub(sizes.len())..];
+    if input.rank() < sizes.len() {
+        return Ok(());
+    }
+    for (i, (name, out)) in names.iter().zip(&sizes).enumerate() {
+        let Some(scale) = b.number(name) else { continue };
+        let n = input.size(i as i64 - sizes.len() as i64)?;
+        if !(scale > 0.0 && scale.is_finite() && (n as f64 * scale).floor() == *out as f64) {
+            return Err(refuse(b, format!("`{name}` of {scale} does not make {out} of {n}; leave it out")));
+        }
+    }
+    Ok(())
+}
+
+/// All lists are as long as the first.
+pub(super) fn lists(b: &Bound) -> Result<()> {
+    let n = b.tensors("self").len();
+    for (name, value) in b.given() {
+        let (Value::List(items) | Value::Tuple(items)) = value else { continue };
+        if items.len() != n {
+            return Err(refuse(b, format!("`{name}` has {} elements, there are {n} tensors", items.len())));
+        }
+    }
+    Ok(())
+}
+
+/// No element is seen in two places.
+pub(super) fn apart(b: &Bound) -> Result<()> {
+    for (name, t) in b.all_tensors() {
+        if t.strides().iter().zip(t.shape()).any(|(stride, n)| *stride == 0 && n > 1) {
+            return Err(refuse(b, format!("`{name}` was expanded; `.contiguous()` gives each element its place")));
+        }
+    }
+    Ok(())
+}
+
+/// Noise has a place for each element.
+pub(super) fn noise(b: &Bound) -> Result<()> {
+    let (Some(x), Some(noise)) = (b.tensor("self"), b.tensor("noise")) else { return Ok(()) };
+    if x.shape() != noise.shape() || x.dtype() != noise.dtype() || !noise.as_tch().is_contiguous() {
+        return Err(refuse(b, format!("`noise` must be contiguous and like {}, got {}", x.describe(), noise.describe())));
+    }
+    Ok(())
+}
