@@ -1,6 +1,6 @@
 //! Arguments by the names of the parameters that they are for.
 
-use super::schema::{Param, Schema};
+use super::schema::{Count, Param, Schema};
 use crate::error::{Error, Result};
 use crate::torch::Tensor;
 use crate::torch::bridge::{self, Value};
@@ -86,11 +86,12 @@ impl<'a> Bound<'a> {
         if let Some(Value::Float(x)) = self.get(param) { Some(*x) } else { self.int(param).map(|i| i as f64) }
     }
 
-    /// The ints given for a parameter, of which one stands for itself alone.
+    /// The ints given for a parameter; one that stands for several as often as it does.
     pub fn ints(&self, param: &str) -> Vec<i64> {
+        let times = self.schema.params.iter().find(|p| p.name == param).map_or(1, |p| if let Count::Sized(n) = p.count { n } else { 1 });
         match self.get(param) {
             Some(Value::List(items) | Value::Tuple(items)) => items.iter().filter_map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect(),
-            Some(Value::Int(i)) => vec![*i],
+            Some(Value::Int(i)) => vec![*i; usize::try_from(times).unwrap_or(1)],
             _ => Vec::new(),
         }
     }

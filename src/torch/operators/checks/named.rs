@@ -9,6 +9,8 @@ use crate::torch::operators::{Count, Kind, Param, Schema};
 const WINDOWS: &[&str] = &["kernel_size", "stride", "dilation", "padding", "output_padding", "kernel_sizes", "output_size", "pool_size"];
 /// Larger than any picture.
 const MOST: i64 = 1 << 24;
+/// More parts than anything is split into: each is a tensor.
+const MOST_PARTS: i64 = 1 << 16;
 /// How many parts there are.
 const PARTS: &[&str] = &["sections", "chunks", "num_chunks", "groups"];
 /// What makes gradients of another layout.
@@ -48,9 +50,9 @@ pub(super) fn in_range(b: &Bound) -> Result<()> {
     }
     for &name in PARTS {
         if let Some(n) = b.int(name)
-            && !(1..=MOST).contains(&n)
+            && !(1..=MOST_PARTS).contains(&n)
         {
-            return Err(refuse(b, format!("`{name}` must be between 1 and {MOST}, got {n}")));
+            return Err(refuse(b, format!("`{name}` must be between 1 and {MOST_PARTS}, got {n}")));
         }
     }
     for &name in SPARSE {
