@@ -46,9 +46,8 @@ pub(super) fn embedding_bag(b: &Bound) -> Result<()> {
     if let Some(offsets) = b.tensor("offsets") {
         let values = numbers(offsets)?;
         rising(b, "offsets", &values, indices.numel() as i64)?;
-        let ends = b.flag("include_last_offset");
-        if ends && values.is_empty() {
-            return Err(refuse(b, "`offsets` is empty, but its last is to be the end"));
+        if b.flag("include_last_offset") && (values.len() < 2 || values.last() != Some(&(indices.numel() as i64))) {
+            return Err(refuse(b, format!("the last of at least two `offsets` must be the end, {}", indices.numel())));
         }
     }
     if let Some(w) = b.tensor("per_sample_weights")
