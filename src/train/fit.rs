@@ -175,9 +175,10 @@ pub enum Outcome {
 /// generators, the loader's position and the log are as if it had never stopped.
 ///
 /// # Errors
-/// `E0901` after Ctrl-C or SIGTERM, with a checkpoint of the last whole step; `E0601` when a loss is not finite, with the batch saved in
+/// `E0901` after Ctrl-C or SIGTERM, with a checkpoint of the last whole step, and so `E0203` without memory; `E0601` inside of its own steps, or when a loss is not finite, with the batch saved in
 /// the run folder; whatever a step returns. Checkpoints are never harmed.
 pub fn fit<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
+    let _training = run.begin_training()?;
     let mut last = Vec::new();
     let outcome = start(run, loader, steps, options, &mut last);
     if let Some(mut console) = run.console().borrow_mut().take() {
@@ -188,7 +189,7 @@ pub fn fit<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut 
     }
     if let Err(e) = &outcome {
         run.end_with(e);
-        if e.is_interrupt()
+        if (e.is_asked() || (e.is_interrupt() && run.is_saved()))
             && let Some(step) = run.saved_step()
         {
             run.say(&format!("  {}  stopped; step {} is saved, and the same command goes on from there", run.name(), grouped(step, ' ')));
@@ -308,22 +309,31 @@ impl<L: Batches> Fit<'_, L> {
         }
         // A sample may take minutes, and whoever stops a run may not have them: the resumed run makes up for it.
         let owed = sample && interrupt::pending();
-        if sample && !owed {
-            self.sample(&batch)?;
+        if sample
+            && !owed
+            && let Err(e) = self.sample(&batch)
+        {
+            if e.is_memory() && !run.is_saved() {
+                self.check_now(&batch)?;
+                run.save_owing(Some(before))?;
+                run.say(&format!("  {}  out of memory in `on_sample`: step {} is saved, and makes up for it", run.name(), grouped(run.step(), ' ')));
+            }
+            return Err(e);
         }
         let stop = interrupt::pending();
         if (save || stop) && !run.is_saved() {
             self.check_now(&batch)?;
             run.save_owing(owed.then_some(before))?;
         }
-        if stop && (owed || !last) { Err(Error::interrupted()) } else { Ok(()) }
+        if stop && (owed || !last) { Err(interrupt::stopped()) } else { Ok(()) }
     }
 
-    /// One step with its batch. When it fails and is mended it is tried again, with the same batch and the same random numbers.
+    /// One step with its batch. When it fails and is mended it is tried again, with the same batch and the same random numbers. When it had too
+    /// little memory, the steps before it are saved.
     fn step(&mut self, before: &Saved) -> Result<(Metrics, L::Batch)> {
         let run = self.run;
         let may_retry = self.steps.may_retry();
-        let (random, state) = if may_retry { (Some(rng::save()?), run.versions()?) } else { (None, Vec::new()) };
+        let (random, state) = (rng::save()?, run.versions().ok());
         loop {
             let batch = self.loader.next_batch()?;
             run.set_in_step(true);
@@ -331,27 +341,45 @@ impl<L: Batches> Fit<'_, L> {
             run.set_in_step(false);
             let error = match metrics {
                 Ok(metrics) => return Ok((metrics, batch)),
-                Err(e) if !may_retry || e.is_interrupt() => return Err(e),
+                Err(e) if !(may_retry || e.is_interrupt() || e.is_memory()) => return Err(e),
                 Err(e) => e,
             };
             // The script may have changed the batch in place.
             self.loader.restore(before)?;
-            if let Some(random) = &random {
-                rng::restore(random)?;
+            rng::restore(&random)?;
+            // Where versions cannot be told it counts as changed.
+            let has_changed_state = state.is_none() || run.versions().ok() != state;
+            let outcome = if may_retry && !error.is_interrupt() {
+                self.steps.failed(run, &Failure { error: &error, what: "step", has_changed_state })
+            } else {
+                Ok(Retry::Stop)
+            };
+            if let Ok(Retry::Again) = outcome {
+                continue;
             }
-            let has_changed_state = run.versions()? != state;
-            match self.steps.failed(run, &Failure { error: &error, what: "step", has_changed_state }) {
-                Ok(Retry::Again) => {}
-                outcome => {
-                    // The step is not done: the steps before it are whole, and worth a checkpoint.
-                    if !has_changed_state && !run.is_saved() && run.step() > 0 {
-                        self.check_now(&batch)?;
-                        run.save_owing(None)?;
-                    }
-                    return Err(outcome.err().unwrap_or(error));
-                }
+            let error = outcome.err().unwrap_or(error);
+            // The step is not done: the steps before it are whole, and worth a checkpoint.
+            if !has_changed_state && !run.is_saved() && run.step() > 0 {
+                self.check_now(&batch)?;
+                run.save_owing(None)?;
             }
+            // What stopped the whole process is told at the end.
+            if error.is_memory() && !(error.is_interrupt() && run.is_saved()) {
+                self.say_saved(has_changed_state);
+            }
+            return Err(error);
         }
+    }
+
+    /// Says where a run that had too little memory goes on.
+    fn say_saved(&self, has_changed_state: bool) {
+        let run = self.run;
+        let saved = match run.saved_step() {
+            Some(step) => format!("step {} is saved, and the same command goes on from there", grouped(step, ' ')),
+            None => "no step is saved yet".to_owned(),
+        };
+        let lost = if has_changed_state { "the step had changed the weights before it failed, so they are not saved; " } else { "" };
+        run.say(&format!("  {}  out of memory in step {}: {lost}{saved}", run.name(), grouped(run.step() + 1, ' ')));
     }
 
     /// A callback that belongs to a step, tried again when it fails and the script is mended. What it draws at random changes nothing.

@@ -1,0 +1,111 @@
+//! How much memory this process may use. A call that asks for more than is left gets an error; what grows without asking ends the run as
+//! Ctrl-C would, with a checkpoint where one is due. Without this the kernel ends the process, and nothing is said.
+//!
+//! Counted is what the process alone fills: pages of mapped files are the system's, which takes them back when it needs them.
+
+mod machine;
+mod size;
+mod watch;
+
+pub use machine::Machine;
+pub use size::{parse, shown};
+pub use watch::{Watched, watch};
+
+use crate::error::{Error, ErrorKind, Result};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The limit in bytes; 0 is none.
+static LIMIT: AtomicU64 = AtomicU64::new(0);
+/// Bytes in large tensors, by those who allocate them.
+static HELD: AtomicU64 = AtomicU64::new(0);
+/// What was in use beside them at the last look.
+static BESIDE: AtomicU64 = AtomicU64::new(0);
+/// Hands freed memory that is kept for later back to the system.
+static RELEASE: OnceLock<fn()> = OnceLock::new();
+
+/// Freed memory below this is not worth the time to hand it back.
+const WORTH_RELEASING: u64 = 64 << 20;
+
+/// Words of every message about the limit, by which one that came through libtorch is known.
+pub const OVER: &str = "over the memory limit of";
+/// What to do about it.
+pub const HELP: &str =
+    "ask for less (a smaller batch, resolution or model), or allow more: `--max-memory SIZE`, such as 48G, 0.95 of the machine, or none";
+
+/// Sets the limit; `None` is as much as there is.
+pub fn set_limit(bytes: Option<u64>) {
+    LIMIT.store(bytes.unwrap_or(0), Ordering::SeqCst);
+}
+
+/// The limit in bytes.
+pub fn limit() -> Option<u64> {
+    Some(LIMIT.load(Ordering::Relaxed)).filter(|n| *n > 0)
+}
+
+/// Says how freed memory that is kept for later is handed back, before a request is refused.
+pub(crate) fn on_release(release: fn()) {
+    // The first one stays: it is the process's.
+    let _ = RELEASE.set(release);
+}
+
+/// Bytes that the process fills now, tensors that nobody has written to yet counted too.
+pub fn in_use() -> u64 {
+    let held = HELD.load(Ordering::Relaxed);
+    let filled = machine::filled();
+    BESIDE.store(filled.saturating_sub(held), Ordering::Relaxed);
+    filled.max(held)
+}
+
+/// Takes note of a large tensor that came or went.
+pub(crate) fn moved(bytes: i64) {
+    if bytes < 0 {
+        HELD.fetch_sub(bytes.unsigned_abs(), Ordering::Relaxed);
+    } else {
+        HELD.fetch_add(bytes.unsigned_abs(), Ordering::Relaxed);
+    }
+}
+
+/// Whether so many bytes more are within the limit; otherwise what is to be said. Far from the limit it looks at three numbers.
+pub(crate) fn ask(bytes: u64) -> std::result::Result<(), String> {
+    let Some(limit) = limit() else { return Ok(()) };
+    let fits = |used: u64| used.saturating_add(bytes) <= limit;
+    if fits(BESIDE.load(Ordering::Relaxed) + HELD.load(Ordering::Relaxed)) || fits(in_use()) {
+        return Ok(());
+    }
+    if let Some(release) = RELEASE.get()
+        && bytes <= limit
+        && BESIDE.load(Ordering::Relaxed) > WORTH_RELEASING
+    {
+        release();
+    }
+    let used = in_use();
+    if fits(used) {
+        return Ok(());
+    }
+    Err(format!("{} are asked for with {} in use, {OVER} {}", shown(bytes), shown(used), shown(limit)))
+}
+
+/// Fails before memory of a known size is taken that would not be within the limit.
+///
+/// # Errors
+/// `E0203` with the size.
+pub fn room(what: &str, bytes: usize) -> Result<()> {
+    // What is small is noticed by the watch.
+    if bytes < 1 << 20 {
+        return Ok(());
+    }
+    ask(bytes as u64).map_err(|message| refused(what, message))
+}
+
+/// The same for so many things of `each` bytes, however many.
+///
+/// # Errors
+/// `E0203` with the size.
+pub fn room_for(what: &str, count: usize, each: usize) -> Result<()> {
+    room(what, count.saturating_mul(each))
+}
+
+fn refused(what: &str, message: String) -> Error {
+    Error::new(ErrorKind::OutOfMemory { op: what.to_owned(), message }).help(HELP)
+}
