@@ -19,8 +19,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 static LIMIT: AtomicU64 = AtomicU64::new(0);
 /// Bytes in large tensors, by those who allocate them.
 static HELD: AtomicU64 = AtomicU64::new(0);
-/// What was in use beside them at the last look.
+/// What was in use beside them at the last look: freed memory that is kept for later, for one.
 static BESIDE: AtomicU64 = AtomicU64::new(0);
+/// No less than what is in use: what was at the last look, and all that was asked for since, freed or not.
+static AT_MOST: AtomicU64 = AtomicU64::new(0);
 /// Hands freed memory that is kept for later back to the system.
 static RELEASE: OnceLock<fn()> = OnceLock::new();
 
@@ -53,8 +55,10 @@ pub(crate) fn on_release(release: fn()) {
 pub fn in_use() -> u64 {
     let held = HELD.load(Ordering::Relaxed);
     let filled = machine::filled();
+    let used = filled.max(held);
     BESIDE.store(filled.saturating_sub(held), Ordering::Relaxed);
-    filled.max(held)
+    AT_MOST.store(used, Ordering::Relaxed);
+    used
 }
 
 /// Takes note of a large tensor that came or went.
@@ -66,21 +70,32 @@ pub(crate) fn moved(bytes: i64) {
     }
 }
 
-/// Whether so many bytes more are within the limit; otherwise what is to be said. Far from the limit it looks at three numbers.
+/// The same after freed memory that is kept for later was handed back, where that is worth it.
+fn in_use_after_release() -> u64 {
+    let used = in_use();
+    match RELEASE.get() {
+        Some(release) if BESIDE.load(Ordering::Relaxed) > WORTH_RELEASING => {
+            release();
+            in_use()
+        }
+        _ => used,
+    }
+}
+
+/// Whether so many bytes more are within the limit; otherwise what is to be said. Far from the limit it adds up numbers and looks at
+/// nothing.
 pub(crate) fn ask(bytes: u64) -> std::result::Result<(), String> {
     let Some(limit) = limit() else { return Ok(()) };
-    let fits = |used: u64| used.saturating_add(bytes) <= limit;
-    if fits(BESIDE.load(Ordering::Relaxed) + HELD.load(Ordering::Relaxed)) || fits(in_use()) {
-        return Ok(());
+    let fits = |used: u64| used.checked_add(bytes).is_some_and(|n| n <= limit);
+    let mut used = AT_MOST.load(Ordering::Relaxed);
+    if !fits(used) {
+        used = in_use();
     }
-    if let Some(release) = RELEASE.get()
-        && bytes <= limit
-        && BESIDE.load(Ordering::Relaxed) > WORTH_RELEASING
-    {
-        release();
+    if !fits(used) && bytes <= limit {
+        used = in_use_after_release();
     }
-    let used = in_use();
     if fits(used) {
+        AT_MOST.fetch_add(bytes, Ordering::Relaxed);
         return Ok(());
     }
     Err(format!("{} are asked for with {} in use, {OVER} {}", shown(bytes), shown(used), shown(limit)))

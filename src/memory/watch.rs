@@ -1,6 +1,6 @@
 //! The watch over memory that nobody asks for before it is filled: values of scripts, caches, what a library allocates.
 
-use super::{HELP, OVER, in_use, limit, shown};
+use super::{HELP, OVER, in_use, in_use_after_release, limit, shown};
 use crate::error::Diagnostic;
 use crate::interrupt;
 use std::time::Duration;
@@ -32,7 +32,10 @@ pub fn watch(last: Watched) {
         loop {
             std::thread::sleep(EVERY);
             let Some(limit) = limit() else { continue };
-            let used = in_use();
+            let mut used = in_use();
+            if over(used, limit) > Over::Not && asked.is_none_or(|(_, at)| used > at) {
+                used = in_use_after_release();
+            }
             let over = over(used, limit);
             if over == Over::Far {
                 last(&text(used, limit));

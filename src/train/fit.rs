@@ -4,6 +4,7 @@ use super::console::{Console, Report, values};
 use super::metrics::{Metrics, NonFinite};
 use super::run::{LOADER, OpenRun};
 use super::tracked::{Saved, Tracked};
+use super::unchanged::Marks;
 use super::{log, rng};
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
@@ -234,7 +235,7 @@ fn start<L: Batches + Clone + 'static>(
     // A step that began is done to its end; then the loop looks.
     let _hold = interrupt::hold();
     let options = options.clone();
-    let mut fit = Fit { run, loader, steps, options, history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default(), last };
+    let mut fit = Fit { run, loader, steps, options, history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default(), marks: None, marked: 0, last };
     if let Some(before) = owed {
         loader.restore_changed(&before, run.allowed().loader())?;
         let batch = loader.next_batch()?;
@@ -269,6 +270,9 @@ struct Fit<'a, L: Batches> {
     /// Steps since the last log line.
     counted: u64,
     speed: Speed,
+    /// What the run's tensors were before the step, and how often that was noted.
+    marks: Option<Marks>,
+    marked: u64,
     /// The values of the last log line.
     last: &'a mut Vec<(String, f64)>,
 }
@@ -333,7 +337,11 @@ impl<L: Batches> Fit<'_, L> {
     fn step(&mut self, before: &Saved) -> Result<(Metrics, L::Batch)> {
         let run = self.run;
         let may_retry = self.steps.may_retry();
-        let (random, state) = (rng::save()?, run.versions().ok());
+        let random = rng::save()?;
+        let state = if may_retry { Some(run.versions()?) } else { None };
+        if !may_retry {
+            self.mark();
+        }
         loop {
             let batch = self.loader.next_batch()?;
             run.set_in_step(true);
@@ -347,8 +355,11 @@ impl<L: Batches> Fit<'_, L> {
             // The script may have changed the batch in place.
             self.loader.restore(before)?;
             rng::restore(&random)?;
-            // Where versions cannot be told it counts as changed.
-            let has_changed_state = state.is_none() || run.versions().ok() != state;
+            let has_changed_state = match &state {
+                Some(state) => run.versions()? != *state,
+                // What cannot be told counts as changed.
+                None => !self.marks.as_ref().is_some_and(|marks| marks.hold(run).unwrap_or(false)),
+            };
             let outcome = if may_retry && !error.is_interrupt() {
                 self.steps.failed(run, &Failure { error: &error, what: "step", has_changed_state })
             } else {
@@ -368,6 +379,20 @@ impl<L: Batches> Fit<'_, L> {
                 self.say_saved(has_changed_state);
             }
             return Err(error);
+        }
+    }
+
+    /// Takes note of what the run's tensors are before a step.
+    fn mark(&mut self) {
+        // The first steps make some that stay then; later it is a matter of scripts that replace them.
+        if self.marked.is_power_of_two() || self.marked.is_multiple_of(64) {
+            self.marks = Marks::new(self.run).ok();
+        }
+        self.marked += 1;
+        if let Some(marks) = &mut self.marks
+            && marks.take().is_err()
+        {
+            self.marks = None;
         }
     }
 

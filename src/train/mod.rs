@@ -24,6 +24,7 @@ pub mod sources;
 pub mod status;
 mod sum;
 mod tracked;
+mod unchanged;
 
 pub use allowed::Allowed;
 pub use checkpoint::Checkpoint;
@@ -31,6 +32,7 @@ pub use edits::{Edit, NewEdit};
 pub use fit::{Batches, Failure, FitOptions, NoBatches, Outcome, Retry, Steps, fit};
 pub use keep::Keep;
 pub use metrics::{Metric, Metrics};
+pub use name::check as check_name;
 pub use run::{OpenRun, Options, ended, ending};
 pub use sources::{Source, Sources};
 pub use tracked::{Saved, Tracked};

@@ -11,7 +11,7 @@ const LONGEST: usize = 200;
 ///
 /// # Errors
 /// `E0101` with the reason.
-pub(super) fn check(name: &str) -> Result<()> {
+pub fn check(name: &str) -> Result<()> {
     let why = if name.trim().is_empty() {
         "it is empty".to_owned()
     } else if let Some(c) = name.chars().find(|c| !is_plain(*c)) {

@@ -334,6 +334,15 @@ impl OpenRun {
         Ok(versions)
     }
 
+    /// The tensors that a checkpoint would hold.
+    pub(super) fn tensors(&self) -> Result<Vec<Tensor>> {
+        let mut all = Vec::new();
+        for object in self.0.tracked.borrow().values() {
+            all.extend(object.save()?.tensors.into_values());
+        }
+        Ok(all)
+    }
+
     /// Runs `f` and puts everything that is tracked back as it was.
     ///
     /// # Errors

@@ -27,8 +27,8 @@ fn an_operator_over_the_limit_says_line_size_and_remedy() {
         "fn main(cfg) {\n    let x = torch::zeros([1000, 1000]);\n    let y = torch::zeros([1_000_000_000]);\n}\n",
         &["s.rhai:3:", "3.7 GiB are asked for", "over the memory limit of 600.0 MiB", "--max-memory SIZE"],
     );
-    // Also through the dispatcher, in the middle of an operator, and in a backward pass.
-    ends("fn main(cfg) { torch::op(\"combinations\", [torch::arange(40000)]); }\n", &["s.rhai:1:", "over the memory limit"]);
+    // Also by broadcasting, repetition, in the middle of an operator, and in a backward pass.
+    ends("fn main(cfg) { let x = torch::arange(40000); x.unsqueeze(1) * x.unsqueeze(0); }\n", &["s.rhai:1:", "over the memory limit"]);
     ends("fn main(cfg) { torch::eye(60).float().repeat([2000, 2000]); }\n", &["over the memory limit"]);
     ends("fn main(cfg) { F::one_hot(torch::tensor([0, 2_000_000_000])); }\n", &["over the memory limit"]);
     ends(

@@ -11,7 +11,7 @@ const SCRIPT: &str = r#"
 fn params() { #{output_dir: "exps", exp_name: "long"} }
 fn step(run, batch) {
     run.w.add_(1);
-    if run.step == 2 { torch::randn([5000, 5000]).op("linalg_svd", []); }
+    if run.step == 2 { torch::randn([8000, 8000]) @ torch::randn([8000, 8000]); }
     #{loss: run.w.mean()}
 }
 fn main(cfg) {
