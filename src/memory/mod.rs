@@ -38,6 +38,8 @@ pub const HELP: &str =
 /// Sets the limit; `None` is as much as there is.
 pub fn set_limit(bytes: Option<u64>) {
     LIMIT.store(bytes.unwrap_or(0), Ordering::SeqCst);
+    // What is in use already counts from the first request on.
+    in_use();
 }
 
 /// The limit in bytes.
@@ -70,7 +72,7 @@ pub(crate) fn moved(bytes: i64) {
     }
 }
 
-/// The same after freed memory that is kept for later was handed back, where that is worth it.
+/// What is in use once freed memory that is kept for later was handed back, where that is worth it.
 fn in_use_after_release() -> u64 {
     let used = in_use();
     match RELEASE.get() {

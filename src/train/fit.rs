@@ -235,7 +235,19 @@ fn start<L: Batches + Clone + 'static>(
     // A step that began is done to its end; then the loop looks.
     let _hold = interrupt::hold();
     let options = options.clone();
-    let mut fit = Fit { run, loader, steps, options, history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default(), marks: None, marked: 0, last };
+    let mut fit = Fit {
+        run,
+        loader,
+        steps,
+        options,
+        history: Vec::new(),
+        busy: Duration::ZERO,
+        counted: 0,
+        speed: Speed::default(),
+        marks: None,
+        marked: 0,
+        last,
+    };
     if let Some(before) = owed {
         loader.restore_changed(&before, run.allowed().loader())?;
         let batch = loader.next_batch()?;

@@ -14,8 +14,9 @@ pub(super) struct Marks {
     count: usize,
 }
 
+/// Where its elements lie; 0 for a sparse one, which has no such place.
 fn address(t: &Tensor) -> usize {
-    t.as_tch().data_ptr() as usize
+    if t.is_sparse() { 0 } else { t.as_tch().data_ptr() as usize }
 }
 
 impl Marks {

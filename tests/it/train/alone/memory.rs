@@ -60,7 +60,8 @@ fn tensors_are_as_before_under_the_allocator_that_asks() {
             }
         }
         // From other threads, which allocate and free what others made.
-        let threads: Vec<_> = (0..4).map(|i| std::thread::spawn(move || (0..200).map(|j| empty(1 + (i + j) % 5).unwrap().numel()).sum::<usize>())).collect();
+        let threads: Vec<_> =
+            (0..4).map(|i| std::thread::spawn(move || (0..200).map(|j| empty(1 + (i + j) % 5).unwrap().numel()).sum::<usize>())).collect();
         assert!(threads.into_iter().map(|t| t.join().unwrap()).sum::<usize>() > 0);
         drop((old, new));
     });
