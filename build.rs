@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "src/torch/bridge";
-const SOURCES: [&str; 6] = ["adamw.cpp", "autograd.cpp", "convert.cpp", "dispatch.cpp", "guarded.cpp", "runtime.cpp"];
+const SOURCES: [&str; 7] = ["adamw.cpp", "autograd.cpp", "bounded.cpp", "convert.cpp", "dispatch.cpp", "guarded.cpp", "runtime.cpp"];
 const HEADERS: [&str; 3] = ["bridge.h", "convert.h", "guard.h"];
 
 fn main() {

@@ -93,10 +93,16 @@ pub enum ErrorKind {
     /// Ctrl-C or SIGTERM.
     #[error("interrupted")]
     Interrupted,
+    /// The process stopped because it used more memory than it may.
+    #[error("out of memory: {}", .0.message)]
+    OverMemory(Box<Diagnostic>),
     /// Something failed that the user has been told of already.
     #[error("failed")]
     Shown,
 }
+
+/// The code of everything that had too little memory.
+const MEMORY: &str = "E0203";
 
 /// An error with its code, an optional remedy, and what was being done.
 pub struct Error {
@@ -156,6 +162,11 @@ impl Error {
         Self::new(ErrorKind::Interrupted)
     }
 
+    /// More memory than the process may use, with the place in the script where it stopped for it.
+    pub fn over_memory(diagnostic: Diagnostic) -> Self {
+        Self::new(ErrorKind::OverMemory(Box::new(diagnostic)))
+    }
+
     /// A failure that the user has been told of already: only the exit code is left.
     pub fn shown() -> Self {
         Self::new(ErrorKind::Shown)
@@ -194,14 +205,24 @@ impl Error {
     pub fn help_text(&self) -> Option<&str> {
         match (&self.help, &*self.kind) {
             (Some(h), _) => Some(h),
-            (None, ErrorKind::Script(d)) => d.help.as_deref(),
+            (None, ErrorKind::Script(d) | ErrorKind::OverMemory(d)) => d.help.as_deref(),
             _ => None,
         }
     }
 
-    /// Whether this is Ctrl-C or SIGTERM, which no `catch` may hold up.
+    /// Whether something asked everything to stop: Ctrl-C, SIGTERM, or too much memory in use. No `catch` may hold that up.
     pub fn is_interrupt(&self) -> bool {
+        matches!(*self.kind, ErrorKind::Interrupted | ErrorKind::OverMemory(_))
+    }
+
+    /// Whether the user asked to stop, who need not be told why.
+    pub fn is_asked(&self) -> bool {
         matches!(*self.kind, ErrorKind::Interrupted)
+    }
+
+    /// Whether memory was short, for one call or for the process.
+    pub fn is_memory(&self) -> bool {
+        self.code() == MEMORY
     }
 
     /// The stable code, as printed in `error[E0201]`.
@@ -210,7 +231,7 @@ impl Error {
             ErrorKind::Usage { .. } => "E0101",
             ErrorKind::Torch { .. } => "E0201",
             ErrorKind::Value { .. } => "E0202",
-            ErrorKind::OutOfMemory { .. } => "E0203",
+            ErrorKind::OutOfMemory { .. } | ErrorKind::OverMemory(_) => MEMORY,
             ErrorKind::Device { .. } => "E0204",
             ErrorKind::Io { .. } => "E0301",
             ErrorKind::Data { .. } => "E0302",
@@ -234,7 +255,7 @@ impl Error {
 
     /// The error as a user sees it: code, message, source line with caret where there is one, help.
     pub fn render(&self, color: bool) -> String {
-        if let ErrorKind::Script(d) = &*self.kind {
+        if let ErrorKind::Script(d) | ErrorKind::OverMemory(d) = &*self.kind {
             let help = self.help.clone().or_else(|| d.help.clone());
             return Diagnostic { message: self.to_string(), help, ..(**d).clone() }.render(color);
         }

@@ -1,19 +1,24 @@
 //! Ctrl-C and SIGTERM: one flag that every long call polls. SIGHUP: another, which asks for a reload.
 
-use crate::error::{Error, Result};
+use crate::error::{Diagnostic, Error, Result};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static RELOAD: AtomicBool = AtomicBool::new(false);
 static HOLDS: AtomicUsize = AtomicUsize::new(0);
-static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+/// Why everything is to stop, where nobody asked for it.
+static REASON: Mutex<Option<Diagnostic>> = Mutex::new(None);
+/// The reason bears no delay: what is half done stays so.
+static URGENT: AtomicBool = AtomicBool::new(false);
+/// A first signal has come: the next one ends the process.
+static AGAIN: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// What scripts look at after every operation: 1 for a request to stop, and 2 for each line that a prompt evaluates.
 static LOOK: AtomicUsize = AtomicUsize::new(0);
-static PROMPT: AtomicBool = AtomicBool::new(false);
+static PROMPT: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 thread_local! {
     /// Reasons to stop that concern this thread alone, the innermost last.
@@ -64,20 +69,25 @@ fn is_scope_over() -> bool {
 /// `E0301` when the system refuses the handler.
 pub fn install() -> Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(|e| Error::io("open", "signals", e))?;
+    use signal_hook::flag::{register, register_conditional_shutdown};
+    let io = |e| Error::io("open", "signals", e);
+    for signal in [SIGINT, SIGTERM] {
+        // In the handler itself, which needs no thread, no lock and no reader of what is said: the user does not want to wait. Whatever is
+        // being written is under a temporary name.
+        register_conditional_shutdown(signal, 128 + signal, AGAIN.clone()).map_err(io)?;
+        if signal == SIGTERM {
+            // At a prompt there is nothing to be saved, and only Ctrl-C means the line.
+            register_conditional_shutdown(signal, 128 + signal, PROMPT.clone()).map_err(io)?;
+        }
+        register(signal, AGAIN.clone()).map_err(io)?;
+    }
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(io)?;
     #[expect(clippy::disallowed_macros, reason = "a signal concerns the process, not what one space says")]
     std::thread::spawn(move || {
-        for signal in signals.forever() {
+        for _ in signals.forever() {
             request();
-            let is_prompt = PROMPT.load(Ordering::SeqCst);
-            // At a prompt there is nothing to be saved, and only Ctrl-C means the line.
-            let is_first = SIGNALS.fetch_add(1, Ordering::SeqCst) == 0 && !(is_prompt && signal == SIGTERM);
-            if is_first && is_prompt {
-            } else if is_first {
+            if !PROMPT.load(Ordering::SeqCst) {
                 eprintln!("\nstopping after this step; once more to stop at once");
-            } else {
-                // The user does not want to wait: whatever is being written is under a temporary name.
-                signal_hook::low_level::exit(128 + signal);
             }
         }
     });
@@ -124,7 +134,7 @@ pub fn requested() -> bool {
 
 /// The same for the whole process alone: what is asked at every operation of a script must cost nothing.
 pub fn process_requested() -> bool {
-    STOP.load(Ordering::Relaxed) && HOLDS.load(Ordering::Relaxed) == 0
+    STOP.load(Ordering::Relaxed) && (HOLDS.load(Ordering::Relaxed) == 0 || URGENT.load(Ordering::Relaxed))
 }
 
 /// Whether something asked to stop, held up or not: for whoever holds.
@@ -178,17 +188,40 @@ pub fn request() {
     LOOK.fetch_or(1, Ordering::SeqCst);
 }
 
+/// Asks everything to stop for a reason of the process's own, which its error then says. What holds requests up is not waited for when it
+/// is urgent. A user who asked before has the say.
+pub fn request_because(reason: Diagnostic, is_urgent: bool) {
+    let mut kept = REASON.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.is_none() && STOP.load(Ordering::SeqCst) && !is_urgent {
+        return;
+    }
+    *kept = Some(reason);
+    URGENT.store(is_urgent, Ordering::SeqCst);
+    drop(kept);
+    request();
+}
+
+/// The error with which whatever was asked to stop ends: `E0901` after Ctrl-C or SIGTERM, else one that says the reason.
+pub fn stopped() -> Error {
+    match &*REASON.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(reason) if STOP.load(Ordering::Relaxed) => Error::over_memory(reason.clone()),
+        _ => Error::interrupted(),
+    }
+}
+
 /// Forgets the request: the REPL's next line runs again.
 pub fn clear() {
+    *REASON.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    URGENT.store(false, Ordering::SeqCst);
     STOP.store(false, Ordering::SeqCst);
     LOOK.fetch_and(!1, Ordering::SeqCst);
-    SIGNALS.store(0, Ordering::SeqCst);
+    AGAIN.store(false, Ordering::SeqCst);
 }
 
 /// Fails when something asked to stop: for loops in long calls.
 ///
 /// # Errors
-/// `E0901`.
+/// `E0901`, or the reason: see [`stopped`].
 pub fn check() -> Result<()> {
-    if requested() { Err(Error::interrupted()) } else { Ok(()) }
+    if requested() { Err(stopped()) } else { Ok(()) }
 }

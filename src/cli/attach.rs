@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<()> {
         if repl.is_terminal() {
             println!(
                 "attached to {}; lines are evaluated between two steps: run, its objects by name, batch. Ctrl-D leaves, the run goes on",
-                args.run.display()
+                crate::plain::shown(&args.run.display().to_string())
             );
         }
         repl.run()

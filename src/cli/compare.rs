@@ -4,6 +4,7 @@ use super::compare_page::page;
 use super::table::{table, value};
 use crate::error::{Error, Result};
 use crate::eval::report::{names, shown};
+use crate::plain::shown as shown_plain;
 use crate::progress::{grouped, human};
 use crate::train::compare::{self, Best, Metrics, Table};
 use std::io::Write;
@@ -48,10 +49,11 @@ pub fn run(args: &Args) -> Result<()> {
     let text = if args.json {
         serde_json::to_string_pretty(&found).map_err(|e| Error::run(format!("the comparison has no JSON form: {e}")))? + "\n"
     } else {
-        text(&found, &names)
+        // Names, settings and remarks come from files of strangers.
+        text(&found, &names).lines().map(|line| shown_plain(line) + "\n").collect()
     };
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Error::io("write", "stdout", e))?;
-    found.remarks.iter().for_each(|r| eprintln!("note: {r}"));
+    found.remarks.iter().for_each(|r| eprintln!("note: {}", shown_plain(r)));
     if let Some(file) = &args.html {
         eprintln!("{}", file.display());
     }

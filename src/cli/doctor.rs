@@ -41,6 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut findings = libtorch();
     findings.extend(cuda());
     findings.push(threads());
+    findings.push(memory());
     findings.push(bf16());
     findings.push(writable());
     findings.push(stdlib());
@@ -107,6 +108,21 @@ fn threads() -> Finding {
     let n = torch::num_threads();
     let remedy = (n < cores).then_some("unset OMP_NUM_THREADS, or use --threads");
     finding(if n < cores { Mark::Note } else { Mark::Good }, "threads", format!("{n} of {cores} cores"), remedy)
+}
+
+fn memory() -> Finding {
+    use crate::memory::{self, Machine, shown};
+    let Some(machine) = Machine::read() else {
+        return finding(Mark::Note, "memory", "the system does not say how much there is: only --max-memory SIZE sets a limit", None);
+    };
+    let here = match machine.group {
+        Some(group) => format!("{} of {} by the limit of its control group", shown(group), shown(machine.total)),
+        None => shown(machine.total),
+    };
+    match memory::limit() {
+        Some(limit) => finding(Mark::Good, "memory", format!("{here}; a command may use {}, or what --max-memory says", shown(limit)), None),
+        None => finding(Mark::Note, "memory", format!("{here}; no limit"), None),
+    }
 }
 
 fn bf16() -> Finding {

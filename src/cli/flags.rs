@@ -13,12 +13,16 @@ pub(super) struct Flags {
     pub print_config: bool,
     pub config: Vec<PathBuf>,
     pub threads: Option<usize>,
+    pub max_memory: Option<String>,
     pub paths: Paths,
     /// Whether saves of the scripts are noticed, and how.
     pub watch: Option<WatchMode>,
     /// Settings by name, in the order given: the last one counts.
     pub values: Vec<(String, String)>,
 }
+
+/// More threads than any machine runs at once; each takes memory of its own.
+pub(super) const MOST_THREADS: usize = 1024;
 
 /// Takes the flags apart; what a flag takes depends on the setting's default.
 ///
@@ -55,12 +59,13 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             ("allow_read", None) => flags.paths.allow_read.push(value(given)?.into()),
             ("allow_write", None) => flags.paths.allow_write.push(value(given)?.into()),
             ("allow_unsafe_ops", None) => flags.paths.allow_unsafe_ops = true,
+            ("max_memory", None) => flags.max_memory = Some(value(given)?),
             ("watch", None) => flags.watch = Some(watch_mode(given.as_deref())?),
             ("config", None) => flags.config.push(value(given)?.into()),
             ("threads", None) => {
                 let text = value(given)?;
-                let n = text.parse().ok().filter(|n| *n > 0);
-                flags.threads = Some(n.ok_or_else(|| Error::usage(format!("`--threads` must be a number from 1, got `{text}`")))?);
+                let n = text.parse().ok().filter(|n| (1..=MOST_THREADS).contains(n));
+                flags.threads = Some(n.ok_or_else(|| Error::usage(format!("`--threads` must be a number from 1 to {MOST_THREADS}, got `{text}`")))?);
             }
             (_, Some(s)) if s.default.is_bool() => {
                 let is_bool = |t: &&str| matches!(*t, "true" | "false" | "True" | "False" | "0" | "1" | "yes" | "no" | "on" | "off");
@@ -179,6 +184,7 @@ mod tests {
             (&["--list"], "`--list` needs a value"),
             (&["--threads", "0"], "`--threads` must be a number from 1"),
             (&["--threads", "x"], "`--threads` must be a number from 1"),
+            (&["--threads", "1000000000"], "`--threads` must be a number from 1 to 1024"),
             (&["--"], "unexpected argument `--`"),
             (&["-x"], "unexpected argument `-x`"),
             (&["--watch=often"], "`--watch=often` is not known"),

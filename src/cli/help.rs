@@ -11,6 +11,7 @@ const OWN: &[(&str, &str)] = &[
     ("--config FILE.toml", "values for settings, or a recipe's name; flags go before the file"),
     ("--print-config", "show every value with where it comes from, and stop"),
     ("--threads N", "how many CPU threads to use"),
+    ("--max-memory SIZE", "how much memory it may use: 8G, 0.9 of the machine (the default), none"),
     ("--allow-read PATH", "a file or folder that the script may read besides its project"),
     ("--allow-write PATH", "a file or folder that it may write besides its run folder and outputs"),
     ("--allow-unsafe-ops", "opens operators to `torch::op` that do not check their arguments"),

@@ -14,6 +14,7 @@ mod doctor;
 mod flags;
 mod help;
 mod inspect;
+mod memory;
 mod paths;
 mod prune;
 mod recipes;
@@ -39,6 +40,9 @@ struct Cli {
     /// What goes to stderr: off, error, warn, info, debug, trace, or a filter such as `lathe=debug`.
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
     log_level: String,
+    /// How much memory the process may use: 8G, 512M, a share of the machine such as 0.9, or none. Without it 0.9.
+    #[arg(long, global = true, value_name = "SIZE")]
+    max_memory: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -90,6 +94,7 @@ fn dispatch(cli: Cli) -> Result<()> {
     };
     start_log(level.unwrap_or(&cli.log_level))?;
     crate::interrupt::install()?;
+    memory::start(cli.max_memory.as_deref())?;
     match cli.verb {
         Verb::Add(args) => add::run(&args),
         Verb::Attach(args) => attach::run(&args),
@@ -114,7 +119,7 @@ fn dispatch(cli: Cli) -> Result<()> {
 /// Prints an error as users see it.
 fn report(e: &Error) {
     if e.is_shown() {
-    } else if e.is_interrupt() {
+    } else if e.is_asked() {
         eprintln!("interrupted");
     } else {
         eprintln!("{}", e.render(wants_color()));

@@ -3,6 +3,7 @@
 use super::config_files;
 use super::flags::{self, Flags};
 use super::help;
+use super::memory;
 use super::paths::Paths;
 use crate::error::{Error, Result};
 use crate::interrupt;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
                                   and of several the last
   --print-config                  show every value with where it comes from, and stop
   --threads N                     how many CPU threads to use
+  --max-memory SIZE               how much memory it may use: 8G, 0.9 of the machine (the default), none
   --watch                         take saved edits in between two steps (SIGHUP does it once without)
   --help                          the script's settings")]
 pub struct Args {
@@ -77,6 +79,9 @@ fn start(args: &Args) -> Result<()> {
         return help::print_config(&config);
     }
     prepare(&config, device, flags.threads)?;
+    if let Some(size) = &flags.max_memory {
+        memory::set(size)?;
+    }
     // Before the script's name and after it.
     args.paths.grant(&mut permissions);
     flags.paths.grant(&mut permissions);
@@ -98,7 +103,7 @@ fn start(args: &Args) -> Result<()> {
     let result = engine.run(config.map());
     // A script that ends early because the reader of its output went away, or that was stopped in Rust code, says so.
     if result.is_ok() && interrupt::requested() {
-        return Err(Error::interrupted());
+        return Err(interrupt::stopped());
     }
     result.map(|_| ())
 }
@@ -133,8 +138,9 @@ fn choose(params: &Params, flags: &Flags) -> Result<(Config, torch::Device, torc
     Ok((config, device, dtype))
 }
 
-/// Lets no operator, and no loop over pictures or points, use more than `n` threads.
+/// Lets no operator, and no loop over pictures or points, use more than `n` threads; more than any machine has are not started.
 pub(super) fn limit_threads(n: usize) {
+    let n = n.min(flags::MOST_THREADS);
     torch::set_num_threads(n);
     // A pool that runs already keeps its size: then a host program made it.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(n).build_global();

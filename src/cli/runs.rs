@@ -3,6 +3,7 @@
 use super::prune;
 use crate::error::{Error, Result};
 use crate::files::unix_time;
+use crate::plain::shown;
 use crate::progress::{grouped, human, short, speed};
 use crate::train::status::{self, Phase, Row};
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub struct Args {
 /// # Errors
 /// `E0301` when the folder cannot be listed.
 pub fn run(args: &Args) -> Result<()> {
-    let rows = status::list(&args.dir, &mut |w| eprintln!("warning: {w}"))?;
+    let rows = status::list(&args.dir, &mut |w| eprintln!("warning: {}", shown(&w)))?;
     if args.prune {
         return prune::run(&rows, args.yes);
     }
@@ -68,7 +69,7 @@ fn table(rows: &[Row], now: f64) -> String {
         out.push('\n');
     }
     for (row, error) in rows.iter().filter_map(|r| Some((r, r.status.error.as_ref()?))).filter(|(r, _)| r.status.state == Phase::Failed) {
-        out.push_str(&format!("{}: {}\n", row.name, error.lines().next().unwrap_or_default()));
+        out.push_str(&format!("{}: {}\n", shown(&row.name), shown(error.lines().next().unwrap_or_default())));
     }
     out
 }
@@ -78,8 +79,8 @@ fn row(r: &Row, now: f64) -> [String; 9] {
     let steps = s.steps.map_or(String::new(), |n| format!("/{}", grouped(n, ' ')));
     let rate = s.rate.filter(|_| s.state == Phase::Running);
     [
-        r.name.clone(),
-        s.script.clone(),
+        shown(&r.name),
+        shown(&s.script),
         format!("{}{steps}", grouped(s.step, ' ')),
         s.loss.map_or("-".into(), short),
         rate.map_or("-".into(), speed),
@@ -145,6 +146,8 @@ no: there is no folder `x`
 ";
         assert_eq!(table(&rows, 300.0), want);
         assert_eq!(table(&[], 0.0), "");
+        let odd = table(&[row("a\nb\u{202e}", status(Phase::Failed, None, None))], 300.0);
+        assert!(odd.contains("a\\nb\\u{202e}  train_ldm.rhai") && odd.lines().count() == 2, "{odd}");
         let back: serde_json::Value = serde_json::from_str(&json(&rows).unwrap()).unwrap();
         assert_eq!((&back[0]["state"], &back[1]["name"]), (&"running".into(), &"a/longer".into()));
     }

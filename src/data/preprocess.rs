@@ -306,6 +306,12 @@ struct Job<'a> {
     pixels: Vec<u8>,
 }
 
+/// Each thread takes memory of its own.
+fn within_threads(workers: usize) -> Result<()> {
+    const MOST: usize = 1024;
+    if workers <= MOST { Ok(()) } else { Err(Error::value("preprocess", format!("`workers` must be at most {MOST}, got {workers}"))) }
+}
+
 struct Counter {
     bar: Option<Progress>,
     done: usize,
@@ -314,6 +320,7 @@ struct Counter {
 
 impl<'a> Job<'a> {
     fn new(source: &'a Source, plan: &Plan, options: &PreprocessOptions, resumed: usize, skipped: usize) -> Result<Job<'a>> {
+        within_threads(options.workers)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(options.workers).thread_name(|i| format!("preprocess-{i}"));
         let pool = pool.build().map_err(|e| Error::run(format!("cannot start the threads of preprocess: {e}")))?;
         let bar = (!options.quiet).then(|| Progress::new("preprocess", "pictures", resumed as u64, plan.source_count as u64));

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::models::names::strip_prefix;
+use crate::nn::bounds::{WIDEST, within};
 use crate::nn::layers::{BatchNorm2d, BatchNormOptions, Conv2d, Conv2dOptions, LinearInit};
 use crate::nn::{Built, Init, Module, Path};
 use crate::torch::{Tensor, default_device};
@@ -47,6 +48,7 @@ impl PatchGan {
         if c.ndf < 1 || !(1..=16).contains(&c.layers) || c.in_channels < 1 {
             return Err(Error::value("discriminator", format!("ndf and in_channels must be at least 1, layers 1 to 16: {c:?}")));
         }
+        within("discriminator", &[("ndf", c.ndf), ("in_channels", c.in_channels)], WIDEST / 8)?;
         let p = p.pp("main");
         let conv = |index: i64, inputs, outputs, stride: i64, bias| {
             let options = Conv2dOptions { bias, init: LinearInit::NormalWeight(0.02), ..Conv2dOptions::default().stride(stride).padding(1) };

@@ -4,6 +4,7 @@
 //! parameters, so checkpoints, optimizers and the EMA need not know which one they hold. Loading, freezing and moving
 //! work in place on the tensors, so that every handle to them (an optimizer's, an EMA's) stays valid.
 
+pub mod bounds;
 mod digest;
 mod init;
 pub mod layers;

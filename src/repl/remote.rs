@@ -2,6 +2,7 @@
 
 use super::{Backend, wants_color};
 use crate::error::{Error, Result};
+use crate::plain::shown;
 use crate::script::prompt::answer::{Answer, Ask, Mode};
 use crate::script::prompt::attached::{Call, Got, Reply, Want};
 use crate::script::prompt::complete::{Completions, complete, hint};
@@ -50,7 +51,7 @@ impl Remote {
                 }
             }
         });
-        let name = dir.canonicalize().ok().and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned())).unwrap_or_default();
+        let name = dir.canonicalize().ok().and_then(|d| Some(shown(&d.file_name()?.to_string_lossy()))).unwrap_or_default();
         Ok(Remote { stream, replies, count: 0, limit, timeout, prompt: format!("{name}> "), gone: false, name, offline: None })
     }
 
@@ -87,7 +88,11 @@ impl Remote {
         loop {
             match self.replies.recv_timeout(Duration::from_millis(50)) {
                 Ok(reply) => {
-                    self.prompt = reply.prompt;
+                    if let (0, Got::Error(why)) = (reply.id, &reply.got) {
+                        self.gone = true;
+                        return Err(Error::run(shown(why)).help("`lathe runs` lists the runs; prompts that nobody needs any more can be left"));
+                    }
+                    self.prompt = shown(&reply.prompt);
                     // Replies to completions that were not waited for come late.
                     match reply.got {
                         _ if reply.id != id => {}

@@ -11,6 +11,7 @@ pub mod files;
 mod grad;
 mod in_place;
 mod indexing;
+mod nested;
 pub mod operators;
 mod ops;
 mod picks;
@@ -30,6 +31,7 @@ pub use script::TorchScript;
 pub use tensor::{Operand, Tensor};
 
 use crate::error::{Error, ErrorKind};
+use crate::memory;
 
 /// Turns a libtorch error into ours: without the C++ trace, with the operator and the shapes of its inputs.
 pub(crate) fn refused(op: &str, inputs: &[&Tensor], e: tch::TchError) -> Error {
@@ -49,7 +51,7 @@ pub(crate) fn from_message(op: &str, inputs: &[&Tensor], text: &str) -> Error {
         message = format!("{message} (got {})", shapes.join(", "));
     }
     let op = op.to_owned();
-    if text.contains("out of memory") || text.contains("can't allocate memory") || text.contains("not enough memory") {
+    if text.contains(memory::OVER) || text.contains("out of memory") || text.contains("can't allocate memory") || text.contains("not enough memory") {
         return out_of_memory(&op, &message);
     }
     Error::new(ErrorKind::Torch { op, message })
@@ -58,5 +60,6 @@ pub(crate) fn from_message(op: &str, inputs: &[&Tensor], text: &str) -> Error {
 /// Not enough memory for an operator's result.
 pub(crate) fn out_of_memory(op: &str, message: &str) -> Error {
     let message = message.split("\nException raised from").next().unwrap_or(message).trim().replace('\n', " ");
-    Error::new(ErrorKind::OutOfMemory { op: op.to_owned(), message }).help("lower the batch size or the resolution")
+    let help = if message.contains(memory::OVER) { memory::HELP } else { "lower the batch size or the resolution" };
+    Error::new(ErrorKind::OutOfMemory { op: op.to_owned(), message }).help(help)
 }

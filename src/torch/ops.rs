@@ -320,16 +320,20 @@ impl Tensor {
 
     /// `chunks` equal parts along `dim`, the last one smaller.
     pub fn chunk(&self, chunks: i64, dim: i64) -> Result<Vec<Tensor>> {
+        let length = self.size(dim).unwrap_or(0);
+        self.check_parts("chunk", dim, length / chunks.clamp(1, length.max(1)))?;
         self.many("chunk", self.0.f_chunk(chunks, dim))
     }
 
     /// Parts of `size` along `dim`.
     pub fn split(&self, size: i64, dim: i64) -> Result<Vec<Tensor>> {
+        self.check_parts("split", dim, size)?;
         self.many("split", self.0.f_split(size, dim))
     }
 
     /// One tensor for each index of `dim`.
     pub fn unbind(&self, dim: i64) -> Result<Vec<Tensor>> {
+        self.check_parts("unbind", dim, 1)?;
         self.many("unbind", self.0.f_unbind(dim))
     }
 

@@ -2,6 +2,7 @@
 
 use super::{DType, Device, device_name, dtype_name, refused};
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// A handle to a libtorch tensor. `clone` shares the data; [`Tensor::copy`] copies it.
 pub struct Tensor(pub(crate) tch::Tensor);
@@ -223,6 +224,7 @@ impl Tensor {
     /// All elements in row-major order, converted to f64.
     pub fn to_vec_f64(&self) -> Result<Vec<f64>> {
         let t = self.detach()?.to_device(Device::Cpu)?.to_dtype(DType::Double)?.contiguous()?;
+        memory::room_for("to_vec", t.numel(), size_of::<f64>())?;
         let mut out = vec![0f64; t.numel()];
         t.0.f_copy_data(&mut out, t.numel()).map_err(|e| refused("to_vec", &[self], e))?;
         Ok(out)
@@ -231,6 +233,7 @@ impl Tensor {
     /// All elements in row-major order, converted to f32.
     pub fn to_vec_f32(&self) -> Result<Vec<f32>> {
         let t = self.detach()?.to_device(Device::Cpu)?.to_dtype(DType::Float)?.contiguous()?;
+        memory::room_for("to_vec", t.numel(), size_of::<f32>())?;
         let mut out = vec![0f32; t.numel()];
         t.0.f_copy_data(&mut out, t.numel()).map_err(|e| refused("to_vec", &[self], e))?;
         Ok(out)
@@ -239,6 +242,7 @@ impl Tensor {
     /// All elements in row-major order, converted to i64.
     pub fn to_vec_i64(&self) -> Result<Vec<i64>> {
         let t = self.detach()?.to_device(Device::Cpu)?.to_dtype(DType::Int64)?.contiguous()?;
+        memory::room_for("to_vec", t.numel(), size_of::<i64>())?;
         let mut out = vec![0i64; t.numel()];
         t.0.f_copy_data(&mut out, t.numel()).map_err(|e| refused("to_vec", &[self], e))?;
         Ok(out)
@@ -247,6 +251,7 @@ impl Tensor {
     /// The raw little-endian bytes in row-major order, in the tensor's own dtype.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let t = self.detach()?.to_device(Device::Cpu)?.contiguous()?;
+        memory::room_for("to_bytes", t.numel(), t.dtype().elt_size_in_bytes())?;
         let mut out = vec![0u8; t.numel() * t.dtype().elt_size_in_bytes()];
         t.0.f_copy_data_u8(&mut out, t.numel()).map_err(|e| refused("to_bytes", &[self], e))?;
         Ok(out)

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use crate::files;
 use std::collections::{HashMap, VecDeque};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The socket in a run folder.
 pub const SOCKET: &str = "attach.sock";
@@ -27,8 +27,20 @@ pub const MAX_LINE: usize = 1 << 20;
 const MAX_CLIENTS: usize = 8;
 /// Lines of one client that may wait.
 const MAX_WAITING: usize = 16;
-/// How long a client may take to read an answer.
-const WRITE_TIME: Duration = Duration::from_secs(5);
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// To read an answer.
+    write: Duration,
+    /// To say its first line, or the rest of one that it has begun.
+    line: Duration,
+    /// Until one that says nothing makes room for another where all places are taken.
+    silent: Duration,
+}
+
+const PATIENCE: Patience = Patience { write: Duration::from_secs(5), line: Duration::from_secs(10), silent: Duration::from_secs(60) };
+/// Between two looks at how long it has taken.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// A line from a client.
 pub struct Request {
@@ -63,8 +75,26 @@ struct Shared {
     clients: AtomicUsize,
     closed: AtomicBool,
     queue: Mutex<VecDeque<Request>>,
-    streams: Mutex<HashMap<u64, UnixStream>>,
+    places: Mutex<HashMap<u64, Place>>,
     gone: Mutex<Vec<u64>>,
+}
+
+/// A client that is there.
+struct Place {
+    stream: UnixStream,
+    /// Its lines that wait or are being answered.
+    waiting: Arc<AtomicUsize>,
+    /// Whether it has said a line.
+    is_heard: bool,
+    /// When it said its last one, or came.
+    since: Instant,
+}
+
+impl Place {
+    /// How long it has said nothing although nothing of it waits.
+    fn silence(&self) -> Duration {
+        if self.waiting.load(Ordering::SeqCst) == 0 { self.since.elapsed() } else { Duration::ZERO }
+    }
 }
 
 fn open<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,11 +121,11 @@ impl Server {
     /// # Errors
     /// `E0301` when the system refuses, as on a file system without sockets.
     pub fn start(dir: &Path) -> Result<Self> {
-        Self::with_write_time(dir, WRITE_TIME)
+        Self::with_patience(dir, PATIENCE)
     }
 
-    /// The same with another time that a client may take to read its answer.
-    fn with_write_time(dir: &Path, write_time: Duration) -> Result<Self> {
+    /// The same with other times that a client may take.
+    fn with_patience(dir: &Path, patience: Patience) -> Result<Self> {
         let path = dir.join(SOCKET);
         let io = |e| Error::io("listen on", &path, e);
         // Bound where nobody else can reach it, and moved when its rights are right.
@@ -109,7 +139,7 @@ impl Server {
         let inode = path.symlink_metadata().map_err(io)?.ino();
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
-        let accept = move || accept(&listener, &theirs, write_time);
+        let accept = move || accept(&listener, &theirs, patience);
         let thread = std::thread::Builder::new().name("attach".into()).spawn(accept).map_err(io)?;
         Ok(Server { shared, path, inode, thread: Some(thread) })
     }
@@ -157,8 +187,8 @@ impl Drop for Server {
             // What cannot be removed is replaced by the next process.
             let _ = files::remove(&self.path);
         }
-        for stream in open(&self.shared.streams).values() {
-            let _ = stream.shutdown(std::net::Shutdown::Read);
+        for place in open(&self.shared.places).values() {
+            let _ = place.stream.shutdown(std::net::Shutdown::Read);
         }
         if let Some(thread) = self.thread.take().filter(|t| t.is_finished()) {
             let _ = thread.join();
@@ -166,7 +196,7 @@ impl Drop for Server {
     }
 }
 
-fn accept(listener: &UnixListener, shared: &Arc<Shared>, write_time: Duration) {
+fn accept(listener: &UnixListener, shared: &Arc<Shared>, patience: Patience) {
     for (client, stream) in (1..).zip(listener.incoming()) {
         if shared.closed.load(Ordering::SeqCst) {
             return;
@@ -176,42 +206,88 @@ fn accept(listener: &UnixListener, shared: &Arc<Shared>, write_time: Duration) {
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        if !is_same_user(&stream) || shared.clients.load(Ordering::SeqCst) >= MAX_CLIENTS {
+        if !is_same_user(&stream) {
             continue;
         }
-        let _ = stream.set_write_timeout(Some(write_time));
+        let _ = stream.set_write_timeout(Some(patience.write));
+        let _ = stream.set_read_timeout(Some(LOOK.min(patience.line)));
+        if shared.clients.load(Ordering::SeqCst) >= MAX_CLIENTS && !make_room(shared, patience) {
+            refuse(stream);
+            continue;
+        }
         let (Ok(writer), Ok(kept)) = (stream.try_clone(), stream.try_clone()) else { continue };
-        open(&shared.streams).insert(client, kept);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let place = Place { stream: kept, waiting: waiting.clone(), is_heard: false, since: Instant::now() };
+        open(&shared.places).insert(client, place);
         shared.clients.fetch_add(1, Ordering::SeqCst);
         let (send, receive) = channel();
         let theirs = shared.clone();
         let reader = std::thread::Builder::new().name("attach-read".into()).spawn(move || {
-            read_lines(client, stream, &theirs, &send);
-            open(&theirs.streams).remove(&client);
+            read_lines(client, stream, &theirs, &send, &waiting, patience);
+            // One that made room has left its place already.
+            if open(&theirs.places).remove(&client).is_some() {
+                theirs.clients.fetch_sub(1, Ordering::SeqCst);
+            }
             open(&theirs.gone).push(client);
             theirs.events.fetch_add(1, Ordering::SeqCst);
-            theirs.clients.fetch_sub(1, Ordering::SeqCst);
         });
         let writer = std::thread::Builder::new().name("attach-write".into()).spawn(move || write_lines(writer, &receive));
         if reader.is_err() || writer.is_err() {
             crate::train::log::write("attach: no thread can be started for a client\n");
+            if let Some(place) = open(&shared.places).remove(&client) {
+                let _ = place.stream.shutdown(std::net::Shutdown::Both);
+                shared.clients.fetch_sub(1, Ordering::SeqCst);
+            }
         }
     }
+}
+
+/// Lets the client go that has been silent for longest: one that never said a line, or one that has said none for long. False where none
+/// has.
+fn make_room(shared: &Shared, patience: Patience) -> bool {
+    let mut places = open(&shared.places);
+    let longest = places.iter().max_by_key(|(_, p)| (!p.is_heard, p.silence())).map(|(client, p)| (*client, p.is_heard, p.silence()));
+    let Some((client, is_heard, silence)) = longest else { return false };
+    // One that came just now is about to say something.
+    if silence < if is_heard { patience.silent } else { patience.line / 10 } {
+        return false;
+    }
+    let Some(place) = places.remove(&client) else { return false };
+    let _ = (&place.stream).write_all(answer_to_all("another prompt needed the place of this one, which said nothing for long").as_bytes());
+    let _ = place.stream.shutdown(std::net::Shutdown::Both);
+    shared.clients.fetch_sub(1, Ordering::SeqCst);
+    true
+}
+
+/// Tells a client that there is no place for it.
+fn refuse(mut stream: UnixStream) {
+    // It may not read.
+    let _ = stream.set_write_timeout(Some(Duration::from_millis(100)));
+    let _ = stream.write_all(answer_to_all(&format!("{MAX_CLIENTS} prompts are attached to this run already")).as_bytes());
+}
+
+/// A line that answers no request in particular: its number is 0.
+fn answer_to_all(why: &str) -> String {
+    format!("{}\n", serde_json::json!({ "id": 0, "prompt": "> ", "got": { "error": why } }))
 }
 
 fn is_same_user(stream: &UnixStream) -> bool {
     rustix::net::sockopt::socket_peercred(stream).is_ok_and(|who| who.uid == rustix::process::geteuid())
 }
 
-fn read_lines(client: u64, mut stream: UnixStream, shared: &Shared, reply: &Sender<String>) {
-    let waiting = Arc::new(AtomicUsize::new(0));
+fn read_lines(client: u64, mut stream: UnixStream, shared: &Shared, reply: &Sender<String>, waiting: &Arc<AtomicUsize>, patience: Patience) {
+    // Since when it owes a line: its first, or the rest of one.
+    let mut owes = Some(Instant::now());
     let mut open_flags: Vec<Arc<AtomicBool>> = Vec::new();
     let (mut buffer, mut chunk) = (Vec::new(), [0; 4096]);
     'read: loop {
+        if owes.is_some_and(|since| since.elapsed() > patience.line) {
+            break;
+        }
         let n = match stream.read(&mut chunk) {
             Ok(0) => break,
             Ok(n) => n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
             Err(_) => break,
         };
         buffer.extend_from_slice(&chunk[..n]);
@@ -219,6 +295,10 @@ fn read_lines(client: u64, mut stream: UnixStream, shared: &Shared, reply: &Send
             let line: Vec<u8> = buffer.drain(..=end).collect();
             let Ok(line) = String::from_utf8(line) else { break 'read };
             let line = line.trim_end();
+            owes = None;
+            if let Some(place) = open(&shared.places).get_mut(&client) {
+                (place.is_heard, place.since) = (true, Instant::now());
+            }
             open_flags.retain(|f| Arc::strong_count(f) > 1);
             if line == CANCEL {
                 open_flags.iter().for_each(|f| f.store(true, Ordering::SeqCst));
@@ -235,6 +315,9 @@ fn read_lines(client: u64, mut stream: UnixStream, shared: &Shared, reply: &Send
         }
         if buffer.len() > MAX_LINE {
             break;
+        }
+        if !buffer.is_empty() {
+            owes.get_or_insert_with(Instant::now);
         }
     }
     open_flags.iter().for_each(|f| f.store(true, Ordering::SeqCst));
@@ -274,12 +357,11 @@ pub fn connect(dir: &Path) -> Result<UnixStream> {
 mod tests {
     use super::*;
     use std::io::{BufRead, BufReader};
-    use std::time::Instant;
 
     fn wait(what: &str, mut f: impl FnMut() -> bool) {
         let start = Instant::now();
         while !f() {
-            assert!(start.elapsed() < WRITE_TIME, "{what} did not come");
+            assert!(start.elapsed() < Duration::from_secs(5), "{what} did not come");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -318,7 +400,7 @@ mod tests {
     fn clients_that_leave_flood_or_hang_are_let_go() {
         let dir = tempfile::tempdir().unwrap();
         // A partial write and the next one may each take the whole of it.
-        let server = Server::with_write_time(dir.path(), Duration::from_millis(50)).unwrap();
+        let server = Server::with_patience(dir.path(), Patience { write: Duration::from_millis(50), ..PATIENCE }).unwrap();
         // Leaves while its line is being answered.
         let mut client = connect(dir.path()).unwrap();
         client.write_all(b"long\n").unwrap();
@@ -354,5 +436,64 @@ mod tests {
         got.into_iter().for_each(|r| r.reply("y".repeat(4 << 20)));
         assert!(start.elapsed() < Duration::from_secs(1));
         wait("its end", || !server.take_gone().is_empty());
+    }
+
+    /// A client that says a line and has its answer.
+    fn served(server: &Server, dir: &Path) -> UnixStream {
+        let mut client = connect(dir).unwrap();
+        client.write_all(b"1\n").unwrap();
+        let mut got = Vec::new();
+        wait("its line", || {
+            got.extend(server.take());
+            !got.is_empty()
+        });
+        got.into_iter().for_each(|r| r.reply("one".into()));
+        let mut line = String::new();
+        BufReader::new(client.try_clone().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "one\n");
+        client
+    }
+
+    #[test]
+    fn clients_that_say_nothing_or_half_a_line_do_not_lock_others_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let short = Duration::from_millis(300);
+        let server = Server::with_patience(dir.path(), Patience { write: short, line: short, silent: Duration::from_secs(60) }).unwrap();
+        // Nothing, half a line, and half a line drop by drop: each is let go by itself.
+        let _mute = connect(dir.path()).unwrap();
+        let mut half = connect(dir.path()).unwrap();
+        half.write_all(b"half").unwrap();
+        let mut drops = connect(dir.path()).unwrap();
+        let mut left = 0;
+        wait("their end", || {
+            let _ = drops.write_all(b"x");
+            left += server.take_gone().len();
+            left == 3
+        });
+        // All places are taken by such ones: the next who says something gets one.
+        let _silent: Vec<UnixStream> = (0..MAX_CLIENTS).map(|_| connect(dir.path()).unwrap()).collect();
+        std::thread::sleep(short / 5);
+        drop(served(&server, dir.path()));
+    }
+
+    #[test]
+    fn a_prompt_that_is_long_silent_makes_room_and_one_that_is_not_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let patience = Patience { silent: Duration::from_millis(600), ..PATIENCE };
+        let server = Server::with_patience(dir.path(), patience).unwrap();
+        let start = Instant::now();
+        let all: Vec<UnixStream> = (0..MAX_CLIENTS).map(|_| served(&server, dir.path())).collect();
+        let mut told = String::new();
+        let mut refused = BufReader::new(connect(dir.path()).unwrap());
+        refused.read_line(&mut told).unwrap();
+        if start.elapsed() < patience.silent {
+            assert!(told.contains("8 prompts are attached to this run already"), "{told}");
+        }
+        std::thread::sleep(patience.silent);
+        drop(served(&server, dir.path()));
+        // The one that had been silent for longest left, and was told.
+        let mut first = String::new();
+        BufReader::new(all[0].try_clone().unwrap()).read_line(&mut first).unwrap();
+        assert!(first.contains("another prompt needed the place"), "{first}");
     }
 }

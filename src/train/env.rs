@@ -36,7 +36,8 @@ pub(super) fn write(dir: &Path) -> Result<()> {
 }
 
 /// The machine's name in its network; nothing where the system does not tell.
-fn host() -> Option<String> {
+/// What the machine is called.
+pub(super) fn host() -> Option<String> {
     Some(files::read_text(Path::new("/proc/sys/kernel/hostname")).ok()?.trim().to_owned())
 }
 

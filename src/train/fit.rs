@@ -4,6 +4,7 @@ use super::console::{Console, Report, values};
 use super::metrics::{Metrics, NonFinite};
 use super::run::{LOADER, OpenRun};
 use super::tracked::{Saved, Tracked};
+use super::unchanged::Marks;
 use super::{log, rng};
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
@@ -175,9 +176,10 @@ pub enum Outcome {
 /// generators, the loader's position and the log are as if it had never stopped.
 ///
 /// # Errors
-/// `E0901` after Ctrl-C or SIGTERM, with a checkpoint of the last whole step; `E0601` when a loss is not finite, with the batch saved in
+/// `E0901` after Ctrl-C or SIGTERM, with a checkpoint of the last whole step, and so `E0203` without memory; `E0601` inside of its own steps, or when a loss is not finite, with the batch saved in
 /// the run folder; whatever a step returns. Checkpoints are never harmed.
 pub fn fit<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut dyn Steps<L::Batch>, options: &FitOptions) -> Result<Outcome> {
+    let _training = run.begin_training()?;
     let mut last = Vec::new();
     let outcome = start(run, loader, steps, options, &mut last);
     if let Some(mut console) = run.console().borrow_mut().take() {
@@ -188,7 +190,7 @@ pub fn fit<L: Batches + Clone + 'static>(run: &OpenRun, loader: &L, steps: &mut 
     }
     if let Err(e) = &outcome {
         run.end_with(e);
-        if e.is_interrupt()
+        if (e.is_asked() || (e.is_interrupt() && run.is_saved()))
             && let Some(step) = run.saved_step()
         {
             run.say(&format!("  {}  stopped; step {} is saved, and the same command goes on from there", run.name(), grouped(step, ' ')));
@@ -233,7 +235,19 @@ fn start<L: Batches + Clone + 'static>(
     // A step that began is done to its end; then the loop looks.
     let _hold = interrupt::hold();
     let options = options.clone();
-    let mut fit = Fit { run, loader, steps, options, history: Vec::new(), busy: Duration::ZERO, counted: 0, speed: Speed::default(), last };
+    let mut fit = Fit {
+        run,
+        loader,
+        steps,
+        options,
+        history: Vec::new(),
+        busy: Duration::ZERO,
+        counted: 0,
+        speed: Speed::default(),
+        marks: None,
+        marked: 0,
+        last,
+    };
     if let Some(before) = owed {
         loader.restore_changed(&before, run.allowed().loader())?;
         let batch = loader.next_batch()?;
@@ -268,6 +282,9 @@ struct Fit<'a, L: Batches> {
     /// Steps since the last log line.
     counted: u64,
     speed: Speed,
+    /// What the run's tensors were before the step, and how often that was noted.
+    marks: Option<Marks>,
+    marked: u64,
     /// The values of the last log line.
     last: &'a mut Vec<(String, f64)>,
 }
@@ -308,22 +325,35 @@ impl<L: Batches> Fit<'_, L> {
         }
         // A sample may take minutes, and whoever stops a run may not have them: the resumed run makes up for it.
         let owed = sample && interrupt::pending();
-        if sample && !owed {
-            self.sample(&batch)?;
+        if sample
+            && !owed
+            && let Err(e) = self.sample(&batch)
+        {
+            if e.is_memory() && !run.is_saved() {
+                self.check_now(&batch)?;
+                run.save_owing(Some(before))?;
+                run.say(&format!("  {}  out of memory in `on_sample`: step {} is saved, and makes up for it", run.name(), grouped(run.step(), ' ')));
+            }
+            return Err(e);
         }
         let stop = interrupt::pending();
         if (save || stop) && !run.is_saved() {
             self.check_now(&batch)?;
             run.save_owing(owed.then_some(before))?;
         }
-        if stop && (owed || !last) { Err(Error::interrupted()) } else { Ok(()) }
+        if stop && (owed || !last) { Err(interrupt::stopped()) } else { Ok(()) }
     }
 
-    /// One step with its batch. When it fails and is mended it is tried again, with the same batch and the same random numbers.
+    /// One step with its batch. When it fails and is mended it is tried again, with the same batch and the same random numbers. When it had too
+    /// little memory, the steps before it are saved.
     fn step(&mut self, before: &Saved) -> Result<(Metrics, L::Batch)> {
         let run = self.run;
         let may_retry = self.steps.may_retry();
-        let (random, state) = if may_retry { (Some(rng::save()?), run.versions()?) } else { (None, Vec::new()) };
+        let random = rng::save()?;
+        let state = if may_retry { Some(run.versions()?) } else { None };
+        if !may_retry {
+            self.mark();
+        }
         loop {
             let batch = self.loader.next_batch()?;
             run.set_in_step(true);
@@ -331,27 +361,62 @@ impl<L: Batches> Fit<'_, L> {
             run.set_in_step(false);
             let error = match metrics {
                 Ok(metrics) => return Ok((metrics, batch)),
-                Err(e) if !may_retry || e.is_interrupt() => return Err(e),
+                Err(e) if !(may_retry || e.is_interrupt() || e.is_memory()) => return Err(e),
                 Err(e) => e,
             };
             // The script may have changed the batch in place.
             self.loader.restore(before)?;
-            if let Some(random) = &random {
-                rng::restore(random)?;
+            rng::restore(&random)?;
+            let has_changed_state = match &state {
+                Some(state) => run.versions()? != *state,
+                // What cannot be told counts as changed.
+                None => !self.marks.as_ref().is_some_and(|marks| marks.hold(run).unwrap_or(false)),
+            };
+            let outcome = if may_retry && !error.is_interrupt() {
+                self.steps.failed(run, &Failure { error: &error, what: "step", has_changed_state })
+            } else {
+                Ok(Retry::Stop)
+            };
+            if let Ok(Retry::Again) = outcome {
+                continue;
             }
-            let has_changed_state = run.versions()? != state;
-            match self.steps.failed(run, &Failure { error: &error, what: "step", has_changed_state }) {
-                Ok(Retry::Again) => {}
-                outcome => {
-                    // The step is not done: the steps before it are whole, and worth a checkpoint.
-                    if !has_changed_state && !run.is_saved() && run.step() > 0 {
-                        self.check_now(&batch)?;
-                        run.save_owing(None)?;
-                    }
-                    return Err(outcome.err().unwrap_or(error));
-                }
+            let error = outcome.err().unwrap_or(error);
+            // The step is not done: the steps before it are whole, and worth a checkpoint.
+            if !has_changed_state && !run.is_saved() && run.step() > 0 {
+                self.check_now(&batch)?;
+                run.save_owing(None)?;
             }
+            // What stopped the whole process is told at the end.
+            if error.is_memory() && !(error.is_interrupt() && run.is_saved()) {
+                self.say_saved(has_changed_state);
+            }
+            return Err(error);
         }
+    }
+
+    /// Takes note of what the run's tensors are before a step.
+    fn mark(&mut self) {
+        // The first steps make some that stay then; later it is a matter of scripts that replace them.
+        if self.marked.is_power_of_two() || self.marked.is_multiple_of(64) {
+            self.marks = Marks::new(self.run).ok();
+        }
+        self.marked += 1;
+        if let Some(marks) = &mut self.marks
+            && marks.take().is_err()
+        {
+            self.marks = None;
+        }
+    }
+
+    /// Says where a run that had too little memory goes on.
+    fn say_saved(&self, has_changed_state: bool) {
+        let run = self.run;
+        let saved = match run.saved_step() {
+            Some(step) => format!("step {} is saved, and the same command goes on from there", grouped(step, ' ')),
+            None => "no step is saved yet".to_owned(),
+        };
+        let lost = if has_changed_state { "the step had changed the weights before it failed, so they are not saved; " } else { "" };
+        run.say(&format!("  {}  out of memory in step {}: {lost}{saved}", run.name(), grouped(run.step() + 1, ' ')));
     }
 
     /// A callback that belongs to a step, tried again when it fails and the script is mended. What it draws at random changes nothing.

@@ -12,7 +12,7 @@ use super::sources::Sources;
 use super::status::{self, Phase, Status};
 use super::tracked::{Saved, Tracked};
 use super::{env, images, log, rewind, rng};
-use crate::error::{Error, Result, did_you_mean};
+use crate::error::{Diagnostic, Error, Result, did_you_mean};
 use crate::files;
 use crate::origin::{self, Made};
 use crate::torch::{Tensor, bridge::manual_seed};
@@ -20,8 +20,9 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
+use std::sync::Mutex;
 use std::time::Instant;
 
 /// How a run is opened.
@@ -60,6 +61,9 @@ pub struct Options {
 /// The name under which `fit` tracks its loader; the only one that may come after `resume`.
 pub(super) const LOADER: &str = "loader";
 
+/// The folders of the open runs of this process.
+static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
 thread_local! {
     /// The run that this thread opened last.
     static LAST: RefCell<Option<(PathBuf, Weak<Inner>)>> = const { RefCell::new(None) };
@@ -87,6 +91,7 @@ struct Inner {
     tracked: RefCell<IndexMap<String, Rc<dyn Tracked>>>,
     step: Cell<u64>,
     in_step: Cell<bool>,
+    is_training: Cell<bool>,
     /// Whether the script was told to stop.
     stops: Cell<bool>,
     /// Scripts, settings and edits in effect.
@@ -128,11 +133,7 @@ impl OpenRun {
     /// `E0101` for a name that is no folder name or for settings that do not fit the run, `E0601` when another process works on it,
     /// `E0301` when the system refuses.
     pub fn open(o: Options) -> Result<OpenRun> {
-        let plain = Path::new(&o.name).components().all(|c| matches!(c, Component::Normal(_)));
-        if o.name.trim().is_empty() || !plain {
-            return Err(Error::usage(format!("`{}` is no name for a run", o.name))
-                .help("give a folder name, `--exp-name try1`; --output-dir says where it goes"));
-        }
+        super::name::check(&o.name)?;
         let dir = o.output_dir.join(&o.name);
         files::create_dir(&dir)?;
         let lock = status::lock(&dir)?;
@@ -191,6 +192,7 @@ impl OpenRun {
             tracked: RefCell::default(),
             step: Cell::new(0),
             in_step: Cell::new(false),
+            is_training: Cell::new(false),
             stops: Cell::new(false),
             lineage: RefCell::new(lineage),
             start,
@@ -212,6 +214,9 @@ impl OpenRun {
             _log: log,
             _lock: lock,
         }));
+        if let Ok(mut open) = OPEN.lock() {
+            open.push(run.dir().to_owned());
+        }
         LAST.set(Some((run.dir().to_owned(), Rc::downgrade(&run.0))));
         Ok(run)
     }
@@ -327,6 +332,15 @@ impl OpenRun {
             versions.extend(object.versions()?);
         }
         Ok(versions)
+    }
+
+    /// The tensors that a checkpoint would hold.
+    pub(super) fn tensors(&self) -> Result<Vec<Tensor>> {
+        let mut all = Vec::new();
+        for object in self.0.tracked.borrow().values() {
+            all.extend(object.save()?.tensors.into_values());
+        }
+        Ok(all)
     }
 
     /// Runs `f` and puts everything that is tracked back as it was.
@@ -783,6 +797,18 @@ impl OpenRun {
         &self.0.window
     }
 
+    /// Says that its steps are being done, until the answer is dropped.
+    ///
+    /// # Errors
+    /// `E0601` when they are already.
+    pub(super) fn begin_training(&self) -> Result<Training> {
+        if self.0.is_training.replace(true) {
+            return Err(Error::run(format!("the run `{}` is being trained already: `fit` was called inside of its own steps", self.name()))
+                .help("end the step first, or train another run: `train::run(cfg + #{ exp_name: \"other\" })`"));
+        }
+        Ok(Training(self.clone()))
+    }
+
     pub(super) fn set_in_step(&self, on: bool) {
         self.0.in_step.set(on);
     }
@@ -827,14 +853,26 @@ impl OpenRun {
 
     /// Marks the run as stopped or failed, in the table of runs.
     pub(super) fn end_with(&self, e: &Error) {
-        let (state, error) = if e.is_interrupt() { (Phase::Stopped, None) } else { (Phase::Failed, Some(e.to_string())) };
+        let (state, error) = if e.is_asked() { (Phase::Stopped, None) } else { (Phase::Failed, Some(e.to_string())) };
         // The error itself is on its way to the user and matters more than this note.
         let _ = self.update_status(|s| (s.state, s.error) = (state, error));
     }
 }
 
+/// The steps of a run, while they are being done.
+pub(super) struct Training(OpenRun);
+
+impl Drop for Training {
+    fn drop(&mut self) {
+        self.0.0.is_training.set(false);
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        if let Ok(mut open) = OPEN.lock() {
+            open.retain(|dir| *dir != self.dir);
+        }
         let status = self.status.get_mut();
         if status.state == Phase::Running {
             status.state = Phase::Stopped;
@@ -848,7 +886,7 @@ impl Drop for Inner {
 /// last gets the reason: in the table of runs, and in `log.txt`.
 pub fn ended(error: Option<&Error>) {
     let Some((dir, run)) = LAST.take() else { return };
-    let Some(error) = error.filter(|e| !e.is_interrupt()) else { return };
+    let Some(error) = error.filter(|e| !e.is_asked()) else { return };
     // Something may hold the run still: the error itself, for example.
     let mut state = match run.upgrade() {
         Some(inner) => inner.status.borrow().clone(),
@@ -867,6 +905,22 @@ pub fn ended(error: Option<&Error>) {
     }
     if state.state == Phase::Failed && !error.is_shown() {
         log::add(&dir.join("log.txt"), &format!("{}\n", error.render(false)));
+    }
+}
+
+/// Says on stderr and in the folders of the open runs why the process ends at once. It waits for nothing: other threads may hold anything.
+pub fn ending(why: &str) {
+    let message = format!("{why}; it grew on after everything was asked to stop, so the process ends");
+    let error = Error::over_memory(Diagnostic::plain("E0203", message)).help(crate::memory::HELP);
+    let text = format!("{}\n", error.render(false));
+    let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+    let Ok(open) = OPEN.try_lock() else { return };
+    for dir in open.iter() {
+        log::add(&dir.join("log.txt"), &text);
+        if let Ok(status) = Status::read(dir) {
+            // Nobody is left to tell.
+            let _ = Status { state: Phase::Failed, error: Some(error.to_string()), ..status }.write(dir);
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! `run.json`, what a run is doing, and the table of runs made from it.
 
+use super::env;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::plain::shown;
 use fs4::{FileExt, TryLockError};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The file that says what a run is doing.
@@ -106,27 +109,43 @@ pub struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file
 pub fn lock(dir: &Path) -> Result<Lock> {
     let path = dir.join(LOCK);
     let io = |e| Error::io("lock", &path, e);
-    #[expect(clippy::disallowed_methods, reason = "made if missing, not emptied if another process holds it")]
-    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
-    // `lathe runs` holds a shared lock for a moment when it looks whether the run is alive.
-    let mut tries = 0;
-    while let Err(e) = FileExt::try_lock(&file) {
-        match e {
-            TryLockError::Error(e) => return Err(io(e)),
-            TryLockError::WouldBlock if tries < 5 => std::thread::sleep(std::time::Duration::from_millis(20)),
-            TryLockError::WouldBlock => return Err(held(dir, &files::read_text(&path).unwrap_or_default())),
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "made if missing, not emptied if another process holds it")]
+        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
+        // `lathe runs` holds a shared lock for a moment when it looks whether the run is alive.
+        let mut tries = 0;
+        while let Err(e) = FileExt::try_lock(&file) {
+            match e {
+                TryLockError::Error(e) => {
+                    let help = "the file system keeps no locks, without which two processes could spoil the run: choose an --output-dir on another";
+                    return Err(io(e).help(help));
+                }
+                TryLockError::WouldBlock if tries < 5 => std::thread::sleep(std::time::Duration::from_millis(20)),
+                TryLockError::WouldBlock => return Err(held(dir, &files::read_text(&path).unwrap_or_default())),
+            }
+            tries += 1;
         }
-        tries += 1;
+        // A lock file that was removed and made anew meanwhile is another's.
+        let is_same = |m: std::fs::Metadata| file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (m.dev(), m.ino()));
+        if !path.metadata().is_ok_and(is_same) {
+            continue;
+        }
+        let owner = format!("{} {}", std::process::id(), env::host().unwrap_or_default());
+        file.set_len(0).and_then(|()| file.write_all(owner.trim().as_bytes())).map_err(io)?;
+        return Ok(Lock(file));
     }
-    file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes())).map_err(io)?;
-    Ok(Lock(file))
 }
 
-fn held(dir: &Path, pid: &str) -> Error {
-    let (mut who, mut help) = (format!("process {}", pid.trim()), "wait for it, stop it, or choose another --exp-name");
-    if pid.trim().is_empty() {
+/// The error for a folder that is locked by `owner`: a process, and the machine that it is on.
+fn held(dir: &Path, owner: &str) -> Error {
+    let (pid, host) = owner.trim().split_once(' ').unwrap_or((owner.trim(), ""));
+    let is_here = host.is_empty() || Some(host) == env::host().as_deref();
+    let (mut who, mut help) = (format!("process {}", shown(pid)), "wait for it, stop it, or choose another --exp-name");
+    if pid.is_empty() {
         who = "another process".into();
-    } else if pid.trim() == std::process::id().to_string() {
+    } else if !is_here {
+        who = format!("process {} on `{}`", shown(pid), shown(host));
+    } else if pid == std::process::id().to_string() {
         (who, help) = ("this process already".into(), "a script opens each run once, and lets go of it before opening it again");
     }
     Error::run(format!("{who} works on the run `{}`", dir.display())).help(help)
@@ -212,9 +231,23 @@ mod tests {
         assert!(e.to_string().contains("this process already works on the run"), "{e}");
         status(Phase::Running).write(dir.path()).unwrap();
         assert_eq!(Status::read(dir.path()).unwrap().state, Phase::Running);
+        // Also by another path.
+        let other = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(dir.path(), other.path().join("link")).unwrap();
+        assert!(lock(&other.path().join("link")).is_err());
         drop(held);
         assert_eq!(Status::read(dir.path()).unwrap().state, Phase::Killed);
         lock(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn who_holds_a_run_is_named_with_the_machine() {
+        let said = |owner: &str| super::held(Path::new("exps/a"), owner).to_string();
+        assert_eq!(said("12 far-away"), "process 12 on `far-away` works on the run `exps/a`");
+        assert_eq!(said("12"), "process 12 works on the run `exps/a`");
+        assert_eq!(said(""), "another process works on the run `exps/a`");
+        assert_eq!(said(&format!("12 {}", env::host().unwrap_or_default())), "process 12 works on the run `exps/a`");
+        assert_eq!(said("12\u{202e} a\nb"), "process 12\\u{202e} on `a\\nb` works on the run `exps/a`");
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Task {
         if pixels > LARGE_PIXELS {
             // A poisoned lock guards nothing but the turn itself.
             self.turn.set(Some(LARGE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)));
+            crate::memory::ask(pixels.saturating_mul(4)).map_err(|why| format!("{width} x {height} pixels: {why}"))?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::VisionModel;
 use super::names::{self, MASK, Names, REGISTERS, SCALES, SWIGLU, TIMM};
 use super::positions::{Interpolation, interpolate_positions};
 use crate::error::{Error, Result};
+use crate::nn::bounds::{DEEPEST, room_for_weights, within};
 use crate::nn::layers::{Activation, Attention, Conv2d, Conv2dOptions, LayerNorm, Linear, LinearInit, patchify, sincos_2d};
 use crate::nn::{Init, Path, State};
 use crate::torch::{DType, Tensor};
@@ -155,20 +156,19 @@ impl VitConfig {
     }
 
     fn check(&self) -> Result<()> {
-        let sizes = [self.embed_dim, self.depth, self.heads, self.native_grid, self.pos_grid.unwrap_or(1), self.hidden()];
-        if sizes.iter().any(|n| !(1..=MAX_SIDE * 16).contains(n)) || !(0..=MAX_SIDE).contains(&self.registers) || self.eps <= 0.0 {
-            return Err(Error::value(
-                "encoder",
-                format!(
-                    "every size must be positive: embed_dim {}, depth {}, heads {}, native_grid {}, mlp_ratio {}, registers {}, eps {}",
-                    self.embed_dim, self.depth, self.heads, self.native_grid, self.mlp_ratio, self.registers, self.eps
-                ),
-            ));
+        within("encoder", &[("depth", self.depth), ("heads", self.heads)], DEEPEST)?;
+        within("encoder", &[("native_grid", self.native_grid), ("pos_grid", self.pos_grid.unwrap_or(1)), ("patch", self.patch)], MAX_SIDE)?;
+        within("encoder", &[("embed_dim", self.embed_dim), ("embed_dim * mlp_ratio", self.hidden())], MAX_SIDE * 16)?;
+        if !(0..=MAX_SIDE).contains(&self.registers) || self.eps <= 0.0 {
+            let message = format!("`registers` must be from 0 to {MAX_SIDE} and `eps` above 0, got {} and {}", self.registers, self.eps);
+            return Err(Error::value("encoder", message));
         }
         if self.embed_dim % self.heads != 0 {
             return Err(Error::value("encoder", format!("{} heads do not divide the width {}", self.heads, self.embed_dim)));
         }
-        Ok(())
+        let width = self.embed_dim as f64;
+        let positions = (self.pos_grid.unwrap_or(self.native_grid) as f64).powi(2);
+        room_for_weights("encoder", self.depth as f64 * width * (4.0 * width + 2.0 * self.hidden() as f64) + positions * width)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sizes of SiT.
 
 use crate::error::{Error, Result, did_you_mean};
+use crate::nn::bounds::{DEEPEST, WIDEST, room_for_weights, within};
 
 /// The architecture. Published sizes come from [`SitConfig::named`]; every field may be changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,10 +100,22 @@ impl SitConfig {
 
     pub(super) fn check(&self) -> Result<()> {
         let fail = |message: String| Err(Error::value("sit", message));
-        let sizes = [self.depth, self.hidden, self.heads, self.patch, self.input_size, self.in_channels, self.num_classes, self.projector_dim];
-        if sizes.iter().chain(&self.z_dims).any(|&n| n < 1) {
-            return fail(format!("every size must be at least 1: {self:?}"));
+        within("sit", &[("depth", self.depth), ("heads", self.heads)], DEEPEST)?;
+        let hidden = (self.hidden as f64 * self.mlp_ratio) as i64;
+        let widths = [
+            ("hidden", self.hidden),
+            ("hidden * mlp_ratio", hidden.max(1)),
+            ("patch", self.patch),
+            ("input_size", self.input_size),
+            ("in_channels", self.in_channels),
+            ("projector_dim", self.projector_dim),
+        ];
+        within("sit", &widths, WIDEST)?;
+        within("sit", &[("num_classes", self.num_classes)], i64::from(i32::MAX))?;
+        if !self.z_dims.is_empty() {
+            within("sit", &[("length of z_dims", self.z_dims.len() as i64)], DEEPEST)?;
         }
+        self.z_dims.iter().try_for_each(|n| within("sit", &[("z_dims", *n)], WIDEST))?;
         if self.hidden % self.heads != 0 || self.hidden % 4 != 0 {
             return fail(format!("the width {} must be a multiple of the {} heads, and of 4 for the positions", self.hidden, self.heads));
         }
@@ -118,6 +131,10 @@ impl SitConfig {
         if (self.hidden as f64 * self.mlp_ratio) < 1.0 {
             return fail(format!("mlp_ratio {} of width {} leaves no hidden unit", self.mlp_ratio, self.hidden));
         }
-        Ok(())
+        // Attention has four maps of the width, its modulation six, the feed-forward layers two to the hidden width.
+        let width = self.hidden as f64;
+        let blocks = self.depth as f64 * width * (10.0 * width + 2.0 * hidden as f64);
+        let tables = width * (self.num_classes as f64 + (self.grid() as f64).powi(2));
+        room_for_weights("sit", blocks + tables)
     }
 }

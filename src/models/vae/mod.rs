@@ -12,6 +12,7 @@ mod posterior;
 pub use posterior::Posterior;
 
 use crate::error::{Error, Result, did_you_mean};
+use crate::nn::bounds::{DEEPEST, WIDEST, room_for_weights, within};
 use crate::nn::layers::{Conv2d, Conv2dOptions};
 use crate::nn::{Built, Mode, Module, Path};
 use crate::torch::{Device, Tensor, default_device};
@@ -98,11 +99,27 @@ impl VaeConfig {
     }
 
     fn check(&self) -> Result<()> {
-        let positive =
-            [self.ch, self.num_res_blocks, self.z_channels, self.embed_dim, self.resolution, self.in_channels, self.out_ch, self.norm_groups];
-        if self.ch_mult.is_empty() || self.ch_mult.len() > 16 || self.ch_mult.iter().chain(&positive).any(|&n| n < 1) {
-            return Err(Error::value("vae", format!("every size must be at least 1 and ch_mult must have 1 to 16 levels: {self:?}")));
+        if self.ch_mult.is_empty() || self.ch_mult.len() > 16 {
+            return Err(Error::value("vae", format!("`ch_mult` must have 1 to 16 levels, got {}", self.ch_mult.len())));
         }
+        let widths = [
+            ("ch", self.ch),
+            ("z_channels", self.z_channels),
+            ("embed_dim", self.embed_dim),
+            ("resolution", self.resolution),
+            ("in_channels", self.in_channels),
+            ("out_ch", self.out_ch),
+            ("norm_groups", self.norm_groups),
+        ];
+        within("vae", &widths, WIDEST)?;
+        within("vae", &[("num_res_blocks", self.num_res_blocks)], DEEPEST)?;
+        for m in &self.ch_mult {
+            within("vae", &[("ch_mult", *m)], WIDEST)?;
+            within("vae", &[("ch * ch_mult", m * self.ch)], WIDEST)?;
+        }
+        // Two convolutions of 3x3 in each block of encoder and decoder.
+        let level = |m: &i64| 2.0 * self.num_res_blocks as f64 * 18.0 * ((m * self.ch) as f64).powi(2);
+        room_for_weights("vae", self.ch_mult.iter().map(level).sum())?;
         if self.embed_dim != self.z_channels && !(self.use_quant_conv && self.use_post_quant_conv) {
             let message = format!("without `quant_conv` and `post_quant_conv`, embed_dim {} must be z_channels {}", self.embed_dim, self.z_channels);
             return Err(Error::value("vae", message));

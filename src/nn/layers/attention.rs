@@ -2,6 +2,7 @@
 
 use super::{LayerNorm, Linear, LinearInit, forward_one};
 use crate::error::{Error, Result};
+use crate::nn::bounds::{WIDEST, within};
 use crate::nn::{Built, Module, Path};
 use crate::torch::{Tensor, default_device};
 
@@ -50,6 +51,7 @@ impl Attention {
         if o.heads < 1 || dim < 1 || dim % o.heads != 0 {
             return Err(Error::value("attention", format!("{} heads do not divide the width {dim}", o.heads)));
         }
+        within("attention", &[("dim", dim)], WIDEST)?;
         let head = dim / o.heads;
         let norm = |name| LayerNorm::new(&p.pp(name), head, 1e-5, true);
         Ok(Attention {

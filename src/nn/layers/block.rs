@@ -2,6 +2,7 @@
 
 use super::{Attention, AttentionOptions, LayerNorm, LinearInit, Mlp, forward_one};
 use crate::error::{Error, Result};
+use crate::nn::bounds::{WIDEST, within};
 use crate::nn::{Built, Module, Path};
 use crate::torch::{Tensor, default_device};
 
@@ -54,6 +55,7 @@ impl TransformerBlock {
     /// `E0202` when the heads do not divide the width or the ratio gives no hidden unit.
     pub fn new(p: &Path, dim: i64, o: BlockOptions) -> Result<Self> {
         let hidden = (dim as f64 * o.mlp_ratio) as i64;
+        within("transformer_block", &[("dim", dim), ("dim * mlp_ratio", hidden.max(1))], WIDEST)?;
         if hidden < 1 {
             return Err(Error::value("transformer_block", format!("mlp_ratio {} of width {dim} leaves no hidden unit", o.mlp_ratio)));
         }

@@ -2,6 +2,7 @@
 
 use super::{LinearInit, forward_one};
 use crate::error::{Error, Result};
+use crate::nn::bounds::{WIDEST, within};
 use crate::nn::{Built, Module, Path};
 use crate::torch::{Tensor, default_device};
 
@@ -66,6 +67,7 @@ impl Conv2d {
                 format!("kernel {kernel:?}, stride and dilation must be at least 1, padding at least 0: {options:?}"),
             ));
         }
+        within("conv2d", &[("inputs", inputs), ("outputs", outputs), ("kernel_size", kernel[0]), ("kernel_size", kernel[1])], WIDEST)?;
         let per_group = inputs / options.groups;
         let (w, b) = options.init.rules(per_group * kernel[0] * kernel[1]);
         let weight = p.param("weight", &[outputs, per_group, kernel[0], kernel[1]], w)?;

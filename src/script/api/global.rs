@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::script::Hot;
 use crate::script::lang::value::type_name;
 use crate::script::settings::declare::{is_plain, plain_defaults};
@@ -9,6 +10,7 @@ use crate::script::settings::params::{Arg, Made};
 use crate::script::training::pointer::hot;
 use crate::torch::Tensor;
 use rhai::{Array, Dynamic, FnPtr, Map};
+use std::time::{Duration, Instant};
 
 api! {
     global;
@@ -209,6 +211,16 @@ api! {
     /// ```
     fn settings(params: Map, given: Map) -> Map { over(plain_defaults(&params), given, "") }
 
+    /// Waits so many seconds. Ctrl-C ends it, as the end of the script's time does.
+    ///
+    /// # Errors
+    /// `E0202` for a time that is negative, no number, or above a thousand million seconds.
+    /// # Example
+    /// ```rhai
+    /// sleep(0.01);
+    /// ```
+    fn sleep(seconds: f64) -> () { sleep(seconds) }
+
     /// Whether the value is an int or a float.
     ///
     /// # Errors
@@ -268,6 +280,27 @@ api! {
     /// assert(is_function(|x| x + 1) && !is_function(1));
     /// ```
     fn is_function(x: Dynamic) -> bool { Ok(x.is_fnptr()) }
+}
+
+/// The longest sleep in seconds: 31 years.
+const LONGEST_SLEEP: f64 = 1e9;
+/// How long a request to stop may go unnoticed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits, and looks meanwhile whether it must end.
+pub(super) fn sleep(seconds: f64) -> Result<()> {
+    if !(0.0..=LONGEST_SLEEP).contains(&seconds) {
+        return Err(Error::value("sleep", format!("the time must be from 0 to {LONGEST_SLEEP} seconds, got {seconds:?}")));
+    }
+    let (start, time) = (Instant::now(), Duration::from_secs_f64(seconds));
+    loop {
+        interrupt::check()?;
+        let left = time.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(LOOK));
+    }
 }
 
 /// Whether two values are equal; ints and floats compare by value.

@@ -16,6 +16,7 @@ const MAX_ARGUMENTS: usize = 8;
 pub fn configure(engine: &mut Engine) {
     calls(engine);
     comparisons(engine);
+    sleeps(engine);
     super::data::configure(engine);
     let mut iteration = rhai::Module::new();
     iteration.set_iter_result(TypeId::of::<Tensor>(), |x| match x.cast::<Tensor>().unbind(0) {
@@ -87,6 +88,14 @@ fn ordering(answer: &Dynamic, at: Position) -> Result<Ordering, Box<EvalAltResul
 
 fn not(wanted: &str, got: &Dynamic, at: Position) -> Box<EvalAltResult> {
     Box::new(EvalAltResult::ErrorMismatchDataType(wanted.to_owned(), crate::script::lang::value::type_name(got), at))
+}
+
+/// `sleep` of exactly the language's types, which has a function of its own for them that cannot be stopped and panics at large numbers.
+fn sleeps(engine: &mut Engine) {
+    let sleep =
+        |cx: &NativeCallContext, seconds: f64| super::global::sleep(seconds).map_err(|e| into_script(e, cx.call_source(), cx.call_position()));
+    engine.register_fn("sleep", move |cx: NativeCallContext, seconds: f64| sleep(&cx, seconds));
+    engine.register_fn("sleep", move |cx: NativeCallContext, seconds: i64| sleep(&cx, seconds as f64));
 }
 
 /// `f.call(a, b)` of function pointers, and `x.call(f, a)`, which calls `f` with `x` as `this`.

@@ -7,6 +7,7 @@ use crate::script::lang::exception::{ScriptResult, into_script};
 use crate::script::lang::function::{ApiFn, Call, Receiver};
 use crate::script::lang::host::Host;
 use crate::script::lang::indices;
+use crate::script::lang::place;
 use crate::script::lang::stack;
 use crate::script::lang::value::{FromArg, type_name};
 use crate::script::units::callback;
@@ -64,6 +65,7 @@ fn install_one(f: &ApiFn, module: &mut Module, host: &Host) {
         let is_method = matches!(f.receiver, Receiver::Method(..));
         let fun = move |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| -> ScriptResult {
             let ctx = ctx.expect("registered with has_context");
+            place::mark(ctx.call_source(), ctx.call_position());
             // rhai hands a copy of the first argument to functions that are not methods, so all of them may be taken; but an
             // indexer's receiver may be a part that rhai writes back afterwards, so receivers (cheap handles) are shared.
             let share = |i: usize| i == 0 && is_method;

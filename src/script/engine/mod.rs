@@ -33,7 +33,7 @@ use std::rc::Rc;
 /// An error as the faults that it holds; an interrupt stays one.
 fn each(e: &Error, path: &Path) -> Result<Vec<Diagnostic>> {
     Ok(match e.kind() {
-        _ if e.is_interrupt() => return Err(Error::interrupted()),
+        _ if e.is_interrupt() => return Err(crate::interrupt::stopped()),
         ErrorKind::Script(d) => {
             let first = Diagnostic { also: Vec::new(), message: e.to_string(), ..(**d).clone() };
             std::iter::once(first).chain(d.also.iter().cloned()).collect()

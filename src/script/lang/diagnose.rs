@@ -4,8 +4,9 @@ use super::codes::{INTERRUPTED, LIMIT, PARSE, RUNTIME};
 use super::exception::ErrorValue;
 use super::known::Known;
 use super::source::Texts;
-use super::stack;
+use super::{place, stack};
 use crate::error::{Diagnostic, Error, ErrorKind, Label, did_you_mean};
+use crate::interrupt;
 use rhai::{Dynamic, EvalAltResult, Map, ParseError, ParseErrorType, Position};
 
 /// How many callers a message shows: the innermost ones tell most.
@@ -42,10 +43,20 @@ impl Explain<'_> {
                 _ => break,
             }
         }
-        if let EvalAltResult::ErrorTerminated(token, _) = inner
-            && token.read_lock::<rhai::ImmutableString>().is_some_and(|t| *t == INTERRUPTED)
-        {
-            return Error::interrupted();
+        let mut stopped = None;
+        if let EvalAltResult::ErrorTerminated(token, _) = inner {
+            // On its way through Rust code it carries the place where it began.
+            if let Some(value) = token.read_lock::<ErrorValue>()
+                && let ErrorKind::OverMemory(d) = value.error.kind()
+            {
+                return Error::over_memory((**d).clone());
+            }
+            if token.read_lock::<rhai::ImmutableString>().is_some_and(|t| *t == INTERRUPTED) {
+                stopped = match interrupt::stopped().kind() {
+                    ErrorKind::OverMemory(d) => Some((**d).clone()),
+                    _ => return Error::interrupted(),
+                };
+            }
         }
         let mut d = self.innermost(&source, inner);
         if let EvalAltResult::ErrorTerminated(token, _) = inner
@@ -56,7 +67,16 @@ impl Explain<'_> {
         callers.reverse();
         callers.truncate(CALLERS);
         d.labels.extend(callers);
-        Error::script(d)
+        match stopped {
+            Some(why) => {
+                if d.labels.is_empty() {
+                    // rhai drops the place of what it was told to end.
+                    d.labels.extend(place::last().and_then(|(tag, at)| self.sources.label(&tag, at, "the last call before it")));
+                }
+                Error::over_memory(Diagnostic { labels: d.labels, ..why })
+            }
+            None => Error::script(d),
+        }
     }
 
     /// A text that does not parse.

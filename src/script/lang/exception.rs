@@ -57,7 +57,9 @@ pub(crate) fn from_script(error: Error, e: Box<EvalAltResult>) -> Error {
 /// Our error as an exception thrown at `position` of the source `tag`.
 pub(crate) fn into_script(e: Error, tag: Option<&str>, position: Position) -> Box<EvalAltResult> {
     if e.is_interrupt() {
-        return Box::new(EvalAltResult::ErrorTerminated(INTERRUPTED.into(), position));
+        let has_place = matches!(e.kind(), ErrorKind::OverMemory(d) if !d.labels.is_empty());
+        let token = if has_place { Dynamic::from(ErrorValue { error: Rc::new(e), place: None }) } else { INTERRUPTED.into() };
+        return Box::new(EvalAltResult::ErrorTerminated(token, position));
     }
     if let ErrorKind::Script(d) = e.kind()
         && e.contexts().is_empty()

@@ -17,6 +17,7 @@ pub mod language;
 pub mod limits;
 pub mod option_limits;
 pub mod options;
+pub mod place;
 pub mod principal;
 pub mod reading;
 pub mod shown;

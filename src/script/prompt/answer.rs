@@ -71,7 +71,7 @@ pub struct Answer {
 impl Answer {
     /// An answer that is an error.
     pub fn failed(e: &Error, color: bool) -> Self {
-        Answer { interrupted: e.is_interrupt(), error: Some(e.render(color)), ..Answer::default() }
+        Answer { interrupted: e.is_asked(), error: Some(e.render(color)), ..Answer::default() }
     }
 }
 
@@ -102,7 +102,7 @@ impl Session {
             printed: print.text,
             pictures: print.pictures,
             shown,
-            interrupted: error.as_ref().is_some_and(Error::is_interrupt),
+            interrupted: error.as_ref().is_some_and(Error::is_asked),
             error: error.map(|e| e.render(color)),
             seconds: outcome.time.as_secs_f64(),
             note: None,

@@ -1,5 +1,6 @@
 //! The engine's tests: isolation, reload, diagnostics, safety, and every documented example.
 
+mod bounds;
 mod diagnostics;
 mod examples;
 mod isolation;

@@ -480,7 +480,7 @@ impl Hot {
         self.again.set(false);
         loop {
             if interrupt::pending() {
-                return Err(Error::interrupted());
+                return Err(interrupt::stopped());
             }
             if let Some(run) = at.run {
                 run.answer(&At { rhai: at.rhai, program: at.program, host: at.program.host() }, true);

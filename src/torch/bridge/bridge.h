@@ -111,6 +111,14 @@ int lathe_storage(const void* tensor, int64_t* at, int64_t* bytes, char** err);
 // Has the C library keep freed memory for the next step.
 void lathe_keep_memory(void);
 
+// Puts an allocator before that of CPU tensors. `may` says whether so many bytes may be allocated; otherwise it writes why into `text`, which
+// holds `len` bytes, and returns 0. `went` is told of large tensors, with their size when they come and its negative when they go.
+typedef int (*lathe_ask)(size_t bytes, char* text, size_t len);
+typedef void (*lathe_moved)(int64_t bytes);
+int lathe_bound_memory(lathe_ask may, lathe_moved went, char** err);
+// Hands what the C library has kept back to the system.
+void lathe_release_memory(void);
+
 // The folder of the libtorch_cpu.so that is loaded, to be freed with lathe_free_str.
 int lathe_library(char** path, char** err);
 int lathe_dlopen(const char* path, char** err);

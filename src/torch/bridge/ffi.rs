@@ -75,6 +75,8 @@ pub struct RawAdamW {
     pub decay: f64,
 }
 
+pub type Ask = extern "C" fn(usize, *mut c_char, usize) -> c_int;
+pub type Moved = extern "C" fn(i64);
 pub type OnSchema = extern "C" fn(*mut c_void, *const c_char, *const c_char);
 
 unsafe extern "C" {
@@ -120,6 +122,8 @@ unsafe extern "C" {
     pub fn lathe_guard_memory(byte: c_int, limit: i64);
     pub fn lathe_storage(tensor: *const c_void, at: *mut i64, bytes: *mut i64, err: *mut *mut c_char) -> c_int;
     pub fn lathe_keep_memory();
+    pub fn lathe_bound_memory(may: Ask, went: Moved, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_release_memory();
     pub fn lathe_dlopen(path: *const c_char, err: *mut *mut c_char) -> c_int;
     pub fn lathe_kernels(key: *const c_char) -> i64;
     pub fn lathe_build_info(text: *mut *mut c_char, err: *mut *mut c_char) -> c_int;

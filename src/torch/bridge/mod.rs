@@ -3,6 +3,7 @@
 mod adamw;
 mod autocast;
 mod autograd;
+mod bounded;
 mod call;
 mod ffi;
 mod library;
@@ -16,6 +17,7 @@ pub use adamw::{AdamWItem, AdamWPass, adamw_pass, total_norm_cpu};
 pub(crate) use autocast::clear_autocast_cache;
 pub use autocast::{Autocast, autocast, autocast_is_on};
 pub use autograd::{GradOptions, grad};
+pub use bounded::bound_memory;
 pub(crate) use call::clear_grad;
 pub use call::{Op, call, call_op, call1, find_among, names, pick, schemas};
 pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, keep_memory, kernels, library, load_cuda};

@@ -65,6 +65,7 @@ fn read_growing(r: &mut impl std::io::Read, len: usize) -> std::io::Result<Vec<u
     let mut data = Vec::new();
     while data.len() < len {
         let (at, step) = (data.len(), (len - data.len()).min(data.len().max(CHUNK)));
+        crate::memory::ask(step as u64).map_err(|e| std::io::Error::new(std::io::ErrorKind::OutOfMemory, e))?;
         data.try_reserve_exact(step).map_err(|_| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
         data.resize(at + step, 0);
         r.read_exact(&mut data[at..])?;
@@ -100,6 +101,9 @@ impl FillError {
         match self {
             FillError::Torch(e) => e.context(path.display().to_string()),
             FillError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Error::data(path, "the file ends within its data").help(CUT_OFF),
+            FillError::Io(e) if e.kind() == std::io::ErrorKind::OutOfMemory => {
+                super::out_of_memory("load", &e.to_string()).context(path.display().to_string())
+            }
             FillError::Io(e) => Error::io("read", path, e),
         }
     }

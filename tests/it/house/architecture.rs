@@ -6,20 +6,22 @@ use std::path::{Path, PathBuf};
 
 /// Parts by level; a part may use its own level's own part and everything below.
 const LEVELS: &[(&str, u32)] = &[
-    ("cli", 8),
-    ("repl", 7),
-    ("script", 6),
-    ("train", 5),
-    ("eval", 5),
-    ("models", 4),
-    ("data", 4),
-    ("nn", 3),
-    ("torch", 2),
-    ("origin", 2),
+    ("cli", 9),
+    ("repl", 8),
+    ("script", 7),
+    ("train", 6),
+    ("eval", 6),
+    ("models", 5),
+    ("data", 5),
+    ("nn", 4),
+    ("torch", 3),
+    ("origin", 3),
+    ("memory", 2),
     ("files", 1),
     ("error", 0),
     ("interrupt", 1),
     ("progress", 1),
+    ("plain", 0),
     ("space", 0),
 ];
 

@@ -37,7 +37,7 @@ api! {
     /// ```
     fn sample_writer[cx](dir: String;
         /// how many pictures there will be
-        total: usize[1..],
+        total: usize[1..=1_000_000_000],
         /// whether each becomes a PNG file
         png: bool = true,
         /// what the pictures depend on

@@ -108,7 +108,8 @@ pub(crate) fn json_of(d: &Dynamic, depth: usize) -> Result<serde_json::Value> {
         return Ok(Value::Array(a.iter().map(|v| json_of(v, depth + 1)).collect::<Result<_>>()?));
     }
     if let Some(t) = d.read_lock::<Tensor>() {
-        if t.numel() > MAX_ELEMENTS {
+        // Rows are arrays of their own, also empty ones.
+        if t.numel() > MAX_ELEMENTS || t.nested_len() > 2 * MAX_ELEMENTS {
             return Err(Error::value("save", format!("a tensor {} is too large for JSON", t.describe())).help("save it as .npy or .safetensors"));
         }
         let flat: Vec<Value> = match t.dtype() {

@@ -8,6 +8,7 @@ use crate::api;
 use crate::data::is_hdf5;
 use crate::error::{Error, Result, did_you_mean};
 use crate::files;
+use crate::memory;
 use crate::nn::Weights;
 use crate::script::api::io::convert::{flatten, from_pt, hdf5, json_of, load_image, to_map};
 use crate::script::api::io::pt::item_of;
@@ -53,7 +54,9 @@ fn unknown(op: &str, path: &Path, known: &[&str]) -> Error {
     Error::value(op, format!("`{}`: files of type `.{ext}` are not known{near}", path.display())).help(format!("one of .{}", known.join(" .")))
 }
 
+/// A text file, of which values are made that take several times its length.
 fn text(path: &Path) -> Result<String> {
+    memory::room_for("load", usize::try_from(files::size(path)?).unwrap_or(usize::MAX), 4).map_err(|e| e.context(path.display().to_string()))?;
     files::read_text(path)
 }
 

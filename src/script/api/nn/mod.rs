@@ -3,8 +3,9 @@
 
 pub mod digest;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nn::Module;
+use crate::nn::bounds::{WIDEST, within};
 use crate::nn::layers::{
     Activation, Attention, AttentionOptions, BatchNorm2d, BatchNormOptions, BlockOptions, Conv2d, Conv2dOptions, Dropout, Embedding, GroupNorm,
     LayerNorm, Linear, LinearInit, Mlp, PatchEmbed, TransformerBlock, patchify, sincos_2d,
@@ -425,9 +426,7 @@ options! {
     }
 }
 
+/// Sizes of a layer: an embedding may have as many rows as there are.
 fn positive(layer: &str, sizes: &[(&str, i64)]) -> Result<()> {
-    match sizes.iter().find(|(_, n)| *n < 1) {
-        Some((name, n)) => Err(Error::value(layer, format!("`{name}` must be at least 1, got {n}"))),
-        None => Ok(()),
-    }
+    sizes.iter().try_for_each(|(name, n)| within(layer, &[(name, *n)], if *name == "rows" { i64::from(i32::MAX) } else { WIDEST }))
 }

@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::error::{Error, Result, did_you_mean};
+use crate::memory;
 use crate::script::lang::value::{FromArg, type_name};
 use crate::torch::{DType, Device, Tensor, parse_device, parse_dtype};
 use rhai::{Array, Dynamic};
@@ -33,17 +34,19 @@ api! {
     /// # Shapes
     /// - `[a, .., z]` -> arrays nested as deep
     /// # Errors
-    /// `E0202` above 16 million elements.
+    /// `E0202` above 16 million elements, or for as many empty rows; `E0203` without memory for them.
     /// # Example
     /// ```rhai
     /// assert_eq(torch::tensor([[1, 2], [3, 4]]).to_array(), [[1, 2], [3, 4]]);
     /// assert_eq(torch::tensor([1.0, 2.0]).sum().to_array(), 3.0);
     /// ```
     fn to_array(x: Tensor) -> Dynamic {
-        if x.numel() > LARGEST_ARRAY {
+        // Rows are arrays of their own, also empty ones.
+        if x.numel() > LARGEST_ARRAY || x.nested_len() > 2 * LARGEST_ARRAY {
             let help = "slice it first, or write it to a file with `io::save`";
-            return Err(Error::value("to_array", format!("{} elements are too many for an array", x.numel())).help(help));
+            return Err(Error::value("to_array", format!("a tensor {} is too large for an array", x.describe())).help(help));
         }
+        memory::room_for("to_array", x.nested_len(), size_of::<Dynamic>() + size_of::<Array>())?;
         let values = if x.is_float() { Values::Float(x.to_vec_f64()?) } else { Values::Int(x.to_vec_i64()?) };
         Ok(nested(&x, &values, &x.shape(), &mut 0))
     }

@@ -86,6 +86,7 @@ api! {
         if let Some(step) = resume_step {
             options.resume_step = u64::try_from(step).ok().filter(|s| *s > 0);
         }
+        train::check_name(&options.name)?;
         cx.writable_within(options.output_dir.join(&options.name))?;
         let run = train::OpenRun::open(options)?;
         cx.host().put(crate::script::api::viz::ShowFolder(run.dir().join("samples")));

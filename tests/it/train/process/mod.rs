@@ -1,3 +1,6 @@
 mod day;
+mod memory;
+mod one_run;
 mod own_loop;
 mod runs;
+mod second_signal;
