@@ -1,6 +1,7 @@
 //! Whose work a thread does. A program may hold several runtimes: what each says, logs and measures is kept apart by the space
 //! that it enters for the time of a call. The `lathe` command has none: it speaks on stderr.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,12 +61,33 @@ pub fn has_sink() -> bool {
     current().is_some_and(|s| s.say.is_some())
 }
 
+/// A text as a terminal may have it: what would steer the terminal, or turn the direction of what follows, stands there as `\u001b`. Names and
+/// messages in files of somebody else's may hold anything.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let text = text.replace("\r\n", "\n");
+    Cow::Owned(text.chars().fold(String::new(), |mut out, c| {
+        if steers(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+        out
+    }))
+}
+
 /// Says a line: to the space's own sink, or on stderr.
 #[expect(clippy::disallowed_macros, reason = "what others call instead")]
 pub fn say(line: &str) {
     match current() {
         Some(space) if space.say.is_some() => space.say.iter().for_each(|sink| sink(line)),
-        _ => eprintln!("{line}"),
+        _ => eprintln!("{}", plain(line)),
     }
 }
 
@@ -81,6 +103,14 @@ pub fn metrics(step: u64, values: &[(String, f64)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_shown() {
+        assert_eq!(plain("a\u{1b}[31mb\u{9b}2J\u{202e}c\rd\u{7f}"), "a\\u001b[31mb\\u009b2J\\u202ec\\u000dd\\u007f");
+        let fine = "\u{e4}\u{1f642} a\tb\nc";
+        assert!(matches!(plain(fine), Cow::Borrowed(text) if text == fine));
+        assert_eq!(plain("a\r\n\u{1b}"), "a\n\\u001b");
+    }
 
     #[test]
     fn spaces_nest_and_come_back_after_a_panic() {

@@ -14,6 +14,7 @@ mod doctor;
 mod flags;
 mod help;
 mod inspect;
+mod output;
 mod paths;
 mod prune;
 mod recipes;

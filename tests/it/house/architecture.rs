@@ -16,6 +16,7 @@ const LEVELS: &[(&str, u32)] = &[
     ("nn", 3),
     ("torch", 2),
     ("origin", 2),
+    ("git", 2),
     ("files", 1),
     ("error", 0),
     ("interrupt", 1),

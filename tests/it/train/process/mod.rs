@@ -1,3 +1,4 @@
+mod corrupted;
 mod day;
 mod own_loop;
 mod runs;
