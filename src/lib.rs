@@ -40,6 +40,7 @@ pub mod data;
 pub mod error;
 pub mod eval;
 pub mod files;
+pub mod git;
 pub mod interrupt;
 pub mod memory;
 pub mod models;

@@ -1,5 +1,7 @@
 //! Text of strangers on a terminal and in names: what cannot be seen, or moves what is seen, is written out.
 
+use std::borrow::Cow;
+
 /// Whether a character is neither a control character, nor one that nobody sees or that turns the direction of what follows.
 pub fn is_plain(c: char) -> bool {
     let is_hidden = matches!(c,
@@ -12,6 +14,16 @@ pub fn shown(text: &str) -> String {
     text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
 }
 
+/// The same for a text of several lines: line ends and tabs stay.
+pub fn text(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| !is_plain(c) && c != '\n' && c != '\t';
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let one = |c: char| if steers(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.replace("\r\n", "\n").chars().map(one).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -19,6 +31,8 @@ mod tests {
     #[test]
     fn what_is_not_seen_is_written_out() {
         assert_eq!(shown("a\tb\n\u{1b}[31m\u{202e}evil"), "a\\tb\\n\\u{1b}[31m\\u{202e}evil");
+        assert_eq!(text("a\u{1b}[31mb\u{202e}c\rd\r\n\te"), "a\\u{1b}[31mb\\u{202e}c\\rd\n\te");
+        assert!(matches!(text("Größe 2 × 3\n\t日本"), Cow::Borrowed(_)));
         assert_eq!(shown("Größe 2 × 3, 日本"), "Größe 2 × 3, 日本");
     }
 }

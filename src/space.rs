@@ -65,7 +65,7 @@ pub fn has_sink() -> bool {
 pub fn say(line: &str) {
     match current() {
         Some(space) if space.say.is_some() => space.say.iter().for_each(|sink| sink(line)),
-        _ => eprintln!("{line}"),
+        _ => eprintln!("{}", crate::plain::text(line)),
     }
 }
 

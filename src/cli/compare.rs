@@ -1,13 +1,12 @@
 //! `lathe compare RUN RUN ..`.
 
 use super::compare_page::page;
+use super::output::print;
 use super::table::{table, value};
 use crate::error::{Error, Result};
 use crate::eval::report::{names, shown};
-use crate::plain::shown as shown_plain;
 use crate::progress::{grouped, human};
 use crate::train::compare::{self, Best, Metrics, Table};
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Compare two or more runs, also of different scripts: settings that differ, last and best metrics, steps, time, parameters. `lathe diff`
@@ -49,11 +48,10 @@ pub fn run(args: &Args) -> Result<()> {
     let text = if args.json {
         serde_json::to_string_pretty(&found).map_err(|e| Error::run(format!("the comparison has no JSON form: {e}")))? + "\n"
     } else {
-        // Names, settings and remarks come from files of strangers.
-        text(&found, &names).lines().map(|line| shown_plain(line) + "\n").collect()
+        text(&found, &names)
     };
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Error::io("write", "stdout", e))?;
-    found.remarks.iter().for_each(|r| eprintln!("note: {}", shown_plain(r)));
+    print(&text)?;
+    found.remarks.iter().for_each(|r| crate::space::say(&format!("note: {r}")));
     if let Some(file) = &args.html {
         eprintln!("{}", file.display());
     }

@@ -1,10 +1,10 @@
 //! `lathe diff RUN RUN`.
 
+use super::output::print;
 use super::table::{table, value};
 use crate::error::{Error, Result};
 use crate::progress::{grouped, human, short};
 use crate::train::compare::{Comparison, MetricPair, compare};
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Compare two runs: settings, final metrics, and the scripts as they were at the end.
@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         text(&c)
     };
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Error::io("write", "stdout", e))
+    print(&text)
 }
 
 fn text(c: &Comparison) -> String {

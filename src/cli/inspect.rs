@@ -1,9 +1,9 @@
 //! `lathe inspect PATH`.
 
+use super::output::print;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::train::origins;
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Say what an artefact is and what it was made from, as far back as it says: shards, latents, statistics, samples (a folder or an .npz), an
@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         text(&origin)
     };
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Error::io("write", "stdout", e))
+    print(&text)
 }
 
 fn text(origin: &Origin) -> String {

@@ -15,6 +15,7 @@ mod flags;
 mod help;
 mod inspect;
 mod memory;
+mod output;
 mod paths;
 mod prune;
 mod recipes;

@@ -1,5 +1,6 @@
 //! `lathe runs --prune`: runs that left nothing to go on from.
 
+use super::output::print;
 use super::runs::bytes;
 use crate::error::{Error, Result};
 use crate::files;
@@ -24,7 +25,7 @@ pub(super) fn run(rows: &[Row], yes: bool) -> Result<()> {
         return Ok(());
     }
     for row in &gone {
-        println!("{}", line(row)?);
+        print(&format!("{}\n", line(row)?))?;
     }
     let sum = bytes(gone.iter().map(|r| r.bytes).sum());
     if !yes && !asked(&format!("remove {} ({sum})? [y/N] ", of(gone.len(), "run")))? {

@@ -23,8 +23,7 @@ pub fn run(args: &Args) -> Result<()> {
     if libraries.is_empty() && wrong.is_empty() && !args.json {
         eprintln!("no libraries; `lathe add NAME --path FOLDER` adds one");
     }
-    use std::io::Write;
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Error::io("write", "stdout", e))?;
+    super::output::print(&text)?;
     wrong.into_iter().next().map_or(Ok(()), |(_, e)| Err(e))
 }
 

@@ -7,7 +7,7 @@ use crate::script::rhai::Map;
 use crate::script::{Engine, EngineOptions, Origin, Permissions, on_big_stack};
 use crate::torch;
 use crate::train::checkpoint::Checkpoint;
-use crate::train::{settings, status::Status};
+use crate::train::{Sources, settings, status::Status};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -46,16 +46,21 @@ fn start(args: &Args) -> Result<()> {
     let mut permissions = Permissions::interactive(args.script.as_deref());
     args.load.iter().chain(loaded.iter().map(|l| &l.run)).for_each(|path| permissions.allow_read(path));
     args.paths.grant(&mut permissions);
-    let options = EngineOptions { allow_eval: true, permissions: Some(permissions), ..EngineOptions::default() };
+    // Constants run before anything may be written.
+    let options = EngineOptions { allow_eval: true, permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() };
     let engine = Rc::new(Engine::new(options));
     crate::repl::on_breakpoint(&engine);
     match (&args.script, &loaded) {
         (Some(script), _) => engine.load(script)?,
-        (None, Some(loaded)) if loaded.script.is_file() => {
-            engine.load(&loaded.script).map_err(|e| e.context(format!("loading `{}`", loaded.script.display())))?
+        // As the run recorded it: what lies in somebody else's folder decides nothing here.
+        (None, Some(loaded)) if Sources::are_in(&loaded.sources) => {
+            let here = std::env::current_dir().map_err(|e| Error::io("open", ".", e))?;
+            let recorded = Sources::read(&loaded.sources)?;
+            engine.load_recorded(recorded, &here).map_err(|e| e.context(format!("loading `{}`", loaded.sources.display())))?
         }
         _ => {}
     }
+    engine.set_permissions(permissions);
     let settings = if loaded.is_none() { settings_of(&engine)? } else { None };
     let mut local = Local::new(engine)?;
     if let Some(cfg) = &settings {
@@ -101,17 +106,17 @@ fn settings_of(engine: &Engine) -> Result<Option<Map>> {
 struct Loaded {
     run: PathBuf,
     checkpoint: Checkpoint,
-    /// The script as the run recorded it.
-    script: PathBuf,
+    /// The scripts as the run recorded them.
+    sources: PathBuf,
 }
 
 fn find(path: &Path) -> Result<Loaded> {
-    let checkpoint = Checkpoint::find(path, None, &mut |w| eprintln!("warning: {w}"))?;
+    let checkpoint = Checkpoint::find(path, None, &mut |w| crate::space::say(&format!("warning: {w}")))?;
     let run = checkpoint.path().ancestors().find(|a| a.join(crate::train::status::FILE).is_file());
     let run = run.map(Path::to_owned).ok_or_else(|| Error::data(path, "is not in a run folder"))?;
-    let status = Status::read(&run)?;
+    Status::read(&run)?;
     // A run without readable settings is no run that could be looked at.
     settings::read_toml(&run.join("config.toml"))?;
-    let script = run.join("sources").join(&status.script);
-    Ok(Loaded { run, checkpoint, script })
+    let sources = run.join("sources");
+    Ok(Loaded { run, checkpoint, sources })
 }

@@ -3,6 +3,7 @@
 use super::paths::Paths;
 use super::run::prepare;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::script::lang::value::from_json;
 use crate::script::rhai::{Dynamic, Map};
 use crate::script::{Config, Engine, EngineOptions, HotOptions, Origin, Permissions, Replay, ReplayEnd, RunContext, on_big_stack};
@@ -41,6 +42,9 @@ pub fn run(args: &Args) -> Result<()> {
     on_big_stack(|| start(args))?
 }
 
+/// More threads than any machine has cores.
+const MOST_THREADS: usize = 4096;
+
 /// Where a replay goes on: after so many edits, with these scripts and settings.
 struct From {
     sources: Sources,
@@ -62,6 +66,10 @@ fn start(args: &Args) -> Result<()> {
     if new == dir {
         return Err(Error::usage(format!("`{}` is the run itself", new.display())).help("choose another --exp-name"));
     }
+    if new.is_symlink() && args.output_dir.is_none() && args.exp_name.is_none() {
+        let message = format!("`{}`, where the new run would go, is a link to `{}`", new.display(), files::resolve(&new).display());
+        return Err(Error::usage(message).help("name the new run yourself: `--exp-name NAME`, or `--output-dir DIR`"));
+    }
     let last = metrics::read(&dir.join("metrics.jsonl"))?.last().map_or(0, |l| l.step);
     let from = where_to_go_on(&dir, &new)?;
     if from.start.reloads_before > 0 {
@@ -80,7 +88,7 @@ fn start(args: &Args) -> Result<()> {
     // Constants and `params` run before anything may be written.
     let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
     let entry = from.sources.entry.clone();
-    engine.load_recorded(from.sources)?;
+    engine.load_recorded(from.sources, &here)?;
     engine.params()?;
     let mut config = Config::default();
     for (key, value) in &from.settings {
@@ -92,6 +100,10 @@ fn start(args: &Args) -> Result<()> {
     let text = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
     let (device, dtype) = (torch::parse_device(&text("device"))?, torch::parse_dtype(&text("dtype"))?);
     let threads = args.threads.map_or(from.start.threads, |n| n as usize);
+    if !(1..=MOST_THREADS).contains(&threads) {
+        let message = format!("says that it used {threads} threads");
+        return Err(Error::data(dir.join("start.json"), message).help("`--threads N` says how many to use"));
+    }
     if threads != from.start.threads {
         log::say(&format!("warning: {threads} threads instead of {}: the numbers may differ in the last bits", from.start.threads));
     }

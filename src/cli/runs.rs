@@ -1,5 +1,6 @@
 //! `lathe runs [DIR]`.
 
+use super::output::print;
 use super::prune;
 use crate::error::{Error, Result};
 use crate::files::unix_time;
@@ -31,7 +32,7 @@ pub struct Args {
 /// # Errors
 /// `E0301` when the folder cannot be listed.
 pub fn run(args: &Args) -> Result<()> {
-    let rows = status::list(&args.dir, &mut |w| eprintln!("warning: {}", shown(&w)))?;
+    let rows = status::list(&args.dir, &mut |w| crate::space::say(&format!("warning: {w}")))?;
     if args.prune {
         return prune::run(&rows, args.yes);
     }
@@ -39,8 +40,7 @@ pub fn run(args: &Args) -> Result<()> {
     if rows.is_empty() && !args.json {
         eprintln!("no runs below `{}`", args.dir.display());
     }
-    use std::io::Write;
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Error::io("write", "stdout", e))
+    print(&text)
 }
 
 fn json(rows: &[Row]) -> Result<String> {

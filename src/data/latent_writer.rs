@@ -74,6 +74,8 @@ struct Writer {
     done: Vec<Done>,
     rows: Rows,
     complete: Option<usize>,
+    /// By what right the folder is written.
+    _held: files::Held,
 }
 
 /// The shard that is being filled.
@@ -111,7 +113,8 @@ impl LatentWriter {
             options.shard_size = ((256 << 20) / (8 * c * h * w)).max(1);
         }
         files::create_dir(folder)?;
-        let mut writer = Writer { folder: folder.to_owned(), options, done: Vec::new(), rows: Rows::default(), complete: None };
+        let mut writer =
+            Writer { folder: folder.to_owned(), options, done: Vec::new(), rows: Rows::default(), complete: None, _held: files::Held::here() };
         let held = held(folder)?;
         let other = held.as_ref().map_or_else(Vec::new, |h| other_latents(folder, h, &writer.options));
         if !other.is_empty() && !writer.options.force {

@@ -7,7 +7,7 @@ use super::manifest::LostCounts;
 use super::sample_record::{Archive, origin_of};
 use super::{ImageSet, Samples};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Pass};
 use crate::origin::Origin;
 use crate::torch::files::{NpyRows, Npz};
 use crate::torch::{DType, Tensor, dtype_name};
@@ -40,6 +40,8 @@ struct Inner {
     fingerprint: String,
     /// What was said to be lost in decoding: once for each kind.
     told: Cell<Lost>,
+    /// By what right files are opened later.
+    pass: Pass,
 }
 
 enum Place {
@@ -77,6 +79,7 @@ impl Pictures {
                     fingerprint: digest(&hashes),
                     place: Place::Shards(set),
                     told: Cell::default(),
+                    pass: Pass::here(),
                 }
             }
             (true, false) => folder(path)?,
@@ -194,7 +197,7 @@ impl Pictures {
     /// # Errors
     /// `E0202` for pictures that are not there, `E0301` or `E0302` when one cannot be read or is of another size than the first.
     pub fn read(&self, start: i64, n: i64) -> Result<Tensor> {
-        let Inner { place, size: [h, w], .. } = &*self.all;
+        let Inner { place, size: [h, w], pass, .. } = &*self.all;
         if start < 0 || n < 0 || start.checked_add(n).is_none_or(|end| end > self.len()) {
             return Err(Error::value("read", format!("pictures {start} to {start}+{n} of {}", self.len())));
         }
@@ -207,7 +210,11 @@ impl Pictures {
             }
             Place::Shards(set) => set.gather(&positions)?.get("images").cloned(),
             Place::Files(files) => {
-                let decoded = positions.par_iter().map(|p| pixels(&files[*p], [*h, *w], &files[0])).collect::<Result<Vec<_>>>()?;
+                let one = |p: &usize| {
+                    let _pass = pass.enter();
+                    pixels(&files[*p], [*h, *w], &files[0])
+                };
+                let decoded = positions.par_iter().map(one).collect::<Result<Vec<_>>>()?;
                 decoded.iter().zip(&positions).for_each(|((_, lost), p)| self.tell(&files[*p], *lost));
                 let rgb: Vec<Vec<u8>> = decoded.into_iter().map(|d| d.0).collect();
                 Tensor::from_vec(&rgb.concat(), &[n, *h, *w, 3])?.permute(&[0, 3, 1, 2])?.contiguous()
@@ -264,6 +271,7 @@ fn folder(path: &Path) -> Result<Inner> {
         fingerprint: digest(&names.iter().map(String::as_str).collect::<Vec<_>>()),
         place: Place::Files(found.into_iter().map(|f| f.path).collect()),
         told: Cell::default(),
+        pass: Pass::here(),
     })
 }
 
@@ -282,7 +290,7 @@ fn npz(path: &Path) -> Result<Inner> {
     }
     // The archive lists the sum of each array: nothing is read, and a copy elsewhere is the same.
     let fingerprint = Archive::of(path)?.id()[..16].to_owned();
-    Ok(Inner { path: path.to_owned(), size: [h, w], len: n, fingerprint, place: Place::Npz(rows), told: Cell::default() })
+    Ok(Inner { path: path.to_owned(), size: [h, w], len: n, fingerprint, place: Place::Npz(rows), told: Cell::default(), pass: Pass::here() })
 }
 
 #[cfg(test)]

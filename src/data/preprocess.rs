@@ -304,6 +304,8 @@ struct Job<'a> {
     pool: rayon::ThreadPool,
     progress: Mutex<Counter>,
     pixels: Vec<u8>,
+    /// By what right the threads open files.
+    pass: files::Pass,
 }
 
 /// Each thread takes memory of its own.
@@ -333,6 +335,7 @@ impl<'a> Job<'a> {
             pool,
             progress: Mutex::new(Counter { bar, done: resumed, skipped }),
             pixels: Vec::new(),
+            pass: files::Pass::here(),
         };
         source.chosen.iter().chain(&source.left_out).for_each(|line| job.say(line));
         for s in source.skipped.iter().take(NAMED) {
@@ -406,6 +409,7 @@ impl<'a> Job<'a> {
     /// Decodes and crops one picture into its planes, and says what it lost; a broken one is named.
     fn picture(&self, item: &Item, planes: &mut [u8]) -> Result<std::result::Result<Lost, Skipped>> {
         interrupt::check()?;
+        let _pass = self.pass.enter();
         let made = self.source.read(item).and_then(|bytes| {
             let decoded = decode(&bytes, self.pixel_rule).map_err(|reason| Error::data(&item.path, reason))?;
             Ok((center_crop(&decoded.picture, self.resolution)?, decoded.lost))

@@ -3,7 +3,7 @@
 
 use super::sample_record::{ARRAY, Archive, SETTINGS, SampleRecord, archive_of};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Held};
 use crate::origin::{Difference, Made, listed, say_unknown};
 use crate::torch::files::{Npz, NpzWriter, read_safetensors, write_safetensors};
 use crate::torch::{DType, Device, Tensor};
@@ -41,6 +41,8 @@ pub struct SampleWriter {
     record: SampleRecord,
     /// The first picture of every part on disk, in order; those before them are in the archive.
     parts: Vec<usize>,
+    /// By what right the folder is written.
+    _held: Held,
 }
 
 impl SampleWriter {
@@ -68,7 +70,7 @@ impl SampleWriter {
         let found = found.unwrap_or_default();
         let is_old = found.is_old;
         let record = SampleRecord { settings: o.settings, made_from: o.made_from, png: found.png | o.png, is_old: false, ..found };
-        let mut writer = SampleWriter { dir: dir.to_owned(), total: o.total, position: 0, record, parts: Vec::new() };
+        let mut writer = SampleWriter { dir: dir.to_owned(), total: o.total, position: 0, record, parts: Vec::new(), _held: Held::here() };
         writer.find_archive()?;
         writer.find_parts()?;
         if writer.position > writer.total {

@@ -338,19 +338,34 @@ fn write_lines(mut stream: UnixStream, lines: &Receiver<String>) {
     let _ = stream.shutdown(std::net::Shutdown::Both);
 }
 
+const GIVE: &str = "give a run's folder, such as `exps/try1`; `lathe runs` lists them";
+
 /// Connects to the run in the folder `dir`.
 ///
 /// # Errors
 /// `E0601` when no process listens there, `E0301` when the system refuses.
 pub fn connect(dir: &Path) -> Result<UnixStream> {
-    let folder = files::open(dir).map_err(|e| e.help("give a run's folder, such as `exps/try1`; `lathe runs` lists them"))?;
+    if dir.metadata().is_ok_and(|m| !m.is_dir()) {
+        return Err(Error::usage(format!("`{}` is no folder", dir.display())).help(GIVE));
+    }
+    let folder = files::open(dir).map_err(|e| e.help(GIVE))?;
+    let socket = dir.join(SOCKET);
+    if socket.is_symlink() {
+        let message = format!("`{}` is a link: what listens there is not known to be this run", socket.display());
+        return Err(Error::run(message));
+    }
     let help = format!("`lathe runs` lists the runs; `lathe repl --load {}` opens its newest checkpoint", dir.display());
-    UnixStream::connect(short(&folder, SOCKET)).map_err(|e| match e.kind() {
+    let stream = UnixStream::connect(short(&folder, SOCKET)).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
             Error::run(format!("no process works on the run `{}`", dir.display())).help(help)
         }
-        _ => Error::io("open", dir.join(SOCKET), e),
-    })
+        _ => Error::io("open", &socket, e),
+    })?;
+    // What is typed may be private, and what comes back is shown.
+    if !is_same_user(&stream) {
+        return Err(Error::run(format!("another user's process listens at `{}`", socket.display())).help("only jobs of one's own can be attached to"));
+    }
+    Ok(stream)
 }
 
 #[cfg(test)]

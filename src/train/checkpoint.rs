@@ -8,7 +8,7 @@ use super::sum::{Sum, sum};
 use super::tracked::{Saved, Tracked};
 use crate::data::Changed;
 use crate::error::{Error, Result, did_you_mean};
-use crate::files;
+use crate::files::{self, Pass};
 use crate::nn::{State, digest_state};
 use crate::origin::{Made, Origin};
 use crate::torch::files::{read_safetensors, safetensors_info, write_safetensors};
@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 pub const FORMAT: u32 = 1;
 
 const STATE: &str = "state.json";
+
+/// More steps than any run does.
+const MOST_STEPS: u64 = 1 << 48;
 
 /// What a checkpoint says beside its objects.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -81,6 +84,8 @@ const WEIGHTS: &[&str] = &["module", "ema"];
 pub struct Checkpoint {
     path: PathBuf,
     record: Record,
+    /// By what right its files are opened later.
+    pass: Pass,
 }
 
 impl std::fmt::Debug for Checkpoint {
@@ -98,13 +103,13 @@ pub fn write(dir: &Path, head: Head, parts: &[Part]) -> Result<PathBuf> {
     let path = dir.join(folder_name(head.step));
     let doing =
         |e: Error| e.context("the checkpoint was not written").help("the last good checkpoint is untouched; make room and run the same command");
-    let temp = files::temporary_dir(dir, &path).map_err(doing)?;
+    let temp = files::temporary_dir(&path).map_err(doing)?;
     fill(temp.path(), head, parts).map_err(doing)?;
     let old = dir.join(format!(".old-{}", path.file_name().unwrap_or_default().to_string_lossy()));
     if path.exists() {
         files::rename(&path, &old).map_err(doing)?;
     }
-    files::persist_dir(temp, &path).map_err(doing)?;
+    temp.persist().map_err(doing)?;
     files::remove_dir(&old)?;
     Ok(path)
 }
@@ -168,24 +173,30 @@ pub fn recover(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+fn skipped(e: &Error) -> String {
+    format!("skipping a damaged checkpoint: {e}")
+}
+
 /// The newest whole checkpoint of `dir`; damaged ones are named to `warn` and passed over. `None` when there is none at all.
 ///
 /// # Errors
 /// `E0302` when there are checkpoints and all are damaged: starting over would hide that.
 pub fn latest(dir: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<Checkpoint>> {
     let all = list(dir)?;
+    let mut last = None;
     for (_, path) in all.iter().rev() {
         match Checkpoint::open(path) {
             Ok(c) => return Ok(Some(c)),
             // A format of the future is not damage: going on from an older step would throw work away.
             Err(e) if matches!(e.kind(), crate::error::ErrorKind::Usage { .. }) => return Err(e),
-            Err(e) => warn(format!("skipping a damaged checkpoint: {e}")),
+            Err(e) => {
+                warn(skipped(&e));
+                last = Some(e);
+            }
         }
     }
-    if all.is_empty() {
-        return Ok(None);
-    }
-    Err(Error::data(dir, format!("none of its {} checkpoints is whole", all.len()))
+    let Some(last) = last else { return Ok(None) };
+    Err(Error::data(dir, format!("none of its {} checkpoints is whole; {last}", all.len()))
         .help("restore one from a backup, or remove the folder to start over"))
 }
 
@@ -213,11 +224,14 @@ impl Checkpoint {
     /// As [`Checkpoint::open`], but altered tensors are not noticed.
     pub fn peek(path: &Path) -> Result<Self> {
         let state = path.join(STATE);
-        let text = files::read_text(&state)?;
+        let text = files::read_record(&state)?;
         let record: Record = serde_json::from_str(&text).map_err(|e| Error::data(&state, format!("is cut off or altered: {e}")))?;
         if record.format > FORMAT {
             let message = format!("`{}` has format {}, and this lathe reads up to {FORMAT}", path.display(), record.format);
             return Err(Error::usage(message).help(format!("lathe {} wrote it", record.lathe)));
+        }
+        if record.head.step > MOST_STEPS {
+            return Err(Error::data(&state, format!("was altered: no run has done {} steps", record.head.step)));
         }
         if let Some(name) = record.parts.keys().find(|name| name.contains(['/', '\\'])) {
             return Err(Error::data(&state, format!("was altered: a part called `{name}` would lie outside of the folder")));
@@ -231,7 +245,7 @@ impl Checkpoint {
                 return Err(Error::data(&file, format!("has {length} bytes and should have {}", want.bytes)));
             }
         }
-        Ok(Checkpoint { path: path.to_owned(), record })
+        Ok(Checkpoint { path: path.to_owned(), record, pass: Pass::here() })
     }
 
     /// Finds a checkpoint: `path` is a run folder, its `checkpoints` folder, or one checkpoint. Without a step, the newest whole one.
@@ -270,7 +284,8 @@ impl Checkpoint {
         }
         let inside = path.join("checkpoints");
         let all = list(&if inside.is_dir() { inside } else { path.to_owned() })?;
-        let whole = |(s, p): &(u64, PathBuf)| if step.is_none_or(|step| step == *s) { Self::peek(p).ok() } else { None };
+        let say = |e: &Error| crate::space::say(&format!("warning: {}", skipped(e)));
+        let whole = |(s, p): &(u64, PathBuf)| if step.is_none_or(|step| step == *s) { Self::peek(p).inspect_err(say).ok() } else { None };
         let found = all.iter().rev().find_map(whole);
         found.ok_or_else(|| Error::data(path, step.map_or("holds no checkpoint".into(), |s| format!("holds no checkpoint of step {s}"))))
     }
@@ -319,6 +334,7 @@ impl Checkpoint {
     /// `E0401` when it holds none of that name, naming the nearest; `E0301` or `E0302` when the file cannot be read.
     pub fn read(&self, name: &str) -> Result<Saved> {
         let part = self.part(name)?;
+        let _pass = self.pass.enter();
         let tensors = if part.tensors.is_some() { read_safetensors(&self.path.join(file_name(name)))?.0 } else { State::new() };
         Ok(Saved { tensors, meta: part.meta.clone() })
     }
@@ -331,6 +347,7 @@ impl Checkpoint {
         if self.part(name)?.tensors.is_none() {
             return Ok(Vec::new());
         }
+        let _pass = self.pass.enter();
         let info = safetensors_info(&self.path.join(file_name(name)))?;
         Ok(info.tensors.into_iter().map(|(name, _, shape)| (name, shape)).collect())
     }
@@ -340,6 +357,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn module_sizes(&self) -> Result<Vec<(String, u64)>> {
+        let _pass = self.pass.enter();
         let modules = self.record.parts.iter().filter(|(n, p)| !n.starts_with('_') && p.kind == "module" && p.tensors.is_some());
         let size = |(name, _): (&String, &PartRecord)| {
             let info = safetensors_info(&self.path.join(file_name(name)))?;

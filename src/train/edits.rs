@@ -232,7 +232,7 @@ fn write(run: &Path, edit: &Edit, differences: &[Difference], sources: &Sources)
     let path = edit.folder(run);
     let dir = run.join(EDITS);
     files::create_dir(&dir)?;
-    let temp = files::temporary_dir(&dir, &path)?;
+    let temp = files::temporary_dir(&path)?;
     sources.write(&temp.path().join(SOURCES))?;
     if !differences.is_empty() {
         let diff: String = differences.iter().map(Difference::unified).collect();
@@ -240,7 +240,7 @@ fn write(run: &Path, edit: &Edit, differences: &[Difference], sources: &Sources)
     }
     files::write_synced(&temp.path().join(RECORD), &files::json(edit)?)?;
     files::sync_dir(temp.path())?;
-    files::persist_dir(temp, &path)
+    temp.persist()
 }
 
 /// Writes down how a run begins: its scripts and settings. Edits of an earlier beginning are put aside.

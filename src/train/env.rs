@@ -2,10 +2,10 @@
 
 use crate::error::Result;
 use crate::files;
+use crate::git;
 use crate::torch::{bridge, cuda_is_available, default_device, device_name, num_threads};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// Writes `env.json`: versions, device, threads, system, host, and the commit of the working directory. No user's name.
 ///
@@ -62,15 +62,7 @@ impl Git {
     /// That of the repository around a folder; `None` without one, without a commit, or without the program `git`.
     fn at(folder: &Path) -> Option<Git> {
         folder.ancestors().find(|a| a.join(".git").exists())?;
-        let mut git = Command::new("git");
-        git.arg("-C").arg(folder);
-        // Nothing that a repository's own configuration says may run here.
-        git.args(["-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--ignore-submodules=all"]);
-        for var in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-            git.env_remove(var);
-        }
-        let out = git.env("GIT_OPTIONAL_LOCKS", "0").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-        out.status.success().then(|| Git::read(&String::from_utf8_lossy(&out.stdout))).flatten()
+        Git::read(&git::status(folder).ok()?)
     }
 
     fn read(text: &str) -> Option<Git> {

@@ -5,9 +5,12 @@
 
 use crate::error::{Error, Result};
 use crate::files;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// What the names of event files begin with.
+const PREFIX: &str = "events.out.tfevents.";
 
 /// An open event file. Each process that works on a run adds a file of its own.
 pub struct Events {
@@ -75,21 +78,20 @@ impl Events {
     /// `E0301` when the system refuses.
     pub fn create(dir: &Path, done: Option<u64>) -> Result<Self> {
         // TensorBoard drops the step that START carries as well.
-        let first = done.map_or(0, |step| step + 1);
+        let first = done.map_or(0, |step| step.saturating_add(1));
         let seconds = files::unix_time();
+        // Readers take the files in the order of these numbers: also where the clock went back, or two processes were started in one second.
+        let told = |name: &str| name.strip_prefix(PREFIX)?.split('.').next()?.parse::<u64>().ok();
+        let last = files::list(dir)?.iter().filter_map(|(name, _)| told(name)).max();
+        let number = last.map_or(0, |last| last.saturating_add(1)).max(seconds as u64);
         for n in 0.. {
-            let path = dir.join(format!("events.out.tfevents.{}.{}.{n}.lathe", seconds as u64, std::process::id()));
-            #[expect(clippy::disallowed_methods, reason = "a name that is taken is no error here")]
-            match OpenOptions::new().create_new(true).append(true).open(&path) {
-                Ok(file) => {
-                    let mut events = Events { path, file };
-                    // `file_version = 3`; then `session_log = 7 { status = 1: START }`.
-                    events.write(Proto::default().double(1, seconds).bytes(3, b"brain.Event:2"))?;
-                    events.write(event(first).message(7, Proto::default().int(1, 1)))?;
-                    return Ok(events);
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::io("create", path, e)),
+            let path = dir.join(format!("{PREFIX}{number}.{}.{n}.lathe", std::process::id()));
+            if let Some(file) = files::create_new(&path)? {
+                let mut events = Events { path, file };
+                // `file_version = 3`; then `session_log = 7 { status = 1: START }`.
+                events.write(Proto::default().double(1, seconds).bytes(3, b"brain.Event:2"))?;
+                events.write(event(first).message(7, Proto::default().int(1, 1)))?;
+                return Ok(events);
             }
         }
         unreachable!("the loop has no end")

@@ -62,6 +62,7 @@ pub(super) fn add(path: &Path, text: &str) {
 
 /// Says a line on standard error and in the log.
 pub fn say(line: &str) {
+    let line = &*crate::plain::text(line);
     crate::space::say(line);
     write(&format!("{line}\n"));
 }

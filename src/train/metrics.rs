@@ -11,7 +11,7 @@ use crate::torch::{DType, Device, Tensor};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// One logged value: a number, or a tensor with one element that is read later.
@@ -261,6 +261,9 @@ pub(super) fn number(x: f64) -> Value {
     )
 }
 
+/// No line that a run logs is longer.
+const LONGEST: u64 = 1 << 22;
+
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
@@ -289,8 +292,16 @@ fn parse(line: &str) -> Option<Line> {
 /// # Errors
 /// `E0301` when it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
-    let bytes = files::read(path)?;
-    Ok(String::from_utf8_lossy(&bytes).lines().filter_map(parse).collect())
+    let mut from = BufReader::new(files::open_plain(path)?);
+    let (mut lines, mut line) = (Vec::new(), Vec::new());
+    loop {
+        line.clear();
+        let n = from.by_ref().take(LONGEST).read_until(b'\n', &mut line).map_err(|e| Error::io("read", path, e))?;
+        if n == 0 {
+            return Ok(lines);
+        }
+        lines.extend(parse(String::from_utf8_lossy(&line).trim_end()));
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::status::{self, Phase, Status};
 use super::tracked::{Saved, Tracked};
 use super::{env, images, log, rewind, rng};
 use crate::error::{Diagnostic, Error, Result, did_you_mean};
-use crate::files;
+use crate::files::{self, Held};
 use crate::origin::{self, Made};
 use crate::torch::{Tensor, bridge::manual_seed};
 use indexmap::IndexMap;
@@ -123,6 +123,8 @@ struct Inner {
     logged: Cell<Option<(u64, f64)>>,
     _log: log::Attached,
     _lock: status::Lock,
+    /// By what right its folder is written.
+    _held: Held,
 }
 
 impl OpenRun {
@@ -213,6 +215,7 @@ impl OpenRun {
             logged: Cell::default(),
             _log: log,
             _lock: lock,
+            _held: Held::here(),
         }));
         if let Ok(mut open) = OPEN.lock() {
             open.push(run.dir().to_owned());

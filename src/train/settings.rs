@@ -97,7 +97,7 @@ pub fn to_toml(config: &Map<String, Value>, origin: &dyn Fn(&str) -> Option<Stri
 /// # Errors
 /// `E0301` when it cannot be read, `E0302` when it is no TOML.
 pub fn read_toml(path: &Path) -> Result<Map<String, Value>> {
-    let table: toml::Table = files::read_text(path)?.parse().map_err(|e: toml::de::Error| Error::data(path, e.message().to_owned()))?;
+    let table: toml::Table = files::read_record(path)?.parse().map_err(|e: toml::de::Error| Error::data(path, e.message().to_owned()))?;
     match serde_json::to_value(table) {
         Ok(Value::Object(m)) => Ok(m),
         Ok(_) | Err(_) => Err(Error::data(path, "is no table of settings")),

@@ -148,7 +148,7 @@ impl Sources {
                 return Err(Error::data(&path, format!("names `{}`, outside its folder", unit.file)));
             }
             let file = dir.join(&unit.file);
-            let text = files::read_text(&file)?;
+            let text = files::read_record(&file)?;
             if sha256(text.as_bytes()) != unit.sha256 {
                 return Err(Error::data(&file, "was altered after it was recorded: its hash differs"));
             }

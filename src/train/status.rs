@@ -6,7 +6,7 @@ use crate::files;
 use crate::plain::shown;
 use fs4::{FileExt, TryLockError};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -81,8 +81,7 @@ impl Status {
         let path = dir.join(FILE);
         let text = serde_json::to_vec_pretty(self).map_err(|e| Error::run(format!("{FILE}: {e}")))?;
         let temp = dir.join(format!(".tmp-{FILE}"));
-        #[expect(clippy::disallowed_methods, reason = "every second of a run: not synced")]
-        std::fs::write(&temp, text).and_then(|()| std::fs::rename(&temp, &path)).map_err(|e| Error::io("write", &path, e))
+        files::write_unsynced(&path, &temp, &text)
     }
 
     /// Reads it, with the state corrected where its process died.
@@ -110,8 +109,7 @@ pub fn lock(dir: &Path) -> Result<Lock> {
     let path = dir.join(LOCK);
     let io = |e| Error::io("lock", &path, e);
     loop {
-        #[expect(clippy::disallowed_methods, reason = "made if missing, not emptied if another process holds it")]
-        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
+        let mut file = files::open_own(&path)?;
         // `lathe runs` holds a shared lock for a moment when it looks whether the run is alive.
         let mut tries = 0;
         while let Err(e) = FileExt::try_lock(&file) {
@@ -152,7 +150,7 @@ fn held(dir: &Path, owner: &str) -> Error {
 }
 
 fn is_locked(dir: &Path) -> bool {
-    let Ok(file) = files::open(&dir.join(LOCK)) else { return false };
+    let Ok(file) = files::open_plain(&dir.join(LOCK)) else { return false };
     matches!(FileExt::try_lock_shared(&file), Err(TryLockError::WouldBlock))
 }
 

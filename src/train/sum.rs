@@ -21,7 +21,7 @@ pub struct Sum {
 /// `E0301` when it cannot be read.
 pub fn sum(path: &Path) -> Result<Sum> {
     let io = |e| Error::io("read", path, e);
-    let mut file = files::open(path)?;
+    let mut file = files::open_plain(path)?;
     let mut sum = Sum { bytes: 0, crc32c: 0 };
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -35,8 +35,19 @@ impl Flags {
     /// For flags that are not known.
     pub fn read(args: impl Iterator<Item = String>) -> Flags {
         let jobs = std::thread::available_parallelism().map_or(2, usize::from);
-        let mut f =
-            Flags { family: String::new(), seed: 1, calls: 300, time: None, only: None, all: false, write: None, jobs, case: None, from: 0, worker: None };
+        let mut f = Flags {
+            family: String::new(),
+            seed: 1,
+            calls: 300,
+            time: None,
+            only: None,
+            all: false,
+            write: None,
+            jobs,
+            case: None,
+            from: 0,
+            worker: None,
+        };
         let mut args = args;
         while let Some(arg) = args.next() {
             let mut value = || args.next().unwrap_or_else(|| panic!("`{arg}` needs a value"));

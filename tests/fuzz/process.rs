@@ -59,7 +59,17 @@ pub fn follow(flags: &Flags, name: &str) -> Outcome {
 
 fn one(flags: &Flags, name: &str, from: u64, out: &mut Outcome) -> End {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([&flags.family, "--worker", name, "--seed", &flags.seed.to_string(), "--calls", &flags.calls.to_string(), "--from", &from.to_string()]);
+    command.args([
+        &flags.family,
+        "--worker",
+        name,
+        "--seed",
+        &flags.seed.to_string(),
+        "--calls",
+        &flags.calls.to_string(),
+        "--from",
+        &from.to_string(),
+    ]);
     if let Some(case) = flags.case {
         command.args(["--case", &case.to_string()]);
     }
@@ -107,7 +117,11 @@ fn one(flags: &Flags, name: &str, from: u64, out: &mut Outcome) -> End {
             break;
         }
         if heard.elapsed() > PATIENCE {
-            ended = Some(if interrupted(&mut child) { End::Slow(case) } else { End::Fault(format!("goes on when it is interrupted twice (call {case})")) });
+            ended = Some(if interrupted(&mut child) {
+                End::Slow(case)
+            } else {
+                End::Fault(format!("goes on when it is interrupted twice (call {case})"))
+            });
             break;
         }
     }

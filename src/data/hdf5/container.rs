@@ -79,7 +79,7 @@ impl Container {
     /// `E0301` when it cannot be opened, `E0302` when it is truncated or not HDF5.
     pub(crate) fn open(path: &Path) -> Result<Container> {
         let raw = files::open(path)?;
-        let file = options().open(path).map_err(|e| refused(path, &e))?;
+        let file = options().open(files::through(&raw)).map_err(|e| refused(path, &e))?;
         let mut container = Container { path: path.to_owned(), file, raw, entries: BTreeMap::new() };
         let mut todo = vec![(String::new(), 0)];
         while let Some((group, depth)) = todo.pop() {
@@ -214,7 +214,7 @@ impl Container {
 /// A container that is being written; it gets its name when it is finished.
 pub(crate) struct Creator {
     path: PathBuf,
-    temp: tempfile::TempPath,
+    temp: files::Temporary,
     file: hdf5::File,
 }
 
@@ -224,8 +224,8 @@ impl Creator {
     /// # Errors
     /// `E0301` when the folder cannot be written.
     pub(crate) fn create(path: &Path) -> Result<Creator> {
-        let temp = files::temporary(path)?.into_temp_path();
-        let file = options().create(&temp).map_err(|e| Error::io("create", path, std::io::Error::other(e)))?;
+        let (_, temp) = files::temporary(path)?;
+        let file = options().create(temp.path()).map_err(|e| Error::io("create", path, std::io::Error::other(e)))?;
         Ok(Creator { path: path.to_owned(), temp, file })
     }
 
@@ -256,7 +256,7 @@ impl Creator {
     /// `E0301` when the disk is full.
     pub(crate) fn finish(self) -> Result<()> {
         self.file.close().map_err(|e| Error::io("write", &self.path, std::io::Error::other(e)))?;
-        files::open(&self.temp)?.sync_all().map_err(|e| Error::io("write", &self.path, e))?;
-        files::persist(self.temp, &self.path)
+        files::open(self.temp.path())?.sync_all().map_err(|e| Error::io("write", &self.path, e))?;
+        self.temp.persist()
     }
 }

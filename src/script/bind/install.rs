@@ -2,6 +2,7 @@
 
 use super::cx::{CALLER, Cx};
 use super::model;
+use crate::files;
 use crate::script::lang::diagnose;
 use crate::script::lang::exception::{ScriptResult, into_script};
 use crate::script::lang::function::{ApiFn, Call, Receiver};
@@ -78,6 +79,8 @@ fn install_one(f: &ApiFn, module: &mut Module, host: &Host) {
             }
             let property = args.get(1).filter(|a| is_unnamed && !indices::is_mark(a)).and_then(|a| a.clone().into_string().ok());
             let ty = property.as_ref().and(args.front()).map(type_name);
+            // What the call checks holds until it is over.
+            let _checked = files::pass::scope();
             let made = Call { name, host: &host, ctx: &ctx };
             let cx = Cx::from(made);
             // A panic must not unwind through rhai: here it still has a place in the script.

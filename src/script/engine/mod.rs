@@ -29,6 +29,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// An error as the faults that it holds; an interrupt stays one.
 fn each(e: &Error, path: &Path) -> Result<Vec<Diagnostic>> {
@@ -73,7 +74,7 @@ impl Engine {
         let host = Host::new();
         let program = host.put(Program::new(&host, options.stdlib.clone(), roots));
         if let Some(permissions) = &options.permissions {
-            host.put(permissions.clone());
+            host.put(Arc::new(permissions.clone()));
         }
         let meter = Rc::new(Meter::new(options.limits));
         let allow_eval = options.allow_eval;
@@ -100,7 +101,7 @@ impl Engine {
 
     /// Sets what scripts may read and write from now on.
     pub fn set_permissions(&self, permissions: Permissions) {
-        self.host.put(permissions);
+        self.host.put(Arc::new(permissions));
     }
 
     /// Every registered function, for documentation.
@@ -216,12 +217,12 @@ impl Engine {
         self.guarded(|| self.program().load_text(&self.rhai, name, text))
     }
 
-    /// Loads scripts from the record of a run, whatever is on disk.
+    /// Loads scripts from the record of a run, whatever is on disk. Modules of libraries may do what the project around `folder` lets them.
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn load_recorded(&self, recorded: crate::train::Sources) -> Result<()> {
-        self.guarded(|| self.program().load_recorded(&self.rhai, recorded))
+    pub fn load_recorded(&self, recorded: crate::train::Sources, folder: &Path) -> Result<()> {
+        self.guarded(|| self.program().load_recorded(&self.rhai, recorded, folder))
     }
 
     /// Loads a script as `lathe check` does: a file of the standard library counts as a module, not as a script to run.

@@ -2,23 +2,24 @@
 //!
 //! Every function through which a script reaches a file asks first, with [`Cx::readable`] or [`Cx::writable`]. A path is
 //! resolved before the test: `..` and links count as the place that they lead to, also for a file that is not there yet. Where
-//! a whole folder is read or written, the links in it are held to the same. A script itself cannot make links.
+//! a whole folder is read or written, the links in it are held to the same. A script itself cannot make links. Somebody else can, between
+//! the question and the opening: so `crate::files` asks once more, for the place that it has open.
 //!
 //! An engine without [`Permissions`] asks nobody: that is the host program's choice. `lathe` always sets them.
 
 use crate::data::{hdf5_key_list, is_hdf5};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{self, Access, Rule, resolve};
 use crate::script::bind::Cx;
-use crate::script::lang::access::{Access, resolve};
 use crate::script::lang::host::Host;
 use crate::script::lang::principal::Principal;
 use crate::script::settings::params::{Config, Origin};
 use crate::script::units::libraries::Library;
 use crate::script::units::program::Program;
 use rhai::{Array, Dynamic, Map};
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The places that a program may read and write, below each of which everything is allowed. A place that may be written may
 /// be read.
@@ -41,6 +42,8 @@ const OUTPUT_WORDS: &[&str] = &["output", "outputs", "out", "exp", "exps", "run"
 
 /// What decides over a project may not be changed by a script, whatever is allowed otherwise.
 const GUARDED: &[&str] = &["lathe.toml", "lathe.lock", "recipe.toml"];
+/// The same in the folder of a run.
+const RECORDS: &[&str] = &["sources.json", "start.json", "edit.json"];
 
 impl Permissions {
     /// Nothing but temporary folders.
@@ -161,11 +164,16 @@ impl Permissions {
 
     /// Whether the program may do it; `target` is resolved.
     pub(crate) fn allows(&self, access: Access, target: &Path) -> bool {
+        !(access == Access::Write && is_guarded(target)) && self.reaches(access, target)
+    }
+
+    /// The same whatever the file is called.
+    fn reaches(&self, access: Access, target: &Path) -> bool {
         let below = |roots: &[PathBuf]| roots.iter().any(|root| target.starts_with(root));
         let output = || self.outputs.iter().any(|name| target.starts_with(name) || is_beside(target, name, &['.']));
         let companion = || self.beside.iter().any(|name| is_beside(target, name, &['.', '-']));
         match access {
-            Access::Write => !is_guarded(target) && (below(&self.write) || output()),
+            Access::Write => below(&self.write) || output(),
             Access::Read => below(&self.read) || below(&self.write) || output() || companion(),
         }
     }
@@ -185,6 +193,11 @@ fn is_beside(target: &Path, name: &Path, separators: &[char]) -> bool {
 
 fn is_guarded(target: &Path) -> bool {
     let name = target.file_name().unwrap_or_default();
+    // What a run recorded of its scripts is what `lathe replay` runs.
+    let in_run = || target.ancestors().skip(1).take(4).any(|a| a.join(crate::train::status::FILE).is_file());
+    if RECORDS.iter().any(|r| name == *r) && in_run() {
+        return true;
+    }
     GUARDED.iter().any(|g| name == *g) || target.extension().is_some_and(|e| e == "rhai") || target.iter().any(|part| part == ".git")
 }
 
@@ -221,11 +234,17 @@ fn is_home(folder: &Path) -> bool {
 }
 
 /// Folders that the runtime made for scripts.
-#[derive(Default)]
-struct Made(RefCell<Vec<PathBuf>>);
+#[derive(Clone, Default)]
+struct Made(Arc<Mutex<Vec<PathBuf>>>);
+
+impl Made {
+    fn all(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Cx<'_> {
-    /// Makes sure that the calling script may read a path.
+    /// Makes sure that the calling script may read a path. What the call then opens there is held to it.
     ///
     /// # Errors
     /// `E0701` naming the path and what would allow it.
@@ -233,7 +252,7 @@ impl Cx<'_> {
         ask(self, Access::Read, path.as_ref())
     }
 
-    /// Makes sure that the calling script may write a path.
+    /// Makes sure that the calling script may write a path. What the call then makes there is held to it.
     ///
     /// # Errors
     /// `E0701` naming the path and what would allow it.
@@ -262,7 +281,7 @@ impl Cx<'_> {
     /// # Errors
     /// `E0701` naming the library.
     pub fn unrestricted(&self, what: &str) -> Result<()> {
-        match (self.host().get::<Permissions>(), who(self)) {
+        match (self.host().get::<Arc<Permissions>>(), who(self)) {
             (Some(_), Principal::Library(name)) => {
                 let message = format!("the library `{name}` may not {what}: that has the rights of the whole process; do it in the script");
                 Err(Error::new(ErrorKind::Permission { message }))
@@ -278,7 +297,7 @@ impl Cx<'_> {
 
     /// Gives scripts a folder that the runtime made for them.
     pub fn give(&self, folder: &Path) {
-        self.host().get_or_default::<Made>().0.borrow_mut().push(resolve(folder));
+        self.host().get_or_default::<Made>().all().push(resolve(folder));
     }
 }
 
@@ -288,38 +307,61 @@ fn who(cx: &Cx) -> Principal {
     program.acting.behind(cx.source().map(|unit| program.principal(unit)).unwrap_or_default())
 }
 
+/// Who asks, and by what rights: asked again for the place that is opened in the end.
+struct Asking {
+    permissions: Arc<Permissions>,
+    made: Made,
+    libraries: Vec<Arc<Library>>,
+    /// The library that asks; none for the program itself.
+    library: Option<String>,
+}
+
+impl Asking {
+    /// `None` where nobody is asked.
+    fn of(cx: &Cx) -> Option<Asking> {
+        let host: &Host = cx.host();
+        let permissions = host.get::<Arc<Permissions>>()?;
+        let library = match who(cx) {
+            Principal::Program => None,
+            Principal::Library(name) => Some(name.to_string()),
+        };
+        let libraries = host.get::<Program>().map(|p| p.libraries()).unwrap_or_default();
+        Some(Asking { permissions: (*permissions).clone(), made: (*host.get_or_default::<Made>()).clone(), libraries, library })
+    }
+}
+
+impl Rule for Asking {
+    fn allow(&self, access: Access, path: &Path, target: &Path, is_own: bool) -> Result<()> {
+        if self.made.all().iter().any(|folder| target.starts_with(folder)) {
+            return Ok(());
+        }
+        // What a run writes down of its scripts is no script of the project.
+        let allowed = if is_own { self.permissions.reaches(access, target) } else { self.permissions.allows(access, target) };
+        let Some(name) = &self.library else {
+            let in_library = || self.libraries.iter().any(|l| target.starts_with(&l.root));
+            let may = allowed || (access == Access::Read && in_library());
+            return if may { Ok(()) } else { Err(refused(access, path, target)) };
+        };
+        let Some(library) = self.libraries.iter().find(|l| l.name == *name) else { return Err(refused_to_unknown(name, access, path, target)) };
+        if access == Access::Read && library.holds(target) {
+            return Ok(());
+        }
+        let (asked, granted) = (library.asks(access, target), library.granted(access, target));
+        if allowed && asked && granted { Ok(()) } else { Err(refused_to(library, access, path, target, [asked, granted, allowed])) }
+    }
+}
+
 fn ask(cx: &Cx, access: Access, path: &Path) -> Result<()> {
-    let host: &Host = cx.host();
-    let Some(permissions) = host.get::<Permissions>() else { return Ok(()) };
+    let Some(asking) = Asking::of(cx) else { return Ok(()) };
     let target = resolve(path);
-    if host.get::<Made>().is_some_and(|made| made.0.borrow().iter().any(|folder| target.starts_with(folder))) {
-        return Ok(());
-    }
-    let program = host.get::<Program>();
-    let allowed = permissions.allows(access, &target);
-    match who(cx) {
-        Principal::Program if allowed => Ok(()),
-        Principal::Program => {
-            let in_library = || program.as_ref().is_some_and(|p| p.libraries().iter().any(|l| target.starts_with(&l.root)));
-            if access == Access::Read && in_library() { Ok(()) } else { Err(refused(access, path, &target)) }
-        }
-        Principal::Library(name) => {
-            let library = program.as_ref().and_then(|p| p.libraries().into_iter().find(|l| *l.name == *name));
-            let Some(library) = library else { return Err(refused(access, path, &target)) };
-            if access == Access::Read && library.holds(&target) {
-                return Ok(());
-            }
-            let (asked, granted) = (library.asks(access, &target), library.granted(access, &target));
-            if allowed && asked && granted { Ok(()) } else { Err(refused_to(&library, access, path, &target, [asked, granted, allowed])) }
-        }
-    }
+    asking.allow(access, path, &target, false)?;
+    files::pass::note(path, &target, Arc::new(asking));
+    Ok(())
 }
 
 fn ask_within(cx: &Cx, access: Access, folder: &Path) -> Result<()> {
     ask(cx, access, folder)?;
-    if cx.host().get::<Permissions>().is_none() {
-        return Ok(());
-    }
+    let Some(asking) = Asking::of(cx) else { return Ok(()) };
     let mut todo = vec![folder.to_owned()];
     let mut seen = BTreeSet::from([resolve(folder)]);
     let (mut first, mut beyond) = (None, BTreeSet::new());
@@ -332,7 +374,7 @@ fn ask_within(cx: &Cx, access: Access, folder: &Path) -> Result<()> {
                 continue;
             }
             let target = resolve(entry.path());
-            if let Err(e) = ask(cx, access, entry.path()) {
+            if let Err(e) = asking.allow(access, entry.path(), &target, false) {
                 first.get_or_insert(e);
                 beyond.insert(target);
                 continue;
@@ -345,7 +387,7 @@ fn ask_within(cx: &Cx, access: Access, folder: &Path) -> Result<()> {
     match first {
         None => Ok(()),
         Some(e) if beyond.len() == 1 => Err(e),
-        Some(_) => Err(refused_beyond(cx, access, folder, &beyond)),
+        Some(_) => Err(refused_beyond(&asking, access, folder, &beyond)),
     }
 }
 
@@ -373,10 +415,10 @@ fn holding(paths: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// The refusal of many links at once: the folders that they lead to.
-fn refused_beyond(cx: &Cx, access: Access, folder: &Path, beyond: &BTreeSet<PathBuf>) -> Error {
+fn refused_beyond(asking: &Asking, access: Access, folder: &Path, beyond: &BTreeSet<PathBuf>) -> Error {
     let (what, folders) = (access.word(), holding(beyond));
     if let [only] = &folders[..]
-        && let Err(e) = ask(cx, access, only)
+        && let Err(e) = asking.allow(access, only, &resolve(only), false)
     {
         return e.context(format!("{} links in `{}` lead out of it", beyond.len(), folder.display()));
     }
@@ -399,6 +441,15 @@ fn refused(access: Access, path: &Path, target: &Path) -> Error {
     } else {
         format!("needs {what} access to {place}; run again with `--allow-{what} {}`", target.display())
     };
+    Error::new(ErrorKind::Permission { message })
+}
+
+fn refused_to_unknown(name: &str, access: Access, path: &Path, target: &Path) -> Error {
+    let message = format!(
+        "the library `{name}` needs {} access to {}, and no lathe.toml here names it: add it to the project, and run this in the project's folder",
+        access.word(),
+        shown(path, target)
+    );
     Error::new(ErrorKind::Permission { message })
 }
 

@@ -2,6 +2,7 @@
 
 use super::codes::IMPORT;
 use crate::error::Diagnostic;
+use crate::files;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,8 +48,7 @@ pub(crate) fn read(import: &str, id: String, shown: String, path: &Path, root: &
     if !real.starts_with(root) {
         return Err(refuse(format!("`{import}` leads to `{}`, outside its folder", real.display()), None));
     }
-    #[expect(clippy::disallowed_methods, reason = "a refusal names the file as the import does")]
-    let text = std::fs::read_to_string(&real).map_err(failed)?;
+    let text = files::read_at(&real).map_err(|e| refuse(e.to_string(), None))?;
     Ok(Found { id, shown, path: Some(real), text: text.into() })
 }
 

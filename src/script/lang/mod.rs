@@ -1,6 +1,5 @@
 //! The language as it is met: values, functions, errors with their places, limits. Knows of no script.
 
-pub mod access;
 pub mod caught;
 pub mod codes;
 pub mod diagnose;

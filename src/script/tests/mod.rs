@@ -5,6 +5,7 @@ mod diagnostics;
 mod examples;
 mod isolation;
 mod libraries;
+mod library_rights;
 mod models;
 mod options;
 mod params;
@@ -15,6 +16,7 @@ mod runtime;
 mod safety;
 mod settings_use;
 mod several_indices;
+mod swapped;
 mod words;
 
 use super::{Engine, EngineOptions};

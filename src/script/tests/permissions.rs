@@ -1,7 +1,7 @@
 //! What scripts may read and write: paths, settings, and every function that reaches a file.
 
 use super::Scripts;
-use crate::script::lang::access::{Access, resolve};
+use crate::files::{Access, resolve};
 use crate::script::settings::params::{Arg, Origin, Params};
 use crate::script::{Engine, EngineOptions, Permissions};
 use rhai::{Array, Dynamic, Map};

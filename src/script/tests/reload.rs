@@ -3,6 +3,7 @@
 use super::{Scripts, engine};
 use crate::script::lang::source::Texts;
 use rhai::{Dynamic, Map};
+use std::path::Path;
 
 #[test]
 fn reloads_leave_no_texts_behind() {
@@ -45,11 +46,11 @@ fn recorded_scripts_run_without_their_files() {
     assert_eq!(recorded.units.iter().map(|u| u.id.as_str()).collect::<Vec<_>>(), ["main.rhai", "std/flow.rhai", "sub/a.rhai", "sub/b.rhai"]);
     std::fs::remove_dir_all(scripts.folder()).unwrap();
     let second = engine();
-    second.load_recorded(recorded.clone()).unwrap();
+    second.load_recorded(recorded.clone(), Path::new(".")).unwrap();
     assert_eq!(second.run(Map::new()).unwrap().as_int(), Ok(31));
     assert_eq!(second.recorded(), recorded);
     let mut lacks = recorded;
     lacks.units.pop();
-    let e = second.load_recorded(lacks).unwrap_err();
+    let e = second.load_recorded(lacks, Path::new(".")).unwrap_err();
     assert!(e.to_string().contains("the record of the run lacks `./b`"), "{e}");
 }

@@ -3,6 +3,7 @@
 use super::doubts::{self, InSpite, Said};
 use super::facade::facade;
 use super::generation::Generation;
+use super::libraries::is_name;
 use super::lint;
 use super::locate::Locator;
 use super::program::{Build, Entry, Program};
@@ -44,12 +45,30 @@ fn recorded_unit(all: &Sources, id: &str) -> Option<Found> {
 }
 
 impl Program {
+    /// Which units of a record are modules of libraries: those that an import names by a library's name, and those that such modules import from
+    /// beside them.
+    pub(super) fn note_libraries(&self, all: &Sources) {
+        let mut recorded = self.recorded.borrow_mut();
+        let named = |text: &str| text.split_once('/').map(|(first, _)| first).filter(|f| is_name(f) && *f != "std").map(Rc::<str>::from);
+        let mut todo: Vec<(String, Rc<str>)> = Vec::new();
+        for (text, id) in all.units.iter().flat_map(|u| &u.imports) {
+            todo.extend(named(text).filter(|_| !self.roots.own(text)).map(|library| (id.clone(), library)));
+        }
+        while let Some((id, library)) = todo.pop() {
+            let beside = all.get(&id).into_iter().flat_map(|u| &u.imports).filter(|(text, _)| text.starts_with("./"));
+            if recorded.insert(id.clone(), library.clone()).is_none() {
+                todo.extend(beside.map(|(_, id)| (id.clone(), library.clone())));
+            }
+        }
+    }
+
     /// Loads the script in a file and everything it imports.
     ///
     /// # Errors
     /// Everything that is wrong with them.
     pub(crate) fn load_file(&self, rhai: &rhai::Engine, path: &Path) -> Result<()> {
         *self.locator.borrow_mut() = Locator::new(Some(path), self.stdlib.as_deref()).with_roots(&self.roots);
+        self.recorded.borrow_mut().clear();
         *self.entry.borrow_mut() = Some(Entry::File(path.to_owned()));
         self.load(rhai)
     }
@@ -61,17 +80,23 @@ impl Program {
     pub(crate) fn load_text(&self, rhai: &rhai::Engine, shown: &str, text: &str) -> Result<()> {
         *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref()).with_roots(&self.roots);
         let found = Found { id: shown.to_owned(), shown: shown.to_owned(), path: None, text: text.into() };
+        self.recorded.borrow_mut().clear();
         *self.entry.borrow_mut() = Some(Entry::Text(found));
         self.load(rhai)
     }
 
-    /// Loads scripts from a run's record, whatever is on disk.
+    /// Loads scripts from a run's record, whatever is on disk. The rights of libraries are those that the project around `folder` gives them.
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub(crate) fn load_recorded(&self, rhai: &rhai::Engine, recorded: Sources) -> Result<()> {
-        // The rights of libraries are those of the project around the working directory.
-        *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref()).with_roots(&self.roots);
+    pub(crate) fn load_recorded(&self, rhai: &rhai::Engine, recorded: Sources, folder: &Path) -> Result<()> {
+        *self.locator.borrow_mut() = Locator::new(None, self.stdlib.as_deref()).in_project(folder).with_roots(&self.roots);
+        self.recorded.borrow_mut().clear();
+        self.note_libraries(&recorded);
+        // Nothing is imported from disk that would ask for the project.
+        if let Some(module) = self.recorded.borrow().keys().next() {
+            self.locator.borrow().library_of(module);
+        }
         *self.entry.borrow_mut() = Some(Entry::Recorded(Rc::new(recorded)));
         self.load(rhai)
     }

@@ -12,6 +12,7 @@ use super::unit::Unit;
 use crate::error::Error;
 use crate::script::lang::diagnose::is_closure;
 use crate::script::lang::exception::{ScriptResult, into_script};
+use crate::script::lang::principal::Principal;
 use crate::script::lang::source::id_of;
 use crate::script::lang::stack::Crossing;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, NativeCallContext};
@@ -95,13 +96,12 @@ fn here(ctx: &NativeCallContext, program: &Rc<Program>) -> Place {
     Place { home: Home::Call(Box::new(environment)), unit, outline, host: program.host().clone(), who }
 }
 
-/// The place of a unit as others see it.
+/// The place of a unit as others see it, for functions that act for `who`.
 ///
 /// # Errors
 /// What a constant's expression threw.
-fn place_of(unit: &Unit, rhai: &rhai::Engine, program: &Program) -> Result<Rc<Place>, Box<EvalAltResult>> {
+fn place_of(unit: &Unit, who: Principal, rhai: &rhai::Engine, program: &Program) -> Result<Rc<Place>, Box<EvalAltResult>> {
     let home = Home::Unit(unit.callable(rhai)?);
-    let who = program.acts_for(&unit.id);
     Ok(Rc::new(Place { home, unit: Some(unit.id.clone()), outline: Some(unit.outline.clone()), host: program.host().clone(), who }))
 }
 
@@ -112,7 +112,7 @@ fn place_of(unit: &Unit, rhai: &rhai::Engine, program: &Program) -> Result<Rc<Pl
 pub(crate) fn bind_to(value: &mut Dynamic, unit: &Unit, rhai: &rhai::Engine, program: &Program) -> Result<(), Box<EvalAltResult>> {
     let mut place = None;
     each(value, DEPTH, &mut |f| {
-        if let Ok(place) = place.get_or_insert_with(|| place_of(unit, rhai, program)) {
+        if let Ok(place) = place.get_or_insert_with(|| place_of(unit, program.acts_for(&unit.id), rhai, program)) {
             bind_one(f, program, place.clone());
         }
     });
@@ -222,7 +222,8 @@ fn successor(kept: &Kept, unit: &Unit, program: &Program, rhai: &rhai::Engine) -
     // Functions that it took with it are of the old version: there they find each other.
     curry.iter_mut().for_each(|v| bind(v, program, &mut || kept.place.clone()));
     f.set_curry(curry);
-    let place = place_of(unit, rhai, program).map_err(|e| e.to_string())?;
+    // Whoever acts while this is looked up, it acts for whom it acted before.
+    let place = place_of(unit, kept.place.who.clone(), rhai, program).map_err(|e| e.to_string())?;
     Ok(Seat::New { f, place, node })
 }
 

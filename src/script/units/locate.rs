@@ -5,7 +5,7 @@ use super::roots::Roots;
 use crate::error::did_you_mean;
 use crate::script::lang::import::{EXTENSION, Found, Refusal, module_name, plain, read, refuse};
 use include_dir::{Dir, include_dir};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,8 +25,10 @@ pub(crate) struct Locator {
     stdlib: Option<PathBuf>,
     /// Where the project is looked for.
     starts: Vec<PathBuf>,
-    /// The project's libraries, once an import asked for one.
+    /// The project's libraries, once an import asked for one. What each may do stays as it was then, whatever becomes of the project's files.
     libraries: RefCell<Option<Rc<Libraries>>>,
+    /// Whether the program runs: a library that is new from then on may do nothing beyond its own folder.
+    runs: Cell<bool>,
     /// The embedding program's own modules.
     roots: Roots,
 }
@@ -41,7 +43,19 @@ impl Locator {
         let local = written.and_then(|w| w.canonicalize().ok().map(|c| (c, w)));
         let stdlib = stdlib.map(Path::to_owned).or_else(|| disk_stdlib(local.as_ref().map(|(c, _)| c.as_path())));
         let starts = local.iter().map(|(c, _)| c.clone()).chain(std::env::current_dir()).collect();
-        Locator { local, stdlib: stdlib.and_then(|s| s.canonicalize().ok()), starts, libraries: RefCell::default(), roots: Roots::default() }
+        Locator {
+            local,
+            stdlib: stdlib.and_then(|s| s.canonicalize().ok()),
+            starts,
+            libraries: RefCell::default(),
+            runs: Cell::default(),
+            roots: Roots::default(),
+        }
+    }
+
+    /// The same with the project around a folder.
+    pub(crate) fn in_project(self, folder: &Path) -> Self {
+        Locator { starts: vec![folder.to_owned()], ..self }
     }
 
     /// The same with modules of the embedding program.
@@ -84,6 +98,16 @@ impl Locator {
         self.find_beside(text, name, importer_path)
     }
 
+    /// Says that the program runs now.
+    pub(crate) fn set_runs(&self) {
+        self.runs.set(true);
+    }
+
+    /// Whether it looks beside a script, or where a prompt is.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.local.is_some()
+    }
+
     /// The libraries that imports asked for, with those beside them.
     pub(crate) fn libraries(&self) -> Option<Rc<Libraries>> {
         self.libraries.borrow().clone()
@@ -91,7 +115,7 @@ impl Locator {
 
     /// The library that a unit belongs to. The project is looked at when it is not known yet; one in which something is wrong has
     /// no libraries.
-    pub(crate) fn library_of(&self, unit: &str) -> Option<Rc<Library>> {
+    pub(crate) fn library_of(&self, unit: &str) -> Option<Arc<Library>> {
         let name = unit.split_once('/')?.0;
         if !is_name(name) || name == "std" || self.roots.own(unit) {
             return None;
@@ -106,8 +130,9 @@ impl Locator {
     /// Reads the project's files; `false` without a project.
     fn look(&self) -> crate::error::Result<bool> {
         let project = Project::find(self.starts.iter().map(PathBuf::as_path))?;
-        let libraries = project.as_ref().map(Project::libraries).transpose()?;
-        *self.libraries.borrow_mut() = Some(Rc::new(libraries.unwrap_or_default()));
+        let libraries = project.as_ref().map(Project::libraries).transpose()?.unwrap_or_default();
+        let known = self.libraries.take().unwrap_or_default();
+        *self.libraries.borrow_mut() = Some(Rc::new(libraries.beside(&known, self.runs.get())));
         Ok(project.is_some())
     }
 
@@ -122,7 +147,8 @@ impl Locator {
             return Err(refuse(format!("`{text}`: the standard library uses no library"), None));
         }
         if let Some(user) = self.library_of(importer).filter(|user| user.name != name && !user.uses.contains(name)) {
-            let help = format!("add `{name}` to the `[recipes]` of `{}`", user.root.join(super::libraries::LIBRARY_TOML).display());
+            let file = user.root.join(super::libraries::LIBRARY_TOML);
+            let help = format!("add `{name}` to the `[recipes]` of `{}`; in a program that runs, it counts after a restart", file.display());
             return Err(refuse(format!("the library `{}` does not say that it uses `{name}`", user.name), help));
         }
         let Some(library) = known() else {

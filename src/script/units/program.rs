@@ -62,6 +62,8 @@ pub(crate) struct Program {
     pub(super) known: RefCell<Rc<Known>>,
     pub(super) entry: RefCell<Option<Entry>>,
     pub(super) locator: RefCell<Locator>,
+    /// The units of a record that are modules of libraries, with the library's name.
+    pub(super) recorded: RefCell<BTreeMap<String, Rc<str>>>,
     pub(super) current: RefCell<Rc<Generation>>,
     /// Older generations that a host program calls into, the innermost call last.
     pub(super) held: RefCell<Vec<Rc<Generation>>>,
@@ -94,6 +96,7 @@ impl Program {
             known: RefCell::default(),
             entry: RefCell::default(),
             locator: RefCell::default(),
+            recorded: RefCell::default(),
             current: RefCell::default(),
             held: RefCell::default(),
             building: RefCell::default(),
@@ -113,8 +116,12 @@ impl Program {
         &self.host
     }
 
-    /// Whose code a unit is. The standard library acts for whoever calls it.
+    /// Whose code a unit is. The standard library acts for whoever calls it. In a record it is the record that tells: the project of today may lack
+    /// the library, which then may do nothing.
     pub(crate) fn principal(&self, unit: &str) -> Principal {
+        if let Some(library) = self.recorded.borrow().get(unit) {
+            return Principal::Library(library.clone());
+        }
         self.locator.borrow().library_of(unit).map_or(Principal::Program, |l| Principal::Library(l.name.as_str().into()))
     }
 
@@ -124,7 +131,7 @@ impl Program {
     }
 
     /// The libraries of the project, as far as imports asked for them.
-    pub(crate) fn libraries(&self) -> Vec<Rc<Library>> {
+    pub(crate) fn libraries(&self) -> Vec<Arc<Library>> {
         self.locator.borrow().libraries().iter().flat_map(|l| l.iter().cloned().collect::<Vec<_>>()).collect()
     }
 
@@ -174,7 +181,8 @@ impl Program {
 
     /// The folder that `./` means for a prompt: the script's, or the working directory.
     pub(crate) fn prompt_folder(&self) -> Option<PathBuf> {
-        if self.entry.borrow().is_none() {
+        // What libraries may do is settled: it is not looked at anew.
+        if self.entry.borrow().is_none() && !self.locator.borrow().is_placed() {
             *self.locator.borrow_mut() = Locator::new(Some(Path::new("prompt")), self.stdlib.as_deref());
         }
         let beside = self.entry_unit().and_then(|u| u.path.as_ref()?.parent().map(Path::to_owned));

@@ -50,6 +50,7 @@ impl Program {
     pub(crate) fn prepare(&self, rhai: &rhai::Engine) -> Result<Prepared> {
         let start = Instant::now();
         let old = self.current();
+        self.locator.borrow().set_runs();
         let next = self.build(rhai)?;
         for (unit, name, arity) in self.required.borrow().keys() {
             let found = next.units.get(unit);
@@ -79,6 +80,7 @@ impl Program {
     /// # Errors
     /// As [`Program::reload`].
     pub(crate) fn prepare_recorded(&self, rhai: &rhai::Engine, recorded: Sources) -> Result<Prepared> {
+        self.note_libraries(&recorded);
         let before = self.entry.replace(Some(Entry::Recorded(Rc::new(recorded))));
         self.prepare(rhai).inspect_err(|_| *self.entry.borrow_mut() = before)
     }

@@ -258,7 +258,7 @@ pub fn write_npy(path: &Path, tensor: &Tensor) -> Result<()> {
 pub struct NpzWriter {
     path: PathBuf,
     zip: zip::ZipWriter<BufWriter<File>>,
-    temp: tempfile::TempPath,
+    temp: files::Temporary,
     /// The array being written: its name, dtype, the shape of one row, rows still to come.
     open: Option<(String, DType, Vec<i64>, i64)>,
 }
@@ -269,7 +269,7 @@ impl NpzWriter {
     /// # Errors
     /// `E0301` when the folder cannot be written.
     pub fn create(path: &Path) -> Result<NpzWriter> {
-        let (file, temp) = files::temporary(path)?.into_parts();
+        let (file, temp) = files::temporary(path)?;
         Ok(NpzWriter { path: path.to_owned(), zip: zip::ZipWriter::new(BufWriter::with_capacity(1 << 20, file)), temp, open: None })
     }
 
@@ -328,7 +328,7 @@ impl NpzWriter {
         let io = |e: std::io::Error| Error::io("write", &self.path, e);
         let mut out = self.zip.finish().map_err(|e| io(e.into()))?;
         out.flush().and_then(|()| out.rewind()).and_then(|()| out.get_ref().sync_all()).map_err(io)?;
-        files::persist(self.temp, &self.path)
+        self.temp.persist()
     }
 
     fn complete(&mut self) -> Result<()> {

@@ -146,9 +146,14 @@ fn copy_one(name: &str, key: &str, result: Value, out: Value) -> Result<Value> {
     let refuse = |message: String| Error::value("op", format!("`{name}`: {message}"));
     match (result, out) {
         (Value::Tensor(result), Value::Tensor(out)) => {
-            let castable = || Ok(bridge::call("can_cast", &[result.dtype().into(), out.dtype().into()], &[])?.first().is_some_and(|v| matches!(v, Value::Bool(true))));
+            let castable = || {
+                Ok(bridge::call("can_cast", &[result.dtype().into(), out.dtype().into()], &[])?
+                    .first()
+                    .is_some_and(|v| matches!(v, Value::Bool(true))))
+            };
             if result.shape() != out.shape() || result.device() != out.device() || !castable()? {
-                return Err(refuse(format!("`{key}` is {}, the result {}", out.describe(), result.describe())).help("make it of the result's shape: it is not resized"));
+                return Err(refuse(format!("`{key}` is {}, the result {}", out.describe(), result.describe()))
+                    .help("make it of the result's shape: it is not resized"));
             }
             out.copy_(&result).map_err(|e| e.context(name))?;
             Ok(Value::Tensor(out))

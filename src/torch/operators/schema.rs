@@ -111,7 +111,12 @@ impl Schema {
             rest.next().is_some_and(|q| q.name == p.name && q.kind == p.kind && q.count == p.count)
         });
         let writes = |s: &Schema| s.params.iter().any(|p| p.written && !p.by_name);
-        found && rest.all(|q| q.has_default || q.optional) && self.name == plain.name && !self.out_params().is_empty() && plain.out_params().is_empty() && !writes(plain)
+        found
+            && rest.all(|q| q.has_default || q.optional)
+            && self.name == plain.name
+            && !self.out_params().is_empty()
+            && plain.out_params().is_empty()
+            && !writes(plain)
     }
 
     /// `add.Tensor`, as `torch::op` takes it: without the `aten::`, and `add.default` for the overload without a name.

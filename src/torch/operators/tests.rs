@@ -20,14 +20,37 @@ fn refused(name: &str, args: &[Value], kw: &[(&str, Value)], why: &str) {
 
 #[test]
 fn scripts_do_not_reach_internals() {
-    for name in ["_sobol_engine_draw", "aten::set_", "resize_", "from_file", "set_.source_Tensor", "native_layer_norm_backward", "c10d::broadcast_", "data",
-        "set_data", "fbgemm_pack_quantized_matrix", "mkldnn_convolution", "quantized::linear", "as_strided_", "empty"]
-    {
+    for name in [
+        "_sobol_engine_draw",
+        "aten::set_",
+        "resize_",
+        "from_file",
+        "set_.source_Tensor",
+        "native_layer_norm_backward",
+        "c10d::broadcast_",
+        "data",
+        "set_data",
+        "fbgemm_pack_quantized_matrix",
+        "mkldnn_convolution",
+        "quantized::linear",
+        "as_strided_",
+        "empty",
+    ] {
         assert!(!allowed(name), "{name}");
         refused(name, &[], &[], "not for scripts");
     }
     refused("no_such_operator", &[], &[], "has no operator");
-    for name in ["add", "add_", "aten::upsample_bicubic2d", "_foreach_norm", "_fused_adamw_", "scaled_dot_product_attention", "add.out", "embedding_bag", "linalg_eigvals"] {
+    for name in [
+        "add",
+        "add_",
+        "aten::upsample_bicubic2d",
+        "_foreach_norm",
+        "_fused_adamw_",
+        "scaled_dot_product_attention",
+        "add.out",
+        "embedding_bag",
+        "linalg_eigvals",
+    ] {
         assert!(allowed(name), "{name}");
     }
     assert!(count() >= 1500, "what a paper needs stays reachable: {}", count());
@@ -100,14 +123,21 @@ fn indices_are_within_what_they_point_into() {
     let w = zeros(&[10, 4]);
     let bag = |indices: &[i64], offsets: &[i64]| script_call("embedding_bag", &[(&w).into(), ints(indices).into(), ints(offsets).into()], &[]);
     assert!(bag(&[1, 2, 3], &[0, 2]).is_ok());
-    for (indices, offsets) in [([1, 2, 3], [0, -1_000_000_000]), ([1, 2, 10], [0, 2]), ([-1, 2, 3], [0, 2]), ([1, 2, 3], [2, 0]), ([1, 2, 3], [0, 4])] {
+    for (indices, offsets) in [([1, 2, 3], [0, -1_000_000_000]), ([1, 2, 10], [0, 2]), ([-1, 2, 3], [0, 2]), ([1, 2, 3], [2, 0]), ([1, 2, 3], [0, 4])]
+    {
         assert!(bag(&indices, &offsets).is_err(), "{indices:?} {offsets:?}");
     }
     let targets = Tensor::full(&[1, 10], 1e9, DType::Int64, CPU).unwrap();
-    let args = |t: &Tensor, n: i64| [zeros(&[50, 1, 5]).into(), t.into(), Value::from([50]), Value::from([n]), 0i64.into(), 1i64.into(), false.into()];
+    let args =
+        |t: &Tensor, n: i64| [zeros(&[50, 1, 5]).into(), t.into(), Value::from([50]), Value::from([n]), 0i64.into(), 1i64.into(), false.into()];
     refused("ctc_loss", &args(&targets, 10), &[], "`targets` must be indices of 5");
     refused("ctc_loss", &args(&targets.zero_().unwrap(), 11), &[], "`target_lengths`");
-    refused("segment_reduce", &[zeros(&[10]).into(), "max".into()], &[("offsets", ints(&[0, 100_000_000, 2_000_000_000]).into())], "`offsets` must rise");
+    refused(
+        "segment_reduce",
+        &[zeros(&[10]).into(), "max".into()],
+        &[("offsets", ints(&[0, 100_000_000, 2_000_000_000]).into())],
+        "`offsets` must rise",
+    );
     refused("repeat_interleave", &[ints(&[i64::MAX, i64::MAX, 4]).into()], &[], "`repeats` must be");
 }
 
@@ -122,7 +152,22 @@ fn what_kernels_take_on_trust_is_checked() {
     refused("conv_transpose1d", &[x(&[2, 4, 2]), x(&[4, 2, 2])], &[("dilation", [1i64 << 62].into())], "`dilation` must be between");
     refused("grid_sampler", &[x(&[1, 1, 2, 2]), x(&[1, 2, 2, 2]), 7i64.into(), 0i64.into(), false.into()], &[], "`interpolation_mode`");
     refused("_foreach_add_", &[Value::list(&[zeros(&[2])]), Value::List(vec![])], &[], "0 elements");
-    refused("lstm", &[x(&[2, 1, 0]), Value::list(&[zeros(&[1, 1, 4]), zeros(&[1, 1, 4])]), Value::List(vec![]), true.into(), 1i64.into(), 0.0.into(), true.into(), false.into(), false.into()], &[], "an input of");
+    refused(
+        "lstm",
+        &[
+            x(&[2, 1, 0]),
+            Value::list(&[zeros(&[1, 1, 4]), zeros(&[1, 1, 4])]),
+            Value::List(vec![]),
+            true.into(),
+            1i64.into(),
+            0.0.into(),
+            true.into(),
+            false.into(),
+            false.into(),
+        ],
+        &[],
+        "an input of",
+    );
 }
 
 #[test]

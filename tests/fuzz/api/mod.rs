@@ -45,7 +45,11 @@ pub fn run(flags: &Flags) -> bool {
     });
     let (calls, returned, slow, bad) = sums.into_inner().unwrap();
     let rest = if left > 0 { format!(", {left} not reached in time") } else { String::new() };
-    println!("api: {} functions with {calls} scripts, of which {returned} ended well and {slow} were interrupted; {bad} with faults{rest}, seed {}", total - left, flags.seed);
+    println!(
+        "api: {} functions with {calls} scripts, of which {returned} ended well and {slow} were interrupted; {bad} with faults{rest}, seed {}",
+        total - left,
+        flags.seed
+    );
     bad == 0
 }
 
@@ -67,7 +71,8 @@ fn calls(name: &str, flags: &Flags) -> bool {
     };
     let limits = Limits { time: Some(Duration::from_secs(5)), operations: Some(3_000_000), ..Limits::default() };
     let engine = || Engine::new(EngineOptions { permissions: Some(permissions()), limits, ..EngineOptions::default() });
-    let examples = Comment::parse(f.doc).section("Example").map(|t| Comment { body: t.to_owned(), ..Comment::default() }.examples()).unwrap_or_default();
+    let examples =
+        Comment::parse(f.doc).section("Example").map(|t| Comment { body: t.to_owned(), ..Comment::default() }.examples()).unwrap_or_default();
     bridge::guard_memory(0x5a, MEMORY);
     let mut out = std::io::stdout();
     let mut returned = 0;

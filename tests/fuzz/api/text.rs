@@ -6,11 +6,48 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 const INTS: &[&str] = &[
-    "0", "1", "2", "3", "-1", "-2", "7", "1000", "65536", "1000000000", "2147483647", "2147483648", "4294967296", "1099511627776", "4611686018427387904",
-    "9223372036854775807", "(-9223372036854775807 - 1)",
+    "0",
+    "1",
+    "2",
+    "3",
+    "-1",
+    "-2",
+    "7",
+    "1000",
+    "65536",
+    "1000000000",
+    "2147483647",
+    "2147483648",
+    "4294967296",
+    "1099511627776",
+    "4611686018427387904",
+    "9223372036854775807",
+    "(-9223372036854775807 - 1)",
 ];
 const FLOATS: &[&str] = &["0.0", "-1.0", "0.5", "1e308", "-1e308", "(0.0/0.0)", "(1.0/0.0)", "(-1.0/0.0)", "1e-320", "2.5"];
-const TEXTS: &[&str] = &["", "x", "mean", "f16", "i64", "bool", "c64", "cuda:9", "a/b", "../../x", "/etc/passwd", "/proc/self/mem", ".", "a\\nb", "\\u{202e}x", "%s%n", "nan", "reflect", "bilinear", "sum", "none"];
+const TEXTS: &[&str] = &[
+    "",
+    "x",
+    "mean",
+    "f16",
+    "i64",
+    "bool",
+    "c64",
+    "cuda:9",
+    "a/b",
+    "../../x",
+    "/etc/passwd",
+    "/proc/self/mem",
+    ".",
+    "a\\nb",
+    "\\u{202e}x",
+    "%s%n",
+    "nan",
+    "reflect",
+    "bilinear",
+    "sum",
+    "none",
+];
 
 fn pick<'a>(rng: &mut ChaCha8Rng, of: &[&'a str]) -> &'a str {
     of.choose(rng).unwrap()
@@ -24,8 +61,24 @@ fn tensor(rng: &mut ChaCha8Rng) -> String {
     let shape = pick(
         rng,
         &[
-            "[2, 3]", "[2, 3]", "[3]", "[2, 4, 4]", "[1, 3, 8, 8]", "[2, 4, 6, 6]", "[2, 5, 8]", "[0]", "[2, 0]", "[0, 3, 4, 4]", "[]", "[1]", "[1, 1, 1, 1]", "[2, 2, 2, 2, 2]", "[4, 4]",
-            "[17]", "[2, 3, 0, 5]", "[1073741824, 0]",
+            "[2, 3]",
+            "[2, 3]",
+            "[3]",
+            "[2, 4, 4]",
+            "[1, 3, 8, 8]",
+            "[2, 4, 6, 6]",
+            "[2, 5, 8]",
+            "[0]",
+            "[2, 0]",
+            "[0, 3, 4, 4]",
+            "[]",
+            "[1]",
+            "[1, 1, 1, 1]",
+            "[2, 2, 2, 2, 2]",
+            "[4, 4]",
+            "[17]",
+            "[2, 3, 0, 5]",
+            "[1073741824, 0]",
         ],
     );
     let base = match rng.next_u32() % 12 {
@@ -72,8 +125,14 @@ fn handle(rng: &mut ChaCha8Rng) -> String {
     pick(
         rng,
         &[
-            "nn::linear(4, 3)", "nn::conv2d(3, 4, 3)", "nn::layer_norm(4)", "nn::group()", "optim::adamw([torch::zeros([2]).requires_grad_()])",
-            "optim::sgd([torch::zeros([2]).requires_grad_()])", "nn::batch_norm2d(3)", "nn::embedding(4, 3)",
+            "nn::linear(4, 3)",
+            "nn::conv2d(3, 4, 3)",
+            "nn::layer_norm(4)",
+            "nn::group()",
+            "optim::adamw([torch::zeros([2]).requires_grad_()])",
+            "optim::sgd([torch::zeros([2]).requires_grad_()])",
+            "nn::batch_norm2d(3)",
+            "nn::embedding(4, 3)",
         ],
     )
     .into()
@@ -212,7 +271,8 @@ fn literals(text: &str) -> Vec<(usize, usize)> {
                 }
             }
             c if c.is_ascii_digit() => {
-                while i < bytes.len() && (bytes[i].is_ascii_alphanumeric() || (bytes[i] == b'.' && bytes.get(i + 1).is_some_and(u8::is_ascii_digit))) {
+                while i < bytes.len() && (bytes[i].is_ascii_alphanumeric() || (bytes[i] == b'.' && bytes.get(i + 1).is_some_and(u8::is_ascii_digit)))
+                {
                     i += 1;
                 }
                 let is_name = from > 0 && (bytes[from - 1].is_ascii_alphanumeric() || bytes[from - 1] == b'_');

@@ -3,8 +3,8 @@
 use super::spec::{Fill, Layout, Spec};
 use lathe::torch::DType;
 use lathe::torch::operators::{Count, Kind, Param, Schema};
-use rand::seq::IndexedRandom;
 use rand::RngCore;
+use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 
@@ -71,9 +71,58 @@ fn hints(name: &str) -> HashMap<&'static str, Hint> {
 const INTS: &[i64] = &[i64::MIN, i64::MIN + 1, -1, -2, 0, 7, 100, i32::MAX as i64, 1 << 31, 1 << 33, 1 << 40, 1 << 62, i64::MAX];
 const FLOATS: &[f64] = &[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0, 1e308, -1e308, 1e-320, 5.0];
 const WORDS: &[&str] = &[
-    "mean", "sum", "none", "trunc", "floor", "reflect", "zeros", "linear", "bilinear", "ij", "xy", "left", "right", "max", "min", "prod", "amax", "amin",
-    "full", "valid", "same", "constant", "fro", "nuc", "reduced", "complete", "N", "T", "tanh", "higher", "lower", "midpoint", "nearest", "replicate",
-    "circular", "backward", "ortho", "forward", "U", "L", "gelsd", "gelsy", "gels", "gelss", "", "x", "ij,jk->ik", "ii->i", "...i,...j->...", "i,i->", "ij->", "gesvd",
+    "mean",
+    "sum",
+    "none",
+    "trunc",
+    "floor",
+    "reflect",
+    "zeros",
+    "linear",
+    "bilinear",
+    "ij",
+    "xy",
+    "left",
+    "right",
+    "max",
+    "min",
+    "prod",
+    "amax",
+    "amin",
+    "full",
+    "valid",
+    "same",
+    "constant",
+    "fro",
+    "nuc",
+    "reduced",
+    "complete",
+    "N",
+    "T",
+    "tanh",
+    "higher",
+    "lower",
+    "midpoint",
+    "nearest",
+    "replicate",
+    "circular",
+    "backward",
+    "ortho",
+    "forward",
+    "U",
+    "L",
+    "gelsd",
+    "gelsy",
+    "gels",
+    "gelss",
+    "",
+    "x",
+    "ij,jk->ik",
+    "ii->i",
+    "...i,...j->...",
+    "i,i->",
+    "ij->",
+    "gesvd",
 ];
 
 impl<'a> Maker<'a> {
@@ -81,13 +130,41 @@ impl<'a> Maker<'a> {
         let full = schema.full_name();
         let mut sizes: HashMap<char, i64> = HashMap::new();
         for (c, of) in [
-            ('N', &[1, 2, 2, 3][..]), ('C', &[2, 4, 4]), ('O', &[2, 4]), ('H', &[4, 5, 6]), ('W', &[4, 5, 7]), ('D', &[3, 4, 5]), ('L', &[2, 3, 5]),
-            ('M', &[2, 3, 4]), ('E', &[4, 8]), ('S', &[2, 3]), ('k', &[1, 2, 3]),
+            ('N', &[1, 2, 2, 3][..]),
+            ('C', &[2, 4, 4]),
+            ('O', &[2, 4]),
+            ('H', &[4, 5, 6]),
+            ('W', &[4, 5, 7]),
+            ('D', &[3, 4, 5]),
+            ('L', &[2, 3, 5]),
+            ('M', &[2, 3, 4]),
+            ('E', &[4, 8]),
+            ('S', &[2, 3]),
+            ('k', &[1, 2, 3]),
         ] {
             sizes.insert(c, *of.choose(rng).unwrap());
         }
-        let dtype = *[DType::Float, DType::Float, DType::Float, DType::Float, DType::Float, DType::Double, DType::BFloat16, DType::Half, DType::Int64, DType::Int64, DType::Int,
-            DType::Bool, DType::Uint8, DType::Int16, DType::Int8, DType::ComplexFloat, DType::ComplexDouble].choose(rng).unwrap();
+        let dtype = *[
+            DType::Float,
+            DType::Float,
+            DType::Float,
+            DType::Float,
+            DType::Float,
+            DType::Double,
+            DType::BFloat16,
+            DType::Half,
+            DType::Int64,
+            DType::Int64,
+            DType::Int,
+            DType::Bool,
+            DType::Uint8,
+            DType::Int16,
+            DType::Int8,
+            DType::ComplexFloat,
+            DType::ComplexDouble,
+        ]
+        .choose(rng)
+        .unwrap();
         let rank = *[0, 1, 1, 2, 2, 2, 3, 3, 4, 5].choose(rng).unwrap();
         let shape = (0..rank).map(|_| *[1, 2, 2, 3, 3, 4, 5].choose(rng).unwrap()).collect();
         Maker { hints: hints(&full), rng, schema, sizes, dtype, shape, made: 0 }
@@ -111,7 +188,11 @@ impl<'a> Maker<'a> {
         match p.count {
             Count::One => self.one(p),
             Count::Sized(n) if p.kind != Kind::Tensor && !self.chance(15) => {
-                if self.chance(20) { self.one(p) } else { Spec::List((0..n).map(|_| self.one(p)).collect()) }
+                if self.chance(20) {
+                    self.one(p)
+                } else {
+                    Spec::List((0..n).map(|_| self.one(p)).collect())
+                }
             }
             _ => {
                 let shapes = ["size", "shape", "normalized_shape", "output_size", "sizes", "repeats"].contains(&p.name.as_str());
@@ -131,7 +212,11 @@ impl<'a> Maker<'a> {
             Kind::Int => self.int(p),
             Kind::Float => self.float(),
             Kind::Scalar => {
-                if self.chance(50) { self.small(p) } else { self.float() }
+                if self.chance(50) {
+                    self.small(p)
+                } else {
+                    self.float()
+                }
             }
             Kind::Bool => Spec::Bool(self.chance(50)),
             Kind::Str => Spec::Str(WORDS.choose(self.rng).unwrap()),
@@ -224,7 +309,9 @@ impl<'a> Maker<'a> {
             let at = self.rng.next_u32() as usize % shape.len();
             shape[at] = *[0, 0, 1, 17].choose(self.rng).unwrap();
         }
-        let of_indices = ["index", "indices", "target", "targets", "offsets", "lengths", "pivots", "LU_pivots", "sorter", "batch_sizes", "min_indices"].contains(&p.name.as_str());
+        let of_indices =
+            ["index", "indices", "target", "targets", "offsets", "lengths", "pivots", "LU_pivots", "sorter", "batch_sizes", "min_indices"]
+                .contains(&p.name.as_str());
         let mut fill = Fill::Plain;
         let dtype = match &hint {
             Some(Hint { below: Some(c), .. }) => {
@@ -241,7 +328,11 @@ impl<'a> Maker<'a> {
             Some(_) if !super::spec::is_float(self.dtype) && !super::spec::is_complex(self.dtype) && self.rng.next_u32() % 4 > 0 => DType::Float,
             _ => self.dtype,
         };
-        let dtype = if self.chance(5) { *[DType::Int64, DType::Float, DType::Bool, DType::Double, DType::Int, DType::Half].choose(self.rng).unwrap() } else { dtype };
+        let dtype = if self.chance(5) {
+            *[DType::Int64, DType::Float, DType::Bool, DType::Double, DType::Int, DType::Half].choose(self.rng).unwrap()
+        } else {
+            dtype
+        };
         if self.chance(12) {
             fill = hostile(self.rng);
         }
@@ -296,7 +387,10 @@ fn change(rng: &mut ChaCha8Rng, old: &Spec, fresh: &Spec) -> Spec {
                     shape[at] = *[0, 1, shape[at] + 1, shape[at] * 3, 2].choose(rng).unwrap();
                 }
                 6 => layout = *[Layout::Transposed, Layout::Expanded, Layout::Sliced].choose(rng).unwrap(),
-                7 => dtype = *[DType::Int64, DType::Float, DType::Bool, DType::Double, DType::Int, DType::Uint8, DType::ComplexFloat].choose(rng).unwrap(),
+                7 => {
+                    dtype =
+                        *[DType::Int64, DType::Float, DType::Bool, DType::Double, DType::Int, DType::Uint8, DType::ComplexFloat].choose(rng).unwrap()
+                }
                 8 => grad = !grad,
                 9 if !shape.is_empty() => {
                     shape.pop();

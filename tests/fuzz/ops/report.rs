@@ -27,7 +27,13 @@ impl Report {
         let sum = |f: fn(&Outcome) -> u64| self.0.values().map(f).sum::<u64>();
         let bad = self.0.values().filter(|o| !o.faults.is_empty()).count();
         let never = self.0.values().filter(|o| o.faults.is_empty() && o.returned == 0).count();
-        format!("{} tried with {} calls, of which {} returned and {} were interrupted; {bad} with faults, {never} that never returned", self.0.len(), sum(|o| o.calls), sum(|o| o.returned), sum(|o| o.slow))
+        format!(
+            "{} tried with {} calls, of which {} returned and {} were interrupted; {bad} with faults, {never} that never returned",
+            self.0.len(),
+            sum(|o| o.calls),
+            sum(|o| o.returned),
+            sum(|o| o.slow)
+        )
     }
 }
 
@@ -49,7 +55,8 @@ pub fn write(folder: &Path, report: &Report, schemas: &[Schema], closed: Vec<(St
     // Those with tensors for the results are called without, and what they return is copied.
     let mut outs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (i, out) in schemas.iter().enumerate().filter(|(_, s)| !s.out_params().is_empty()) {
-        let plain = schemas.iter().find(|s| out.is_out_of(s) && !report.0.get(&s.full_name()).is_none_or(|o| !o.faults.is_empty() || o.returned == 0));
+        let plain =
+            schemas.iter().find(|s| out.is_out_of(s) && !report.0.get(&s.full_name()).is_none_or(|o| !o.faults.is_empty() || o.returned == 0));
         if plain.is_some() {
             outs.entry(out.name.strip_prefix("aten::").unwrap()).or_default().push(&schemas[i].overload);
         }
@@ -66,5 +73,11 @@ pub fn write(folder: &Path, report: &Report, schemas: &[Schema], closed: Vec<(St
     }
     std::fs::write(folder.join("refused.txt"), text).unwrap();
     let sum = |of: &BTreeMap<&str, Vec<&str>>| of.values().map(Vec::len).sum::<usize>();
-    println!("{} names with {} overloads and {} with `out` are allowed, {} overloads are refused", allowed.len(), sum(&allowed), sum(&outs), refused.len());
+    println!(
+        "{} names with {} overloads and {} with `out` are allowed, {} overloads are refused",
+        allowed.len(),
+        sum(&allowed),
+        sum(&outs),
+        refused.len()
+    );
 }

@@ -39,7 +39,14 @@ pub enum Layout {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
     None,
-    Tensor { shape: Vec<i64>, dtype: DType, fill: Fill, layout: Layout, grad: bool, seed: u64 },
+    Tensor {
+        shape: Vec<i64>,
+        dtype: DType,
+        fill: Fill,
+        layout: Layout,
+        grad: bool,
+        seed: u64,
+    },
     /// The tensor that was made so many tensors ago.
     Again(usize),
     Int(i64),

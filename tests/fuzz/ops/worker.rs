@@ -267,7 +267,11 @@ fn bytes(t: &Tensor) -> Option<Vec<u8>> {
 fn loss(tensors: &[Tensor]) -> Result<Option<Tensor>> {
     let mut sum: Option<Tensor> = None;
     for t in tensors.iter().filter(|t| t.requires_grad() && t.numel() < 1 << 20) {
-        let t = if is_complex(t.dtype()) { bridge::call1("view_as_real", &[bridge::call1("resolve_conj", &[t.into()], &[])?.into()], &[])? } else { t.clone() };
+        let t = if is_complex(t.dtype()) {
+            bridge::call1("view_as_real", &[bridge::call1("resolve_conj", &[t.into()], &[])?.into()], &[])?
+        } else {
+            t.clone()
+        };
         let s = t.to_dtype(DType::Double)?.sum(&[], false)?;
         sum = Some(match sum {
             Some(a) => a.add(&s)?,

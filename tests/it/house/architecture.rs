@@ -17,6 +17,7 @@ const LEVELS: &[(&str, u32)] = &[
     ("torch", 3),
     ("origin", 3),
     ("memory", 2),
+    ("git", 2),
     ("files", 1),
     ("error", 0),
     ("interrupt", 1),

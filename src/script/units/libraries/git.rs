@@ -2,13 +2,18 @@
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::git::{self, Limits, PLAIN_FILES};
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What may stand before `://`; others, such as `ext::`, run programs.
 const PROTOCOLS: &str = "file:git:http:https:ssh";
+/// How long nothing may come.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// More bytes than any repository with a library in it.
+const LARGEST: u64 = 4 << 30;
 
 /// Where the files of a commit are, or will be.
 ///
@@ -28,8 +33,9 @@ pub(super) fn folder(url: &str, commit: &str) -> Result<PathBuf> {
 /// # Errors
 /// `E0601` with git's own words when it fails, `E0301` when the cache cannot be written.
 pub(super) fn fetch(url: &str, rev: &str) -> Result<String> {
-    if url.starts_with('-') || rev.starts_with('-') || rev.is_empty() {
-        return Err(Error::usage(format!("`{}` is no address or revision of a git repository", if url.starts_with('-') { url } else { rev })));
+    let wrong = |what: &str| what.is_empty() || what.starts_with('-') || what.chars().any(char::is_control);
+    if let Some(what) = [url, rev].into_iter().find(|what| wrong(what)) {
+        return Err(Error::usage(format!("`{}` is no address or revision of a git repository", what.escape_debug())));
     }
     if is_commit(rev) && folder(url, rev)?.is_dir() {
         return Ok(rev.to_owned());
@@ -41,20 +47,33 @@ pub(super) fn fetch(url: &str, rev: &str) -> Result<String> {
     let work = temp.path().join("files");
     let failed =
         |e: Error| e.context(format!("fetching `{url}`")).help("is the address right, and can it be reached? what was fetched before is not lost");
-    git(temp.path(), [OsStr::new("clone"), "--quiet".as_ref(), "--no-checkout".as_ref(), "--".as_ref(), url.as_ref(), work.as_os_str()])
-        .map_err(failed)?;
+    let limits = Limits { protocols: PROTOCOLS, patience: PATIENCE, fills: Some((temp.path(), LARGEST)) };
+    clone(temp.path(), url, &work, &limits).map_err(failed)?;
     let commit = commit_of(&work, rev).ok_or_else(|| {
         Error::run(format!("`{url}` has no commit, tag or branch `{rev}`")).help("`lathe update` looks for it anew; `lathe add` takes another --rev")
     })?;
     let target = folder(url, &commit)?;
     if !target.is_dir() {
-        git(&work, ["checkout", "--quiet", "--detach", commit.as_str()]).map_err(failed)?;
+        let info = work.join(".git/info");
+        files::create_dir(&info)?;
+        files::write(&info.join("attributes"), PLAIN_FILES)?;
+        git::run(&work, &limits, ["checkout", "--quiet", "--detach", commit.as_str()]).map_err(failed)?;
         let inner = work.join(".git");
         files::remove_dir(&inner)?;
         // Another process may have been faster; the commit says that its files are the same.
         files::rename(&work, &target).or_else(|e| if target.is_dir() { Ok(()) } else { Err(e) })?;
     }
     Ok(commit)
+}
+
+/// Clones without any files. ssh is told to ask nothing, unless the user has a command for it.
+fn clone(at: &Path, url: &str, work: &Path, limits: &Limits) -> Result<()> {
+    let has_own = || git::run(at, &Limits::LOCAL, ["config", "--get", "core.sshCommand"]).is_ok();
+    let asks_nothing = std::env::var_os("GIT_SSH").is_some() || std::env::var_os("GIT_SSH_COMMAND").is_some() || has_own();
+    let ssh: &[&str] = if asks_nothing { &[] } else { &["-c", "core.sshCommand=ssh -oBatchMode=yes -oConnectTimeout=30"] };
+    let args = ["clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--template=", "--"];
+    let args = ssh.iter().chain(&args).map(|a| OsStr::new(*a)).chain([url.as_ref(), work.as_os_str()]);
+    git::run(at, limits, args).map(|_| ())
 }
 
 /// Forgets a commit, so that the next [`fetch`] gets it again.
@@ -65,31 +84,40 @@ pub(super) fn forget(url: &str, commit: &str) -> Result<()> {
     files::remove_dir(&folder(url, commit)?)
 }
 
+/// Whether an address is a place on this disk: `file:///x`, `/x`, `../x`.
+pub(super) fn is_here(url: &str) -> bool {
+    let host = url.split('/').next().unwrap_or_default();
+    url.starts_with("file:") || !(url.contains("://") || host.contains(':'))
+}
+
 fn is_commit(rev: &str) -> bool {
     matches!(rev.len(), 40 | 64) && rev.chars().all(|c| c.is_ascii_hexdigit() && !c.is_ascii_uppercase())
 }
 
-/// A branch goes before a tag of the same name: branches are what moves.
+/// A branch goes before a tag of the same name: branches are what moves. What looks like a commit is that commit: a branch may be called like it.
 fn commit_of(work: &Path, rev: &str) -> Option<String> {
-    let find = |name: String| git(work, ["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")]).ok();
-    let found = find(format!("refs/remotes/origin/{rev}")).or_else(|| find(rev.to_owned()))?;
+    let find = |name: &str| {
+        let name = format!("{name}^{{commit}}");
+        git::run(work, &Limits::LOCAL, ["rev-parse", "--verify", "--quiet", "--end-of-options", name.as_str()]).ok()
+    };
+    if is_commit(rev) {
+        return find(rev).filter(|found| found.trim() == rev).map(|_| rev.to_owned());
+    }
+    let found = find(&format!("refs/remotes/origin/{rev}")).or_else(|| find(rev))?;
     Some(found.trim().to_owned()).filter(|c| is_commit(c))
 }
 
-fn git<S: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = S>) -> Result<String> {
-    let mut command = Command::new("git");
-    // The repository's own hooks do not run, and nobody is asked for a password.
-    command.args(["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false", "-C"]).arg(folder).args(args);
-    command.env("GIT_ALLOW_PROTOCOL", PROTOCOLS).env("GIT_TERMINAL_PROMPT", "0");
-    for var in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"] {
-        command.env_remove(var);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_disk_are_told_from_others() {
+        for here in ["file:///a/b", "/a/b", "../a", "a/b:c", "lab"] {
+            assert!(is_here(here), "{here}");
+        }
+        for away in ["https://a/b", "git@host:a/b", "host:a", "ssh://a/b", "git://a"] {
+            assert!(!is_here(away), "{away}");
+        }
     }
-    let out = command.stdin(Stdio::null()).output().map_err(|e| Error::io("run", "git", e).help("libraries from git need the program `git`"))?;
-    if out.status.success() {
-        return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
-    }
-    crate::interrupt::check()?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    let said = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("; ");
-    Err(Error::run(format!("git failed: {said}")))
 }

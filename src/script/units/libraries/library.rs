@@ -4,7 +4,7 @@ use super::digest::is_hidden;
 use super::manifest::Wants;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::script::lang::access::{Access, resolve};
+use crate::files::{Access, resolve};
 use crate::script::lang::import::module_name;
 use semver::Version;
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ pub struct Library {
 }
 
 /// What a library asks for and what the user grants it, besides its own folder.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights {
     /// The project: what relative paths are relative to.
     pub(super) base: PathBuf,
@@ -102,6 +102,11 @@ impl Library {
     /// Whether a resolved path is one of its own files. Hidden ones are not: its hash does not cover them.
     pub(crate) fn holds(&self, target: &Path) -> bool {
         target.strip_prefix(&self.root).is_ok_and(|inner| !inner.ancestors().any(is_hidden))
+    }
+
+    /// The same with nothing granted.
+    pub(super) fn without_rights(&self) -> Library {
+        Library { rights: Rights { grants: Wants::default(), ..self.rights.clone() }, ..self.clone() }
     }
 
     /// Whether its recipe.toml asks for that.

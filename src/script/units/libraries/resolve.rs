@@ -11,20 +11,44 @@ use crate::error::{Error, Result, did_you_mean};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The libraries of a project by name.
 #[derive(Debug, Clone, Default)]
-pub struct Libraries(BTreeMap<String, Rc<Library>>);
+pub struct Libraries(BTreeMap<String, Arc<Library>>);
 
 impl Libraries {
     /// The library of that name.
-    pub fn get(&self, name: &str) -> Option<&Rc<Library>> {
+    pub fn get(&self, name: &str) -> Option<&Arc<Library>> {
         self.0.get(name)
     }
 
+    /// These beside those that a program `knows` already, which stay as they are: what a library may do is settled when a program first looks at
+    /// it. When `runs`, those that are new may do nothing beyond their own folder. What does not count is said once.
+    pub(crate) fn beside(mut self, known: &Libraries, runs: bool) -> Libraries {
+        for new in self.0.values_mut() {
+            let (differs, kept) = match known.get(&new.name) {
+                Some(old) => (old.rights != new.rights || old.root != new.root || old.uses != new.uses, old.clone()),
+                None if runs => (new.rights.grants != Wants::default(), Arc::new(new.without_rights())),
+                None => continue,
+            };
+            if differs {
+                let line = format!(
+                    "note: what the library `{}` is, uses or may do has changed since the program started: that counts after a restart",
+                    new.name
+                );
+                said::once(&new.root, &format!("rights {:?} {:?}", new.rights, new.uses), &line);
+            }
+            *new = kept;
+        }
+        for old in known.iter() {
+            self.0.entry(old.name.clone()).or_insert_with(|| old.clone());
+        }
+        self
+    }
+
     /// All, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Rc<Library>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Library>> {
         self.0.values()
     }
 }
@@ -103,7 +127,7 @@ impl Project {
         let found = self.resolve(&Pin::Locked(&lock));
         match found.wrong.into_iter().next() {
             Some((_, e)) => Err(e),
-            None => Ok(Libraries(found.libraries.into_iter().map(|(n, l)| (n, Rc::new(l))).collect())),
+            None => Ok(Libraries(found.libraries.into_iter().map(|(n, l)| (n, Arc::new(l))).collect())),
         }
     }
 
@@ -227,6 +251,15 @@ impl Project {
     fn source(&self, wanted: &Wanted) -> Result<Source> {
         let entry = &wanted.entry;
         if let (Some(url), Some(rev)) = (&entry.git, &entry.rev) {
+            if let Some((by, Source::Git { url: from, .. })) = &wanted.by
+                && git::is_here(url)
+                && !git::is_here(from)
+            {
+                let message = format!("`{by}` was fetched from `{from}` and takes `{}` from a repository on this disk, `{url}`", wanted.name);
+                return Err(
+                    Error::data(&wanted.file, message).help(format!("if that is meant, name it yourself: `lathe add {} --git ..`", wanted.name))
+                );
+            }
             let folder = inside(&entry.folder.clone().unwrap_or_default());
             let folder = folder.ok_or_else(|| Error::data(&wanted.file, format!("the `folder` of `{}` must lie in its repository", wanted.name)))?;
             return Ok(Source::Git { url: url.clone(), rev: rev.clone(), folder });
@@ -331,7 +364,15 @@ impl Project {
             let message = format!("`{name}`: the folder `{}` is no library, it has no {LIBRARY_TOML}", root.display());
             return Err(Error::data(&wanted.file, message).help("a recipe.toml has at least `name`, `version` and `lathe`"));
         }
-        Ok((root.canonicalize().map_err(|e| Error::io("open", &root, e))?, commit))
+        let real = |path: &Path| path.canonicalize().map_err(|e| Error::io("open", path, e));
+        let found = real(&root)?;
+        if let (Source::Git { url, .. }, Some(commit)) = (source, &commit)
+            && !found.starts_with(real(&git::folder(url, commit)?)?)
+        {
+            let message = format!("the folder of `{name}` is a link that leads out of its repository, to `{}`", found.display());
+            return Err(Error::data(&root, message));
+        }
+        Ok((found, commit))
     }
 }
 

@@ -14,5 +14,9 @@ pub(super) fn grouped(b: &Bound) -> Result<()> {
     }
     let heads = [q.size(-3)?, k.size(-3)?, v.size(-3)?];
     let divides = |n: i64| n > 0 && heads[0] % n == 0;
-    if divides(heads[1]) && divides(heads[2]) { Ok(()) } else { Err(refuse(b, format!("{} query heads are no multiple of {} key and {} value heads", heads[0], heads[1], heads[2]))) }
+    if divides(heads[1]) && divides(heads[2]) {
+        Ok(())
+    } else {
+        Err(refuse(b, format!("{} query heads are no multiple of {} key and {} value heads", heads[0], heads[1], heads[2])))
+    }
 }

@@ -2,8 +2,8 @@
 
 use super::{Bound, refuse, within};
 use crate::error::Result;
-use crate::torch::{DType, Tensor};
 use crate::torch::bridge::Value;
+use crate::torch::{DType, Tensor};
 
 fn numbers(t: &Tensor) -> Result<Vec<i64>> {
     t.detach()?.to_dtype(DType::Int64)?.reshape(&[-1])?.to_vec_i64()
@@ -27,7 +27,10 @@ pub(super) fn embedding_bag(b: &Bound) -> Result<()> {
         return Err(refuse(b, format!("`weight` must be [N, D], got {}", weight.describe())));
     }
     if weight.numel() == 0 || indices.is_float() {
-        return Err(refuse(b, format!("integers of rows of a weight that is not empty are needed, got {} of {}", indices.describe(), weight.describe())));
+        return Err(refuse(
+            b,
+            format!("integers of rows of a weight that is not empty are needed, got {} of {}", indices.describe(), weight.describe()),
+        ));
     }
     let mode = b.int("mode").unwrap_or(0);
     if !(0..=2).contains(&mode) {

@@ -6,9 +6,32 @@ use crate::torch::bridge::call1;
 
 /// Operators whose iterations do not end, or run out of their memory, with what is not finite.
 pub(super) const SPECTRAL: &[&str] = &[
-    "linalg_eig", "linalg_eigvals", "linalg_eigh", "linalg_eigvalsh", "_linalg_eigh", "_linalg_eigvals", "linalg_svd", "linalg_svdvals", "_linalg_svd",
-    "svd", "linalg_lstsq", "linalg_pinv", "pinverse", "linalg_matrix_rank", "linalg_cond", "linalg_norm", "linalg_matrix_norm", "nuclear_norm", "geqrf",
-    "linalg_qr", "qr", "linalg_householder_product", "orgqr", "ormqr", "matrix_exp", "linalg_matrix_exp",
+    "linalg_eig",
+    "linalg_eigvals",
+    "linalg_eigh",
+    "linalg_eigvalsh",
+    "_linalg_eigh",
+    "_linalg_eigvals",
+    "linalg_svd",
+    "linalg_svdvals",
+    "_linalg_svd",
+    "svd",
+    "linalg_lstsq",
+    "linalg_pinv",
+    "pinverse",
+    "linalg_matrix_rank",
+    "linalg_cond",
+    "linalg_norm",
+    "linalg_matrix_norm",
+    "nuclear_norm",
+    "geqrf",
+    "linalg_qr",
+    "qr",
+    "linalg_householder_product",
+    "orgqr",
+    "ormqr",
+    "matrix_exp",
+    "linalg_matrix_exp",
 ];
 
 /// All matrices are finite.

@@ -68,9 +68,7 @@ fn range(t: &Tensor) -> Result<Option<(i64, i64)>> {
 /// Refuses integers that are no index of `n` elements.
 fn within(b: &Bound, param: &str, t: &Tensor, n: i64) -> Result<()> {
     match range(t)? {
-        Some((low, high)) if low < 0 || high >= n => {
-            Err(refuse(b, format!("`{param}` must be indices of {n}, 0 to {}, got {low} to {high}", n - 1)))
-        }
+        Some((low, high)) if low < 0 || high >= n => Err(refuse(b, format!("`{param}` must be indices of {n}, 0 to {}, got {low} to {high}", n - 1))),
         _ => Ok(()),
     }
 }

@@ -5,9 +5,20 @@ use crate::error::Result;
 
 /// Operators that normalise over a batch.
 pub(super) const BATCH: &[&str] = &[
-    "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional", "_native_batch_norm_legit_no_training", "batch_norm_update_stats", "batch_norm",
-    "_batch_norm_no_update", "_batch_norm_with_update", "_batch_norm_with_update_functional", "_batch_norm_impl_index", "instance_norm", "batch_norm_stats",
-    "batch_norm_elemt", "batch_norm_gather_stats",
+    "native_batch_norm",
+    "_native_batch_norm_legit",
+    "_native_batch_norm_legit_functional",
+    "_native_batch_norm_legit_no_training",
+    "batch_norm_update_stats",
+    "batch_norm",
+    "_batch_norm_no_update",
+    "_batch_norm_with_update",
+    "_batch_norm_with_update_functional",
+    "_batch_norm_impl_index",
+    "instance_norm",
+    "batch_norm_stats",
+    "batch_norm_elemt",
+    "batch_norm_gather_stats",
 ];
 
 /// Weights and statistics are vectors of the channels, in dimension 1, and in one dtype with each other.
@@ -50,7 +61,8 @@ pub(super) fn weight(b: &Bound) -> Result<()> {
         return Err(refuse(b, format!("`dim` must be the first or the last of {}, got {dim}", v.describe())));
     }
     let wanted: Vec<i64> = v.shape().iter().enumerate().map(|(i, n)| if i as i64 == at { *n } else { 1 }).collect();
-    if g.shape() != wanted || g.dtype() != v.dtype() || !v.is_float() || v.numel() == 0 || !g.as_tch().is_contiguous() || !v.as_tch().is_contiguous() {
+    if g.shape() != wanted || g.dtype() != v.dtype() || !v.is_float() || v.numel() == 0 || !g.as_tch().is_contiguous() || !v.as_tch().is_contiguous()
+    {
         return Err(refuse(b, format!("`g` must be {wanted:?} for {}, both contiguous floats, got {}", v.describe(), g.describe())));
     }
     Ok(())

@@ -6,8 +6,23 @@ use crate::torch::DType;
 
 /// Operators that divide integers.
 pub(super) const DIVISIONS: &[&str] = &[
-    "div", "div_", "divide", "divide_", "floor_divide", "floor_divide_", "fmod", "fmod_", "remainder", "remainder_", "true_divide", "true_divide_",
-    "_foreach_div", "_foreach_div_", "__ifloordiv__", "bitwise_left_shift", "bitwise_right_shift",
+    "div",
+    "div_",
+    "divide",
+    "divide_",
+    "floor_divide",
+    "floor_divide_",
+    "fmod",
+    "fmod_",
+    "remainder",
+    "remainder_",
+    "true_divide",
+    "true_divide_",
+    "_foreach_div",
+    "_foreach_div_",
+    "__ifloordiv__",
+    "bitwise_left_shift",
+    "bitwise_right_shift",
 ];
 
 fn least(dtype: DType) -> Option<i64> {

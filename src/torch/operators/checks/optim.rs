@@ -5,9 +5,8 @@ use crate::error::Result;
 use crate::torch::{DType, Tensor};
 
 /// Their names.
-pub(super) const FUSED: &[&str] = &[
-    "_fused_adam", "_fused_adam_", "_fused_adamw", "_fused_adamw_", "_fused_sgd", "_fused_sgd_", "_fused_adagrad", "_fused_adagrad_",
-];
+pub(super) const FUSED: &[&str] =
+    &["_fused_adam", "_fused_adam_", "_fused_adamw", "_fused_adamw_", "_fused_sgd", "_fused_sgd_", "_fused_adagrad", "_fused_adagrad_"];
 
 /// Every list mirrors the parameters; counters of steps are scalars of their own.
 pub(super) fn mirrored(b: &Bound) -> Result<()> {
@@ -15,7 +14,9 @@ pub(super) fn mirrored(b: &Bound) -> Result<()> {
     if let Some(t) = params.iter().find(|t| !t.is_float() || !t.is_dense()) {
         return Err(refuse(b, format!("float tensors without gaps are needed, got {}", t.describe())));
     }
-    let alike = |a: &Tensor, t: &Tensor| a.shape() == t.shape() && a.dtype() == t.dtype() && a.device() == t.device() && a.as_tch().stride() == t.as_tch().stride();
+    let alike = |a: &Tensor, t: &Tensor| {
+        a.shape() == t.shape() && a.dtype() == t.dtype() && a.device() == t.device() && a.as_tch().stride() == t.as_tch().stride()
+    };
     for name in ["grads", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs", "momentum_buffer_list", "state_sums"] {
         let list = b.tensors(name);
         // What a variant of the optimizer does not keep.

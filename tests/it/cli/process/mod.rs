@@ -1,4 +1,6 @@
 mod commands;
 mod compare;
+mod git;
 mod libraries;
+mod strangers;
 mod study;

@@ -46,6 +46,11 @@ pub(super) fn refused(kind: &str, flags: &[&[&str]]) -> String {
 pub(super) struct Made(pub(super) Place);
 
 impl Made {
+    /// A folder with nothing in it yet.
+    pub(super) fn empty() -> Self {
+        Made(Place::new(&[]))
+    }
+
     pub(super) fn path(&self, name: &str) -> String {
         self.0.at(name)
     }
@@ -54,7 +59,7 @@ impl Made {
 pub(super) fn made() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
     MADE.get_or_init(|| {
-        let made = Made(Place::new(&[]));
+        let made = Made::empty();
         let out = made.path("");
         ok(
             "preprocess",

@@ -1,6 +1,7 @@
 mod after;
 mod chain;
 mod demo;
+mod killed;
 mod origins;
 mod published;
 mod recipes;

@@ -1,3 +1,4 @@
+mod corrupted;
 mod day;
 mod memory;
 mod one_run;

@@ -1,21 +1,62 @@
 //! Files and folders, the one place that asks the system for them: every error says which file, and what is written appears whole
-//! under its name or not at all.
+//! under its name or not at all. What a script asked for is opened where it was allowed: see [`pass`].
 #![expect(clippy::disallowed_methods, reason = "what the rest calls instead of std::fs")]
 
+pub mod pass;
+mod place;
+mod temporary;
+
 use crate::error::{Error, Result};
+pub use pass::{Held, Pass, Rule};
+use place::Entry;
+pub use place::{Access, resolve, through};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use tempfile::{NamedTempFile, TempDir};
+pub use temporary::{Folder, Temporary, temporary, temporary_dir};
+
+/// What is no plain file may give so much when it is read as a whole.
+const ENDLESS: u64 = 256 << 20;
 
 /// Opens a file for reading.
 ///
 /// # Errors
 /// `E0301` when it is missing or not readable.
 pub fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| Error::io("open", path, e))
+    place::open(path, "open")
+}
+
+/// Opens a plain file for reading: no pipe or device, which may have no end and nobody at the other side.
+///
+/// # Errors
+/// `E0301` when it is missing or not readable, `E0302` when it is something else.
+pub fn open_plain(path: &Path) -> Result<File> {
+    let refused = || Error::data(path, "is no plain file");
+    // Before it is opened: opening alone may wait for somebody.
+    if path.metadata().is_ok_and(|m| !m.is_file()) {
+        return Err(refused());
+    }
+    let file = place::open(path, "read")?;
+    if file.metadata().is_ok_and(|m| m.is_file()) { Ok(file) } else { Err(refused()) }
+}
+
+/// Reads a record that a run, a data set or a library keeps of itself: a plain text file of a sensible size.
+///
+/// # Errors
+/// `E0301` when it is missing or not readable, `E0302` when it is something else, or not UTF-8.
+pub fn read_record(path: &Path) -> Result<String> {
+    let file = open_plain(path)?;
+    let io = |e| Error::io("read", path, e);
+    let length = file.metadata().map_err(io)?.len();
+    if length > RECORD {
+        return Err(Error::data(path, format!("has {} MB, more than any such record", length >> 20)));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(RECORD + 1).read_to_end(&mut bytes).map_err(io)?;
+    String::from_utf8(bytes).map_err(|_| Error::data(path, "is no text"))
 }
 
 /// Opens a file to which lines are added, and makes it if it is missing.
@@ -23,7 +64,8 @@ pub fn open(path: &Path) -> Result<File> {
 /// # Errors
 /// `E0301` when the system refuses.
 pub fn append(path: &Path) -> Result<File> {
-    OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io("open", path, e))
+    let entry = Entry::target(path)?;
+    entry.options().create(true).append(true).open(&entry.path).map_err(|e| Error::io("open", path, e))
 }
 
 /// Reads a whole file.
@@ -31,7 +73,31 @@ pub fn append(path: &Path) -> Result<File> {
 /// # Errors
 /// `E0301` when it is missing or not readable.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|e| Error::io("read", path, e))
+    let mut file = place::open(path, "read")?;
+    let io = |e| Error::io("read", path, e);
+    let meta = file.metadata().map_err(io)?;
+    if meta.is_file() {
+        let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0).min(1 << 30));
+        file.read_to_end(&mut bytes).map_err(io)?;
+        return Ok(bytes);
+    }
+    // A device may have no end.
+    let mut bytes = Vec::new();
+    file.take(ENDLESS + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > ENDLESS {
+        return Err(Error::data(path, format!("is no plain file, and gives more than {} MB", ENDLESS >> 20)));
+    }
+    Ok(bytes)
+}
+
+/// Reads a text file that lies at this very place: a path without links. Where a link was put in the way since, it is refused.
+///
+/// # Errors
+/// `E0301` when it is missing, not readable, elsewhere by now, or not UTF-8.
+pub fn read_at(place: &Path) -> Result<String> {
+    let file = place::open(place, "read")?;
+    place::stays(&file, place)?;
+    std::io::read_to_string(file).map_err(|e| Error::io("read", place, e))
 }
 
 /// Reads a text file.
@@ -39,15 +105,19 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// `E0301` when it is missing, not readable, or not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|e| Error::io("read", path, e))
+    String::from_utf8(read(path)?)
+        .map_err(|_| Error::io("read", path, std::io::Error::new(ErrorKind::InvalidData, "stream did not contain valid UTF-8")))
 }
+
+/// More than any record that a run, a data set or a library keeps of itself.
+const RECORD: u64 = 512 << 20;
 
 /// Reads JSON.
 ///
 /// # Errors
 /// `E0301` when the file is missing or not readable, `E0302` with the line when it is not what it should be.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    serde_json::from_slice(&read(path)?).map_err(|e| Error::data(path, e.to_string()))
+    serde_json::from_str(&read_record(path)?).map_err(|e| Error::data(path, e.to_string()))
 }
 
 /// The length of a file in bytes.
@@ -70,16 +140,17 @@ pub fn changed(path: &Path) -> u128 {
 /// `E0301` when it cannot be listed.
 pub fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
     let io = |e| Error::io("list", dir, e);
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(io(e)),
+    let folder = match place::open(dir, "list") {
+        Ok(folder) => folder,
+        Err(_) if !dir.exists() => return Ok(Vec::new()),
+        Err(e) => return Err(e),
     };
     let mut out = Vec::new();
-    for entry in entries {
+    for entry in fs::read_dir(if pass::is_free() { dir.to_owned() } else { through(&folder) }).map_err(io)? {
         let entry = entry.map_err(io)?;
         if let Ok(name) = entry.file_name().into_string() {
-            out.push((name, entry.path()));
+            let path = dir.join(&name);
+            out.push((name, path));
         }
     }
     out.sort();
@@ -91,6 +162,9 @@ pub fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
 /// # Errors
 /// `E0301` when it is missing, not readable, or no folder.
 pub fn open_dir(path: &Path) -> Result<fs::ReadDir> {
+    if !pass::is_free() {
+        place::open(path, "open")?;
+    }
     fs::read_dir(path).map_err(|e| Error::io("open", path, e))
 }
 
@@ -99,7 +173,7 @@ pub fn open_dir(path: &Path) -> Result<fs::ReadDir> {
 /// # Errors
 /// `E0301` when the system refuses.
 pub fn create_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|e| Error::io("create", path, e))
+    place::create_dir(path)
 }
 
 /// The first of `names` that nothing has yet.
@@ -115,7 +189,8 @@ pub fn free(names: impl IntoIterator<Item = PathBuf>) -> Result<PathBuf> {
 /// # Errors
 /// `E0301` when the system refuses.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(|e| Error::io("rename", from, e))
+    let (source, target) = (Entry::name(from)?, Entry::name(to)?);
+    fs::rename(&source.path, &target.path).map_err(|e| Error::io("rename", from, e))
 }
 
 /// Removes a file.
@@ -123,7 +198,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// `E0301` when the system refuses, or it is missing.
 pub fn remove(path: &Path) -> Result<()> {
-    fs::remove_file(path).map_err(|e| Error::io("remove", path, e))
+    fs::remove_file(&Entry::name(path)?.path).map_err(|e| Error::io("remove", path, e))
 }
 
 /// Removes a folder with all that is in it, if it is there.
@@ -131,7 +206,10 @@ pub fn remove(path: &Path) -> Result<()> {
 /// # Errors
 /// `E0301` when the system refuses.
 pub fn remove_dir(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
+    if path.symlink_metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+        return Ok(());
+    }
+    match fs::remove_dir_all(&Entry::name(path)?.path) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, e)),
         _ => Ok(()),
     }
@@ -142,55 +220,11 @@ pub fn remove_dir(path: &Path) -> Result<()> {
 /// # Errors
 /// `E0301` when the system refuses.
 pub fn sync_dir(path: &Path) -> Result<()> {
-    File::open(path).and_then(|f| f.sync_all()).map_err(|e| Error::io("sync", path, e))
-}
-
-/// A file under a temporary name beside `path`, with the permissions of any other, for [`persist`]; it goes when it is dropped.
-///
-/// # Errors
-/// `E0301` when the folder cannot be written.
-pub fn temporary(path: &Path) -> Result<NamedTempFile> {
-    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
-    let mut builder = tempfile::Builder::new();
-    // The permissions that a plain `create` would give, as far as the umask allows.
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.prefix(&prefix).suffix(".part").tempfile_in(parent(path)).map_err(|e| Error::io("create", path, e))
-}
-
-/// Gives a temporary file its name, and makes that durable. The file itself was synced before.
-///
-/// # Errors
-/// `E0301` when the system refuses.
-pub fn persist(temp: tempfile::TempPath, path: &Path) -> Result<()> {
-    temp.persist(path).map_err(|e| Error::io("rename", path, e.error))?;
-    File::open(parent(path)).and_then(|f| f.sync_all()).map_err(|e| Error::io("write", path, e))
+    place::open(path, "sync")?.sync_all().map_err(|e| Error::io("sync", path, e))
 }
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A folder under a temporary name in `dir`, for [`persist_dir`] to become `path`; it goes when it is dropped.
-///
-/// # Errors
-/// `E0301` when the system refuses.
-pub fn temporary_dir(dir: &Path, path: &Path) -> Result<TempDir> {
-    let temp = tempfile::Builder::new().prefix(".tmp-").tempdir_in(dir).map_err(|e| Error::io("create", path, e))?;
-    // A temporary folder is its owner's alone; what becomes of this one is not.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(temp.path(), mode).map_err(|e| Error::io("write", path, e))?;
-    Ok(temp)
-}
-
-/// Gives a temporary folder its name, and makes that durable. What is in it was synced before.
-///
-/// # Errors
-/// `E0301` when the system refuses.
-pub fn persist_dir(temp: TempDir, path: &Path) -> Result<()> {
-    rename(temp.path(), path)?;
-    // It has another name now; there is nothing left to clean up.
-    let _ = temp.keep();
-    sync_dir(parent(path))
 }
 
 /// Writes a file under a temporary name in the same folder, syncs it to disk and renames it. When `write` fails, the disk is full or
@@ -199,12 +233,12 @@ pub fn persist_dir(temp: TempDir, path: &Path) -> Result<()> {
 /// # Errors
 /// `E0301` when the folder cannot be written; whatever `write` returns.
 pub fn write_atomic(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
-    let temp = temporary(path)?;
+    let (file, temp) = temporary(path)?;
     let io = |e| Error::io("write", path, e);
-    let mut out = BufWriter::with_capacity(1 << 20, temp.as_file());
+    let mut out = BufWriter::with_capacity(1 << 20, &file);
     write(&mut out)?;
     out.into_inner().map_err(|e| io(e.into_error()))?.sync_all().map_err(io)?;
-    persist(temp.into_temp_path(), path)
+    temp.persist()
 }
 
 /// Writes a file that appears whole under its name, or not at all.
@@ -221,8 +255,51 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// `E0301` when the system refuses.
 pub fn write_synced(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     let io = |e| Error::io("write", path, e);
-    let mut file = File::create(path).map_err(io)?;
+    let entry = Entry::target(path)?;
+    let mut file = entry.options().write(true).create(true).truncate(true).open(&entry.path).map_err(io)?;
     file.write_all(bytes.as_ref()).and_then(|()| file.sync_all()).map_err(io)
+}
+
+/// Writes a file that appears whole under its name, and does not wait for the disk: for what only tells people what goes on. `temp` is its name until
+/// then, which no link is followed by.
+///
+/// # Errors
+/// `E0301` when the system refuses.
+pub fn write_unsynced(path: &Path, temp: &Path, bytes: &[u8]) -> Result<()> {
+    let io = |e| Error::io("write", path, e);
+    let mut file = open_own(temp)?;
+    file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(io)?;
+    rename(temp, path)
+}
+
+/// Opens a plain file that is made if it is missing, and is not emptied: for locks. No link is followed.
+///
+/// # Errors
+/// `E0301` when the system refuses, or something else has that name.
+pub fn open_own(path: &Path) -> Result<File> {
+    let io = |e| Error::io("open", path, e);
+    let entry = Entry::name(path)?;
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true).custom_flags(flags.bits() as i32);
+    let file = options.open(&entry.path).map_err(io)?;
+    if !file.metadata().map_err(io)?.is_file() {
+        return Err(Error::data(path, "is no plain file"));
+    }
+    Ok(file)
+}
+
+/// Makes a file to which lines are added; `None` when something has that name already.
+///
+/// # Errors
+/// `E0301` when the system refuses.
+pub fn create_new(path: &Path) -> Result<Option<File>> {
+    let entry = Entry::name(path)?;
+    match OpenOptions::new().create_new(true).append(true).open(&entry.path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(None),
+        Err(e) => Err(Error::io("create", path, e)),
+    }
 }
 
 /// A value as JSON that people can read.
