@@ -8,6 +8,7 @@ mod ffi;
 mod filter;
 mod library;
 mod memory;
+mod program;
 mod rng;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use call::{call, call1, names, schemas};
 pub use filter::{allowed, script_call};
 pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, keep_memory, kernels, library, load_cuda};
 pub(crate) use memory::{filled, map};
+pub(super) use program::{Item, Program, ProgramResult};
 pub use rng::{manual_seed, manual_seed_on, rng_state, set_rng_state};
 pub(super) use rng::{moved_elsewhere, moving};
 pub use value::Value;

@@ -603,6 +603,19 @@ impl Machine<'_> {
                     self.stack.push(a[0]);
                     return Ok(());
                 }
+                // What TorchScript writes around lists and dicts, to say their types.
+                ("torch.jit._pickle.restore_type_tag", 2)
+                | (
+                    "torch.jit._pickle.build_intlist"
+                    | "torch.jit._pickle.build_doublelist"
+                    | "torch.jit._pickle.build_boollist"
+                    | "torch.jit._pickle.build_tensorlist",
+                    1,
+                ) => {
+                    self.stack.push(a[0]);
+                    return Ok(());
+                }
+                ("torch.device", 1) => return self.object(name, Some(args)),
                 _ => return self.object(name, None),
             }
         }
