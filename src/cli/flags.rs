@@ -54,6 +54,7 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             }
             ("allow_read", None) => flags.paths.allow_read.push(value(given)?.into()),
             ("allow_write", None) => flags.paths.allow_write.push(value(given)?.into()),
+            ("allow_torchscript", None) => flags.paths.programs.allow_torchscript.push(given.unwrap_or_default().into()),
             ("watch", None) => flags.watch = Some(watch_mode(given.as_deref())?),
             ("config", None) => flags.config.push(value(given)?.into()),
             ("threads", None) => {

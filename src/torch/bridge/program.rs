@@ -42,6 +42,11 @@ fn checked(f: impl FnOnce(*mut *mut c_char) -> std::ffi::c_int) -> ProgramResult
     ffi::checked(f).map_err(|failure| failure.message)
 }
 
+/// Calls `f` with enough stack for what libtorch's compiler does with the deepest program that is let through.
+fn roomy<T>(f: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(64 << 20, 256 << 20, f)
+}
+
 fn c_string(s: &str) -> ProgramResult<CString> {
     CString::new(s).map_err(|_| "a name holds a zero byte".into())
 }
@@ -61,7 +66,7 @@ impl Program {
     pub fn source(&mut self, name: &str, text: &str) -> ProgramResult<()> {
         let name = c_string(name)?;
         // SAFETY: a terminated name, and a text of that length.
-        checked(|e| unsafe { ffi::lathe_program_source(self.raw, name.as_ptr(), text.as_ptr().cast(), text.len() as i64, e) })
+        roomy(|| checked(|e| unsafe { ffi::lathe_program_source(self.raw, name.as_ptr(), text.as_ptr().cast(), text.len() as i64, e) }))
     }
 
     /// Takes a value in, and gives its number.
@@ -107,7 +112,7 @@ impl Program {
     /// Compiles the code, checks every graph, and makes the module from its value.
     pub fn build(&mut self, root: i64) -> ProgramResult<()> {
         // SAFETY: the program is alive; an unknown number is an error.
-        checked(|e| unsafe { ffi::lathe_program_build(self.raw, root, e) })
+        roomy(|| checked(|e| unsafe { ffi::lathe_program_build(self.raw, root, e) }))
     }
 
     /// The module's parameters by name.
@@ -134,7 +139,7 @@ impl Program {
         }
         let mut out = RawValue::EMPTY;
         // SAFETY: a defined tensor that outlives the call.
-        let done = checked(|e| unsafe { ffi::lathe_program_forward(self.raw, input.0.as_ptr().cast(), &mut out, e) });
+        let done = roomy(|| checked(|e| unsafe { ffi::lathe_program_forward(self.raw, input.0.as_ptr().cast(), &mut out, e) }));
         // SAFETY: `out` is what the call left, lifted once, then freed once; its tensors now belong to the lifted value.
         let value = unsafe {
             let value = lift(&out);

@@ -16,6 +16,8 @@ namespace {
 
 // Deeper than modules are nested in any model.
 constexpr size_t kMaxDepth = 200;
+// Places at which modules stand, each counted as often as it is reached: every one has a name, and so have its parameters.
+constexpr double kMaxPlaces = 1e6;
 
 // A value as the archive has it: lists and dicts get their types from where they are put.
 struct Raw {
@@ -33,6 +35,7 @@ struct LatheProgram {
   lathe::Allowed allowed;
   std::shared_ptr<CompilationUnit> unit = std::make_shared<CompilationUnit>();
   std::unordered_map<std::string, std::shared_ptr<Source>> sources;
+  lathe::References references;
   std::vector<IValue> constants;
   std::vector<Raw> raw;
   std::unique_ptr<SourceImporter> importer;
@@ -40,6 +43,8 @@ struct LatheProgram {
   // Values that were made, and for which type.
   std::unordered_map<size_t, std::pair<c10::TypePtr, IValue>> made;
   std::unordered_set<size_t> open;
+  // Places below an object.
+  std::unordered_map<const Raw*, double> places;
   std::optional<Module> module;
 
   const Raw& at(size_t id) const {
@@ -145,11 +150,16 @@ struct LatheProgram {
       const Raw& key = at(state.children[i]);
       if (key.tag == LATHE_STR) fields[key.text] = state.children[i + 1];
     }
+    double below = 1;
     for (size_t i = 0; i < cls->numAttributes(); i++) {
       const auto found = fields.find(cls->getAttributeName(i));
       if (found == fields.end()) throw lathe::Refused("an object of `" + r.text + "` has no `" + cls->getAttributeName(i) + "`");
       object->setSlot(i, make(found->second, cls->getAttribute(i), depth + 1));
+      const auto inner = places.find(&at(found->second));
+      if (inner != places.end()) below += inner->second;
     }
+    if (below > kMaxPlaces) throw lathe::Refused("its modules stand in more than a million places");
+    places[&r] = below;
     return IValue(object);
   }
 
@@ -158,6 +168,7 @@ struct LatheProgram {
       const auto found = sources.find(name);
       return found == sources.end() ? nullptr : found->second;
     };
+    lathe::check_references(references);
     lathe::guard_operators();
     importer = std::make_unique<SourceImporter>(unit, &constants, load, version);
     for (const auto& r : raw) {
@@ -173,10 +184,11 @@ struct LatheProgram {
 namespace {
 
 // Whether what `forward` returns can be handed over: a list of anything could hold itself.
-bool is_plain(const c10::TypePtr& type, size_t depth = 0) {
-  if (depth > kMaxDepth || type->kind() == c10::TypeKind::AnyType || type->kind() == c10::TypeKind::UnionType) return false;
+bool is_plain(const c10::TypePtr& type, std::unordered_set<const c10::Type*>& seen) {
+  if (type->kind() == c10::TypeKind::AnyType || type->kind() == c10::TypeKind::UnionType) return false;
+  if (!seen.insert(type.get()).second) return true;
   for (const auto& inner : type->containedTypes()) {
-    if (!is_plain(inner, depth + 1)) return false;
+    if (!is_plain(inner, seen)) return false;
   }
   return true;
 }
@@ -201,7 +213,7 @@ extern "C" void lathe_program_free(LatheProgram* p) { delete p; }
 extern "C" int lathe_program_source(LatheProgram* p, const char* name, const char* text, int64_t length, char** err) {
   return lathe::guard(err, [&] {
     auto source = std::make_shared<Source>(std::string_view(text, static_cast<size_t>(length)), std::string(name));
-    lathe::check_text(source, p->allowed);
+    lathe::check_text(source, name, p->allowed, p->references);
     p->sources[name] = std::move(source);
   });
 }
@@ -232,11 +244,13 @@ extern "C" int lathe_program_build(LatheProgram* p, int64_t root, char** err) {
     const auto method = p->module->find_method("forward");
     if (!method) throw lathe::Refused("its module has no `forward`");
     for (const auto& result : method->function().getSchema().returns()) {
-      if (!is_plain(result.type())) throw lathe::Refused("its `forward` returns " + result.type()->annotation_str());
+      std::unordered_set<const c10::Type*> seen;
+      if (!is_plain(result.type(), seen)) throw lathe::Refused("its `forward` returns " + result.type()->annotation_str());
     }
     p->module->eval();
     p->raw.clear();
     p->made.clear();
+    p->places.clear();
   });
 }
 

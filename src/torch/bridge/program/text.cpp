@@ -8,6 +8,7 @@
 #include <torch/csrc/jit/runtime/operator.h>
 
 #include <map>
+#include <unordered_map>
 #include <vector>
 
 using namespace torch::jit;
@@ -18,7 +19,9 @@ namespace {
 
 // The parser, the compiler and the trees' destructors call themselves for each of these: more would use up the stack. An exporter writes a
 // variable for anything longer.
-constexpr size_t kMaxChain = 2000, kMaxNesting = 100, kMaxIndent = 100, kMaxElif = 200, kMaxDepth = 500;
+constexpr size_t kMaxChain = 2000, kMaxNesting = 100, kMaxIndent = 100, kMaxElif = 200, kMaxDepth = 200;
+// Functions and classes that refer to each other in a row.
+constexpr size_t kMaxReferences = 200;
 
 [[noreturn]] void refuse(const std::string& what) { throw Refused("its code " + what); }
 
@@ -87,6 +90,13 @@ const std::unordered_set<std::string> kReserved = {"torch", "ops", "__torch__", 
 bool is_var(const TreeRef& t) { return t->kind() == TK_VAR; }
 std::string var_name(const TreeRef& t) { return Var(t).name().name(); }
 
+// The name that a chain of `.` spells, or nothing.
+std::string dotted(TreeRef t) {
+  std::string name;
+  for (; t->kind() == '.'; t = t->tree(0)) name = "." + Select(t).selector().name() + name;
+  return is_var(t) ? var_name(t) + name : "";
+}
+
 // The variable that a chain of `.` begins with, or nothing.
 std::string root(TreeRef t) {
   while (t->kind() == '.') t = t->tree(0);
@@ -95,6 +105,7 @@ std::string root(TreeRef t) {
 
 struct Walk {
   const Allowed& allowed;
+  std::set<std::string>* references;
   std::vector<std::pair<TreeRef, size_t>> todo;
 
   void push(const TreeRef& t, size_t depth) { todo.emplace_back(t, depth); }
@@ -184,6 +195,7 @@ struct Walk {
   void select(const TreeRef& t, size_t depth) {
     const auto value = t->tree(0);
     const std::string name = Select(t).selector().name();
+    if (root(t) == "__torch__") references->insert(dotted(t));
     if (is_var(value) && var_name(value) == "torch") return known("aten::" + name, "torch." + name);
     if (value->kind() == '.' && is_var(value->tree(0)) && var_name(value->tree(0)) == "ops") {
       const std::string space = Select(value).selector().name();
@@ -218,7 +230,7 @@ struct Walk {
 
 }  // namespace
 
-void check_text(const std::shared_ptr<Source>& source, const Allowed& allowed) {
+void check_text(const std::shared_ptr<Source>& source, const std::string& name, const Allowed& allowed, References& references) {
   check_tokens(source);
   Parser parser(source);
   auto& lexer = parser.lexer();
@@ -231,12 +243,43 @@ void check_text(const std::shared_ptr<Source>& source, const Allowed& allowed) {
     while (lexer.cur().kind != TK_NEWLINE && lexer.cur().kind != TK_EOF) lexer.next();
     lexer.nextIf(TK_NEWLINE);
   }
-  Walk walk{allowed, {}};
   while (lexer.cur().kind != TK_EOF) {
     const int kind = lexer.cur().kind;
-    if (kind == TK_CLASS_DEF) walk.run(parser.parseClass());
-    else if (kind == TK_DEF) walk.run(parser.parseFunction(/*is_method=*/false));
-    else refuse("has something else than classes and functions at its top");
+    if (kind != TK_CLASS_DEF && kind != TK_DEF) refuse("has something else than classes and functions at its top");
+    const auto item = kind == TK_CLASS_DEF ? parser.parseClass() : parser.parseFunction(/*is_method=*/false);
+    Walk walk{allowed, &references[name + "." + Ident(item->tree(0)).name()], {}};
+    walk.run(item);
+  }
+}
+
+void check_references(const References& references) {
+  // Depth first, with a list of its own: how many there are in a row on from each.
+  std::unordered_map<std::string, size_t> lengths;
+  std::unordered_set<std::string> open;
+  for (const auto& first : references) {
+    std::vector<std::pair<std::string, bool>> todo = {{first.first, false}};
+    while (!todo.empty()) {
+      const auto [name, is_ready] = todo.back();
+      todo.pop_back();
+      const auto found = references.find(name);
+      if (found == references.end() || lengths.count(name)) continue;
+      if (!is_ready) {
+        if (!open.insert(name).second) continue;
+        todo.emplace_back(name, true);
+        for (const auto& next : found->second) {
+          if (!open.count(next)) todo.emplace_back(next, false);
+        }
+        continue;
+      }
+      size_t longest = 0;
+      for (const auto& next : found->second) {
+        const auto length = lengths.find(next);
+        if (length != lengths.end()) longest = std::max(longest, length->second);
+      }
+      open.erase(name);
+      lengths[name] = longest + 1;
+      if (longest >= kMaxReferences) refuse("refers from one function to the next too deeply");
+    }
   }
 }
 

@@ -2,6 +2,8 @@
 
 mod archive;
 mod load;
+#[cfg(test)]
+mod tests;
 
 pub(in crate::torch) use load::{load_program, plain};
 
