@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/jit/runtime/operator.h>
 
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <map>
@@ -136,13 +137,54 @@ void interleave(const Stack& s, size_t n) {
 
 // Factors beside the sizes: places in the input are computed from them, and not looked at again.
 void resample(const Stack& s, size_t n) {
-  const auto check = [](double x) {
-    if (!(x > 1.0 / 65536 && x < 65536)) refuse("a factor of interpolation is out of range");
-  };
+  const auto& x = argument(s, 0, n).toTensor();
+  if (x.dim() < 3 || x.dim() > 5 || x.numel() == 0) refuse("interpolation needs a batch of maps, and none of them empty");
+  const auto spatial = static_cast<size_t>(x.dim() - 2);
+  std::vector<double> factors;
   for (size_t i = 1; i < n; i++) {
     const auto& v = argument(s, i, n);
-    if (v.isDouble()) check(v.toDouble());
-    if (v.isDoubleList()) for (const double x : v.toDoubleVector()) check(x);
+    if (v.isDouble()) factors.push_back(v.toDouble());
+    if (v.isDoubleList()) factors = v.toDoubleVector();
+  }
+  for (const double f : factors) {
+    if (!(f > 1.0 / 65536 && f < 65536)) refuse("a factor of interpolation is out of range");
+  }
+  const auto& sizes = argument(s, 1, n);
+  if (sizes.isNone() || factors.empty()) return;
+  const auto wanted = sizes.toIntVector();
+  if (wanted.size() != spatial || factors.size() != spatial) refuse("interpolation needs a size and a factor for each side");
+  for (size_t i = 0; i < spatial; i++) {
+    const double size = factors[i] * static_cast<double>(x.size(static_cast<int64_t>(i) + 2));
+    if (std::abs(size - static_cast<double>(wanted[i])) > 1.5) refuse("the size and the factor of an interpolation do not belong together");
+  }
+}
+
+void resample_floats(const Stack& s, size_t n) {
+  if (!argument(s, 0, n).toTensor().is_floating_point()) refuse("interpolation between values needs floats");
+  resample(s, n);
+}
+
+// Windows that move: sizes, steps and paddings of kernels that check some of them.
+void slide(const Stack& s, size_t n) {
+  const auto& x = argument(s, 0, n).toTensor();
+  if (x.numel() == 0) refuse("an input of a convolution or of pooling is empty");
+  for (size_t i = 1; i < n; i++) {
+    const auto& v = argument(s, i, n);
+    if (v.isTensor() && v.toTensor().defined() && v.toTensor().numel() == 0) refuse("a weight of a convolution is empty");
+    if (!v.isIntList()) continue;
+    for (const auto side : v.toIntVector()) {
+      if (side < 0 || side > kMaxList) refuse("a size, a step or a padding of a window is out of range");
+    }
+  }
+}
+
+void pad(const Stack& s, size_t n) {
+  const auto& mode = argument(s, 2, n).toStringRef();
+  const auto sides = argument(s, 1, n).toIntVector();
+  if (mode == "constant") return;
+  if (argument(s, 0, n).toTensor().numel() == 0 || sides.size() > 4) refuse("such a padding needs maps of one or two sides that are not empty");
+  for (const auto side : sides) {
+    if (side < 0) refuse("such a padding cannot take away");
   }
 }
 
@@ -191,30 +233,59 @@ const std::map<std::string, Guard>& guards() {
       {"aten::repeat_interleave.self_int", {interleave}},
       {"aten::grid_sampler", {sample_grid}},
       {"aten::einsum", {contract}},
+      {"aten::pad", {pad}},
+      {"aten::conv1d", {slide}},
+      {"aten::conv2d", {slide}},
+      {"aten::conv3d", {slide}},
+      {"aten::conv1d.padding", {slide}},
+      {"aten::conv2d.padding", {slide}},
+      {"aten::conv3d.padding", {slide}},
+      {"aten::conv_transpose1d", {slide}},
+      {"aten::conv_transpose2d.input", {slide}},
+      {"aten::conv_transpose3d.input", {slide}},
+      {"aten::convolution", {slide}},
+      {"aten::_convolution", {slide}},
+      {"aten::_convolution.deprecated", {slide}},
+      {"aten::_convolution_mode", {slide}},
+      {"aten::max_pool1d", {slide}},
+      {"aten::max_pool2d", {slide}},
+      {"aten::max_pool3d", {slide}},
+      {"aten::max_pool2d_with_indices", {slide}},
+      {"aten::avg_pool1d", {slide}},
+      {"aten::avg_pool2d", {slide}},
+      {"aten::avg_pool3d", {slide}},
+      {"aten::im2col", {slide}},
+      {"aten::col2im", {slide}},
+      {"aten::adaptive_avg_pool1d", {slide}},
+      {"aten::adaptive_avg_pool2d", {slide}},
+      {"aten::adaptive_avg_pool3d", {slide}},
+      {"aten::adaptive_max_pool1d", {slide}},
+      {"aten::adaptive_max_pool2d", {slide}},
+      {"aten::adaptive_max_pool3d", {slide}},
       {"aten::upsample_nearest1d", {resample}},
       {"aten::upsample_nearest1d.vec", {resample}},
       {"aten::upsample_nearest2d", {resample}},
       {"aten::upsample_nearest2d.vec", {resample}},
       {"aten::upsample_nearest3d", {resample}},
       {"aten::upsample_nearest3d.vec", {resample}},
-      {"aten::upsample_linear1d", {resample}},
-      {"aten::upsample_linear1d.vec", {resample}},
-      {"aten::upsample_bilinear2d", {resample}},
-      {"aten::upsample_bilinear2d.vec", {resample}},
-      {"aten::upsample_bicubic2d", {resample}},
-      {"aten::upsample_bicubic2d.vec", {resample}},
-      {"aten::upsample_trilinear3d", {resample}},
-      {"aten::upsample_trilinear3d.vec", {resample}},
+      {"aten::upsample_linear1d", {resample_floats}},
+      {"aten::upsample_linear1d.vec", {resample_floats}},
+      {"aten::upsample_bilinear2d", {resample_floats}},
+      {"aten::upsample_bilinear2d.vec", {resample_floats}},
+      {"aten::upsample_bicubic2d", {resample_floats}},
+      {"aten::upsample_bicubic2d.vec", {resample_floats}},
+      {"aten::upsample_trilinear3d", {resample_floats}},
+      {"aten::upsample_trilinear3d.vec", {resample_floats}},
       {"aten::_upsample_nearest_exact1d", {resample}},
       {"aten::_upsample_nearest_exact1d.vec", {resample}},
       {"aten::_upsample_nearest_exact2d", {resample}},
       {"aten::_upsample_nearest_exact2d.vec", {resample}},
       {"aten::_upsample_nearest_exact3d", {resample}},
       {"aten::_upsample_nearest_exact3d.vec", {resample}},
-      {"aten::_upsample_bilinear2d_aa", {resample}},
-      {"aten::_upsample_bilinear2d_aa.vec", {resample}},
-      {"aten::_upsample_bicubic2d_aa", {resample}},
-      {"aten::_upsample_bicubic2d_aa.vec", {resample}},
+      {"aten::_upsample_bilinear2d_aa", {resample_floats}},
+      {"aten::_upsample_bilinear2d_aa.vec", {resample_floats}},
+      {"aten::_upsample_bicubic2d_aa", {resample_floats}},
+      {"aten::_upsample_bicubic2d_aa.vec", {resample_floats}},
       {"aten::empty.memory_format", {nullptr, true}},
       {"aten::empty_like", {nullptr, true}},
       {"aten::new_empty", {nullptr, true}},

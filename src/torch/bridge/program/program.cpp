@@ -265,7 +265,8 @@ extern "C" int lathe_program_forward(LatheProgram* p, const void* input, LatheVa
   return lathe::guard(err, [&] {
     // A program may switch gradients off, and leave by an error.
     const c10::AutoGradMode as_before(c10::GradMode::is_enabled());
-    const auto v = p->module->get_method("forward")({IValue(*static_cast<const at::Tensor*>(input))});
+    // Another handle of the same memory: what the program makes of its shape is not the caller's.
+    const auto v = p->module->get_method("forward")({IValue(static_cast<const at::Tensor*>(input)->alias())});
     lathe::from_ivalue(v, *result);
   });
 }

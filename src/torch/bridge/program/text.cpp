@@ -217,8 +217,8 @@ struct Walk {
       if (!kCallable.count(var_name(callee))) refuse("calls `" + var_name(callee) + "`");
     } else if (callee->kind() == '.') {
       const std::string name = Select(callee).selector().name();
-      const bool own = root(callee) == "__torch__";
-      if (!own && run_by_compiler().count(name)) known("aten::" + name, name);
+      // What begins with `torch` or `ops` is looked at as such, and `__torch__` is the archive's own.
+      if (!kReserved.count(root(callee)) && run_by_compiler().count(name)) known("aten::" + name, name);
       push(callee, depth);
     } else {
       refuse("calls something that it has computed");
