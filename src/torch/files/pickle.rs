@@ -569,7 +569,9 @@ impl Machine<'_> {
             };
             let name = name.clone();
             let Node::Tuple(a) = self.objects.get(args) else {
-                return self.object(name, None);
+                // TorchScript makes a member of an enumeration from its bare value.
+                let value = name.starts_with("__torch__.").then_some(args);
+                return self.object(name, value);
             };
             match (&*name, a.len()) {
                 ("torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor", 4..) => {

@@ -4,6 +4,7 @@
 #include "program.h"
 
 #include <ATen/ATen.h>
+#include <ATen/ExpandUtils.h>
 #include <torch/csrc/jit/runtime/operator.h>
 
 #include <cmath>
@@ -195,6 +196,12 @@ void sample_grid(const Stack& s, size_t n) {
   }
 }
 
+// A result is written into memory that is there: it has to have the shape already.
+void divide_into(const Stack& s, size_t n) {
+  const auto &a = argument(s, 0, n).toTensor(), &b = argument(s, 1, n).toTensor(), &out = argument(s, 2, n).toTensor();
+  if (at::infer_size(a.sizes(), b.sizes()) != out.sizes().vec()) refuse("`out` has another shape than the quotient");
+}
+
 void contract(const Stack& s, size_t n) {
   if (!argument(s, n - 1, n).isNone()) refuse("einsum with a path is not supported");
 }
@@ -233,6 +240,7 @@ const std::map<std::string, Guard>& guards() {
       {"aten::repeat_interleave.self_int", {interleave}},
       {"aten::grid_sampler", {sample_grid}},
       {"aten::einsum", {contract}},
+      {"aten::div.out", {divide_into}},
       {"aten::pad", {pad}},
       {"aten::conv1d", {slide}},
       {"aten::conv2d", {slide}},

@@ -119,11 +119,25 @@ struct LatheProgram {
       return IValue(std::move(dict));
     }
     if (r.tag == LATHE_OBJECT) {
+      const auto named = unit->get_type(c10::QualifiedName(r.text));
+      if (const auto choice = named ? named->cast<c10::EnumType>() : nullptr) {
+        if (!is_any && *choice != *type) misfit(r, *type);
+        return chosen(r, choice, depth);
+      }
       const auto cls = unit->get_class(c10::QualifiedName(r.text));
       if (!cls || !(is_any || cls->isSubtypeOf(*type))) misfit(r, *type);
       return object(r, cls, depth);
     }
     misfit(r, *type);
+  }
+
+  // A value of an enumeration, which the archive names by what it stands for.
+  IValue chosen(const Raw& r, const c10::EnumTypePtr& type, size_t depth) {
+    const IValue value = make(r.children.empty() ? raw.size() : r.children[0], type->getValueType(), depth + 1);
+    for (const auto& entry : type->enumNamesValues()) {
+      if (entry.second == value) return IValue(c10::make_intrusive<c10::ivalue::EnumHolder>(type, entry.first, entry.second));
+    }
+    throw lathe::Refused("`" + r.text + "` has no such value");
   }
 
   IValue object(const Raw& r, const c10::ClassTypePtr& cls, size_t depth) {
@@ -172,7 +186,7 @@ struct LatheProgram {
     lathe::guard_operators();
     importer = std::make_unique<SourceImporter>(unit, &constants, load, version);
     for (const auto& r : raw) {
-      if (r.tag == LATHE_OBJECT && !unit->get_class(c10::QualifiedName(r.text))) importer->loadType(c10::QualifiedName(r.text));
+      if (r.tag == LATHE_OBJECT && !unit->get_type(c10::QualifiedName(r.text))) importer->loadType(c10::QualifiedName(r.text));
     }
     lathe::check_graphs(*unit, allowed);
     is_checked = true;

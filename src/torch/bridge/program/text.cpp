@@ -107,6 +107,8 @@ struct Walk {
   const Allowed& allowed;
   std::set<std::string>* references;
   std::vector<std::pair<TreeRef, size_t>> todo;
+  // Variables of the function that is walked: those that only ever stand for a function of the archive, and all others.
+  std::set<std::string> functions, others;
 
   void push(const TreeRef& t, size_t depth) { todo.emplace_back(t, depth); }
 
@@ -128,6 +130,8 @@ struct Walk {
       case TK_DEF: {
         const Def def(t);
         declaration(def.decl(), depth);
+        // Methods of a class are walked one after the other, each with its statements.
+        bindings(t);
         for (const auto& s : def.statements()) {
           if (s.kind() == TK_DEF || s.kind() == TK_CLASS_DEF) refuse("defines a function within a function");
           push(s, depth);
@@ -146,6 +150,42 @@ struct Walk {
           push(child, depth);
         }
     }
+  }
+
+  // Finds what names stand for in a function.
+  void bindings(const TreeRef& def) {
+    functions.clear();
+    others.clear();
+    std::vector<std::pair<TreeRef, bool>> list = {{def, false}};
+    while (!list.empty()) {
+      const auto [t, is_bound] = list.back();
+      list.pop_back();
+      if (t->isAtom()) continue;
+      if (t->kind() == TK_VAR && is_bound) others.insert(var_name(t));
+      if (t->kind() == TK_PARAM) others.insert(Param(t).ident().name());
+      if (t->kind() == TK_ASSIGN) {
+        const Assign assign{t};
+        const auto lhs = assign.lhs().tree();
+        const bool named = is_var(lhs) && assign.rhs().present() && assign.rhs().get().kind() == '.' && root(assign.rhs().get()) == "__torch__";
+        if (named) functions.insert(var_name(lhs));
+        else list.emplace_back(lhs, true);
+        if (assign.rhs().present()) list.emplace_back(assign.rhs().get(), false);
+        continue;
+      }
+      // The names that these bind are among their first parts; that more names than those are taken for bound does no harm.
+      const bool binds = t->kind() == TK_FOR || t->kind() == TK_AUG_ASSIGN || t->kind() == TK_WITH_ITEM || t->kind() == TK_LIST_COMP ||
+                         t->kind() == TK_DICT_COMP;
+      for (const auto& child : t->trees()) {
+        const bool part = child->kind() == TK_VAR || child->kind() == TK_LIST || child->kind() == TK_TUPLE_LITERAL || child->kind() == TK_OPTION ||
+                          child->kind() == TK_STARRED;
+        const bool body = t->kind() == TK_FOR && child.get() == t->trees().back().get();
+        list.emplace_back(child, part && !body && (binds || is_bound));
+      }
+    }
+  }
+
+  bool is_callable(const std::string& name) const {
+    return !others.count(name) && (functions.count(name) || kCallable.count(name));
   }
 
   void declaration(const Decl& decl, size_t depth) {
@@ -214,7 +254,7 @@ struct Walk {
     const Apply call(t);
     const auto callee = call.callee().tree();
     if (is_var(callee)) {
-      if (!kCallable.count(var_name(callee))) refuse("calls `" + var_name(callee) + "`");
+      if (!is_callable(var_name(callee))) refuse("calls `" + var_name(callee) + "`");
     } else if (callee->kind() == '.') {
       const std::string name = Select(callee).selector().name();
       // What begins with `torch` or `ops` is looked at as such, and `__torch__` is the archive's own.

@@ -52,8 +52,8 @@ fn kind(record: &str) -> Option<Kind> {
     let is_module = |part: &str| is_plain(part) && !part.contains('.');
     match record {
         "data.pkl" | "constants.pkl" | "byteorder" => return Some(Kind::Value),
-        "version" => return Some(Kind::Version),
-        ".data/serialization_id" | ".data/version" | ".format_version" | ".storage_alignment" | "attributes.pkl" | "traced_inputs.pkl"
+        "version" | ".data/version" => return Some(Kind::Version),
+        ".data/serialization_id" | ".format_version" | ".storage_alignment" | "attributes.pkl" | "traced_inputs.pkl"
         | "bytecode.pkl" | "mobile_debug_handles.pkl" => return Some(Kind::Unread),
         _ => {}
     }
@@ -122,7 +122,12 @@ impl Archive {
                     total += text.len() as u64;
                     code.push((module, text));
                 }
-                _ => version = Some(text.trim().parse().map_err(|_| bad(format!("`{name}` is no number")))?),
+                _ => {
+                    let number: i64 = text.trim().parse().map_err(|_| bad(format!("`{name}` is no number")))?;
+                    if version.replace(number).is_some_and(|other| other != number) {
+                        return Err(bad("it names two versions of its format".into()));
+                    }
+                }
             }
         }
         if code.is_empty() {
@@ -223,6 +228,7 @@ mod tests {
             ("data/0", Kind::Value),
             ("constants/12", Kind::Value),
             ("version", Kind::Version),
+            (".data/version", Kind::Version),
             (".data/serialization_id", Kind::Unread),
             ("code/__torch__.py", Kind::Code("__torch__".into())),
             ("code/__torch__/torch/nn/modules/conv.py", Kind::Code("__torch__.torch.nn.modules.conv".into())),
