@@ -5,8 +5,20 @@
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "src/torch/bridge";
-const SOURCES: [&str; 7] = ["adamw.cpp", "autograd.cpp", "bounded.cpp", "convert.cpp", "dispatch.cpp", "guarded.cpp", "runtime.cpp"];
-const HEADERS: [&str; 3] = ["bridge.h", "convert.h", "guard.h"];
+const SOURCES: [&str; 11] = [
+    "adamw.cpp",
+    "autograd.cpp",
+    "bounded.cpp",
+    "convert.cpp",
+    "dispatch.cpp",
+    "guarded.cpp",
+    "program/graph.cpp",
+    "program/operators.cpp",
+    "program/program.cpp",
+    "program/text.cpp",
+    "runtime.cpp",
+];
+const HEADERS: [&str; 4] = ["bridge.h", "convert.h", "guard.h", "program/program.h"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

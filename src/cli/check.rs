@@ -1,5 +1,6 @@
 //! `lathe check [PATH..]`: everything that can be known to be wrong before a script runs.
 
+use super::paths::Programs;
 use super::wants_color;
 use crate::error::{Diagnostic, Error, Result};
 use crate::script::{Engine, EngineOptions, Limits, Permissions, on_big_stack};
@@ -27,6 +28,8 @@ pub struct Args {
     /// The faults as a JSON array on stdout, for editors and other programs.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    programs: Programs,
 }
 
 /// Folders that hold no scripts of the user's.
@@ -59,7 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
     if files.is_empty() {
         return Err(Error::usage("there is no .rhai file here"));
     }
-    let faults = on_big_stack(|| check_all(&files))??;
+    let faults = on_big_stack(|| check_all(&files, &args.programs))??;
     if args.json {
         let list: Vec<_> = faults.iter().map(json).collect();
         println!("{}", serde_json::to_string_pretty(&list).unwrap_or_default());
@@ -96,14 +99,16 @@ fn json(fault: &Fault) -> serde_json::Value {
 }
 
 /// Each fault once, although a broken module is met by every script that imports it.
-fn check_all(files: &[PathBuf]) -> Result<Vec<Fault>> {
+fn check_all(files: &[PathBuf], programs: &Programs) -> Result<Vec<Fault>> {
     // What `params` prints is no result of the check.
     let engine = Engine::new(EngineOptions { limits: LIMITS, print: Some(Rc::new(|text: &str| eprintln!("{text}"))), ..EngineOptions::default() });
     let (mut seen, mut list) = (BTreeSet::new(), Vec::new());
     for file in files {
         crate::interrupt::check()?;
         // `params()` and constants do run.
-        engine.set_permissions(Permissions::for_script(file).read_only());
+        let mut permissions = Permissions::for_script(file).read_only();
+        programs.grant(&mut permissions);
+        engine.set_permissions(permissions);
         let new = engine.faults(file)?.into_iter().filter(|d| seen.insert(d.render(false)));
         list.extend(new.map(|diagnostic| Fault { diagnostic, met_in: file.clone() }));
     }

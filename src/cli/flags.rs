@@ -60,6 +60,7 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             ("allow_write", None) => flags.paths.allow_write.push(value(given)?.into()),
             ("allow_unsafe_ops", None) => flags.paths.allow_unsafe_ops = true,
             ("max_memory", None) => flags.max_memory = Some(value(given)?),
+            ("allow_torchscript", None) => flags.paths.programs.allow_torchscript.push(given.unwrap_or_default().into()),
             ("watch", None) => flags.watch = Some(watch_mode(given.as_deref())?),
             ("config", None) => flags.config.push(value(given)?.into()),
             ("threads", None) => {

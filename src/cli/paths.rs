@@ -1,7 +1,8 @@
-//! `--allow-read`, `--allow-write` and `--allow-unsafe-ops`: the same for every verb that runs scripts.
+//! `--allow-read`, `--allow-write`, `--allow-torchscript` and `--allow-unsafe-ops`: the same for every verb that runs scripts.
 
 use crate::script::Permissions;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 // What scripts may do besides what they always may. (A doc comment would take the place of the verb's own.)
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -16,6 +17,26 @@ pub(super) struct Paths {
     /// never get them.
     #[arg(long)]
     pub allow_unsafe_ops: bool,
+    #[command(flatten)]
+    pub programs: Programs,
+}
+
+// Which TorchScript programs scripts may run.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Programs {
+    /// Let scripts run TorchScript programs that they can read and cannot write; with `=PATH` the one in that file. May be given several
+    /// times. A program that another flag names may be run without.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub allow_torchscript: Vec<OsString>,
+}
+
+impl Programs {
+    /// Allows them.
+    pub(super) fn grant(&self, permissions: &mut Permissions) {
+        for given in &self.allow_torchscript {
+            if given.is_empty() { permissions.allow_torchscript() } else { permissions.allow_program(Path::new(given)) }
+        }
+    }
 }
 
 impl Paths {
@@ -26,5 +47,6 @@ impl Paths {
         if self.allow_unsafe_ops {
             permissions.allow_unsafe_ops();
         }
+        self.programs.grant(permissions);
     }
 }

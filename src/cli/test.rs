@@ -1,5 +1,6 @@
 //! `lathe test [PATH..]`: runs the functions `test_*` of scripts and libraries.
 
+use super::paths::Programs;
 use super::{check, wants_color};
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
 use crate::files;
@@ -25,6 +26,8 @@ pub struct Args {
     /// Print one JSON array, for programs.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    programs: Programs,
 }
 
 /// A script with tests.
@@ -137,7 +140,8 @@ fn run_script(args: &Args, script: &Script, skipped: &mut usize, done: &mut dyn 
         Script::File(path) => (path.display().to_string(), path.as_path()),
         Script::Text(name, _) => (name.clone(), Path::new(".")),
     };
-    let permissions = Permissions::for_script(place).read_only();
+    let mut permissions = Permissions::for_script(place).read_only();
+    args.programs.grant(&mut permissions);
     // An engine of its own: nothing of another script's tests is left in it.
     let engine = Engine::new(EngineOptions { permissions: Some(permissions), print: Some(print), ..EngineOptions::default() });
     let outcome = |name: &str, line: usize, start: Instant, error: Option<Error>| Outcome {

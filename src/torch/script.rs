@@ -1,35 +1,21 @@
 //! TorchScript programs: what `torch.jit.save` writes.
 
-use super::{Device, Tensor, refused};
+use super::bridge::{Program, Value};
+use super::files::{load_program, plain};
+use super::{Device, Tensor, from_message};
 use crate::error::{Error, Result};
-use crate::files;
 use std::path::Path;
-use tch::{CModule, IValue};
 
 /// A loaded program, in evaluation mode.
-pub struct TorchScript(CModule);
+pub struct TorchScript(Program);
 
 impl TorchScript {
-    /// Loads a program onto a device.
+    /// Loads a program onto a device. Only what computes on tensors is loaded: see `bridge/program`.
     ///
     /// # Errors
-    /// `E0301` when the file cannot be read, `E0302` when it is no TorchScript archive.
+    /// `E0301` when the file cannot be read, `E0302` when it is no TorchScript archive, or its program does what programs may not.
     pub fn load(path: &Path, device: Device) -> Result<Self> {
-        let bad = |e: tch::TchError| {
-            let text = e.to_string();
-            let line = text.split("\nException raised from").next().unwrap_or(&text).lines().next().unwrap_or_default();
-            Error::data(path, format!("libtorch cannot load it as a TorchScript program: {line}"))
-                .help("`torch.jit.trace(model, example).save(path)` or `torch.jit.script(model).save(path)` writes one")
-        };
-        files::open(path)?;
-        if !super::files::is_torchscript(path) {
-            return Err(Error::data(path, "not a TorchScript archive: it holds no program")
-                .help("`torch.jit.trace(model, example).save(path)` or `torch.jit.script(model).save(path)` writes one"));
-        }
-        super::files::refuse_file_access(path)?;
-        let mut module = CModule::load_on_device(path, device).map_err(bad)?;
-        module.f_set_eval().map_err(bad)?;
-        Ok(TorchScript(module))
+        load_program(path, device).map(TorchScript)
     }
 
     /// Its parameters, by name. A frozen or traced program may have none.
@@ -37,8 +23,7 @@ impl TorchScript {
     /// # Errors
     /// `E0201` when libtorch refuses.
     pub fn parameters(&self) -> Result<Vec<(String, Tensor)>> {
-        let named = self.0.named_parameters().map_err(|e| refused("torchscript", &[], e))?;
-        Ok(named.into_iter().map(|(name, t)| (name, Tensor(t))).collect())
+        self.0.parameters().map_err(|e| from_message("torchscript", &[], &plain(&e)))
     }
 
     /// Runs `forward` on one input. Of a tuple or list the first tensor, or the one at the index `output`; of a dict the one of the key `output`.
@@ -46,8 +31,8 @@ impl TorchScript {
     /// # Errors
     /// `E0201` when the program fails, `E0202` when it returns something else.
     pub fn forward(&self, input: &Tensor, output: Option<&str>) -> Result<Tensor> {
-        let value = self.0.forward_is(&[IValue::Tensor(input.0.shallow_clone())]).map_err(|e| refused("torchscript", &[input], e))?;
-        let what = kind(&value);
+        let value = self.0.forward(input).map_err(|e| from_message("torchscript", &[input], &plain(&e)))?;
+        let what = value.kind();
         let no = |message: String| Error::value("torchscript", message);
         let at = |n: usize| {
             let index =
@@ -55,17 +40,13 @@ impl TorchScript {
             index.and_then(|i| if i < n { Ok(i) } else { Err(no(format!("it returns {what} of {n}, there is no element {i}"))) })
         };
         match value {
-            IValue::Tensor(t) if t.defined() => Ok(Tensor(t)),
-            IValue::TensorList(list) => {
-                let i = at(list.len())?;
-                list.into_iter().nth(i).map(Tensor).ok_or_else(|| no(format!("it returns {what} of nothing")))
-            }
-            IValue::Tuple(list) | IValue::GenericList(list) => {
+            Value::Tensor(t) => Ok(t),
+            Value::Tuple(list) | Value::List(list) => {
                 let i = at(list.len())?;
                 tensor(list.into_iter().nth(i))
                     .ok_or_else(|| no(format!("element {i} of what it returns is no tensor")).help("`#{output: \"1\"}` takes another element"))
             }
-            IValue::GenericDict(pairs) => {
+            Value::Dict(pairs) => {
                 let keys: Vec<String> = pairs.iter().filter_map(|(k, _)| key(k)).collect();
                 let wanted =
                     output.ok_or_else(|| no(format!("it returns a dict of {}", keys.join(", "))).help("`#{output: KEY}` names the tokens"))?;
@@ -78,22 +59,10 @@ impl TorchScript {
     }
 }
 
-fn key(v: &IValue) -> Option<String> {
-    if let IValue::String(s) = v { Some(s.clone()) } else { None }
+fn key(v: &Value) -> Option<String> {
+    if let Value::Str(s) = v { Some(s.clone()) } else { None }
 }
 
-fn tensor(v: Option<IValue>) -> Option<Tensor> {
-    if let Some(IValue::Tensor(t)) = v { t.defined().then(|| Tensor(t)) } else { None }
-}
-
-fn kind(v: &IValue) -> &'static str {
-    match v {
-        IValue::None => "None",
-        IValue::Tensor(_) => "an undefined tensor",
-        IValue::Tuple(_) => "a tuple",
-        IValue::TensorList(_) | IValue::GenericList(_) => "a list",
-        IValue::GenericDict(_) => "a dict",
-        IValue::String(_) => "a string",
-        _ => "a value",
-    }
+fn tensor(v: Option<Value>) -> Option<Tensor> {
+    if let Some(Value::Tensor(t)) = v { Some(t) } else { None }
 }

@@ -2,7 +2,8 @@
 //!
 //! The file is what `torch.jit.script(model).save(path)` or `torch.jit.trace(..)` wrote. Its `forward` takes `[B, 3, R, R]` and returns tokens
 //! `[B, N, D]` of a square grid, row by row, or a map `[B, C, h, w]` with `h == w`, which becomes tokens row by row. A tuple or list stands for
-//! its first element, a dict for the tensor that the option `output` names. A program runs: load only files that you trust.
+//! its first element, a dict for the tensor that the option `output` names. Only programs
+//! that compute on tensors are loaded (`torch/bridge/program`).
 
 use super::{EncoderOptions, VisionModel};
 use crate::error::{Error, Result};

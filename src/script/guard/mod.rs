@@ -1,3 +1,5 @@
-//! What scripts may read and write.
+//! What scripts may read, write and run.
 
 pub mod permissions;
+mod programs;
+mod running;

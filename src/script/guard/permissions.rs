@@ -11,6 +11,7 @@ use crate::data::{hdf5_key_list, is_hdf5};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Access, Rule, resolve};
 use crate::script::bind::Cx;
+use crate::script::guard::programs::Programs;
 use crate::script::lang::host::Host;
 use crate::script::lang::principal::Principal;
 use crate::script::settings::params::{Config, Origin};
@@ -35,6 +36,8 @@ pub struct Permissions {
     beside: Vec<PathBuf>,
     /// Whether `torch::op` reaches operators that do not check their arguments.
     unsafe_ops: bool,
+    /// TorchScript programs that may be run.
+    programs: Programs,
 }
 
 /// Words that name a place to write in the name of a setting: `output_dir`, `exp_path`, `save_to`.
@@ -102,10 +105,24 @@ impl Permissions {
         self.unsafe_ops = true;
     }
 
+    /// Allows running the TorchScript programs that a script can read and cannot write.
+    pub fn allow_torchscript(&mut self) {
+        self.programs.allow();
+    }
+
+    /// Allows running the TorchScript program in that file, as it is now, also where a script can write it.
+    pub fn allow_program(&mut self, path: &Path) {
+        self.programs.name(path);
+    }
+
+    pub(super) fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
     /// Allows what the settings of a run name.
     ///
     /// A string that was given by a flag or in a configuration file may be read as a path, or as several with commas between; with a file
-    /// `vae.pt` those beside it that are called `vae-..` or `vae.`, with `images.h5` its list of keys `images_h5.json`; with a folder what the links directly in it lead to. If the setting is called like an
+    /// `vae.pt` those beside it that are called `vae-..` or `vae.`, with `images.h5` its list of keys `images_h5.json`; with a folder what the links directly in it lead to. A TorchScript program that is named so may be run. If the setting is called like an
     /// output (a word of its name is `output`, `out`, `exp`, `run`, `save`, `export`, `dst` or `dest`, and it is no `.._name`),
     /// it may be written too. The default of such a setting may be written when it lies below the project or the working
     /// directory and no part of it is hidden. What a run's folder says of itself allows nothing: it may be somebody else's.
@@ -146,6 +163,7 @@ impl Permissions {
                 self.beside.push(resolve(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).join(stem));
             }
             self.read.extend(with_companion(given));
+            self.programs.name(given);
         }
     }
 
@@ -292,7 +310,7 @@ impl Cx<'_> {
 
     /// Whether the calling script may call every operator of libtorch: the user has to say so, and no library may.
     pub fn has_unsafe_ops(&self) -> bool {
-        self.host().get::<Permissions>().is_some_and(|p| p.unsafe_ops) && matches!(who(self), Principal::Program)
+        self.host().get::<Arc<Permissions>>().is_some_and(|p| p.unsafe_ops) && matches!(who(self), Principal::Program)
     }
 
     /// Gives scripts a folder that the runtime made for them.
@@ -305,6 +323,11 @@ impl Cx<'_> {
 fn who(cx: &Cx) -> Principal {
     let Some(program) = cx.host().get::<Program>() else { return Principal::Program };
     program.acting.behind(cx.source().map(|unit| program.principal(unit)).unwrap_or_default())
+}
+
+/// Whether a path lies in a folder that the runtime made for scripts.
+pub(super) fn lies_in_made(cx: &Cx, target: &Path) -> bool {
+    cx.host().get::<Made>().is_some_and(|made| made.all().iter().any(|folder| target.starts_with(folder)))
 }
 
 /// Who asks, and by what rights: asked again for the place that is opened in the end.

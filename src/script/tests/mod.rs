@@ -10,6 +10,7 @@ mod models;
 mod options;
 mod params;
 mod permissions;
+mod programs;
 mod reference;
 mod reload;
 mod runtime;

@@ -127,6 +127,35 @@ int64_t lathe_kernels(const char* key);
 // Compile-time version, run-time configuration and CPU capability, one per line, to be freed with lathe_free_str.
 int lathe_build_info(char** text, char** err);
 
+// TorchScript programs.
+typedef struct LatheProgram LatheProgram;
+// Further kinds of values in an archive: `text` is the class, the only child its state; `text` is the device.
+enum { LATHE_OBJECT = 10, LATHE_DEVICE = 11 };
+// One value of an archive. `children` are numbers of values that came before: elements, or keys and values in turn.
+typedef struct LatheItem {
+  LatheValue value;
+  const char* text;
+  int64_t text_length;
+  const int64_t* children;
+  int64_t child_count;
+} LatheItem;
+// An empty program that may use these operators; `version` is the archive's.
+int lathe_program_new(const char* const* operators, int64_t count, int64_t version, LatheProgram** out, char** err);
+void lathe_program_free(LatheProgram* program);
+// Takes a file of code in, after it was checked: `name` is `__torch__.torch.nn`.
+int lathe_program_source(LatheProgram* program, const char* name, const char* text, int64_t length, char** err);
+// Takes the next value in: they are numbered from 0.
+int lathe_program_value(LatheProgram* program, const LatheItem* item, char** err);
+// Makes a value the next of the constants that the code refers to.
+int lathe_program_constant(LatheProgram* program, int64_t id, char** err);
+// Compiles, checks every graph, and makes the module `root`. Once, and last.
+int lathe_program_build(LatheProgram* program, int64_t root, char** err);
+// Calls `f` for every parameter, a borrowed at::Tensor*.
+int lathe_program_parameters(const LatheProgram* program, void* data, void (*f)(void*, const char* name, const void* tensor), char** err);
+int lathe_program_forward(LatheProgram* program, const void* input, LatheValue* result, char** err);
+// Whether TorchScript has an operator of that name: `aten::add.Tensor`, `prim::If`.
+int lathe_program_has(const char* name);
+
 #ifdef __cplusplus
 }
 #endif

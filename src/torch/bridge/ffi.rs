@@ -11,6 +11,8 @@ pub const STR: i64 = 5;
 pub const LIST: i64 = 6;
 pub const TUPLE: i64 = 7;
 pub const DICT: i64 = 8;
+pub const OBJECT: i64 = 10;
+pub const DEVICE: i64 = 11;
 
 /// Error class: no overload takes the arguments.
 pub const NO_MATCH: c_int = 2;
@@ -77,6 +79,21 @@ pub struct RawAdamW {
 
 pub type Ask = extern "C" fn(usize, *mut c_char, usize) -> c_int;
 pub type Moved = extern "C" fn(i64);
+#[repr(C)]
+pub struct RawProgram {
+    _private: [u8; 0],
+}
+
+#[repr(C)]
+pub struct RawItem {
+    pub value: RawValue,
+    pub text: *const c_char,
+    pub text_length: i64,
+    pub children: *const i64,
+    pub child_count: i64,
+}
+
+pub type OnTensor = extern "C" fn(*mut c_void, *const c_char, *const c_void);
 pub type OnSchema = extern "C" fn(*mut c_void, *const c_char, *const c_char);
 
 unsafe extern "C" {
@@ -126,6 +143,16 @@ unsafe extern "C" {
     pub fn lathe_release_memory();
     pub fn lathe_dlopen(path: *const c_char, err: *mut *mut c_char) -> c_int;
     pub fn lathe_kernels(key: *const c_char) -> i64;
+    pub fn lathe_program_new(operators: *const *const c_char, count: i64, version: i64, out: *mut *mut RawProgram, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_program_free(program: *mut RawProgram);
+    pub fn lathe_program_source(program: *mut RawProgram, name: *const c_char, text: *const c_char, length: i64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_program_value(program: *mut RawProgram, item: *const RawItem, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_program_constant(program: *mut RawProgram, id: i64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_program_build(program: *mut RawProgram, root: i64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_program_parameters(program: *const RawProgram, data: *mut c_void, f: OnTensor, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_program_forward(program: *mut RawProgram, input: *const c_void, result: *mut RawValue, err: *mut *mut c_char) -> c_int;
+    #[cfg(test)]
+    pub fn lathe_program_has(name: *const c_char) -> c_int;
     pub fn lathe_build_info(text: *mut *mut c_char, err: *mut *mut c_char) -> c_int;
 }
 

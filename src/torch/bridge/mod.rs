@@ -8,6 +8,7 @@ mod call;
 mod ffi;
 mod library;
 mod memory;
+mod program;
 mod rng;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use call::{Op, call, call_op, call1, find_among, names, pick, schemas};
 pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, keep_memory, kernels, library, load_cuda};
 pub use memory::{bump_version, guard_memory, storage};
 pub(crate) use memory::{filled, map};
+pub(super) use program::{Item, Program, ProgramResult};
 pub use rng::{manual_seed, manual_seed_on, rng_state, set_rng_state};
 pub(super) use rng::{moved_elsewhere, moving};
 pub use value::Value;

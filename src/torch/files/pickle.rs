@@ -569,7 +569,9 @@ impl Machine<'_> {
             };
             let name = name.clone();
             let Node::Tuple(a) = self.objects.get(args) else {
-                return self.object(name, None);
+                // TorchScript makes a member of an enumeration from its bare value.
+                let value = name.starts_with("__torch__.").then_some(args);
+                return self.object(name, value);
             };
             match (&*name, a.len()) {
                 ("torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor", 4..) => {
@@ -603,6 +605,19 @@ impl Machine<'_> {
                     self.stack.push(a[0]);
                     return Ok(());
                 }
+                // What TorchScript writes around lists and dicts, to say their types.
+                ("torch.jit._pickle.restore_type_tag", 2)
+                | (
+                    "torch.jit._pickle.build_intlist"
+                    | "torch.jit._pickle.build_doublelist"
+                    | "torch.jit._pickle.build_boollist"
+                    | "torch.jit._pickle.build_tensorlist",
+                    1,
+                ) => {
+                    self.stack.push(a[0]);
+                    return Ok(());
+                }
+                ("torch.device", 1) => return self.object(name, Some(args)),
                 _ => return self.object(name, None),
             }
         }

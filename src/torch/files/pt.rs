@@ -90,7 +90,7 @@ pub fn read_pt(path: &Path) -> Result<PtValue> {
     let (file, id) = match &head[..got] {
         [b'P', b'K', 3 | 5, _] => {
             let window = Window { start: 0, len: length(path, &file)? };
-            read_zip(path, file, window, false)?
+            read_zip(path, file, window, Holds::Checkpoint)?
         }
         // Protocols 0 and 1 have no mark of their own: the magic number comes first, in digits.
         [0x80, 2..=5, ..] | [b'L', b'1', b'1', b'9'] => read_legacy(path, file)?,
@@ -111,7 +111,7 @@ pub(super) fn read_within(path: &Path, start: u64, len: u64) -> Result<PtValue> 
     if start.checked_add(len).is_none_or(|end| length(path, &file).is_ok_and(|have| end > have)) {
         return Err(Error::data(path, format!("was cut off: the piece of {len} bytes at {start} is not there")).help(CUT_OFF));
     }
-    let (file, id) = read_zip(path, file, Window { start, len }, false)?;
+    let (file, id) = read_zip(path, file, Window { start, len }, Holds::Checkpoint)?;
     Ok(PtValue { file: Rc::new(file), id })
 }
 
@@ -145,10 +145,25 @@ fn length(path: &Path, file: &File) -> Result<u64> {
 /// # Errors
 /// As [`read_pt`].
 pub(super) fn read_program(path: &Path) -> Result<PtValue> {
-    let file = open(path)?;
+    read_program_part(path, open(path)?, "data")
+}
+
+/// One of the objects of a TorchScript archive that is open: `data`, its module, or `constants`, what its code refers to.
+///
+/// # Errors
+/// As [`read_pt`].
+pub(super) fn read_program_part(path: &Path, file: File, part: &'static str) -> Result<PtValue> {
     let window = Window { start: 0, len: length(path, &file)? };
-    let (file, id) = read_zip(path, file, window, true)?;
+    let (file, id) = read_zip(path, file, window, Holds::Program(part))?;
     Ok(PtValue { file: Rc::new(file), id })
+}
+
+/// What an archive is read as.
+#[derive(Clone, Copy, PartialEq)]
+enum Holds {
+    Checkpoint,
+    /// A program, of which one pickle is read, with the storages in the folder of its name.
+    Program(&'static str),
 }
 
 fn read_start(file: &mut File, head: &mut [u8]) -> std::io::Result<usize> {
@@ -163,19 +178,20 @@ fn read_start(file: &mut File, head: &mut [u8]) -> std::io::Result<usize> {
     Ok(got)
 }
 
-fn read_zip(path: &Path, file: File, window: Window, program: bool) -> Result<(PtFile, Id)> {
+fn read_zip(path: &Path, file: File, window: Window, holds: Holds) -> Result<(PtFile, Id)> {
     let bad = |message: String| damaged(path, message);
     let other = || instead_of(path, "a PyTorch file");
     let slice = Slice::new(&file, window).map_err(|e| Error::io("read", path, e))?;
     let mut zip = zip::ZipArchive::new(slice).map_err(|e| other().unwrap_or_else(|| bad(format!("a damaged zip archive: {e}"))))?;
     let names = zip.file_names().map(|n| n.map(std::borrow::Cow::into_owned)).collect::<Result<Vec<String>, _>>();
     let names = names.map_err(|e| bad(format!("a damaged zip archive: {e}")))?;
-    let pickle = names.iter().find(|n| *n == "data.pkl" || n.ends_with("/data.pkl") && n.matches('/').count() == 1);
-    let Some(name) = pickle else {
-        return Err(other().unwrap_or_else(|| bad("a zip archive without a `data.pkl`: not a PyTorch checkpoint".into())));
+    let part = if let Holds::Program(part) = holds { part } else { "data" };
+    let (folder, main_name) = (format!("{part}/"), format!("{part}.pkl"));
+    let is_root = |root: &&str| root.is_empty() || root.ends_with('/') && root.matches('/').count() == 1;
+    let Some(prefix) = names.iter().find_map(|n| n.strip_suffix(&*main_name).filter(is_root)).map(str::to_owned) else {
+        return Err(other().unwrap_or_else(|| bad(format!("a zip archive without a `{main_name}`: not a PyTorch checkpoint"))));
     };
-    let prefix = name.trim_end_matches("data.pkl").to_owned();
-    if !program && names.iter().any(|n| *n == format!("{prefix}constants.pkl") || n.starts_with(&format!("{prefix}code/"))) {
+    if holds == Holds::Checkpoint && names.iter().any(|n| *n == format!("{prefix}constants.pkl") || n.starts_with(&format!("{prefix}code/"))) {
         return Err(bad("a TorchScript archive: it holds a program, not only weights".into())
             .help("`models::encoder(\"torchscript:PATH\")` runs one; `torch.save(model.state_dict(), ..)` writes weights"));
     }
@@ -185,9 +201,9 @@ fn read_zip(path: &Path, file: File, window: Window, program: bool) -> Result<(P
         let entry = zip.by_index_raw(i).map_err(|e| bad(format!("a damaged zip archive: {e}")))?;
         let Some(name) = names.get(i) else { continue };
         let Some(record) = name.strip_prefix(&prefix) else { continue };
-        let (wanted, key) = match record.strip_prefix("data/") {
+        let (wanted, key) = match record.strip_prefix(&*folder) {
             Some(key) => (true, key.to_owned()),
-            None => (matches!(record, "data.pkl" | "byteorder"), record.to_owned()),
+            None => (record == main_name || record == "byteorder", record.to_owned()),
         };
         if !wanted || entry.is_dir() {
             continue;
@@ -212,7 +228,7 @@ fn read_zip(path: &Path, file: File, window: Window, program: bool) -> Result<(P
         any_packed |= packed.is_some();
         let extent = Extent { offset: window.start + offset, len, packed };
         match record {
-            "data.pkl" => main = Some(extent),
+            _ if record == main_name => main = Some(extent),
             "byteorder" => {
                 drop(entry);
                 let order = record_bytes(path, &file, &mut zip, extent, 3)?;
@@ -223,12 +239,12 @@ fn read_zip(path: &Path, file: File, window: Window, program: bool) -> Result<(P
             _ => drop(extents.insert(key, extent)),
         }
     }
-    let main = main.ok_or_else(|| bad("a zip archive without a `data.pkl`".into()))?;
+    let main = main.ok_or_else(|| bad(format!("a zip archive without a `{main_name}`")))?;
     let mut objects = Objects::default();
     let id = match main.packed {
         // Decompressing one could fill the memory from a small file.
         Some(_) if main.len > MAX_PACKED_PICKLE => {
-            return Err(bad(format!("its compressed `data.pkl` has {} bytes, more than any checkpoint", main.len)));
+            return Err(bad(format!("its compressed `{main_name}` has {} bytes, more than any checkpoint", main.len)));
         }
         Some(i) => {
             let entry = zip.by_index(i).map_err(|e| bad(format!("a damaged zip archive: {e}")))?;
@@ -392,7 +408,8 @@ impl PtFile {
 }
 
 impl PtValue {
-    fn at(&self, id: Id) -> PtValue {
+    /// Another object of the same pickle.
+    pub(super) fn at(&self, id: Id) -> PtValue {
         PtValue { file: self.file.clone(), id }
     }
 

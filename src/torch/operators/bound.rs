@@ -90,7 +90,9 @@ impl<'a> Bound<'a> {
     pub fn ints(&self, param: &str) -> Vec<i64> {
         let times = self.schema.params.iter().find(|p| p.name == param).map_or(1, |p| if let Count::Sized(n) = p.count { n } else { 1 });
         match self.get(param) {
-            Some(Value::List(items) | Value::Tuple(items)) => items.iter().filter_map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect(),
+            Some(Value::List(items) | Value::Tuple(items)) => {
+                items.iter().filter_map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect()
+            }
             Some(Value::Int(i)) => vec![*i; usize::try_from(times).unwrap_or(1)],
             _ => Vec::new(),
         }

@@ -368,13 +368,14 @@ api! {
     ///
     /// Of `torchscript:PATH`: `resolution` (224); pictures are divided by 255, normalised by `mean` and `std` (ImageNet's), then resized. `skip`:
     /// tokens to leave out at the front, such as a class token; `output`: key or index of the tokens where a dict, tuple or list comes back.
-    /// It is a program: load only files that you trust.
+    /// It is a program of operators on tensors; one that names files, or does anything else, is refused. A script may run those that a flag names
+    /// (`--enc-type torchscript:PATH`), others with `--allow-torchscript`.
     ///
     /// # Shapes
     /// - `features`: u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, grid * grid, dim]`
     /// # Errors
-    /// `E0202` for an unknown name or option, `E0301` when the weights are not there, `E0302` for a broken file, `E0401` for weights of another
-    /// network.
+    /// `E0202` for an unknown name or option, `E0301` when the weights are not there, `E0302` for a broken file or a program that does what
+    /// programs may not, `E0401` for weights of another network, `E0701` for a program that the script may not run.
     /// # Example
     /// ```rhai
     /// let sizes = #{embed_dim: 16, depth: 2, heads: 2, native_grid: 5, resolution: 56, pretrained: false};
@@ -396,8 +397,7 @@ api! {
         let name = architecture.0.or(name);
         let name = name.ok_or_else(|| Error::value("encoder", "which model? the map has no `name`").help("`#{name: \"dinov2-vit-b\", ..}`"))?;
         if let Some(path) = name.strip_prefix("torchscript:") {
-            cx.unrestricted("run a TorchScript program")?;
-            cx.readable(path)?;
+            cx.runnable(path)?;
         }
         let mut options = EncoderOptions { output: output.map(|o| o.to_string()), ..options };
         match weights {

@@ -284,7 +284,10 @@ fn what_a_strangers_run_says_cannot_steer_the_terminal() {
     {
         let out = within(&p, 30, args);
         let all = said(&out);
-        assert!(out.status.success() && (all.contains("\\u001b") || all.contains("\\u{1b}")) && !all.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{args:?}: {all:?}");
+        assert!(
+            out.status.success() && (all.contains("\\u001b") || all.contains("\\u{1b}")) && !all.contains(['\u{1b}', '\u{7}', '\u{202e}']),
+            "{args:?}: {all:?}"
+        );
     }
     let table: serde_json::Value = serde_json::from_slice(&within(&p, 30, &["runs", "--json", "exps"]).stdout).unwrap();
     assert!(table.as_array().unwrap().iter().any(|r| r["script"] == evil), "programs get what it says");

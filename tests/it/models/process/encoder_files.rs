@@ -53,6 +53,6 @@ fn scripts_make_encoders_of_any_size_from_maps_of_tensors_and_programs() {
         try { models::encoder("dinov2-vit-b", sizes + #{registrs: 2}) } catch (e) { print(e.message); }
     "#;
     std::fs::write(&script, body.replace("FOLDER", &file("").display().to_string())).unwrap();
-    let text = ok(&mut lathe(root(), &["run", path(&script)]));
+    let text = ok(&mut lathe(root(), &["run", path(&script), "--allow-torchscript"]));
     assert!(text.contains("6 4 16 [1, 16, 6]") && text.contains("did you mean `registers`?"), "{text}");
 }

@@ -1,3 +1,4 @@
 mod converts;
 mod encoder_files;
 mod guide;
+mod programs;
