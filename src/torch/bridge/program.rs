@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn what_reaches_files_memory_or_the_process_is_no_operator_of_programs() {
-        let families = ["from_file", "save", "set_", "data", "resize_", "resize_as_", "embedding_bag", "manual_seed", "ctc_loss", "lstm", "segment_reduce"];
+        let families =
+            ["from_file", "save", "set_", "data", "resize_", "resize_as_", "embedding_bag", "manual_seed", "ctc_loss", "lstm", "segment_reduce"];
         for name in named() {
             let bare = name.split("::").nth(1).unwrap().split('.').next().unwrap();
             assert!(!families.contains(&bare) && !bare.ends_with("_backward"), "{name}");

@@ -53,8 +53,13 @@ fn kind(record: &str) -> Option<Kind> {
     match record {
         "data.pkl" | "constants.pkl" | "byteorder" => return Some(Kind::Value),
         "version" | ".data/version" => return Some(Kind::Version),
-        ".data/serialization_id" | ".format_version" | ".storage_alignment" | "attributes.pkl" | "traced_inputs.pkl"
-        | "bytecode.pkl" | "mobile_debug_handles.pkl" => return Some(Kind::Unread),
+        ".data/serialization_id"
+        | ".format_version"
+        | ".storage_alignment"
+        | "attributes.pkl"
+        | "traced_inputs.pkl"
+        | "bytecode.pkl"
+        | "mobile_debug_handles.pkl" => return Some(Kind::Unread),
         _ => {}
     }
     let (folder, rest) = record.split_once('/')?;

@@ -74,7 +74,10 @@ fn a_program_without_an_end_ends_at_the_second_interrupt() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     signal(&child, "-INT");
     let id = child.id();
-    let ended = || !std::path::Path::new(&format!("/proc/{id}/task")).exists() || std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|s| s.contains(") Z "));
+    let ended = || {
+        !std::path::Path::new(&format!("/proc/{id}/task")).exists()
+            || std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|s| s.contains(") Z "))
+    };
     until("the program to end", 20, ended);
     let out = child.wait_with_output().unwrap();
     assert!(!out.status.success() && said(&out).contains("begins"), "{}", said(&out));
