@@ -57,9 +57,7 @@ struct Graphs {
   }
 
   void constant(const Node* n) {
-    if (!n->hasAttribute(attr::value) || n->kindOf(attr::value) == AttributeKind::i || n->kindOf(attr::value) == AttributeKind::f) return;
-    if (n->kindOf(attr::value) != AttributeKind::ival) return;
-    value(n->ival(attr::value));
+    if (const auto v = toIValue(n->output())) value(*v);
   }
 
   void value(const c10::IValue& v) {

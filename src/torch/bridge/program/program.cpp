@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <torch/csrc/jit/operator_upgraders/upgraders_entry.h>
 #include <torch/csrc/jit/serialization/import_source.h>
 
 #include <map>
@@ -184,6 +185,8 @@ struct LatheProgram {
     };
     lathe::check_references(references);
     lathe::guard_operators();
+    // What operators of older formats are called now.
+    populate_upgraders_graph_map();
     importer = std::make_unique<SourceImporter>(unit, &constants, load, version);
     for (const auto& r : raw) {
       if (r.tag == LATHE_OBJECT && !unit->get_type(c10::QualifiedName(r.text))) importer->loadType(c10::QualifiedName(r.text));

@@ -108,13 +108,30 @@ fn refused(entries: &Entries, want: &str) {
 
 /// A body that computes `lines` and returns what has the right shape.
 fn body(lines: &str) -> String {
+    returning(lines, "torch.zeros([1, 16, 4], dtype=6, layout=None, device=None, pin_memory=None)")
+}
+
+/// A body that computes `lines` and returns `value`: the compiler leaves out what nothing uses.
+fn returning(lines: &str, value: &str) -> String {
     let lines: String = lines.lines().map(|l| format!("    {l}\n")).collect();
-    format!("{lines}    return torch.zeros([1, 16, 4], dtype=6, layout=None, device=None, pin_memory=None)")
+    format!("{lines}    return {value}")
 }
 
 #[track_caller]
 fn says(lines: &str, want: &str) {
     refused(&with(&code("", "", &body(lines))), want);
+}
+
+/// The same for a tensor `a` that is returned.
+#[track_caller]
+fn tensor_says(lines: &str, want: &str) {
+    refused(&with(&code("", "", &returning(lines, "a"))), want);
+}
+
+/// The same for a number `a` that is added to what is returned.
+#[track_caller]
+fn number_says(lines: &str, want: &str) {
+    refused(&with(&code("", "", &returning(lines, "torch.add(x, a)"))), want);
 }
 
 #[test]
@@ -219,13 +236,16 @@ fn code_that_reaches_files_is_refused_before_it_is_compiled() {
 
 #[test]
 fn every_graph_is_walked_before_anything_runs() {
-    says("a = torch.view(x, 6)", "its function `__torch__.Map.forward` uses `aten::view.dtype`");
+    tensor_says("a = torch.repeat_interleave(x)", "its function `__torch__.Map.forward` uses `aten::repeat_interleave.Tensor`");
     let hidden = |what: &str, call: &str| format!("  def {what}(self: __torch__.Map,\n    x: Tensor) -> Tensor:\n    return {call}\n");
-    refused(&with(&code("", &hidden("hidden", "torch.view(x, 6)"), &body(""))), "its function `__torch__.Map.hidden` uses `aten::view.dtype`");
+    refused(
+        &with(&code("", &hidden("hidden", "torch.repeat_interleave(x)"), &body(""))),
+        "its function `__torch__.Map.hidden` uses `aten::repeat_interleave.Tensor`",
+    );
     refused(&with(&code("", &hidden("hidden", "(x).resize_([1000000])"), &body(""))), "hidden` uses `aten::resize_`");
     refused(&with(&code("", &hidden("hidden", "(x).set_(x)"), &body(""))), "hidden` uses `aten::set_");
-    let function = "def g(x: Tensor) -> Tensor:\n  if bool(torch.sum(x)):\n    y = torch.view(x, 6)\n  else:\n    y = x\n  return y\n";
-    refused(&with(&code(function, "", &body("a = __torch__.g(x)"))), "its function `__torch__.g` uses `aten::view.dtype`");
+    let function = "def g(x: Tensor) -> Tensor:\n  if bool(torch.sum(x)):\n    y = torch.repeat_interleave(x)\n  else:\n    y = x\n  return y\n";
+    refused(&with(&code(function, "", &returning("a = __torch__.g(x)", "a"))), "its function `__torch__.g` uses `aten::repeat_interleave.Tensor`");
     // A class that another class hides: reached by an object that `forward` makes.
     let class = "class Box:\n  v : int\n  def __init__(self: __torch__.Box) -> NoneType:\n    self.v = 1\n    return None\n  \
                  def run(self: __torch__.Box,\n    x: Tensor) -> Tensor:\n    return (x).resize_([9])\n";
@@ -233,10 +253,10 @@ fn every_graph_is_walked_before_anything_runs() {
     let other = "class Other:\n  v : Tensor\n  w : Tensor\n  def __init__(self: __torch__.Other) -> NoneType:\n    return None\n";
     let class = class.replace("(x).resize_([9])", "x");
     let cast = "b = __torch__.Box()\na = annotate(Any, b)\no = unchecked_cast(__torch__.Other, a)";
-    refused(&with(&code(&format!("{class}{other}"), "", &body(cast))), "takes a value of type");
-    says("a = torch.zeros([4], dtype=6, layout=1, device=None, pin_memory=None)", "another layout");
-    says("a = torch.zeros([4], dtype=13, layout=None, device=None, pin_memory=None)", "unknown type");
-    says("a = torch.zeros([4], dtype=6, layout=None, device=torch.device(\"meta\"), pin_memory=None)", "the device `meta`");
+    refused(&with(&code(&format!("{class}{other}"), "", &returning(cast, "o.v"))), "takes a value of type");
+    tensor_says("a = torch.zeros([4], dtype=6, layout=1, device=None, pin_memory=None)", "another layout");
+    tensor_says("a = torch.zeros([4], dtype=13, layout=None, device=None, pin_memory=None)", "unknown type");
+    tensor_says("a = torch.zeros([4], dtype=6, layout=None, device=torch.device(\"meta\"), pin_memory=None)", "the device `meta`");
 }
 
 #[test]
@@ -265,23 +285,23 @@ fn endless_calls_and_endless_texts_are_refused() {
 #[test]
 fn arithmetic_that_ends_the_process_is_an_error() {
     let least = "m = torch.sub(-9223372036854775807, 1)";
-    says("a = torch.floordiv(1, 0)", "division by zero");
-    says("a = torch.remainder(1, 0)", "division by zero");
-    says(&format!("{least}\na = torch.floordiv(m, -1)"), "too large");
-    says(&format!("{least}\na = torch.remainder(m, -1)"), "too large");
-    says("n = torch.len(torch.size(x))\na = torch.remainder(1, torch.sub(n, 4))", "division by zero");
-    says("n = torch.len(torch.size(x))\na = torch.floordiv(1, torch.sub(n, 4))", "division by zero");
+    number_says("a = torch.floordiv(1, 0)", "division by zero");
+    number_says("a = torch.remainder(1, 0)", "division by zero");
+    number_says(&format!("{least}\na = torch.floordiv(m, -1)"), "too large");
+    number_says(&format!("{least}\na = torch.remainder(m, -1)"), "too large");
+    number_says("n = torch.len(torch.size(x))\na = torch.remainder(1, torch.sub(n, 4))", "division by zero");
+    number_says("n = torch.len(torch.size(x))\na = torch.floordiv(1, torch.sub(n, 4))", "division by zero");
     let full = |value: &str| format!("torch.full([2], {value}, dtype=4, layout=None, device=None, pin_memory=None)");
-    for call in ["torch.floor_divide(a, b)", "torch.remainder(a, b)", "torch.fmod(a, b)", "torch.div(a, b, rounding_mode=\"trunc\")"] {
-        says(&format!("{least}\na = {}\nb = {}\nc = {call}", full("m"), full("-1")), "too large");
+    for call in ["torch.floor_divide(b, c)", "torch.remainder(b, c)", "torch.fmod(b, c)", "torch.div(b, c, rounding_mode=\"trunc\")"] {
+        tensor_says(&format!("{least}\nb = {}\nc = {}\na = {call}", full("m"), full("-1")), "too large");
     }
-    says("a = torch.as_strided(x, [100, 100], [100000, 1])", "out of bounds");
-    says("a = torch.mul([1], 1000000000)", "repeated too often");
-    says("a = torch.repeat_interleave(x, 1000000000000)", "repeats too often");
+    tensor_says("a = torch.as_strided(x, [100, 100], [100000, 1])", "out of bounds");
+    number_says("a = torch.len(torch.mul([1], 1000000000))", "repeated too often");
+    tensor_says("a = torch.repeat_interleave(x, 1000000000000)", "repeats too often");
     let doubled: String = (0..40).map(|_| "s = torch.add(s, s)\n").collect();
-    says(&format!("s = \"twice\"\n{doubled}a = torch.len(s)"), "a text is too long");
-    says("a = torch.upsample_nearest2d(x, [4, 4], 1e-300, 1e-300)", "out of range");
-    says("a = torch.scaled_dot_product_attention(x, torch.slice(x, 1, 0, 0), torch.slice(x, 1, 0, 0), enable_gqa=True)", "needs heads");
+    number_says(&format!("s = \"twice\"\n{doubled}a = torch.len(s)"), "a text is too long");
+    tensor_says("a = torch.upsample_nearest2d(x, [4, 4], 1e-300, 1e-300)", "out of range");
+    tensor_says("a = torch.scaled_dot_product_attention(x, torch.slice(x, 1, 0, 0), torch.slice(x, 1, 0, 0), enable_gqa=True)", "needs heads");
     says("ops.prim.RaiseException(\"a word \\033[2J of its own\", \"builtins.ValueError\")", "a word  [2J of its own");
 }
 
