@@ -347,7 +347,12 @@ impl Diagnostic {
             text.push_str("\n\n");
             text.push_str(&d.render(color));
         }
-        text
+        // The renderer shows the controls of ASCII, and lets those behind them through, which steer a terminal as well.
+        let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{1b}');
+        if !text.contains(steers) {
+            return text;
+        }
+        text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `lathe compare RUN RUN ..`.
 
 use super::compare_page::page;
-use super::output::print;
+use super::output::{print, print_json};
 use super::table::{table, value};
 use crate::error::{Error, Result};
 use crate::eval::report::{names, shown};
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         text(&found, &names)
     };
-    print(&text)?;
+    if args.json { print_json(&text)? } else { print(&text)? }
     found.remarks.iter().for_each(|r| crate::space::say(&format!("note: {r}")));
     if let Some(file) = &args.html {
         eprintln!("{}", file.display());

@@ -1,6 +1,6 @@
 //! `lathe diff RUN RUN`.
 
-use super::output::print;
+use super::output::{print, print_json};
 use super::table::{table, value};
 use crate::error::{Error, Result};
 use crate::progress::{grouped, human, short};
@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         text(&c)
     };
-    print(&text)
+    if args.json { print_json(&text) } else { print(&text) }
 }
 
 fn text(c: &Comparison) -> String {

@@ -1,6 +1,6 @@
 //! `lathe inspect PATH`.
 
-use super::output::print;
+use super::output::{print, print_json};
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::train::origins;
@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         text(&origin)
     };
-    print(&text)
+    if args.json { print_json(&text) } else { print(&text) }
 }
 
 fn text(origin: &Origin) -> String {

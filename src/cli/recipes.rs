@@ -23,7 +23,11 @@ pub fn run(args: &Args) -> Result<()> {
     if libraries.is_empty() && wrong.is_empty() && !args.json {
         eprintln!("no libraries; `lathe add NAME --path FOLDER` adds one");
     }
-    super::output::print(&text)?;
+    if args.json {
+        super::output::print_json(&text)?
+    } else {
+        super::output::print(&text)?
+    }
     wrong.into_iter().next().map_or(Ok(()), |(_, e)| Err(e))
 }
 

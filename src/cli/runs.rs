@@ -1,6 +1,6 @@
 //! `lathe runs [DIR]`.
 
-use super::output::print;
+use super::output::{print, print_json};
 use super::prune;
 use crate::error::{Error, Result};
 use crate::files::unix_time;
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<()> {
     if rows.is_empty() && !args.json {
         eprintln!("no runs below `{}`", args.dir.display());
     }
-    print(&text)
+    if args.json { print_json(&text) } else { print(&text) }
 }
 
 fn json(rows: &[Row]) -> Result<String> {

@@ -1,6 +1,7 @@
 //! Generated pictures on disk: PNG files and one `.npz` for the evaluation suites. A stopped sampling run goes on where it was, and a finished
 //! one can be extended.
 
+use super::files::remove_leftovers;
 use super::sample_record::{ARRAY, Archive, SETTINGS, SampleRecord, archive_of};
 use crate::error::{Error, Result};
 use crate::files::{self, Held};
@@ -66,6 +67,7 @@ impl SampleWriter {
         } else {
             return Err(Error::data(dir, format!("holds other pictures than these:{}", listed(&other))).help(REMEDY));
         };
+        leftovers(dir)?;
         files::create_dir(&dir.join(PARTS))?;
         let found = found.unwrap_or_default();
         let is_old = found.is_old;
@@ -256,6 +258,14 @@ fn others(dir: &Path, record: &SampleRecord, o: &SampleOptions) -> Result<Vec<Di
         }
     }
     Ok(found)
+}
+
+/// Removes what a killed run left half-written of the pictures in `dir`, and of the archive beside it.
+fn leftovers(dir: &Path) -> Result<()> {
+    remove_leftovers(dir, "")?;
+    let npz = archive_of(dir);
+    let beside = npz.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    remove_leftovers(beside, &format!("{}.", npz.file_name().unwrap_or_default().to_string_lossy()))
 }
 
 /// Whether nothing was drawn yet: then it does not matter how.

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A small model for every stage: seconds on one core.
 pub(super) const VAE: &[&str] = &["--vae-config.z-channels", "4", "--vae-config.resolution", "32"];
 pub(super) const ENCODER: &[&str] = &["--enc-type", "efficientnet-lite0", "--enc-config.resolution", "64", "--enc-config.stride", "8"];
-const SIT: &[&str] = &[
+pub(super) const SIT: &[&str] = &[
     "--model-config.depth",
     "2",
     "--model-config.hidden",

@@ -1,9 +1,9 @@
 //! Every stage killed at any moment, again and again, and started again: what it leaves is what an uninterrupted one leaves, byte for byte.
 //! `LATHE_KILLS` says how many times each is killed; `make fuzz` asks for many.
 
-use super::chain::{ENCODER, Made, VAE, made};
-use crate::support::process::{ok, said, script, signal};
-use crate::support::{Dice, TINY_SIT, TINY_VAE, metrics, name};
+use super::chain::{ENCODER, Made, SIT, VAE, made};
+use crate::support::process::{ok, script, signal};
+use crate::support::{Dice, TINY_VAE, metrics, name};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -55,14 +55,14 @@ fn contents(folder: &Path) -> Content {
     all
 }
 
-/// The stage done at once, and killed in between, into two folders that must have the same content.
-fn same(what: &str, seed: u64, stage: &dyn Fn(&str) -> Command, content: &dyn Fn(&str) -> Content) {
+/// The stage done at once, and killed in between, at the same place: what it leaves must be the same. `clean` removes what it left.
+fn same(what: &str, seed: u64, stage: &dyn Fn() -> Command, content: &dyn Fn() -> Content, clean: &dyn Fn()) {
     let start = Instant::now();
-    ok(&mut stage("whole"));
-    let time = start.elapsed();
-    let mut dice = Dice(seed);
-    let n = killed(&|| stage("killed"), time, &mut dice);
-    let (a, b) = (content("whole"), content("killed"));
+    ok(&mut stage());
+    let (time, a) = (start.elapsed(), content());
+    clean();
+    let n = killed(stage, time, &mut Dice(seed));
+    let b = content();
     let differ: Vec<&String> = a.iter().zip(&b).filter(|(x, y)| x != y).map(|(x, _)| &x.0).collect();
     assert!(a.len() == b.len() && differ.is_empty(), "{what}, killed {n} times: {differ:?} differ, {} and {} files", a.len(), b.len());
     println!("{what}: killed {n} times, {} files the same", a.len());
@@ -72,34 +72,39 @@ fn command(kind: &str, flags: &[&[&str]]) -> Command {
     script(kind, &flags.concat())
 }
 
+fn remove(path: &str) {
+    std::fs::remove_dir_all(path).unwrap();
+}
+
 #[test]
 fn preprocess_killed_at_any_time_leaves_the_same_bytes() {
     let m = Made::empty();
-    let stage = |to: &str| {
-        let flags = ["--imagenet-path", "tests/data/avatars64", "--resolution", "48", "--max-images", "1600"];
-        command("preprocess", &[&flags, &["--output-path", &m.path(to)]])
+    let to = m.path("shards");
+    let stage = || {
+        let flags = ["--imagenet-path", "tests/data/avatars64", "--resolution", "48", "--max-images", "1600", "--output-path", &to];
+        command("preprocess", &[&flags])
     };
-    same("preprocess", 1, &stage, &|to| contents(Path::new(&m.path(to))));
+    same("preprocess", 1, &stage, &|| contents(Path::new(&to)), &|| remove(&to));
 }
 
 #[test]
 fn cache_latents_killed_at_any_time_leaves_the_same_bytes() {
     let m = made();
-    let stage = |to: &str| {
-        let out = m.path(&format!("latents-{to}"));
-        let flags = ["--data-dir", &m.path("images"), "--output-dir", &out, "--vae-ckpt-path", &m.path("sendvae"), "--pproc-batch-size", "4"];
+    let to = m.path("cached");
+    let stage = || {
+        let flags = ["--data-dir", &m.path("images"), "--output-dir", &to, "--vae-ckpt-path", &m.path("sendvae"), "--pproc-batch-size", "4"];
         command("cache_latents", &[&flags])
     };
-    same("cache_latents", 2, &stage, &|to| contents(Path::new(&m.path(&format!("latents-{to}")))));
+    same("cache_latents", 2, &stage, &|| contents(Path::new(&to)), &|| remove(&to));
 }
 
 /// The flags of a joint training that takes seconds.
 fn repae(m: &Made, to: &str, more: &[&str]) -> Command {
     let (images, out, vae) = (m.path("images"), m.path(""), m.path("sendvae"));
-    let own = ["--data-dir", &images, "--output-dir", &out, "--exp-name", to, "--vae-ckpt", &vae, "--batch-size", "4", "--stats-pictures", "8"];
-    let often = ["--max-train-steps", "6", "--checkpointing-steps", "1", "--log-every", "1", "--sampling-steps", "0", "--encoder-depth", "1"];
+    let own = ["--data-dir", &images, "--output-dir", &out, "--exp-name", to, "--vae-ckpt", &vae, "--stats-pictures", "8"];
+    let often = ["--max-train-steps", "6", "--checkpointing-steps", "1", "--log-every", "1", "--sampling-steps", "0"];
     let loss = ["--loss.perceptual-loss", "encoder", "--loss.discriminator-start", "2"];
-    command("train_repae", &[&own, &often, &loss, TINY_VAE, VAE, TINY_SIT, ENCODER, more])
+    command("train_repae", &[&own, &often, &loss, TINY_VAE, VAE, SIT, ENCODER, more])
 }
 
 /// What a training came to: its log, and what its last checkpoint holds.
@@ -117,25 +122,24 @@ fn trained(m: &Made, to: &str) -> Content {
 #[test]
 fn train_repae_killed_at_any_time_ends_with_the_same_weights() {
     let m = made();
-    same("train_repae", 3, &|to| repae(m, &format!("repae-{to}"), &[]), &|to| trained(m, &format!("repae-{to}")));
+    let joint = || repae(m, "joint", &[]);
+    same("train_repae", 3, &joint, &|| trained(m, "joint"), &|| remove(&m.path("joint")));
     // From the weights of that run: the same, and the weights are read only where the run begins.
-    let first = m.path("repae-whole");
-    let from = |to: &str| repae(m, &format!("from-{to}"), &["--init-from", &first]);
-    same("train_repae --init-from", 4, &from, &|to| trained(m, &format!("from-{to}")));
-    assert_ne!(trained(m, "repae-whole"), trained(m, "from-whole"), "it began with other weights");
-    let text = said(&from("whole").output().unwrap());
-    assert!(text.contains("is finished"), "{text}");
+    let first = m.path("joint");
+    let from = || repae(m, "joint-from", &["--init-from", &first]);
+    same("train_repae --init-from", 4, &from, &|| trained(m, "joint-from"), &|| remove(&m.path("joint-from")));
+    assert_ne!(trained(m, "joint"), trained(m, "joint-from"), "it began with other weights");
 }
 
 #[test]
 fn sample_killed_at_any_time_draws_the_same_pictures() {
     let m = made();
-    ok(&mut repae(m, "repae-drawn", &[]));
-    let stage = |to: &str| {
-        let (run, out, all) = (m.path("repae-drawn"), m.path(&format!("drawn-{to}/set")), m.path(""));
-        let drawn =
-            ["--num-fid-samples", "24", "--pproc-batch-size", "2", "--num-steps", "4", "--exp-path", &run, "--output", &out, "--allow-read", &all];
-        command("sample", &[&drawn])
+    ok(&mut repae(m, "drawn", &[]));
+    let (run, to, all) = (m.path("drawn"), m.path("pictures-of"), m.path(""));
+    let stage = || {
+        let output = format!("{to}/set");
+        let drawn = ["--num-fid-samples", "24", "--pproc-batch-size", "2", "--num-steps", "4", "--exp-path", &run, "--output", &output];
+        command("sample", &[&drawn, &["--allow-read", &all]])
     };
-    same("sample", 5, &stage, &|to| contents(Path::new(&m.path(&format!("drawn-{to}")))));
+    same("sample", 5, &stage, &|| contents(Path::new(&to)), &|| remove(&to));
 }
