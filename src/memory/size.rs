@@ -73,7 +73,7 @@ mod tests {
             ("1", Some(10 << 30)),
             ("0", None),
             ("none", None),
-            ("999999999T", Some((999_999_999_u64) << 40)),
+            ("999999999T", Some(u64::MAX)),
         ] {
             assert_eq!(parse(text, machine).unwrap_or_else(|e| panic!("{e}")), want, "{text}");
         }

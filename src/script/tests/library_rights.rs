@@ -149,7 +149,6 @@ fn a_library_that_may_write_everything_changes_no_script_and_no_record() {
         [("p".into(), Dynamic::from(s.path("project").display().to_string())), ("texts".into(), paths(&scripts)), ("values".into(), paths(&values))]
             .into_iter()
             .collect();
-    std::fs::create_dir_all(s.path("project/exps/a/edits/1")).unwrap();
     let got = engine.run(cfg).unwrap().cast::<Map>();
     let of = |p: &str| shown(&got, &s.path(p).display().to_string());
     for p in &values[..3] {

@@ -50,16 +50,16 @@ fn a_program_runs_where_the_user_says_so() {
     assert!(e.contains(&format!("run again with `--allow-torchscript={}`", own.display())), "{e}");
     let mut all = rights(&s);
     all.allow_torchscript();
-    assert_eq!(run(&s, Some(all.clone()), "project/own.pt", "").unwrap().to_string(), "4");
+    assert_eq!(run(&s, Some(all.clone()), "project/own.pt", "").unwrap().to_string(), "6");
     let mut one = rights(&s);
     one.allow_program(&s.path("project/own.pt"));
-    assert_eq!(run(&s, Some(one.clone()), "project/own.pt", "").unwrap().to_string(), "4");
+    assert_eq!(run(&s, Some(one.clone()), "project/own.pt", "").unwrap().to_string(), "6");
     // The right to run is no right to read.
     refused(run(&s, Some(all), "outside/far.pt", ""), "needs read access");
     one.allow_program(&s.path("outside/far.pt"));
     refused(run(&s, Some(one), "outside/far.pt", ""), "needs read access");
     // A host program that asks for nothing is asked for nothing.
-    assert_eq!(run(&s, None, "outside/far.pt", "").unwrap().to_string(), "4");
+    assert_eq!(run(&s, None, "outside/far.pt", "").unwrap().to_string(), "6");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_setting_that_names_a_program_allows_it() {
     let flag = || Origin::Flag("--enc-type".into());
     let path = |name: &str| format!("torchscript:{}", s.path(name).display());
     for program in ["project/own.pt", "project/out/made.pt", "outside/far.pt"] {
-        assert_eq!(run(&s, Some(named(flag(), path(program))), program, "").unwrap().to_string(), "4", "{program}");
+        assert_eq!(run(&s, Some(named(flag(), path(program))), program, "").unwrap().to_string(), "6", "{program}");
         refused(run(&s, Some(named(flag(), path("project/none.pt"))), program, ""), "needs");
     }
     // Its folder is no name for it, and what a run recorded or a script chose is none of the user's.
@@ -101,7 +101,7 @@ fn a_script_runs_no_program_that_it_may_have_written() {
     // What lay there when it was named may be run, and not what was put in its place since.
     let mut named = all.clone();
     named.allow_program(&s.path("project/out/made.pt"));
-    assert_eq!(run(&s, Some(named.clone()), "project/out/made.pt", "").unwrap().to_string(), "4");
+    assert_eq!(run(&s, Some(named.clone()), "project/out/made.pt", "").unwrap().to_string(), "6");
     let put = "io::save(cfg.p + \"/project/out/made.pt\", #{ a: torch::zeros([1]) });";
     refused(run(&s, Some(named.clone()), "project/out/made.pt", put), "has changed since it was named");
     let mut early = all.clone();
