@@ -50,7 +50,11 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         text(&found, &names)
     };
-    if args.json { print_json(&text)? } else { print(&text)? }
+    if args.json {
+        print_json(&text)?
+    } else {
+        print(&text)?
+    }
     found.remarks.iter().for_each(|r| crate::space::say(&format!("note: {r}")));
     if let Some(file) = &args.html {
         eprintln!("{}", file.display());

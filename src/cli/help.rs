@@ -14,6 +14,7 @@ const OWN: &[(&str, &str)] = &[
     ("--max-memory SIZE", "how much memory it may use: 8G, 0.9 of the machine (the default), none"),
     ("--allow-read PATH", "a file or folder that the script may read besides its project"),
     ("--allow-write PATH", "a file or folder that it may write besides its run folder and outputs"),
+    ("--allow-torchscript", "lets it run TorchScript programs that it can read and cannot write; =PATH the one in that file"),
     ("--allow-unsafe-ops", "opens operators to `torch::op` that do not check their arguments"),
     ("--watch", "take saved edits of the scripts in between two steps; --watch=poll looks at the files instead"),
     ("--log-level LEVEL", "off, error, warn, info, debug or trace"),

@@ -27,6 +27,10 @@ pub struct Maker<'a> {
     dtype: DType,
     shape: Vec<i64>,
     made: usize,
+    /// A call without anything unusual: the first that returns must be such a one.
+    clean: bool,
+    /// How long lists of tensors are that go together.
+    length: u32,
 }
 
 /// Whether a name goes with a pattern that may have `*` in it.
@@ -54,7 +58,7 @@ fn hints(name: &str) -> HashMap<&'static str, Hint> {
         let mut words = line.split_whitespace();
         let Some(pattern) = words.next() else { continue };
         let pattern = pattern.strip_suffix(".*").unwrap_or(pattern);
-        if !matches(pattern, bare) && !matches(pattern, plain) {
+        if !matches(pattern, bare) && !matches(pattern, plain) && !matches(pattern, name) {
             continue;
         }
         let hint = |word: &'static str| {
@@ -166,14 +170,51 @@ impl<'a> Maker<'a> {
         .choose(rng)
         .unwrap();
         let rank = *[0, 1, 1, 2, 2, 2, 3, 3, 4, 5].choose(rng).unwrap();
+        let clean = rng.next_u32() % 100 < 30;
+        let dtype = if clean { DType::Float } else { dtype };
+        let length = 1 + rng.next_u32() % 2;
         let shape = (0..rank).map(|_| *[1, 2, 2, 3, 3, 4, 5].choose(rng).unwrap()).collect();
-        Maker { hints: hints(&full), rng, schema, sizes, dtype, shape, made: 0 }
+        Maker { hints: hints(&full), rng, schema, sizes, dtype, shape, made: 0, clean, length }
     }
 
     /// Arguments in the order of the parameters.
     pub fn call(mut self) -> Vec<Spec> {
         let schema = self.schema;
+        if self.clean && ["aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"].contains(&schema.name.as_str()) {
+            return self.layers();
+        }
         schema.params.iter().map(|p| self.param(p)).collect()
+    }
+
+    /// One layer of a recurrent network.
+    fn layers(&mut self) -> Vec<Spec> {
+        let gates = if self.schema.name == "aten::lstm" {
+            4
+        } else if self.schema.name == "aten::gru" {
+            3
+        } else {
+            1
+        };
+        let (n, c, e, l) = (self.sizes[&'N'], self.sizes[&'C'], self.sizes[&'E'], self.sizes[&'L']);
+        let plain = |shape: Vec<i64>| Spec::Tensor { shape, dtype: DType::Float, fill: Fill::Plain, layout: Layout::Plain, grad: true, seed: 3 };
+        let state = || plain(vec![1, n, e]);
+        let params = vec![plain(vec![gates * e, c]), plain(vec![gates * e, e]), plain(vec![gates * e]), plain(vec![gates * e])];
+        let one = |p: &Param| match p.name.as_str() {
+            "input" => plain(vec![l, n, c]),
+            "hx" if gates == 4 => Spec::List(vec![state(), state()]),
+            "hx" => state(),
+            "params" => Spec::List(params.clone()),
+            "has_biases" | "train" => Spec::Bool(true),
+            "num_layers" => Spec::Int(1),
+            "dropout" => Spec::Float(0.0),
+            _ => Spec::Bool(false),
+        };
+        self.schema.params.iter().map(one).collect()
+    }
+
+    /// Whether something unusual is to be, in so many of a hundred calls.
+    fn odd(&mut self, percent: u32) -> bool {
+        !self.clean && self.chance(percent)
     }
 
     fn chance(&mut self, percent: u32) -> bool {
@@ -187,7 +228,7 @@ impl<'a> Maker<'a> {
         }
         match p.count {
             Count::One => self.one(p),
-            Count::Sized(n) if p.kind != Kind::Tensor && !self.chance(15) => {
+            Count::Sized(n) if p.kind != Kind::Tensor && !self.odd(15) => {
                 if self.chance(20) {
                     self.one(p)
                 } else {
@@ -200,7 +241,9 @@ impl<'a> Maker<'a> {
                     let base = if p.name == "normalized_shape" { vec![self.sizes[&'C']] } else { self.shape.clone() };
                     return Spec::List(base.into_iter().map(Spec::Int).collect());
                 }
+                let together = self.schema.name.contains("_foreach_") || self.schema.name.contains("_fused_");
                 let n = *[0, 1, 1, 2, 2, 2, 3, 4, 7].choose(self.rng).unwrap();
+                let n = if together && !self.odd(20) { if p.name == "max_exp_avg_sqs" { 0 } else { self.length } } else { n };
                 Spec::List((0..n).map(|_| if p.optional_elements && self.chance(25) { Spec::None } else { self.one(p) }).collect())
             }
         }
@@ -219,7 +262,16 @@ impl<'a> Maker<'a> {
                 }
             }
             Kind::Bool => Spec::Bool(self.chance(50)),
-            Kind::Str => Spec::Str(WORDS.choose(self.rng).unwrap()),
+            Kind::Str => {
+                let own: &[&'static str] = match p.name.as_str() {
+                    "padding" => &["valid", "same"],
+                    "reduce" => &["sum", "mean", "amin", "amax", "prod", "add", "multiply", "max", "min"],
+                    "ord" => &["fro", "nuc"],
+                    "rounding_mode" => &["trunc", "floor"],
+                    _ => WORDS,
+                };
+                Spec::Str(if self.odd(20) { WORDS } else { own }.choose(self.rng).unwrap())
+            }
             Kind::DType => Spec::Str(["f32", "f64", "i64", "bf16", "f16", "bool", "i32", "u8", "c64"].choose(self.rng).unwrap()),
             Kind::Device => Spec::Str("cpu"),
             Kind::Layout => Spec::Str("strided"),
@@ -229,7 +281,10 @@ impl<'a> Maker<'a> {
     }
 
     fn small(&mut self, p: &Param) -> Spec {
-        if self.chance(12) {
+        if self.schema.name.contains("fractional_max_pool") && !self.odd(30) {
+            return Spec::Int(2);
+        }
+        if self.odd(12) {
             return Spec::Int(*INTS.choose(self.rng).unwrap());
         }
         let of: &[i64] = match p.name.as_str() {
@@ -253,7 +308,7 @@ impl<'a> Maker<'a> {
     }
 
     fn float(&mut self) -> Spec {
-        if self.chance(15) {
+        if self.odd(15) {
             return Spec::Float(*FLOATS.choose(self.rng).unwrap());
         }
         Spec::Float(*[0.1, 0.5, 0.9, 1.0, 1e-5, 2.0, 1.5].choose(self.rng).unwrap())
@@ -283,12 +338,12 @@ impl<'a> Maker<'a> {
 
     fn tensor(&mut self, p: &Param) -> Spec {
         self.made += 1;
-        if self.made > 1 && self.chance(6) {
+        if self.made > 1 && self.odd(6) {
             return Spec::Again(self.rng.next_u32() as usize % 2);
         }
         let hint = self.hints.get(p.name.as_str()).cloned();
         let mut shape = match &hint {
-            Some(h) if !self.chance(8) => {
+            Some(h) if !self.odd(8) => {
                 let text = h.shapes.choose(self.rng).unwrap().clone();
                 self.sizes_of(&text)
             }
@@ -305,7 +360,7 @@ impl<'a> Maker<'a> {
                 }
             }
         };
-        if self.chance(4) && !shape.is_empty() {
+        if self.odd(4) && !shape.is_empty() {
             let at = self.rng.next_u32() as usize % shape.len();
             shape[at] = *[0, 0, 1, 17].choose(self.rng).unwrap();
         }
@@ -322,21 +377,30 @@ impl<'a> Maker<'a> {
             Some(Hint { dtype: Some('b'), .. }) => DType::Bool,
             Some(Hint { dtype: Some('i'), .. }) => DType::Int,
             Some(Hint { dtype: Some('f'), .. }) => DType::Float,
+            // A half, and the pivots of the unit matrix.
+            Some(Hint { dtype: Some('h'), .. }) => {
+                fill = Fill::All(0.5);
+                DType::Float
+            }
+            Some(Hint { dtype: Some('o'), .. }) => {
+                fill = Fill::Int(1);
+                DType::Int
+            }
             _ if of_indices => DType::Int64,
             _ if p.name == "mask" || p.name == "condition" => DType::Bool,
             // Networks know floats only, but for a few that want to know.
             Some(_) if !super::spec::is_float(self.dtype) && !super::spec::is_complex(self.dtype) && self.rng.next_u32() % 4 > 0 => DType::Float,
             _ => self.dtype,
         };
-        let dtype = if self.chance(5) {
+        let dtype = if self.odd(5) {
             *[DType::Int64, DType::Float, DType::Bool, DType::Double, DType::Int, DType::Half].choose(self.rng).unwrap()
         } else {
             dtype
         };
-        if self.chance(12) {
+        if self.odd(12) {
             fill = hostile(self.rng);
         }
-        let layout = match self.rng.next_u32() % 12 {
+        let layout = match if self.clean { 5 } else { self.rng.next_u32() % 12 } {
             0 | 1 => Layout::Transposed,
             2 => Layout::Expanded,
             3 | 4 => Layout::Sliced,

@@ -16,7 +16,7 @@ pub fn run(flags: &Flags) -> bool {
     let mut wanted: Vec<String> = Vec::new();
     for s in schemas() {
         let name = s.full_name();
-        let asked = flags.only.as_ref().is_none_or(|o| name.contains(o.as_str()));
+        let asked = flags.only.as_ref().is_none_or(|only| only.split(',').any(|o| name.contains(o)));
         if asked && if flags.all { closed(&s).is_none() } else { operators::allowed(&name) } {
             wanted.push(name);
         }

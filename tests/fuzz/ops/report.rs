@@ -39,8 +39,21 @@ impl Report {
 
 /// Writes `allowed.txt` and `refused.txt` into a folder.
 pub fn write(folder: &Path, report: &Report, schemas: &[Schema], closed: Vec<(String, &'static str)>) {
+    // What was not tried this time stays as it is.
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let (old_allowed, old_refused) = (read("allowed.txt"), read("refused.txt"));
     let mut allowed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut refused: BTreeMap<&str, String> = closed.iter().map(|(n, why)| (n.as_str(), (*why).to_owned())).collect();
+    for line in old_allowed.lines().filter(|l| !l.starts_with('#')) {
+        let mut words = line.split('>').next().unwrap_or_default().split_whitespace();
+        let Some(base) = words.next() else { continue };
+        for overload in words.filter(|o| !report.0.contains_key(&format!("{base}.{o}")) && !refused.contains_key(format!("{base}.{o}").as_str())) {
+            allowed.entry(base).or_default().push(overload);
+        }
+    }
+    for (name, why) in old_refused.lines().filter_map(|l| l.split_once(' ')).filter(|(n, _)| *n != "#" && !report.0.contains_key(*n)) {
+        refused.entry(name).or_insert_with(|| why.to_owned());
+    }
     for (name, outcome) in &report.0 {
         let (base, overload) = name.split_once('.').unwrap();
         if let Some(fault) = outcome.faults.first() {
@@ -55,8 +68,11 @@ pub fn write(folder: &Path, report: &Report, schemas: &[Schema], closed: Vec<(St
     // Those with tensors for the results are called without, and what they return is copied.
     let mut outs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (i, out) in schemas.iter().enumerate().filter(|(_, s)| !s.out_params().is_empty()) {
-        let plain =
-            schemas.iter().find(|s| out.is_out_of(s) && !report.0.get(&s.full_name()).is_none_or(|o| !o.faults.is_empty() || o.returned == 0));
+        let is_allowed = |s: &Schema| {
+            let full = s.full_name();
+            full.split_once('.').is_some_and(|(base, overload)| allowed.get(base).is_some_and(|list| list.contains(&overload)))
+        };
+        let plain = schemas.iter().find(|s| out.is_out_of(s) && is_allowed(s));
         if plain.is_some() {
             outs.entry(out.name.strip_prefix("aten::").unwrap()).or_default().push(&schemas[i].overload);
         }
@@ -64,6 +80,8 @@ pub fn write(folder: &Path, report: &Report, schemas: &[Schema], closed: Vec<(St
     let mut text = String::from("# Operators that scripts may call, with their overloads. Made by `make operators`: not to be edited.\n");
     for (base, overloads) in &allowed {
         let out = outs.get(base).map(|o| format!(" > {}", o.join(" "))).unwrap_or_default();
+        let mut overloads = overloads.clone();
+        overloads.sort_unstable();
         writeln!(text, "{base} {}{out}", overloads.join(" ")).unwrap();
     }
     std::fs::write(folder.join("allowed.txt"), text).unwrap();

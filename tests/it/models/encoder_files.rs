@@ -182,7 +182,7 @@ fn options_that_mean_nothing_are_refused() {
     refused(untrained("dinov2-vit-b", |o| o.skip = Some(1)), "E0202", &["skip"]);
     refused(untrained("dinov2-vit-b", |o| o.resolution = Some(18)), "E0202", &["resolution 18", "patch 4", "resolution: 16"]);
     refused(untrained("dinov2-vit-b", |o| o.vit.heads = Some(3)), "E0202", &["3 heads", "16"]);
-    refused(untrained("dinov2-vit-b", |o| o.vit.depth = Some(-1)), "E0202", &["depth -1"]);
+    refused(untrained("dinov2-vit-b", |o| o.vit.depth = Some(-1)), "E0202", &["`depth`", "got -1"]);
     refused(untrained("mae-vit-b", |o| o.vit.pos_grid = Some(3)), "E0202", &["3x3", "4x4"]);
     refused(untrained("dino2-vit-b", |_| ()), "E0202", &["did you mean `dinov2-vit-b`", "torchscript:PATH"]);
 }

@@ -49,6 +49,9 @@ pub(super) fn embedding_bag(b: &Bound) -> Result<()> {
     if let Some(offsets) = b.tensor("offsets") {
         let values = numbers(offsets)?;
         rising(b, "offsets", &values, indices.numel() as i64)?;
+        if values.first() != Some(&0) {
+            return Err(refuse(b, "the first of `offsets` must be 0"));
+        }
         if b.flag("include_last_offset") && (values.len() < 2 || values.last() != Some(&(indices.numel() as i64))) {
             return Err(refuse(b, format!("the last of at least two `offsets` must be the end, {}", indices.numel())));
         }

@@ -22,6 +22,7 @@ const FAMILIES: &[(&[&str], Check)] = &[
     (numbers::DIVISIONS, numbers::least_by_minus_one),
     (&["gcd", "gcd_", "lcm", "lcm_"], numbers::no_least),
     (&["_weight_norm"], norm::weight),
+    (named::MAXIMA, named::windows_hold_something),
     (&["rrelu_with_noise", "rrelu_with_noise_", "rrelu_with_noise_functional"], named::noise),
     (&["repeat_interleave"], numbers::repeats),
     (&["embedding_bag"], indices::embedding_bag),

@@ -119,3 +119,25 @@ pub(super) fn noise(b: &Bound) -> Result<()> {
     }
     Ok(())
 }
+
+/// Pools that remember where the largest element was.
+pub(super) const MAXIMA: &[&str] =
+    &["max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_pool3d", "max_pool3d_with_indices"];
+
+/// A dilated window that begins in the border may step over the whole input, and then remembers a place outside.
+pub(super) fn windows_hold_something(b: &Bound) -> Result<()> {
+    let Some(input) = b.tensor("self") else { return Ok(()) };
+    let (kernel, padding, dilation) = (b.ints("kernel_size"), b.ints("padding"), b.ints("dilation"));
+    let dims = kernel.len() as i64;
+    for (i, ((k, p), d)) in kernel.iter().zip(&padding).zip(&dilation).enumerate() {
+        let at = i as i64 - dims;
+        if *d <= 1 || *p <= 0 || (input.rank() as i64) < dims {
+            continue;
+        }
+        let n = input.size(at)?;
+        if n < *d || (p + d - 1) / d >= *k {
+            return Err(refuse(b, format!("a window of {k} with dilation {d} and padding {p} may miss all {n} elements of dimension {at}")));
+        }
+    }
+    Ok(())
+}

@@ -76,14 +76,17 @@ settings [default]:
   --device TEXT      auto, cpu, cuda or cuda:N [auto]
   --dtype TEXT       f32, bf16 or f16 [f32]
 
-  --config FILE.toml  values for settings, or a recipe's name; flags go before the file
-  --print-config      show every value with where it comes from, and stop
-  --threads N         how many CPU threads to use
-  --allow-read PATH   a file or folder that the script may read besides its project
-  --allow-write PATH  a file or folder that it may write besides its run folder and outputs
-  --watch             take saved edits of the scripts in between two steps; --watch=poll looks at the files instead
-  --log-level LEVEL   off, error, warn, info, debug or trace
-  --help              this text
+  --config FILE.toml   values for settings, or a recipe's name; flags go before the file
+  --print-config       show every value with where it comes from, and stop
+  --threads N          how many CPU threads to use
+  --max-memory SIZE    how much memory it may use: 8G, 0.9 of the machine (the default), none
+  --allow-read PATH    a file or folder that the script may read besides its project
+  --allow-write PATH   a file or folder that it may write besides its run folder and outputs
+  --allow-torchscript  lets it run TorchScript programs that it can read and cannot write; =PATH the one in that file
+  --allow-unsafe-ops   opens operators to `torch::op` that do not check their arguments
+  --watch              take saved edits of the scripts in between two steps; --watch=poll looks at the files instead
+  --log-level LEVEL    off, error, warn, info, debug or trace
+  --help               this text
 ";
     assert_eq!(out, want, "\n{out}");
     for args in [&["--help"][..], &["run", "--help"], &["check", "--help"], &["--version"]] {

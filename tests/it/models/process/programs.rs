@@ -21,7 +21,7 @@ fn place() -> Place {
 fn programs_run_by_a_flag_that_names_them_or_allows_them() {
     let place = place();
     let run = |args: &[&str]| lathe(place.folder(), args);
-    assert!(ok(&mut run(&["run", "s.rhai", "--p", "own.pt"])).contains("width 4"));
+    assert!(ok(&mut run(&["run", "s.rhai", "--p", "own.pt"])).contains("width 6"));
     refused(&mut run(&["run", "fixed.rhai"]), &["E0701", "--allow-torchscript=", "fixed.rhai:2:"]);
     refused(&mut run(&["run", "fixed.rhai", "--allow-read", "own.pt"]), &["E0701", "--allow-torchscript="]);
     for args in [
@@ -30,7 +30,7 @@ fn programs_run_by_a_flag_that_names_them_or_allows_them() {
         &["run", "--allow-torchscript", "fixed.rhai"],
         &["run", "--allow-torchscript=own.pt", "fixed.rhai"],
     ] {
-        assert!(ok(&mut run(args)).contains("width 4"), "{args:?}");
+        assert!(ok(&mut run(args)).contains("width 6"), "{args:?}");
     }
     refused(&mut run(&["run", "fixed.rhai", "--allow-torchscript=other.pt"]), &["E0701"]);
     refused(&mut run(&["test", "fixed.rhai"]), &["E0701"]);
@@ -39,7 +39,7 @@ fn programs_run_by_a_flag_that_names_them_or_allows_them() {
     let line = "models::encoder(\"torchscript:own.pt\", #{resolution: 16}).dim";
     refused(&mut run(&["repl", "-e", line]), &["E0701", "--allow-torchscript="]);
     refused(&mut run(&["repl", "--allow-torchscript", "-e", line]), &["E0701", "lies where the script may write"]);
-    assert!(ok(&mut run(&["repl", "--allow-torchscript=own.pt", "-e", line])).contains('4'));
+    assert!(ok(&mut run(&["repl", "--allow-torchscript=own.pt", "-e", line])).contains('6'));
 }
 
 /// The good program with a `forward` that never returns.

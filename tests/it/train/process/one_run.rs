@@ -39,7 +39,7 @@ fn fit_inside_of_its_own_steps_is_refused_and_of_another_run_works() {
 #[test]
 fn names_that_hide_something_or_lead_elsewhere_are_refused_before_anything_is_made() {
     let place = Place::new(&[("s.rhai", RUN)]);
-    for name in ["a\nb", "a\tb", "a\u{202e}b", "a\u{1b}[2J", "../a", "/tmp/a", "a//b", " a", "-a", &"x".repeat(300)] {
+    for name in ["a\nb", "a\tb", "a\u{202e}b", "a\u{1b}[2J", "../a", "/tmp/a", "a//b", "-a", &"x".repeat(300)] {
         let said = refused(&mut place.command(&["run", "s.rhai", &format!("--exp-name={name}")]), &["E0101", "is no name for a run"]);
         assert!(!said.contains('\u{202e}') && !said.contains('\u{1b}'), "{said:?}");
     }

@@ -152,10 +152,10 @@ fn killed_again_and_again_the_numbers_are_those_of_an_uninterrupted_run() {
 #[test]
 fn signals_finish_the_step_and_save() {
     let place = Runs::new();
-    for name in ["-INT", "-TERM"] {
+    for name in ["INT", "TERM"] {
         let mut child = place.start(name, &["--max-train-steps", "100000"]);
         until("a checkpoint", 60, || !place.steps_saved(name).is_empty());
-        signal(&child, name);
+        signal(&child, &format!("-{name}"));
         let status = child.wait().unwrap();
         assert_eq!(status.code(), Some(130), "{name}");
         let saved = *place.steps_saved(name).last().unwrap();
