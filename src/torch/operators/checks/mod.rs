@@ -44,11 +44,13 @@ const BEGINNINGS: &[(&str, Check)] = &[("_foreach_", named::lists), ("upsample_"
 
 /// The checks of an operator.
 pub(super) fn of(base: &str, overloads: &[Schema]) -> Vec<Check> {
-    let mut all: Vec<Check> = FAMILIES.iter().filter(|(names, _)| names.contains(&base)).map(|(_, check)| *check).collect();
-    all.extend(BEGINNINGS.iter().filter(|(start, _)| base.starts_with(start)).map(|(_, check)| *check));
+    // First what bounds the numbers that the others compute with.
+    let mut all: Vec<Check> = Vec::new();
     if overloads.iter().any(named::concerns) {
         all.push(named::in_range);
     }
+    all.extend(FAMILIES.iter().filter(|(names, _)| names.contains(&base)).map(|(_, check)| *check));
+    all.extend(BEGINNINGS.iter().filter(|(start, _)| base.starts_with(start)).map(|(_, check)| *check));
     all
 }
 

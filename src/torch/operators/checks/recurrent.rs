@@ -52,9 +52,9 @@ pub(super) fn layers(b: &Bound) -> Result<()> {
     if params.len() as i64 != count * directions * each {
         return Err(refuse(b, format!("`params` must be {} tensors, got {}", count * directions * each, params.len())));
     }
-    let rows = gates(b.op()) * hidden;
+    let rows = gates(b.op()).saturating_mul(hidden);
     for (i, layer) in params.chunks(each as usize).enumerate() {
-        let width = if (i as i64) < directions { input.size(2)? } else { hidden * directions };
+        let width = if (i as i64) < directions { input.size(2)? } else { hidden.saturating_mul(directions) };
         let shapes = [vec![rows, width], vec![rows, hidden], vec![rows], vec![rows]];
         for (j, (t, shape)) in layer.iter().zip(&shapes).enumerate() {
             is(b, &format!("`params[{}]`", i * each as usize + j), t, shape, input)?;
@@ -76,7 +76,7 @@ pub(super) fn cell(b: &Bound) -> Result<()> {
     }
     let (batch, width, hidden) = (input.size(0)?, input.size(1)?, states[0].size(1)?);
     states.iter().try_for_each(|t| is(b, "`hx`", t, &[batch, hidden], input))?;
-    let rows = gates(b.op()) * hidden;
+    let rows = gates(b.op()).saturating_mul(hidden);
     for (name, shape) in [("w_ih", vec![rows, width]), ("w_hh", vec![rows, hidden]), ("b_ih", vec![rows]), ("b_hh", vec![rows])] {
         if let Some(t) = b.tensor(name) {
             is(b, &format!("`{name}`"), t, &shape, input)?;
