@@ -68,7 +68,7 @@ fn radii_in_blocks(features: &Tensor, k: i64, precision: Distances, size: i64) -
                     None => d,
                 };
                 // The feature itself is among them, at distance 0.
-                let wanted = (k + 1).min(all.size(1)?);
+                let wanted = k.saturating_add(1).min(all.size(1)?);
                 nearest = Some(all.topk(wanted, 1, false)?.0);
             }
             let nearest = nearest.ok_or_else(|| Error::value("precision_recall", "no features"))?;
@@ -122,7 +122,7 @@ fn checked(name: &str, x: &Tensor, k: i64) -> Result<Tensor> {
     if k < 1 || n <= k {
         return Err(Error::value(
             "precision_recall",
-            format!("`{name}` has {n} features: a {k}-th nearest neighbour needs at least {}", k.max(0) + 1),
+            format!("`{name}` has {n} features: a {k}-th nearest neighbour needs at least {}", k.max(0).saturating_add(1)),
         ));
     }
     double("precision_recall", name, x)

@@ -325,11 +325,13 @@ impl<L: Batches> Fit<'_, L> {
         }
         // A sample may take minutes, and whoever stops a run may not have them: the resumed run makes up for it.
         let owed = sample && interrupt::pending();
+        // A sample may put other weights in their place for a while.
+        let weights = if sample && !owed { run.versions()? } else { Vec::new() };
         if sample
             && !owed
             && let Err(e) = self.sample(&batch)
         {
-            if e.is_memory() && !run.is_saved() {
+            if e.is_memory() && !run.is_saved() && run.versions()? == weights {
                 self.check_now(&batch)?;
                 run.save_owing(Some(before))?;
                 run.say(&format!("  {}  out of memory in `on_sample`: step {} is saved, and makes up for it", run.name(), grouped(run.step(), ' ')));

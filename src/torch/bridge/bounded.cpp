@@ -47,8 +47,9 @@ struct Bounded final : c10::Allocator {
     if (n >= kLarge) {
       check(n);
     } else if ((small += n) >= kSum) {
+      const size_t sum = small;
       small = 0;
-      check(n);
+      check(sum);
     }
     c10::DataPtr made = inner->allocate(n);
     const c10::Device device = made.device();

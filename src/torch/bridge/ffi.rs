@@ -79,6 +79,7 @@ pub struct RawAdamW {
 
 pub type Ask = extern "C" fn(usize, *mut c_char, usize) -> c_int;
 pub type Moved = extern "C" fn(i64);
+
 #[repr(C)]
 pub struct RawProgram {
     _private: [u8; 0],

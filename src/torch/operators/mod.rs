@@ -43,7 +43,11 @@ thread_local! {
 pub fn script_call(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Value>> {
     let entry = find(name)?;
     let is_out = |k: &str| entry.outs.iter().any(|names| names.iter().any(|n| n == k));
-    let (outs, rest): (Vec<_>, Vec<_>) = kw.iter().cloned().partition(|(k, _)| is_out(k));
+    if !kw.iter().any(|(k, _)| is_out(k)) {
+        return call_checked(name, &entry, args, kw);
+    }
+    let (mut outs, rest): (Vec<_>, Vec<_>) = kw.iter().cloned().partition(|(k, _)| is_out(k));
+    outs.retain(|(_, v)| !matches!(v, Value::None));
     let results = call_checked(name, &entry, args, &rest)?;
     if outs.is_empty() {
         return Ok(results);
@@ -134,34 +138,45 @@ fn copy_out(name: &str, results: Vec<Value>, names: &[String], outs: &[(&str, Va
         (r, n) if r == n => results,
         _ => return Err(Error::value("op", format!("`{name}` returns {} results, not {}", results.len(), names.len()))),
     };
-    let mut done = Vec::new();
+    let mut pairs = Vec::new();
     for (key, result) in names.iter().zip(results) {
         let out = outs.iter().find(|(k, _)| k == key).map_or(Value::None, |(_, v)| v.clone());
-        done.push(copy_one(name, key, result, out)?);
+        fits(name, key, &result, &out)?;
+        pairs.push((result, out));
     }
-    Ok(done)
+    // Nothing is written unless everything fits.
+    pairs.into_iter().map(|(result, out)| copy_one(name, result, out)).collect()
 }
 
-fn copy_one(name: &str, key: &str, result: Value, out: Value) -> Result<Value> {
+/// Whether a result may be copied there.
+fn fits(name: &str, key: &str, result: &Value, out: &Value) -> Result<()> {
     let refuse = |message: String| Error::value("op", format!("`{name}`: {message}"));
     match (result, out) {
         (Value::Tensor(result), Value::Tensor(out)) => {
-            let castable = || {
-                Ok(bridge::call("can_cast", &[result.dtype().into(), out.dtype().into()], &[])?
-                    .first()
-                    .is_some_and(|v| matches!(v, Value::Bool(true))))
-            };
-            if result.shape() != out.shape() || result.device() != out.device() || !castable()? {
+            let cast = bridge::call("can_cast", &[result.dtype().into(), out.dtype().into()], &[])?;
+            if result.shape() != out.shape() || result.device() != out.device() || !matches!(cast.first(), Some(Value::Bool(true))) {
                 return Err(refuse(format!("`{key}` is {}, the result {}", out.describe(), result.describe()))
                     .help("make it of the result's shape: it is not resized"));
             }
+            Ok(())
+        }
+        (Value::List(results), Value::List(outs)) if results.len() == outs.len() => {
+            results.iter().zip(outs).try_for_each(|(r, o)| fits(name, key, r, o))
+        }
+        (result, out) => Err(refuse(format!("`{key}` is {}, the result {}", out.kind(), result.kind()))),
+    }
+}
+
+fn copy_one(name: &str, result: Value, out: Value) -> Result<Value> {
+    match (result, out) {
+        (Value::Tensor(result), Value::Tensor(out)) => {
             out.copy_(&result).map_err(|e| e.context(name))?;
             Ok(Value::Tensor(out))
         }
-        (Value::List(results), Value::List(outs)) if results.len() == outs.len() => {
-            Ok(Value::List(results.into_iter().zip(outs).map(|(r, o)| copy_one(name, key, r, o)).collect::<Result<_>>()?))
+        (Value::List(results), Value::List(outs)) => {
+            Ok(Value::List(results.into_iter().zip(outs).map(|(r, o)| copy_one(name, r, o)).collect::<Result<_>>()?))
         }
-        (result, out) => Err(refuse(format!("`{key}` is {}, the result {}", out.kind(), result.kind()))),
+        (_, out) => Ok(out),
     }
 }
 

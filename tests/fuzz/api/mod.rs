@@ -74,6 +74,7 @@ fn calls(name: &str, flags: &Flags) -> bool {
     let examples =
         Comment::parse(f.doc).section("Example").map(|t| Comment { body: t.to_owned(), ..Comment::default() }.examples()).unwrap_or_default();
     bridge::guard_memory(0x5a, MEMORY);
+    lathe::memory::set_limit(Some(MEMORY as u64 + (1 << 30)));
     let mut out = std::io::stdout();
     let mut returned = 0;
     let mut current = engine();

@@ -154,8 +154,7 @@ fn closed(s: &Schema) -> Option<&'static str> {
     if s.params.iter().any(has_names) {
         return Some("names dimensions");
     }
-    if let Some(p) = s.params.iter().find(|p| matches!(p.kind, Kind::Other(_)) && !p.optional && !p.has_default) {
-        let _ = p;
+    if s.params.iter().any(|p| matches!(p.kind, Kind::Other(_)) && !p.optional && !p.has_default) {
         return Some("takes what scripts do not have");
     }
     None

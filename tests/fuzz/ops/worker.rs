@@ -132,8 +132,7 @@ impl Call<'_> {
         self.schema.params.iter().any(|p| p.kind == Kind::Tensor)
     }
 
-    fn arguments<'v>(&self, values: &'v [Value]) -> (Vec<Value>, Vec<(&str, Value)>) {
-        let _: &'v [Value] = values;
+    fn arguments(&self, values: &[Value]) -> (Vec<Value>, Vec<(&str, Value)>) {
         let mut args = Vec::new();
         let mut kw = Vec::new();
         for (p, v) in self.schema.params.iter().zip(values) {

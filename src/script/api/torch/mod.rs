@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::script::lang::value::{Dims, FromArg, TensorOrNumber, type_name};
 use crate::torch::bridge::{self, Value, call1};
 use crate::torch::draws::{Law, Wanted, draw};
-use crate::torch::operators;
+use crate::torch::operators::{self, call_own1};
 use crate::torch::{self, DType, Device, Tensor, default_device, device_name, dtype_name, parse_device, parse_dtype};
 use crate::{api, options};
 use rhai::{Array, Dynamic, FnPtr};
@@ -102,7 +102,7 @@ impl Creation {
     /// Calls an operator that makes a tensor.
     fn call(&self, op: &str, args: &[Value], default: DType) -> Result<Tensor> {
         let (dtype, device) = (self.dtype.unwrap_or(default), self.device()?);
-        self.finish(call1(op, args, &[("dtype", dtype.into()), ("device", device.into())])?)
+        self.finish(call_own1(op, args, &[("dtype", dtype.into()), ("device", device.into())])?)
     }
 
     fn finish(&self, t: Tensor) -> Result<Tensor> {
@@ -386,7 +386,7 @@ api! {
         };
         let step = step.unwrap_or(Number::Int(1));
         let ints = [start, end, step].iter().all(|n| matches!(n, Number::Int(_)));
-        options.call("arange.start_step", &[start.into(), end.into(), step.into()], if ints { DType::Int64 } else { DType::Float })
+        options.call("arange", &[start.into(), end.into(), step.into()], if ints { DType::Int64 } else { DType::Float })
     }
 
     /// `steps` values from `start` to `end`, both included.

@@ -51,21 +51,24 @@ bool is_integral(const c10::IValue& v) {
   return v.isInt() || (v.isTensor() && v.toTensor().defined() && at::isIntegralType(v.toTensor().scalar_type(), /*includeBool=*/false));
 }
 
-bool holds(const c10::IValue& v, int64_t number) {
-  if (v.isInt()) return v.toInt() == number;
-  return v.toTensor().eq(number).any().item<bool>();
-}
-
-bool holds_least(const c10::IValue& v) {
-  const bool narrow = v.isTensor() && v.toTensor().scalar_type() == at::kInt;
-  return holds(v, narrow ? std::numeric_limits<int32_t>::min() : std::numeric_limits<int64_t>::min());
+at::Tensor as_tensor(const c10::IValue& v) {
+  if (v.isTensor()) return v.toTensor();
+  at::Tensor t = at::scalar_tensor(v.toInt(), at::kLong);
+  t.unsafeGetTensorImpl()->set_wrapped_number(true);
+  return t;
 }
 
 // The first argument is divided by the second: processors trap where the quotient does not fit.
 void divide_tensors(const Stack& s, size_t n) {
   const auto &a = argument(s, 0, n), &b = argument(s, 1, n);
-  if (!is_integral(a) || !is_integral(b) || !holds(b, -1)) return;
-  if (holds_least(a)) refuse("the quotient of the least integer by -1 is too large");
+  if (!is_integral(a) || !is_integral(b)) return;
+  // What counts is the type that both are converted to.
+  const at::Tensor x = as_tensor(a), y = as_tensor(b);
+  const auto common = at::result_type(x, y);
+  if (common != at::kLong && common != at::kInt) return;
+  const int64_t least = common == at::kInt ? std::numeric_limits<int32_t>::min() : std::numeric_limits<int64_t>::min();
+  if (!y.to(common).eq(-1).any().item<bool>()) return;
+  if (x.to(common).eq(least).any().item<bool>()) refuse("the quotient of the least integer by -1 is too large");
 }
 
 void join(const Stack& s, size_t n) {

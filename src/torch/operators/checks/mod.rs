@@ -20,6 +20,8 @@ pub(super) type Check = fn(&Bound) -> Result<()>;
 /// The families: which operators, and what is checked.
 const FAMILIES: &[(&[&str], Check)] = &[
     (numbers::DIVISIONS, numbers::least_by_minus_one),
+    (&["arange", "range"], numbers::range_of_integers),
+    (linalg::NORMS, linalg::finite_if_decomposed),
     (&["gcd", "gcd_", "lcm", "lcm_"], numbers::no_least),
     (&["_weight_norm"], norm::weight),
     (named::MAXIMA, named::windows_hold_something),

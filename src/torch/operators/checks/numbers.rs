@@ -3,27 +3,11 @@
 use super::{Bound, holds, range, refuse};
 use crate::error::Result;
 use crate::torch::DType;
+use crate::torch::bridge::{self, Value, call1};
 
 /// Operators that divide integers.
-pub(super) const DIVISIONS: &[&str] = &[
-    "div",
-    "div_",
-    "divide",
-    "divide_",
-    "floor_divide",
-    "floor_divide_",
-    "fmod",
-    "fmod_",
-    "remainder",
-    "remainder_",
-    "true_divide",
-    "true_divide_",
-    "_foreach_div",
-    "_foreach_div_",
-    "__ifloordiv__",
-    "bitwise_left_shift",
-    "bitwise_right_shift",
-];
+pub(super) const DIVISIONS: &[&str] =
+    &["div", "div_", "divide", "divide_", "floor_divide", "floor_divide_", "fmod", "fmod_", "remainder", "remainder_", "__ifloordiv__"];
 
 fn least(dtype: DType) -> Option<i64> {
     match dtype {
@@ -35,12 +19,52 @@ fn least(dtype: DType) -> Option<i64> {
     }
 }
 
-/// The least integer divided by -1 is no integer: the processor ends the process.
+/// The least integer divided by -1 is no integer: the processor ends the process. What counts is the type that both are converted to.
 pub(super) fn least_by_minus_one(b: &Bound) -> Result<()> {
     let (Some(a), Some(d)) = (b.get("self"), b.get("other")) else { return Ok(()) };
-    let minus_one = |dtype: DType| least(dtype).map(|_| -1);
-    if holds(a, least)? && holds(d, minus_one)? {
+    let is_true_division = b.op().starts_with("div") && b.get("rounding_mode").is_none();
+    let is_integral = |v: &Value| match v {
+        Value::Int(_) | Value::Bool(_) => true,
+        Value::Tensor(t) => least(t.dtype()).is_some() || matches!(t.dtype(), DType::Bool | DType::Uint8),
+        _ => false,
+    };
+    if is_true_division || !is_integral(a) || !is_integral(d) {
+        return Ok(());
+    }
+    // libtorch's numbers of its types.
+    let common = match bridge::call("result_type", &[a.clone(), d.clone()], &[])?.first() {
+        Some(Value::Int(3)) => DType::Int,
+        Some(Value::Int(4)) => DType::Int64,
+        _ => return Ok(()),
+    };
+    let (smallest, minus_one) = (least(common).unwrap_or(i64::MIN), -1);
+    if holds_as(d, common, minus_one)? && holds_as(a, common, smallest)? {
         return Err(refuse(b, "the least integer cannot be divided by -1: the result is no integer"));
+    }
+    Ok(())
+}
+
+/// Whether a number stands in a tensor, or is the value, once converted to `dtype`.
+fn holds_as(value: &Value, dtype: DType, wanted: i64) -> Result<bool> {
+    match value {
+        Value::Int(i) if dtype == DType::Int => Ok(i64::from(*i as i32) == wanted),
+        Value::Int(i) => Ok(*i == wanted),
+        Value::Tensor(t) => Ok(t.numel() > 0 && call1("any", &[t.to_dtype(dtype)?.eq(wanted)?.into()], &[])?.item()? != 0.0),
+        _ => Ok(false),
+    }
+}
+
+/// Numbers beyond which the count of what lies between two is no integer.
+const FAR: f64 = (1i64 << 61) as f64;
+
+/// Where a range of integers begins and ends, and its step.
+pub(super) fn range_of_integers(b: &Bound) -> Result<()> {
+    for name in ["start", "end", "step"] {
+        if let Some(x) = b.number(name)
+            && x.abs() > FAR
+        {
+            return Err(refuse(b, format!("`{name}` must be within 2^61 of 0, got {x}")));
+        }
     }
     Ok(())
 }

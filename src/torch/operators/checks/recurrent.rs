@@ -3,7 +3,7 @@
 use super::{Bound, refuse};
 use crate::error::Result;
 use crate::torch::Tensor;
-use crate::torch::bridge::Value;
+use crate::torch::bridge::{self, Value};
 
 /// Operators with layers of states.
 pub(super) const NAMES: &[&str] = &["lstm", "gru", "rnn_tanh", "rnn_relu"];
@@ -20,7 +20,9 @@ fn gates(op: &str) -> i64 {
 }
 
 fn is(b: &Bound, what: &str, t: &Tensor, shape: &[i64], like: &Tensor) -> Result<()> {
-    if t.shape() != shape || t.dtype() != like.dtype() || t.device() != like.device() || t.numel() == 0 {
+    // Autocast converts what one step takes.
+    let converts = b.op().ends_with("_cell") && bridge::autocast_is_on() && t.is_float();
+    if t.shape() != shape || (t.dtype() != like.dtype() && !converts) || t.device() != like.device() || t.numel() == 0 {
         return Err(refuse(b, format!("{what} must be {shape:?}, not empty, in the dtype and on the device of the input, got {}", t.describe())));
     }
     Ok(())

@@ -50,6 +50,8 @@ type Content = Vec<(String, Vec<u8>)>;
 /// Everything in a folder, with its bytes; nothing half-written may be left.
 fn contents(folder: &Path) -> Content {
     let all = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(|e| e.unwrap()).filter(|e| e.file_type().is_file());
+    // The lock of a run stays, with the process that held it.
+    let all = all.filter(|e| e.file_name() != ".lock");
     let all: Vec<_> = all.map(|e| (e.path().strip_prefix(folder).unwrap().display().to_string(), std::fs::read(e.path()).unwrap())).collect();
     assert!(!all.is_empty() && all.iter().all(|(n, _)| !name(Path::new(n)).starts_with('.')), "{:?}", all.iter().map(|a| &a.0).collect::<Vec<_>>());
     all
