@@ -574,6 +574,11 @@ impl Tensor {
 
     /// `softmax(q k^T * scale) v` over `[B, heads, N, d]`; `scale` is `d^-0.5` unless given.
     pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, causal: bool, scale: Option<f64>) -> Result<Tensor> {
+        // The kernel takes the number of values for that of the keys.
+        if [q, k, v].iter().any(|t| t.rank() < 2) || k.size(-2)? != v.size(-2)? || q.size(-1)? != k.size(-1)? {
+            let message = format!("queries {}, keys {} and values {} do not go together", q.describe(), k.describe(), v.describe());
+            return Err(Error::value("attention", message));
+        }
         tch::Tensor::f_scaled_dot_product_attention(&q.0, &k.0, &v.0, mask.map(|m| &m.0), 0.0, causal, scale, false)
             .map(Tensor)
             .map_err(|e| refused("attention", &[q, k, v], e))

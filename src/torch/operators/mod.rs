@@ -110,7 +110,13 @@ fn call_checked(name: &str, entry: &Entry, args: &[Value], kw: &[(&str, Value)])
         let bound = Bound::new(name, &overload, args, kw)?;
         entry.checks.iter().try_for_each(|check| check(&bound))?;
     }
-    bridge::call_op(entry.op, name, args, kw)
+    let results = bridge::call_op(entry.op, name, args, kw)?;
+    if let Some(written) = checks::unseen(list::parts(name).0) {
+        let overload = bridge::pick(entry.op, name, args, kw)?;
+        let bound = Bound::new(name, &overload, args, kw)?;
+        bound.all_tensors().iter().filter(|(param, _)| written.contains(param)).for_each(|(_, t)| bridge::bump_version(t));
+    }
+    Ok(results)
 }
 
 /// Why scripts may not call an operator.

@@ -119,6 +119,18 @@ fn the_least_integer_is_not_divided_by_minus_one() {
 }
 
 #[test]
+fn ranges_of_integers_do_not_trap() {
+    refused("arange", &[0i64.into(), i64::MIN.into(), (-1i64).into()], &[], "within 2^61");
+    refused("arange", &[0i64.into(), 4i64.into(), 0.9.into()], &[("dtype", "i64".into())], "`step` must be at least 1");
+    assert!(script_call("arange", &[0i64.into(), 4i64.into(), 0.9.into()], &[]).is_ok());
+    let small = Tensor::from_slice(&[i32::MIN]).unwrap();
+    let minus = Tensor::from_slice(&[-1i32]).unwrap();
+    refused("remainder", &[i64::from(i32::MIN).into(), (&minus).into()], &[], "divided by -1");
+    refused("remainder", &[(&small).into(), Tensor::full(&[], 4294967295.0, DType::Int64, CPU).unwrap().into()], &[], "divided by -1");
+    assert!(script_call("div", &[(&small).into(), (&minus).into()], &[]).is_ok());
+}
+
+#[test]
 fn indices_are_within_what_they_point_into() {
     let w = zeros(&[10, 4]);
     let bag = |indices: &[i64], offsets: &[i64]| script_call("embedding_bag", &[(&w).into(), ints(indices).into(), ints(offsets).into()], &[]);
@@ -168,6 +180,23 @@ fn what_kernels_take_on_trust_is_checked() {
         &[],
         "an input of",
     );
+}
+
+#[test]
+fn what_is_written_is_seen_by_autograd() {
+    let p = zeros(&[4]);
+    let before = p.version().unwrap();
+    let ones = Tensor::ones(&[4], F32, CPU).unwrap();
+    let kw = [("weight_decay", 0.0), ("momentum", 0.0), ("lr", 1.0), ("dampening", 0.0)].map(|(k, v)| (k, Value::from(v))).to_vec();
+    let flags = ["nesterov", "maximize", "is_first_step"].map(|k| (k, Value::from(false))).to_vec();
+    script_call("_fused_sgd_", &[Value::list(&[&p]), Value::list(&[&ones]), Value::List(vec![])], &[kw, flags].concat()).unwrap();
+    assert_eq!(p.to_vec_f64().unwrap(), [-1.0; 4]);
+    assert!(p.version().unwrap() > before);
+    // Indices that a backward pass relies on are not seen as floats.
+    refused("view", &[ints(&[1, 2]).into(), "f64".into()], &[], "is not seen as f64");
+    assert!(script_call("view", &[zeros(&[2]).into(), "bf16".into()], &[]).is_ok());
+    let kv = |n: i64| Value::from(zeros(&[1, 2, n, 8]));
+    refused("scaled_dot_product_attention", &[kv(3), kv(5), kv(5000)], &[], "do not go together");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::algorithm::{Algorithm, Kept, OnePass, PassItem, Ready};
 use super::{Optimizer, ParamGroups, Rates};
 use crate::error::{Error, Result};
 use crate::torch::Tensor;
-use crate::torch::bridge::{AdamWItem, AdamWPass, Value, adamw_pass, call};
+use crate::torch::bridge::{AdamWItem, AdamWPass, Value, adamw_pass, bump_version, call};
 
 /// The settings of [`adamw`], with PyTorch's names and defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,7 +72,10 @@ impl Algorithm for AdamW {
             ("maximize", false.into()),
             ("found_inf", found_inf.cloned().into()),
         ];
-        call("_fused_adamw_", &args, &kw).map(|_| ())
+        call("_fused_adamw_", &args, &kw)?;
+        // The kernel does not tell autograd.
+        ready.iter().for_each(|r| std::iter::once(&r.param).chain(&r.state).for_each(bump_version));
+        Ok(())
     }
 
     fn one_pass(&self) -> Option<&dyn OnePass> {

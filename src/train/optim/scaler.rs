@@ -4,7 +4,7 @@
 use super::{Optimizer, groups};
 use crate::error::{Error, Result};
 use crate::nn::State;
-use crate::torch::bridge::{Value, call};
+use crate::torch::bridge::{Value, bump_version, call};
 use crate::torch::{DType, Device, Tensor, default_device, no_grad};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -115,6 +115,7 @@ impl GradScaler {
                 let found = Tensor::zeros(&[], DType::Float, device)?;
                 let list = Value::List(group.iter().map(|&i| (&grads[i]).into()).collect());
                 call("_amp_foreach_non_finite_check_and_unscale_", &[list, (&found).into(), inverse.to_device(device)?.into()], &[])?;
+                group.iter().for_each(|&i| bump_version(&grads[i]));
                 total = total.add(&found.to_device(scale.device())?)?.clamp(None, Some(1.0))?;
             }
             self.0.found.borrow_mut().push((opt.clone(), total));

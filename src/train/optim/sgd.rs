@@ -4,7 +4,7 @@ use super::algorithm::{Algorithm, Kept, Ready};
 use super::{Optimizer, ParamGroups, Rates};
 use crate::error::{Error, Result};
 use crate::torch::Tensor;
-use crate::torch::bridge::{Value, call};
+use crate::torch::bridge::{Value, bump_version, call};
 
 /// The settings of [`sgd`], with PyTorch's names and defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,6 +76,8 @@ impl Algorithm for Sgd {
                 ("is_first_step", first.into()),
             ];
             call("_fused_sgd_", &[of(|r| Some(&r.param)), of(|r| Some(&r.grad)), of(|r| r.state.first())], &kw)?;
+            // The kernel does not tell autograd.
+            some.iter().for_each(|r| std::iter::once(&r.param).chain(&r.state).for_each(bump_version));
         }
         Ok(())
     }

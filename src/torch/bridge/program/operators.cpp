@@ -109,6 +109,10 @@ void normalise(const Stack& s, size_t n) {
 }
 
 void attend(const Stack& s, size_t n) {
+  const auto &query = argument(s, 0, n).toTensor(), &key = argument(s, 1, n).toTensor(), &value = argument(s, 2, n).toTensor();
+  if (query.dim() < 2 || key.dim() < 2 || value.dim() < 2 || key.size(-2) != value.size(-2) || query.size(-1) != key.size(-1)) {
+    refuse("queries, keys and values do not go together");
+  }
   if (!argument(s, 7, n).toBool()) return;
   for (size_t i = 0; i < 3; i++) {
     const auto& t = argument(s, i, n).toTensor();
@@ -182,6 +186,20 @@ void slide(const Stack& s, size_t n) {
   }
 }
 
+// A dilated window that begins in the border may step over the whole input, and then remembers a place outside.
+void pool(const Stack& s, size_t n) {
+  slide(s, n);
+  const auto& x = argument(s, 0, n).toTensor();
+  const auto kernel = argument(s, 1, n).toIntVector(), padding = argument(s, 3, n).toIntVector(), dilation = argument(s, 4, n).toIntVector();
+  const auto dims = static_cast<int64_t>(kernel.size());
+  if (padding.size() != kernel.size() || dilation.size() != kernel.size() || x.dim() < dims) refuse("a window has other sides than the input");
+  for (int64_t i = 0; i < dims; i++) {
+    const int64_t p = padding[i], d = dilation[i];
+    if (d <= 1 || p <= 0) continue;
+    if (x.size(i - dims) < d || (p + d - 1) / d >= kernel[i]) refuse("a window of pooling may miss every element");
+  }
+}
+
 void pad(const Stack& s, size_t n) {
   const auto& mode = argument(s, 2, n).toStringRef();
   const auto sides = argument(s, 1, n).toIntVector();
@@ -241,6 +259,7 @@ const std::map<std::string, Guard>& guards() {
       {"aten::scaled_dot_product_attention", {attend}},
       {"aten::_native_multi_head_attention", {attend_natively}},
       {"aten::repeat_interleave.self_int", {interleave}},
+      {"aten::embedding", {[](const Stack& s, size_t n) { if (argument(s, 4, n).toBool()) refuse("sparse gradients are not supported"); }}},
       {"aten::grid_sampler", {sample_grid}},
       {"aten::einsum", {contract}},
       {"aten::div.out", {divide_into}},
@@ -258,10 +277,10 @@ const std::map<std::string, Guard>& guards() {
       {"aten::_convolution", {slide}},
       {"aten::_convolution.deprecated", {slide}},
       {"aten::_convolution_mode", {slide}},
-      {"aten::max_pool1d", {slide}},
-      {"aten::max_pool2d", {slide}},
-      {"aten::max_pool3d", {slide}},
-      {"aten::max_pool2d_with_indices", {slide}},
+      {"aten::max_pool1d", {pool}},
+      {"aten::max_pool2d", {pool}},
+      {"aten::max_pool3d", {pool}},
+      {"aten::max_pool2d_with_indices", {pool}},
       {"aten::avg_pool1d", {slide}},
       {"aten::avg_pool2d", {slide}},
       {"aten::avg_pool3d", {slide}},

@@ -24,13 +24,14 @@ const FAMILIES: &[(&[&str], Check)] = &[
     (linalg::NORMS, linalg::finite_if_decomposed),
     (&["gcd", "gcd_", "lcm", "lcm_"], numbers::no_least),
     (&["_weight_norm"], norm::weight),
+    (&["view"], named::same_kind),
     (named::MAXIMA, named::windows_hold_something),
     (&["rrelu_with_noise", "rrelu_with_noise_", "rrelu_with_noise_functional"], named::noise),
     (&["repeat_interleave"], numbers::repeats),
     (&["embedding_bag"], indices::embedding_bag),
     (&["ctc_loss", "_ctc_loss"], indices::ctc_loss),
     (&["segment_reduce"], indices::segment_reduce),
-    (&["scaled_dot_product_attention"], attention::grouped),
+    (&["scaled_dot_product_attention", "_scaled_dot_product_attention_math"], attention::grouped),
     (linalg::SPECTRAL, linalg::finite),
     (&["lu_solve", "linalg_lu_solve", "linalg_ldl_solve", "lu_unpack"], linalg::pivots),
     (norm::BATCH, norm::of_channels),
@@ -54,6 +55,18 @@ pub(super) fn of(base: &str, overloads: &[Schema]) -> Vec<Check> {
     all.extend(FAMILIES.iter().filter(|(names, _)| names.contains(&base)).map(|(_, check)| *check));
     all.extend(BEGINNINGS.iter().filter(|(start, _)| base.starts_with(start)).map(|(_, check)| *check));
     all
+}
+
+/// What is written by kernels that do not tell autograd: lists of the fused operators, and noise.
+const UNSEEN: &[(&str, &[&str])] = &[
+    ("_fused_", &["self", "grads", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs", "momentum_buffer_list", "state_sums", "state_steps"]),
+    ("_amp_foreach_", &["self", "found_inf"]),
+    ("rrelu_with_noise", &["noise"]),
+];
+
+/// The parameters that an operator writes unseen.
+pub(super) fn unseen(base: &str) -> Option<&'static [&'static str]> {
+    UNSEEN.iter().find(|(start, _)| base.starts_with(start)).map(|(_, params)| *params)
 }
 
 /// An argument that is refused.

@@ -4,6 +4,7 @@ use super::{Bound, refuse};
 use crate::error::Result;
 use crate::torch::bridge::Value;
 use crate::torch::operators::{Count, Kind, Param, Schema};
+use crate::torch::{DType, dtype_name, parse_dtype};
 
 /// Windows, steps and borders, of which kernels compute addresses.
 const WINDOWS: &[&str] = &["kernel_size", "stride", "dilation", "padding", "output_padding", "kernel_sizes", "output_size", "pool_size"];
@@ -146,4 +147,14 @@ pub(super) fn windows_hold_something(b: &Bound) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Integers are not seen as floats in place: what writes floats could then change indices that a backward pass relies on.
+pub(super) fn same_kind(b: &Bound) -> Result<()> {
+    let (Some(t), Some(dtype)) = (b.tensor("self"), b.text("dtype").and_then(|d| parse_dtype(d).ok())) else { return Ok(()) };
+    let is_number = |d: DType| matches!(d, DType::Int64 | DType::Int | DType::Int16 | DType::Int8 | DType::Uint8 | DType::Bool);
+    if is_number(t.dtype()) == is_number(dtype) {
+        return Ok(());
+    }
+    Err(refuse(b, format!("{} is not seen as {} in place", t.describe(), dtype_name(dtype))).help("`torch::op(\"view_copy.dtype\", ..)` copies"))
 }

@@ -2,8 +2,8 @@
 
 use super::{Bound, holds, range, refuse};
 use crate::error::Result;
-use crate::torch::DType;
 use crate::torch::bridge::{self, Value, call1};
+use crate::torch::{DType, parse_dtype};
 
 /// Operators that divide integers.
 pub(super) const DIVISIONS: &[&str] =
@@ -57,8 +57,15 @@ fn holds_as(value: &Value, dtype: DType, wanted: i64) -> Result<bool> {
 /// Numbers beyond which the count of what lies between two is no integer.
 const FAR: f64 = (1i64 << 61) as f64;
 
-/// Where a range of integers begins and ends, and its step.
+/// Where a range of integers begins and ends, and its step, which libtorch cuts to an integer before it divides by it.
 pub(super) fn range_of_integers(b: &Bound) -> Result<()> {
+    let integers = b.text("dtype").and_then(|t| parse_dtype(t).ok()).is_some_and(|t| least(t).is_some() || matches!(t, DType::Uint8 | DType::Bool));
+    if let Some(step) = b.number("step")
+        && integers
+        && step.abs() < 1.0
+    {
+        return Err(refuse(b, format!("`step` must be at least 1, or at most -1, for integers, got {step}")));
+    }
     for name in ["start", "end", "step"] {
         if let Some(x) = b.number(name)
             && x.abs() > FAR

@@ -38,7 +38,7 @@ pub(super) fn mirrored(b: &Bound) -> Result<()> {
     if b.get("state_steps").is_some() {
         let steps = b.tensors("state_steps");
         let scalar = |t: &&Tensor| t.rank() == 0 && t.dtype() == DType::Float;
-        if steps.len() != params.len() || !steps.iter().all(|t| scalar(&t)) {
+        if steps.len() != params.len() || !steps.iter().all(scalar) {
             return Err(refuse(b, format!("`state_steps` must be {} scalars in f32", params.len())));
         }
     }
