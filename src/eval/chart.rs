@@ -35,6 +35,9 @@ pub struct Chart {
     pub text: f64,
 }
 
+/// Numbers beyond it are not drawn, as infinities are not: an axis to them has no ticks.
+const FAR: f64 = 1e150;
+
 impl Default for Chart {
     fn default() -> Self {
         Chart { title: String::new(), x_label: String::new(), y_label: String::new(), width: 900, height: 520, log_y: false, legend: true, text: 1.0 }
@@ -73,7 +76,7 @@ impl Chart {
     /// # Errors
     /// `E0202` when there is no point to draw.
     pub fn curves(&self, series: &[Series]) -> Result<String> {
-        let shown = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && (!self.log_y || p.1 > 0.0);
+        let shown = |p: &&(f64, f64)| p.0.abs() < FAR && p.1.abs() < FAR && (!self.log_y || p.1 > 0.0);
         let points: Vec<(f64, f64)> = series.iter().flat_map(|s| s.points.iter().filter(shown)).copied().collect();
         if points.is_empty() {
             return Err(Error::value("plot", "there is nothing to draw: no series has a finite value"));
@@ -123,7 +126,7 @@ impl Chart {
     /// `E0202` when there are no bins.
     pub fn histogram(&self, counts: &[(String, Vec<u64>)], low: f64, high: f64) -> Result<String> {
         let bins = counts.iter().map(|(_, c)| c.len()).max().unwrap_or(0);
-        if bins == 0 || low.partial_cmp(&high) != Some(std::cmp::Ordering::Less) {
+        if bins == 0 || low.partial_cmp(&high) != Some(std::cmp::Ordering::Less) || low.abs().max(high.abs()) >= FAR {
             return Err(Error::value("hist", "there is nothing to draw"));
         }
         let top = counts.iter().flat_map(|(_, c)| c).max().copied().unwrap_or(0).max(1) as f64;
