@@ -92,7 +92,7 @@ fn preprocess_killed_at_any_time_leaves_the_same_bytes() {
 #[test]
 fn cache_latents_killed_at_any_time_leaves_the_same_bytes() {
     let m = made();
-    let to = m.path("cached");
+    let to = m.path("killed-cached");
     let stage = || {
         let flags = ["--data-dir", &m.path("images"), "--output-dir", &to, "--vae-ckpt-path", &m.path("sendvae"), "--pproc-batch-size", "4"];
         command("cache_latents", &[&flags])
@@ -124,13 +124,13 @@ fn trained(m: &Made, to: &str) -> Content {
 #[test]
 fn train_repae_killed_at_any_time_ends_with_the_same_weights() {
     let m = made();
-    let joint = || repae(m, "joint", &[]);
-    same("train_repae", 3, &joint, &|| trained(m, "joint"), &|| remove(&m.path("joint")));
+    let joint = || repae(m, "killed-joint", &[]);
+    same("train_repae", 3, &joint, &|| trained(m, "killed-joint"), &|| remove(&m.path("killed-joint")));
     // From the weights of that run: the same, and the weights are read only where the run begins.
-    let first = m.path("joint");
-    let from = || repae(m, "joint-from", &["--init-from", &first]);
-    same("train_repae --init-from", 4, &from, &|| trained(m, "joint-from"), &|| remove(&m.path("joint-from")));
-    assert_ne!(trained(m, "joint"), trained(m, "joint-from"), "it began with other weights");
+    let first = m.path("killed-joint");
+    let from = || repae(m, "killed-joint-from", &["--init-from", &first]);
+    same("train_repae --init-from", 4, &from, &|| trained(m, "killed-joint-from"), &|| remove(&m.path("killed-joint-from")));
+    assert_ne!(trained(m, "killed-joint"), trained(m, "killed-joint-from"), "it began with other weights");
 }
 
 #[test]
