@@ -76,10 +76,9 @@ impl Chart {
     /// # Errors
     /// `E0202` when there is no point to draw.
     pub fn curves(&self, series: &[Series]) -> Result<String> {
-        let shown = |p: &&(f64, f64)| p.0.abs() < FAR && p.1.abs() < FAR && (!self.log_y || p.1 > 0.0);
-        let points: Vec<(f64, f64)> = series.iter().flat_map(|s| s.points.iter().filter(shown)).copied().collect();
+        let points: Vec<(f64, f64)> = series.iter().flat_map(|s| s.points.iter().filter(|p| self.shows(p))).copied().collect();
         if points.is_empty() {
-            return Err(Error::value("plot", "there is nothing to draw: no series has a finite value"));
+            return Err(Error::value("plot", "there is nothing to draw: no series has a value that can be drawn"));
         }
         let xs = span(points.iter().map(|p| p.0), 0.0);
         self.draw(|area| {
@@ -93,6 +92,11 @@ impl Chart {
         })
     }
 
+    /// Whether a point has a place; a curve has a gap where one has none.
+    fn shows(&self, p: &(f64, f64)) -> bool {
+        p.0.abs() < FAR && p.1.abs() < FAR && (!self.log_y || p.1 > 0.0)
+    }
+
     fn lines<Y>(&self, area: &Canvas, xs: (f64, f64), y: Y, series: &[Series]) -> Result<(), String>
     where
         Y: AsRangedCoord<Value = f64>,
@@ -102,9 +106,8 @@ impl Chart {
         self.mesh(&mut chart)?;
         for (i, s) in series.iter().enumerate() {
             let (color, dashed) = (COLORS[i % COLORS.len()], curve_style(i).1);
-            let fits = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite() && (!self.log_y || p.1 > 0.0);
             // The first part carries the legend, so that a curve with gaps is named once.
-            for (part, run) in s.points.split(|p| !fits(p)).filter(|run| !run.is_empty()).enumerate() {
+            for (part, run) in s.points.split(|p| !self.shows(p)).filter(|run| !run.is_empty()).enumerate() {
                 let drawn = if run.len() == 1 {
                     chart.draw_series([Circle::new(run[0], 3, color.filled())]).map_err(text)?
                 } else if dashed {

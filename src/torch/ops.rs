@@ -123,17 +123,6 @@ binary! {
     ge => f_ge_tensor, "ge.Scalar";
 }
 
-/// Larger than any picture.
-const MOST: i64 = 1 << 24;
-
-/// Windows, steps and borders must be from their least number to one that no picture needs: kernels compute addresses with them.
-fn windows(op: &str, given: &[(i64, [i64; 2])]) -> Result<()> {
-    match given.iter().find_map(|(least, two)| two.iter().find(|n| !(*least..=MOST).contains(*n)).map(|n| (least, n))) {
-        Some((least, n)) => Err(Error::value(op, format!("windows, strides and the like must be between {least} and {MOST}, got {n}"))),
-        None => Ok(()),
-    }
-}
-
 impl Tensor {
     /// Remainder with the divisor's sign, as Python's `%`.
     ///
@@ -532,7 +521,9 @@ impl Tensor {
         dilation: [i64; 2],
         groups: i64,
     ) -> Result<Tensor> {
-        windows("conv2d", &[(1, stride), (-MOST, padding), (1, dilation)])?;
+        operators::windows("conv2d", "stride", &stride, 1)?;
+        operators::windows("conv2d", "dilation", &dilation, 1)?;
+        operators::windows("conv2d", "padding", &padding, -operators::WIDEST)?;
         self.map2(weight, "conv2d", self.0.f_conv2d(&weight.0, bias.map(|b| &b.0), stride, padding, dilation, groups))
     }
 
@@ -574,11 +565,7 @@ impl Tensor {
 
     /// `softmax(q k^T * scale) v` over `[B, heads, N, d]`; `scale` is `d^-0.5` unless given.
     pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, causal: bool, scale: Option<f64>) -> Result<Tensor> {
-        // The kernel takes the number of values for that of the keys.
-        if [q, k, v].iter().any(|t| t.rank() < 2) || k.size(-2)? != v.size(-2)? || q.size(-1)? != k.size(-1)? {
-            let message = format!("queries {}, keys {} and values {} do not go together", q.describe(), k.describe(), v.describe());
-            return Err(Error::value("attention", message));
-        }
+        operators::attention::pairs("attention", q, k, v)?;
         tch::Tensor::f_scaled_dot_product_attention(&q.0, &k.0, &v.0, mask.map(|m| &m.0), 0.0, causal, scale, false)
             .map(Tensor)
             .map_err(|e| refused("attention", &[q, k, v], e))
@@ -628,13 +615,17 @@ impl Tensor {
 
     /// Mean over windows: `[B, C, H, W]` -> `[B, C, H', W']`.
     pub fn avg_pool2d(&self, kernel: [i64; 2], stride: [i64; 2], padding: [i64; 2], count_include_pad: bool) -> Result<Tensor> {
-        windows("avg_pool2d", &[(1, kernel), (1, stride), (0, padding)])?;
+        operators::windows("avg_pool2d", "kernel_size", &kernel, 1)?;
+        operators::windows("avg_pool2d", "stride", &stride, 1)?;
+        operators::windows("avg_pool2d", "padding", &padding, 0)?;
         self.map1("avg_pool2d", self.0.f_avg_pool2d(kernel, stride, padding, false, count_include_pad, None))
     }
 
     /// Maximum over windows: `[B, C, H, W]` -> `[B, C, H', W']`.
     pub fn max_pool2d(&self, kernel: [i64; 2], stride: [i64; 2], padding: [i64; 2]) -> Result<Tensor> {
-        windows("max_pool2d", &[(1, kernel), (1, stride), (0, padding)])?;
+        operators::windows("max_pool2d", "kernel_size", &kernel, 1)?;
+        operators::windows("max_pool2d", "stride", &stride, 1)?;
+        operators::windows("max_pool2d", "padding", &padding, 0)?;
         self.map1("max_pool2d", self.0.f_max_pool2d(kernel, stride, padding, [1, 1], false))
     }
 
@@ -655,7 +646,11 @@ impl Tensor {
         groups: i64,
         dilation: [i64; 2],
     ) -> Result<Tensor> {
-        windows("conv_transpose2d", &[(1, stride), (0, padding), (0, output_padding), (1, dilation)])?;
+        for (name, two, least) in
+            [("stride", &stride, 1), ("padding", &padding, 0), ("output_padding", &output_padding, 0), ("dilation", &dilation, 1)]
+        {
+            operators::windows("conv_transpose2d", name, two, least)?;
+        }
         let r = self.0.f_conv_transpose2d(&weight.0, bias.map(|b| &b.0), stride, padding, output_padding, groups, dilation);
         self.map2(weight, "conv_transpose2d", r)
     }

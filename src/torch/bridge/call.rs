@@ -128,7 +128,7 @@ fn find(name: &str) -> Result<Op> {
     Ok(Op(op))
 }
 
-/// The operator of that name, `aten::add`, with these of its overloads alone. Each call makes a new one: keep it.
+/// The operator of that name, `aten::add`, with these of its overloads alone.
 ///
 /// # Errors
 /// `E0202` when it has none of them.

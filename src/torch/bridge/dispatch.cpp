@@ -181,16 +181,21 @@ extern "C" const LatheOp* lathe_op(const char* given) {
 extern "C" const LatheOp* lathe_op_of(const char* name, const char* const* overloads, int64_t count) {
   try {
     std::lock_guard<std::mutex> held(table_lock());
-    auto base = table().find(name);
-    if (base == table().end()) return nullptr;
+    auto& t = table();
+    std::string key = name;
+    for (int64_t i = 0; i < count; i++) key += std::string(i ? "," : "|") + overloads[i];
+    auto known = t.find(key);
+    if (known != t.end()) return known->second.get();
+    auto base = t.find(name);
+    if (base == t.end()) return nullptr;
     auto op = std::make_unique<LatheOp>(LatheOp{name, {}});
     for (const auto& o : base->second->overloads) {
       for (int64_t i = 0; i < count; i++) {
         if (o.schema->overload_name() == overloads[i]) op->overloads.push_back(o);
       }
     }
-    // Kept by its thread for as long as the process lives.
-    return op->overloads.empty() ? nullptr : op.release();
+    if (op->overloads.empty()) return nullptr;
+    return (t[key] = std::move(op)).get();
   } catch (...) {
     return nullptr;
   }

@@ -1,44 +1,17 @@
 //! Arguments by the names of the parameters that they are for.
 
 use super::schema::{Count, Param, Schema};
-use crate::error::{Error, Result};
 use crate::torch::Tensor;
-use crate::torch::bridge::{self, Value};
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
-
-thread_local! {
-    static SCHEMAS: RefCell<HashMap<String, Rc<Schema>>> = RefCell::default();
-}
+use crate::torch::bridge::Value;
 
 /// The arguments of a call of one overload.
 pub struct Bound<'a> {
-    schema: Rc<Schema>,
-    args: &'a [Value],
-    kw: &'a [(&'a str, Value)],
+    pub(super) schema: &'a Schema,
+    pub(super) args: &'a [Value],
+    pub(super) kw: &'a [(&'a str, Value)],
 }
 
 impl<'a> Bound<'a> {
-    /// # Errors
-    /// `E0202` where libtorch has no such overload.
-    pub(super) fn new(name: &str, overload: &str, args: &'a [Value], kw: &'a [(&'a str, Value)]) -> Result<Self> {
-        let (base, _) = super::list::parts(name);
-        let full = if overload.is_empty() { format!("aten::{base}") } else { format!("aten::{base}.{overload}") };
-        let known = SCHEMAS.with_borrow(|s| s.get(&full).cloned());
-        let schema = match known {
-            Some(schema) => schema,
-            None => {
-                let texts = bridge::schemas(&format!("aten::{base}"));
-                let found = texts.iter().filter_map(|t| Schema::parse(t)).find(|s| s.overload == overload);
-                let schema = Rc::new(found.ok_or_else(|| Error::value("op", format!("libtorch has no operator `{full}`")))?);
-                SCHEMAS.with_borrow_mut(|s| s.insert(full, schema.clone()));
-                schema
-            }
-        };
-        Ok(Bound { schema, args, kw })
-    }
-
     /// The name of the operator, without its overload: `embedding_bag`.
     pub fn op(&self) -> &str {
         self.schema.name.strip_prefix("aten::").unwrap_or(&self.schema.name)
@@ -66,10 +39,9 @@ impl<'a> Bound<'a> {
         if let Some(Value::Tensor(t)) = self.get(param) { Some(t) } else { None }
     }
 
-    /// The list of tensors given for a parameter; empty where none was given.
+    /// The tensors given for a parameter, one or a list; empty where none was given.
     pub fn tensors(&self, param: &str) -> Vec<&'a Tensor> {
-        let (Some(Value::List(items)) | Some(Value::Tuple(items))) = self.get(param) else { return Vec::new() };
-        items.iter().filter_map(|v| if let Value::Tensor(t) = v { Some(t) } else { None }).collect()
+        self.get(param).map(tensors_in).unwrap_or_default()
     }
 
     /// The int given for a parameter.
@@ -115,16 +87,15 @@ impl<'a> Bound<'a> {
 
     /// Every tensor that was given, those in lists too, with the name of its parameter.
     pub fn all_tensors(&self) -> Vec<(&str, &'a Tensor)> {
-        let mut all = Vec::new();
-        for (name, value) in self.given() {
-            match value {
-                Value::Tensor(t) => all.push((name, t)),
-                Value::List(items) | Value::Tuple(items) => {
-                    all.extend(items.iter().filter_map(|v| if let Value::Tensor(t) = v { Some((name, t)) } else { None }));
-                }
-                _ => {}
-            }
-        }
-        all
+        self.given().flat_map(|(name, value)| tensors_in(value).into_iter().map(move |t| (name, t))).collect()
+    }
+}
+
+/// The tensors in a value: itself, or those of a list.
+fn tensors_in(value: &Value) -> Vec<&Tensor> {
+    match value {
+        Value::Tensor(t) => vec![t],
+        Value::List(items) | Value::Tuple(items) => items.iter().filter_map(|v| if let Value::Tensor(t) = v { Some(t) } else { None }).collect(),
+        _ => Vec::new(),
     }
 }

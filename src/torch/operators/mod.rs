@@ -10,6 +10,7 @@ mod list;
 mod schema;
 
 pub use bound::Bound;
+pub(super) use checks::{WIDEST, attention, windows};
 pub use list::{allowed, count, refusal};
 pub use schema::{Count, Kind, Param, Schema};
 
@@ -20,18 +21,57 @@ use checks::Check;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::thread::LocalKey;
 
-/// An operator with the overloads that scripts may call, and what must hold before one is.
-#[derive(Clone)]
+/// An operator with some of its overloads, and what must hold before one is called.
 struct Entry {
     op: Op,
-    checks: Rc<Vec<Check>>,
+    schemas: Vec<Schema>,
+    checks: Vec<Check>,
     /// The names under which tensors for the results may be given, for each overload that takes such.
-    outs: Rc<Vec<Vec<String>>>,
+    outs: Vec<Vec<String>>,
+    /// The parameters that kernels write without telling autograd.
+    unseen: &'static [&'static str],
+}
+
+impl Entry {
+    /// # Errors
+    /// `E0202` where libtorch has none of the overloads.
+    fn new(base: &str, overloads: &[&str], outs: Vec<Vec<String>>) -> Result<Rc<Self>> {
+        let schemas = list::schemas(base);
+        let op = bridge::find_among(&format!("aten::{base}"), overloads)?;
+        Ok(Rc::new(Entry { op, checks: checks::of(base, &schemas), schemas, outs, unseen: checks::unseen(base) }))
+    }
+
+    fn call(&self, name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Value>> {
+        if self.checks.is_empty() && self.unseen.is_empty() {
+            return bridge::call_op(self.op, name, args, kw);
+        }
+        let overload = bridge::pick(self.op, name, args, kw)?;
+        let schema = self.schemas.iter().find(|s| s.overload == overload);
+        let bound = Bound { schema: schema.ok_or_else(|| Error::value("op", format!("`{name}.{overload}` has no schema")))?, args, kw };
+        self.checks.iter().try_for_each(|check| check(&bound))?;
+        let results = bridge::call_op(self.op, name, args, kw)?;
+        bound.all_tensors().iter().filter(|(param, _)| self.unseen.contains(param)).for_each(|(_, t)| bridge::bump_version(t));
+        Ok(results)
+    }
 }
 
 thread_local! {
-    static FOUND: RefCell<HashMap<String, Entry>> = RefCell::default();
+    /// Those that scripts have called, by the name that they gave.
+    static LISTED: RefCell<HashMap<String, Rc<Entry>>> = RefCell::default();
+    /// Those that functions of ours have.
+    static OWN: RefCell<HashMap<String, Rc<Entry>>> = RefCell::default();
+}
+
+/// What is kept under a name, made the first time.
+fn kept(of: &'static LocalKey<RefCell<HashMap<String, Rc<Entry>>>>, name: &str, make: impl FnOnce() -> Result<Rc<Entry>>) -> Result<Rc<Entry>> {
+    if let Some(entry) = of.with_borrow(|found| found.get(name).cloned()) {
+        return Ok(entry);
+    }
+    let entry = make()?;
+    of.with_borrow_mut(|found| found.insert(name.to_owned(), entry.clone()));
+    Ok(entry)
 }
 
 /// Calls an operator for a script: `add`, `aten::add`, `add.Scalar`. Only overloads of the list are considered, and arguments that a kernel
@@ -41,14 +81,18 @@ thread_local! {
 /// `E0202` for an operator that scripts may not call or that does not exist, for arguments that no overload takes or a check refuses, and for
 /// an `out` of another shape; otherwise what the operator says.
 pub fn script_call(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Value>> {
-    let entry = find(name)?;
+    let entry = kept(&LISTED, name, || {
+        let (base, overload) = list::parts(name);
+        let listed = list::overloads(base, overload).ok_or_else(|| not_for_scripts(name))?;
+        Entry::new(base, &listed.overloads, listed.outs)
+    })?;
     let is_out = |k: &str| entry.outs.iter().any(|names| names.iter().any(|n| n == k));
     if !kw.iter().any(|(k, _)| is_out(k)) {
-        return call_checked(name, &entry, args, kw);
+        return entry.call(name, args, kw);
     }
     let (mut outs, rest): (Vec<_>, Vec<_>) = kw.iter().cloned().partition(|(k, _)| is_out(k));
     outs.retain(|(_, v)| !matches!(v, Value::None));
-    let results = call_checked(name, &entry, args, &rest)?;
+    let results = entry.call(name, args, &rest)?;
     if outs.is_empty() {
         return Ok(results);
     }
@@ -62,16 +106,12 @@ pub fn script_call(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<V
 /// # Errors
 /// As [`script_call`].
 pub(crate) fn call_own(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Value>> {
-    let key = format!("own {name}");
-    if let Some(entry) = FOUND.with_borrow(|found| found.get(&key).cloned()) {
-        return call_checked(name, &entry, args, kw);
-    }
-    let schemas = list::schemas(name);
-    let overloads: Vec<&str> = schemas.iter().filter(|s| s.out_params().is_empty()).map(|s| s.overload.as_str()).collect();
-    let op = bridge::find_among(&format!("aten::{name}"), &overloads)?;
-    let entry = Entry { op, checks: Rc::new(checks::of(name, &schemas)), outs: Rc::default() };
-    FOUND.with_borrow_mut(|found| found.insert(key, entry.clone()));
-    call_checked(name, &entry, args, kw)
+    let entry = kept(&OWN, name, || {
+        let schemas = list::schemas(name);
+        let overloads: Vec<&str> = schemas.iter().filter(|s| s.out_params().is_empty()).map(|s| s.overload.as_str()).collect();
+        Entry::new(name, &overloads, Vec::new())
+    })?;
+    entry.call(name, args, kw)
 }
 
 /// [`call_own`] for an operator with one tensor as its result.
@@ -88,35 +128,7 @@ pub(crate) fn call_own1(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Res
 /// As [`script_call`].
 pub fn call_unlisted(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Value>> {
     let (base, overload) = list::parts(name);
-    let op = bridge::find_among(&format!("aten::{base}"), &[overload.unwrap_or_default()])?;
-    call_checked(name, &Entry { op, checks: Rc::new(checks::of(base, &list::schemas(base))), outs: Rc::default() }, args, kw)
-}
-
-fn find(name: &str) -> Result<Entry> {
-    if let Some(entry) = FOUND.with_borrow(|found| found.get(name).cloned()) {
-        return Ok(entry);
-    }
-    let (base, overload) = list::parts(name);
-    let Some(listed) = list::overloads(base, overload) else { return Err(not_for_scripts(name)) };
-    let op = bridge::find_among(&format!("aten::{base}"), &listed.overloads)?;
-    let entry = Entry { op, checks: Rc::new(checks::of(base, &list::schemas(base))), outs: Rc::new(listed.outs) };
-    FOUND.with_borrow_mut(|found| found.insert(name.to_owned(), entry.clone()));
-    Ok(entry)
-}
-
-fn call_checked(name: &str, entry: &Entry, args: &[Value], kw: &[(&str, Value)]) -> Result<Vec<Value>> {
-    if !entry.checks.is_empty() {
-        let overload = bridge::pick(entry.op, name, args, kw)?;
-        let bound = Bound::new(name, &overload, args, kw)?;
-        entry.checks.iter().try_for_each(|check| check(&bound))?;
-    }
-    let results = bridge::call_op(entry.op, name, args, kw)?;
-    if let Some(written) = checks::unseen(list::parts(name).0) {
-        let overload = bridge::pick(entry.op, name, args, kw)?;
-        let bound = Bound::new(name, &overload, args, kw)?;
-        bound.all_tensors().iter().filter(|(param, _)| written.contains(param)).for_each(|(_, t)| bridge::bump_version(t));
-    }
-    Ok(results)
+    Entry::new(base, &[overload.unwrap_or_default()], Vec::new())?.call(name, args, kw)
 }
 
 /// Why scripts may not call an operator.

@@ -163,6 +163,11 @@ fn what_kernels_take_on_trust_is_checked() {
     refused("native_batch_norm", &[x(&[2, 64, 8, 8]), one(), one(), one(), one(), true.into(), 0.1.into(), 1e-5.into()], &[], "must be [64]");
     refused("conv_transpose1d", &[x(&[2, 4, 2]), x(&[4, 2, 2])], &[("dilation", [1i64 << 62].into())], "`dilation` must be between");
     refused("grid_sampler", &[x(&[1, 1, 2, 2]), x(&[1, 2, 2, 2]), 7i64.into(), 0i64.into(), false.into()], &[], "`interpolation_mode`");
+    let far = zeros(&[1, 2, 2, 2]).add(1e30).unwrap();
+    refused("grid_sampler", &[x(&[1, 1, 2, 2]), far.into(), 0i64.into(), 0i64.into(), false.into()], &[], "`grid` has places");
+    refused("binary_cross_entropy", &[x(&[2, 3]), x(&[3])], &[], "`target` must have the shape");
+    refused("lu_unpack", &[x(&[2, 3, 3]), Value::from(Tensor::ones(&[3], DType::Int, CPU).unwrap())], &[], "`LU_pivots` must be [2, 3]");
+    refused("pdist", &[x(&[0, 2])], &[], "is empty");
     refused("_foreach_add_", &[Value::list(&[zeros(&[2])]), Value::List(vec![])], &[], "0 elements");
     refused(
         "lstm",

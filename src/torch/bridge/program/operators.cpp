@@ -210,7 +210,10 @@ void pad(const Stack& s, size_t n) {
   }
 }
 
+// Places are made integers before they are held against the picture's sides.
 void sample_grid(const Stack& s, size_t n) {
+  const auto& grid = argument(s, 1, n).toTensor();
+  if (grid.numel() > 0 && !grid.abs().lt(1 << 24).all().item<bool>()) refuse("a place of a grid is not a number, or too far outside");
   for (size_t i = 2; i < 4; i++) {
     const auto mode = argument(s, i, n).toInt();
     if (mode < 0 || mode > 2) refuse("grid_sampler has no such mode");

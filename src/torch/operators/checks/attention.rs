@@ -1,17 +1,25 @@
 //! Attention.
 
 use super::{Bound, refuse};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::torch::Tensor;
 
-/// Each key has a value, and with grouped queries the heads divide each other: libtorch's kernel takes the length of one for the other.
+/// Each key has a value, as wide as the queries are: libtorch's kernel takes the number of values for that of the keys.
+///
+/// # Errors
+/// `E0202` with the three.
+pub(in crate::torch) fn pairs(op: &str, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<()> {
+    if [q, k, v].iter().any(|t| t.rank() < 2) || k.size(-2)? != v.size(-2)? || q.size(-1)? != k.size(-1)? {
+        let message = format!("queries {}, keys {} and values {} do not go together: [.., N, D] each", q.describe(), k.describe(), v.describe());
+        return Err(Error::value(op, message));
+    }
+    Ok(())
+}
+
+/// What belongs together, and with grouped queries the heads divide each other.
 pub(super) fn grouped(b: &Bound) -> Result<()> {
     let (Some(q), Some(k), Some(v)) = (b.tensor("query"), b.tensor("key"), b.tensor("value")) else { return Ok(()) };
-    if [q, k, v].iter().any(|t| t.rank() < 2) {
-        return Err(refuse(b, "queries, keys and values must be [.., N, D]"));
-    }
-    if k.size(-2)? != v.size(-2)? || q.size(-1)? != k.size(-1)? {
-        return Err(refuse(b, format!("queries {}, keys {} and values {} do not go together", q.describe(), k.describe(), v.describe())));
-    }
+    pairs(b.op(), q, k, v)?;
     if !b.flag("enable_gqa") {
         return Ok(());
     }

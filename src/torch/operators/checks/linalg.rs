@@ -58,6 +58,14 @@ pub(super) fn pivots(b: &Bound) -> Result<()> {
     let (Some(_), Some(pivots)) = (matrix, pivots) else { return Ok(()) };
     // `lu_solve` has the matrix second.
     let n = b.tensor("LU_data").or(matrix).map_or(Ok(0), |m| m.size(-2))?;
+    if let Some(lu) = b.tensor("LU_data").filter(|lu| b.op() == "lu_unpack" && lu.rank() >= 2) {
+        let mut wanted = lu.shape();
+        wanted.truncate(lu.rank() - 2);
+        wanted.push(lu.size(-1)?.min(n));
+        if pivots.shape() != wanted {
+            return Err(refuse(b, format!("`LU_pivots` must be {wanted:?} for {}, got {}", lu.describe(), pivots.describe())));
+        }
+    }
     if pivots.numel() == 0 || pivots.is_float() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! What must hold before a kernel is called that does not look itself, by families.
 
-mod attention;
+pub(in crate::torch) mod attention;
 mod indices;
 mod linalg;
 mod named;
@@ -11,8 +11,10 @@ mod recurrent;
 
 use super::{Bound, Schema};
 use crate::error::{Error, Result};
-use crate::torch::bridge::{Value, call1};
+use crate::torch::bridge::call1;
 use crate::torch::{DType, Tensor};
+
+pub(in crate::torch) use named::{WIDEST, windows};
 
 /// Refuses what the kernel would not.
 pub(super) type Check = fn(&Bound) -> Result<()>;
@@ -25,6 +27,9 @@ const FAMILIES: &[(&[&str], Check)] = &[
     (&["gcd", "gcd_", "lcm", "lcm_"], numbers::no_least),
     (&["_weight_norm"], norm::weight),
     (&["view"], named::same_kind),
+    (&["grid_sampler", "grid_sampler_2d", "grid_sampler_3d"], numbers::places),
+    (&["binary_cross_entropy"], named::target_like_input),
+    (&["pdist", "channel_shuffle", "native_channel_shuffle"], named::not_empty),
     (named::MAXIMA, named::windows_hold_something),
     (&["rrelu_with_noise", "rrelu_with_noise_", "rrelu_with_noise_functional"], named::noise),
     (&["repeat_interleave"], numbers::repeats),
@@ -65,8 +70,8 @@ const UNSEEN: &[(&str, &[&str])] = &[
 ];
 
 /// The parameters that an operator writes unseen.
-pub(super) fn unseen(base: &str) -> Option<&'static [&'static str]> {
-    UNSEEN.iter().find(|(start, _)| base.starts_with(start)).map(|(_, params)| *params)
+pub(super) fn unseen(base: &str) -> &'static [&'static str] {
+    UNSEEN.iter().find(|(start, _)| base.starts_with(start)).map_or(&[], |(_, params)| *params)
 }
 
 /// An argument that is refused.
@@ -88,17 +93,5 @@ fn within(b: &Bound, param: &str, t: &Tensor, n: i64) -> Result<()> {
     match range(t)? {
         Some((low, high)) if low < 0 || high >= n => Err(refuse(b, format!("`{param}` must be indices of {n}, 0 to {}, got {low} to {high}", n - 1))),
         _ => Ok(()),
-    }
-}
-
-/// Whether an integer stands in a tensor, or is the number.
-fn holds(value: &Value, wanted: impl Fn(DType) -> Option<i64>) -> Result<bool> {
-    match value {
-        Value::Int(i) => Ok(wanted(DType::Int64) == Some(*i)),
-        Value::Tensor(t) => {
-            let Some(x) = wanted(t.dtype()) else { return Ok(false) };
-            Ok(t.numel() > 0 && call1("any", &[t.eq(x)?.into()], &[])?.item()? != 0.0)
-        }
-        _ => Ok(false),
     }
 }

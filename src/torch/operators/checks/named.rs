@@ -1,7 +1,7 @@
 //! Parameters that mean the same wherever they stand.
 
 use super::{Bound, refuse};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::torch::bridge::Value;
 use crate::torch::operators::{Count, Kind, Param, Schema};
 use crate::torch::{DType, dtype_name, parse_dtype};
@@ -9,7 +9,7 @@ use crate::torch::{DType, dtype_name, parse_dtype};
 /// Windows, steps and borders, of which kernels compute addresses.
 const WINDOWS: &[&str] = &["kernel_size", "stride", "dilation", "padding", "output_padding", "kernel_sizes", "output_size", "pool_size"];
 /// Larger than any picture.
-const MOST: i64 = 1 << 24;
+pub(in crate::torch) const WIDEST: i64 = 1 << 24;
 /// More parts than anything is split into: each is a tensor.
 const MOST_PARTS: i64 = 1 << 16;
 /// How many parts there are.
@@ -30,6 +30,17 @@ fn is_fixed(p: &Param) -> bool {
     p.kind == Kind::Int && matches!(p.count, Count::Sized(n) if n > 1)
 }
 
+/// Windows, steps or borders from their least number to one that no picture needs: kernels compute addresses with them.
+///
+/// # Errors
+/// `E0202` naming the option.
+pub(in crate::torch) fn windows(op: &str, name: &str, values: &[i64], least: i64) -> Result<()> {
+    match values.iter().find(|n| !(least..=WIDEST).contains(*n)) {
+        Some(n) => Err(Error::value(op, format!("`{name}` must be between {least} and {WIDEST}, got {n}"))),
+        None => Ok(()),
+    }
+}
+
 /// All of them are within what kernels expect.
 pub(super) fn in_range(b: &Bound) -> Result<()> {
     for p in b.params().iter().filter(|p| is_fixed(p)) {
@@ -48,11 +59,9 @@ pub(super) fn in_range(b: &Bound) -> Result<()> {
         let least = match name {
             "kernel_size" | "stride" | "dilation" | "kernel_sizes" | "pool_size" => 1,
             "output_size" | "output_padding" => 0,
-            _ => -MOST,
+            _ => -WIDEST,
         };
-        if let Some(n) = b.ints(name).iter().find(|n| !(least..=MOST).contains(*n)) {
-            return Err(refuse(b, format!("`{name}` must be between {least} and {MOST}, got {n}")));
-        }
+        windows(b.op(), name, &b.ints(name), least)?;
     }
     for &name in PARTS {
         if let Some(n) = b.int(name)
@@ -97,8 +106,8 @@ pub(super) fn scales(b: &Bound) -> Result<()> {
 
 /// All lists are as long as the first.
 pub(super) fn lists(b: &Bound) -> Result<()> {
-    let lengths = b.given().filter_map(|(_, v)| if let Value::List(items) | Value::Tuple(items) = v { Some(items.len()) } else { None });
-    let n = lengths.into_iter().next().unwrap_or(0);
+    let mut lengths = b.given().filter_map(|(_, v)| if let Value::List(items) | Value::Tuple(items) = v { Some(items.len()) } else { None });
+    let n = lengths.next().unwrap_or(0);
     for (name, value) in b.given() {
         let (Value::List(items) | Value::Tuple(items)) = value else { continue };
         if items.len() != n {
@@ -125,6 +134,23 @@ pub(super) fn noise(b: &Bound) -> Result<()> {
         return Err(refuse(b, format!("`noise` must be contiguous and like {}, got {}", x.describe(), noise.describe())));
     }
     Ok(())
+}
+
+/// A target has a value for each of the input's.
+pub(super) fn target_like_input(b: &Bound) -> Result<()> {
+    let (Some(x), Some(target)) = (b.tensor("self"), b.tensor("target")) else { return Ok(()) };
+    if x.shape() != target.shape() {
+        return Err(refuse(b, format!("`target` must have the shape of {}, got {}", x.describe(), target.describe())));
+    }
+    Ok(())
+}
+
+/// There is something to compute with.
+pub(super) fn not_empty(b: &Bound) -> Result<()> {
+    match b.all_tensors().iter().find(|(_, t)| t.numel() == 0) {
+        Some((name, t)) => Err(refuse(b, format!("`{name}` is empty: {}", t.describe()))),
+        None => Ok(()),
+    }
 }
 
 /// Pools that remember where the largest element was.

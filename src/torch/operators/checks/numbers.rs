@@ -1,6 +1,6 @@
 //! Integers that the processor traps on, or that overflow.
 
-use super::{Bound, holds, range, refuse};
+use super::{Bound, named, range, refuse};
 use crate::error::Result;
 use crate::torch::bridge::{self, Value, call1};
 use crate::torch::{DType, parse_dtype};
@@ -79,8 +79,10 @@ pub(super) fn range_of_integers(b: &Bound) -> Result<()> {
 /// The least integer has no positive counterpart.
 pub(super) fn no_least(b: &Bound) -> Result<()> {
     for name in ["self", "other"] {
-        if let Some(v) = b.get(name)
-            && holds(v, least)?
+        let Some(v) = b.get(name) else { continue };
+        let dtype = if let Value::Tensor(t) = v { t.dtype() } else { DType::Int64 };
+        if let Some(smallest) = least(dtype)
+            && holds_as(v, dtype, smallest)?
         {
             return Err(refuse(b, format!("`{name}` holds the least integer, whose magnitude is no integer")));
         }
@@ -103,6 +105,16 @@ pub(super) fn repeats(b: &Bound) -> Result<()> {
     let most = MOST / (t.numel() as i64).max(1);
     if low < 0 || high > most {
         return Err(refuse(b, format!("`repeats` must be between 0 and {most}, got {low} to {high}")));
+    }
+    Ok(())
+}
+
+/// Places in a picture, which is from -1 to 1, are made integers before they are held against its sides.
+pub(super) fn places(b: &Bound) -> Result<()> {
+    let Some(grid) = b.tensor("grid").filter(|t| t.numel() > 0) else { return Ok(()) };
+    let near = call1("abs", &[grid.into()], &[])?.lt(named::WIDEST)?;
+    if call1("all", &[near.into()], &[])?.item()? == 0.0 {
+        return Err(refuse(b, format!("`grid` has places that are not finite, or further than {} outside", named::WIDEST)));
     }
     Ok(())
 }

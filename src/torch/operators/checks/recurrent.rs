@@ -3,7 +3,7 @@
 use super::{Bound, refuse};
 use crate::error::Result;
 use crate::torch::Tensor;
-use crate::torch::bridge::{self, Value};
+use crate::torch::bridge;
 
 /// Operators with layers of states.
 pub(super) const NAMES: &[&str] = &["lstm", "gru", "rnn_tanh", "rnn_relu"];
@@ -34,10 +34,7 @@ pub(super) fn layers(b: &Bound) -> Result<()> {
         return Err(refuse(b, "packed sequences are not taken: give the padded one"));
     }
     let Some(input) = b.tensor("input") else { return Ok(()) };
-    let states = match b.get("hx") {
-        Some(Value::Tensor(t)) => vec![t],
-        _ => b.tensors("hx"),
-    };
+    let states = b.tensors("hx");
     let wanted = if b.op() == "lstm" { 2 } else { 1 };
     if input.rank() != 3 || !input.is_float() || input.numel() == 0 || states.len() != wanted || states[0].rank() != 3 {
         return Err(refuse(b, format!("an input of [L, B, C] floats and {wanted} states [layers, B, H] are needed")));
@@ -68,10 +65,7 @@ pub(super) fn layers(b: &Bound) -> Result<()> {
 /// The same for one step.
 pub(super) fn cell(b: &Bound) -> Result<()> {
     let Some(input) = b.tensor("input") else { return Ok(()) };
-    let states = match b.get("hx") {
-        Some(Value::Tensor(t)) => vec![t],
-        _ => b.tensors("hx"),
-    };
+    let states = b.tensors("hx");
     let wanted = if b.op() == "lstm_cell" { 2 } else { 1 };
     if input.rank() != 2 || !input.is_float() || input.numel() == 0 || states.len() != wanted || states[0].rank() != 2 {
         return Err(refuse(b, format!("an input of [B, C] floats and {wanted} states [B, H] are needed")));
