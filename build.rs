@@ -5,12 +5,15 @@
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "src/torch/bridge";
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 14] = [
     "adamw.cpp",
     "autograd.cpp",
     "bounded.cpp",
     "convert.cpp",
     "dispatch.cpp",
+    "dist/dist.cpp",
+    "dist/nccl.cpp",
+    "dist/sync.cpp",
     "guarded.cpp",
     "program/graph.cpp",
     "program/operators.cpp",
@@ -18,7 +21,8 @@ const SOURCES: [&str; 11] = [
     "program/text.cpp",
     "runtime.cpp",
 ];
-const HEADERS: [&str; 4] = ["bridge.h", "convert.h", "guard.h", "program/program.h"];
+const HEADERS: [&str; 8] =
+    ["bridge.h", "convert.h", "dist/dist.h", "dist/handles.h", "dist/nccl.h", "dist/nccl_size.h", "guard.h", "program/program.h"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -47,6 +51,10 @@ fn main() {
         .flag_if_supported("-fno-math-errno")
         .flag_if_supported("-ffp-contract=off")
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        // Parts of c10d's headers are behind these.
+        .define("USE_DISTRIBUTED", None)
+        .define("USE_C10D_GLOO", None)
+        .include(Path::new(FOLDER).join("dist/gloo"))
         .include(&include)
         .include(include.join("torch/csrc/api/include"));
     for name in SOURCES {
@@ -59,6 +67,7 @@ fn main() {
     }
     // Another libtorch under the same path means other headers.
     println!("cargo:rerun-if-changed={}", include.join("torch/headeronly/version.h").display());
+    spin(&mut build);
     build.compile("lathe_bridge");
 
     println!("cargo:rustc-link-search=native={}", lib.display());
@@ -68,4 +77,24 @@ fn main() {
     let real = std::fs::canonicalize(&core).unwrap_or(core);
     let folder = real.parent().unwrap_or(&lib);
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
+}
+
+/// What decides how long libgomp's threads spin. The part that runs before libgomp is an object of the executables alone: a linker that makes
+/// a shared library of a program that embeds Lathe refuses it, and in an archive nothing would ask for it.
+fn spin(bridge: &mut cc::Build) {
+    let file = Path::new(FOLDER).join("spin.c");
+    println!("cargo:rerun-if-changed={}", file.display());
+    bridge.objects(cc::Build::new().file(&file).pic(true).debug(false).compile_intermediates());
+    let is = |variable, value| std::env::var(variable).is_ok_and(|v| v == value);
+    // libgomp is libtorch's on Linux alone.
+    if is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") {
+        // In a folder of its own: the other object has the same name.
+        let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names it")).join("early");
+        let objects = cc::Build::new().file(&file).define("LATHE_EARLY", None).pic(true).debug(false).out_dir(out).compile_intermediates();
+        for object in objects {
+            for kind in ["bins", "tests", "benches"] {
+                println!("cargo:rustc-link-arg-{kind}={}", object.display());
+            }
+        }
+    }
 }

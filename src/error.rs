@@ -90,6 +90,24 @@ pub enum ErrorKind {
         /// The path and the flag that would allow it.
         message: String,
     },
+    /// The processes of a job did not come together.
+    #[error("{message}")]
+    Join {
+        /// Who did not come, and where they were to meet.
+        message: String,
+    },
+    /// Another process of the job is gone, or did not answer in time.
+    #[error("{message}")]
+    Lost {
+        /// Which one, as far as is known.
+        message: String,
+    },
+    /// The processes of a job differ where they must not.
+    #[error("{message}")]
+    Disagree {
+        /// In what, with the difference.
+        message: String,
+    },
     /// Ctrl-C or SIGTERM.
     #[error("interrupted")]
     Interrupted,
@@ -145,6 +163,21 @@ impl Error {
     /// A run that cannot go on.
     pub fn run(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Run { message: message.into() })
+    }
+
+    /// Processes that did not come together.
+    pub fn join(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Join { message: message.into() })
+    }
+
+    /// A process of the job that is gone or silent: exit code 75.
+    pub fn lost(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Lost { message: message.into() })
+    }
+
+    /// Processes of one job that differ.
+    pub fn disagree(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Disagree { message: message.into() })
     }
 
     /// A libtorch operator's refusal.
@@ -239,15 +272,20 @@ impl Error {
             ErrorKind::Script(d) => d.code,
             ErrorKind::Run { .. } => "E0601",
             ErrorKind::Permission { .. } => "E0701",
+            ErrorKind::Join { .. } => "E0801",
+            ErrorKind::Lost { .. } => "E0802",
+            ErrorKind::Disagree { .. } => "E0803",
             ErrorKind::Interrupted => "E0901",
             ErrorKind::Shown => "E0501",
         }
     }
 
-    /// The process's exit code: 1 script or run failed, 2 usage, 130 interrupted.
+    /// The process's exit code: 1 script or run failed, 2 usage, 75 another process of the job is gone, 130 interrupted.
     pub fn exit_code(&self) -> i32 {
         match &*self.kind {
             ErrorKind::Usage { .. } => 2,
+            // What a scheduler takes for a passing failure (EX_TEMPFAIL of sysexits.h): the same command goes on.
+            ErrorKind::Lost { .. } => 75,
             ErrorKind::Interrupted => 130,
             _ => 1,
         }

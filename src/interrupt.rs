@@ -86,7 +86,8 @@ pub fn install() -> Result<()> {
     std::thread::spawn(move || {
         for _ in signals.forever() {
             request();
-            if !PROMPT.load(Ordering::SeqCst) {
+            // Of several processes that a terminal stops one says it.
+            if !PROMPT.load(Ordering::SeqCst) && std::env::var("RANK").ok().is_none_or(|rank| rank == "0") {
                 eprintln!("\nstopping after this step; once more to stop at once");
             }
         }
@@ -125,6 +126,22 @@ pub fn take_reload() -> bool {
 /// Says that a prompt has the terminal: Ctrl-C ends its line instead of a run.
 pub fn at_prompt(on: bool) {
     PROMPT.store(on, Ordering::SeqCst);
+}
+
+/// While this lives there is nothing to save: the first signal ends the process, as the second does otherwise.
+#[must_use]
+pub struct AtOnce(PhantomData<*const ()>);
+
+/// Lets the first signal end the process.
+pub fn at_once() -> AtOnce {
+    AGAIN.store(true, Ordering::SeqCst);
+    AtOnce(PhantomData)
+}
+
+impl Drop for AtOnce {
+    fn drop(&mut self) {
+        AGAIN.store(STOP.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
 }
 
 /// Whether something asked to stop, and nothing holds it up.

@@ -37,6 +37,7 @@
 
 pub mod cli;
 pub mod data;
+pub mod dist;
 pub mod error;
 pub mod eval;
 pub mod files;

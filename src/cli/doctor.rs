@@ -41,6 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut findings = libtorch();
     findings.extend(cuda());
     findings.push(threads());
+    findings.extend(ranks());
     findings.push(memory());
     findings.push(bf16());
     findings.push(writable());
@@ -61,6 +62,16 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let bad = findings.iter().filter(|f| f.mark == Mark::Bad).count();
     if bad > 0 { Err(Error::run(format!("{bad} of {} checks failed", findings.len()))) } else { Ok(()) }
+}
+
+/// How several processes would work together here.
+fn ranks() -> Vec<Finding> {
+    let how = match bridge::dist::nccl() {
+        Ok(text) if torch::cuda_is_available() => finding(Mark::Good, "ranks", format!("NCCL {text}, Gloo"), None),
+        Ok(_) => finding(Mark::Good, "ranks", "Gloo; NCCL is here, but no GPU answers", None),
+        Err(_) => finding(Mark::Good, "ranks", "Gloo; no NCCL in this libtorch, which GPUs need", None),
+    };
+    vec![how, finding(Mark::Good, "spin", bridge::spin().to_string(), None)]
 }
 
 fn state(mark: Mark) -> &'static str {

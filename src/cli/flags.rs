@@ -1,6 +1,7 @@
 //! The flags after the script's name: `--learning-rate 1e-4 --mapper.depth=2 --no-shuffle --ch-mult 1 2 4`.
 
 use super::paths::Paths;
+use crate::dist::{self, FLAGS};
 use crate::error::{Error, Result};
 use crate::script::settings::parse::normal;
 use crate::script::{Params, WatchMode};
@@ -15,6 +16,8 @@ pub(super) struct Flags {
     pub threads: Option<usize>,
     pub max_memory: Option<String>,
     pub paths: Paths,
+    /// How several processes work together.
+    pub dist: dist::Options,
     /// Whether saves of the scripts are noticed, and how.
     pub watch: Option<WatchMode>,
     /// Settings by name, in the order given: the last one counts.
@@ -61,6 +64,11 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             ("allow_unsafe_ops", None) => flags.paths.allow_unsafe_ops = true,
             ("max_memory", None) => flags.max_memory = Some(value(given)?),
             ("allow_torchscript", None) => flags.paths.programs.allow_torchscript.push(given.unwrap_or_default().into()),
+            // Read before anything else: this process is one of them.
+            ("nproc", None) => {
+                value(given)?;
+            }
+            (flag, None) if FLAGS.contains(&flag) => flags.dist.set(flag, &value(given)?)?,
             ("watch", None) => flags.watch = Some(watch_mode(given.as_deref())?),
             ("config", None) => flags.config.push(value(given)?.into()),
             ("threads", None) => {

@@ -15,9 +15,11 @@ mod flags;
 mod help;
 mod inspect;
 mod memory;
+mod nproc;
 mod output;
 mod paths;
 mod prune;
+mod ranks;
 mod recipes;
 mod remove;
 mod repl;
@@ -36,7 +38,7 @@ use std::process::ExitCode;
 /// Scripts for latent-diffusion research, on libtorch.
 #[derive(Parser)]
 #[command(name = "lathe", version, about, propagate_version = true, arg_required_else_help = true, max_term_width = 120)]
-#[command(after_help = "Exit codes: 0 done, 1 the script or run failed, 2 wrong usage, 130 interrupted.")]
+#[command(after_help = "Exit codes: 0 done, 1 the script or run failed, 2 wrong usage,\n75 another process of the job is gone, 130 interrupted.")]
 struct Cli {
     /// What goes to stderr: off, error, warn, info, debug, trace, or a filter such as `lathe=debug`.
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
@@ -69,7 +71,7 @@ enum Verb {
     Update(update::Args),
 }
 
-/// Runs the command line of this process; the exit code is 0, 1 (failed), 2 (usage) or 130 (interrupted).
+/// Runs the command line of this process; the exit code is 0, 1 (failed), 2 (usage), 75 (another process of the job is gone) or 130 (interrupted).
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -83,6 +85,9 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             report(&e);
+            if !e.is_asked() {
+                crate::dist::report(&e);
+            }
             ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(1))
         }
     }
@@ -93,6 +98,16 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Run(args) => args.log_level(),
         _ => None,
     };
+    nproc::end_with_parent()?;
+    // The parent of several processes has nothing of its own to save, and no tensors.
+    let nproc = match &cli.verb {
+        Verb::Run(args) => args.nproc()?,
+        Verb::Replay(args) => args.nproc()?,
+        _ => None,
+    };
+    if let Some(n) = nproc {
+        std::process::exit(nproc::run(n)?);
+    }
     start_log(level.unwrap_or(&cli.log_level))?;
     crate::interrupt::install()?;
     memory::start(cli.max_memory.as_deref())?;

@@ -1,12 +1,14 @@
 //! `lathe replay RUN`: trains a run again from its record.
 
 use super::paths::Paths;
-use super::run::prepare;
+use super::ranks::ranked;
+use super::run::{own_device, prepare};
+use crate::dist::{self, World, launch};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::script::lang::value::from_json;
 use crate::script::rhai::{Dynamic, Map};
-use crate::script::{Config, Engine, EngineOptions, HotOptions, Origin, Permissions, Replay, ReplayEnd, RunContext, on_big_stack};
+use crate::script::{Config, Engine, EngineOptions, HotOptions, Origin, Permissions, Replay, ReplayEnd, RunContext};
 use crate::torch;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::edits::{self, Edit, Kind, Start};
@@ -39,7 +41,44 @@ pub struct Args {
 /// # Errors
 /// `E0301` or `E0302` when the record cannot be read, `E0601` when the numbers differ; whatever the script throws.
 pub fn run(args: &Args) -> Result<()> {
-    on_big_stack(|| start(args))?
+    ranked(|world| start(args, world))
+}
+
+impl Args {
+    /// How many processes to start: as many ranks as trained the part of the run that comes next, unless a launcher did.
+    ///
+    /// # Errors
+    /// `E0301` or `E0302` when the record cannot be read.
+    pub(super) fn nproc(&self) -> Result<Option<usize>> {
+        if launch::world(&|name| std::env::var(name).ok())?.is_some() {
+            return Ok(None);
+        }
+        let places = self.places()?;
+        let ranks = where_to_go_on(&places.dir, &places.new)?.start.ranks;
+        Ok((ranks > 1).then_some(ranks))
+    }
+
+    fn places(&self) -> Result<Places> {
+        let real = |p: &Path| p.canonicalize().map_err(|e| Error::io("open", p, e).help("give a run folder such as `exps/NAME`"));
+        let dir = real(&self.run)?;
+        let recorded = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = self.exp_name.clone().unwrap_or_else(|| format!("{recorded}-replay"));
+        let output_dir = match &self.output_dir {
+            Some(given) => std::path::absolute(given).map_err(|e| Error::io("open", given, e))?,
+            None => dir.parent().unwrap_or(&dir).to_owned(),
+        };
+        let new = output_dir.join(&name);
+        Ok(Places { dir, recorded, name, output_dir, new })
+    }
+}
+
+/// The recorded run, and where the new one goes.
+struct Places {
+    dir: PathBuf,
+    recorded: String,
+    name: String,
+    output_dir: PathBuf,
+    new: PathBuf,
 }
 
 /// More threads than any machine has cores.
@@ -53,16 +92,8 @@ struct From {
     rest: Vec<Edit>,
 }
 
-fn start(args: &Args) -> Result<()> {
-    let real = |p: &Path| p.canonicalize().map_err(|e| Error::io("open", p, e).help("give a run folder such as `exps/NAME`"));
-    let dir = real(&args.run)?;
-    let recorded = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let name = args.exp_name.clone().unwrap_or_else(|| format!("{recorded}-replay"));
-    let output_dir = match &args.output_dir {
-        Some(given) => std::path::absolute(given).map_err(|e| Error::io("open", given, e))?,
-        None => dir.parent().unwrap_or(&dir).to_owned(),
-    };
-    let new = output_dir.join(&name);
+fn start(args: &Args, world: Option<World>) -> Result<()> {
+    let Places { dir, recorded, name, output_dir, new } = args.places()?;
     if new == dir {
         return Err(Error::usage(format!("`{}` is the run itself", new.display())).help("choose another --exp-name"));
     }
@@ -72,6 +103,13 @@ fn start(args: &Args) -> Result<()> {
     }
     let last = metrics::read(&dir.join("metrics.jsonl"))?.last().map_or(0, |l| l.step);
     let from = where_to_go_on(&dir, &new)?;
+    if let Some(world) = world {
+        dist::join(world, dist::Options::default())?;
+    }
+    if from.start.ranks != dist::size() {
+        let message = format!("this part of `{}` was trained by {} ranks, here are {}", dir.display(), from.start.ranks, dist::size());
+        return Err(Error::run(message).help("the same command again goes on with it, with as many ranks; under a launcher start as many"));
+    }
     if from.start.reloads_before > 0 {
         let n = from.start.reloads_before;
         log::say(&format!(
@@ -98,7 +136,7 @@ fn start(args: &Args) -> Result<()> {
         config.fill("exp_name", name.clone().into(), Origin::Lathe);
     }
     let text = |key: &str| config.get(key).map(Dynamic::to_string).unwrap_or_default();
-    let (device, dtype) = (torch::parse_device(&text("device"))?, torch::parse_dtype(&text("dtype"))?);
+    let (device, dtype) = (own_device(&text("device"))?, torch::parse_dtype(&text("dtype"))?);
     let threads = args.threads.map_or(from.start.threads, |n| n as usize);
     if !(1..=MOST_THREADS).contains(&threads) {
         let message = format!("says that it used {threads} threads");
@@ -135,6 +173,7 @@ fn start(args: &Args) -> Result<()> {
             let edit = &replay.rest()[0];
             Err(Error::run(format!("the script ended before step {}, at which edit {} took effect", edit.step, edit.number)))
         }
+        _ if !dist::is_main() => Ok(()),
         _ => judge(&dir, &new),
     }
 }

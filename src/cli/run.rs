@@ -5,10 +5,12 @@ use super::flags::{self, Flags};
 use super::help;
 use super::memory;
 use super::paths::Paths;
+use super::ranks::ranked;
+use crate::dist::{self, World};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::script::rhai::Dynamic;
-use crate::script::{Arg, Choose, Config, Engine, EngineOptions, HotOptions, Origin, Params, Permissions, RunContext, WatchMode, on_big_stack};
+use crate::script::{Arg, Choose, Config, Engine, EngineOptions, HotOptions, Origin, Params, Permissions, RunContext, WatchMode};
 use crate::torch;
 use std::path::PathBuf;
 
@@ -23,6 +25,8 @@ use std::path::PathBuf;
   --print-config                  show every value with where it comes from, and stop
   --threads N                     how many CPU threads to use
   --max-memory SIZE               how much memory it may use: 8G, 0.9 of the machine (the default), none
+  --nproc N                       train with N processes on this machine, one for each GPU; torchrun, srun and mpirun start them as well
+  --dist-..                       how they work together: docs/guide/many-gpus.md
   --watch                         take saved edits in between two steps (SIGHUP does it once without)
   --help                          the script's settings")]
 pub struct Args {
@@ -31,6 +35,9 @@ pub struct Args {
     /// Take saved edits of the scripts in between two steps. `--watch=poll` looks at the files instead of waiting for events.
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     watch: Option<String>,
+    /// Train with N processes on this machine, one for each GPU. `batch_size` is the batch of all of them.
+    #[arg(long, value_name = "N")]
+    nproc: Option<usize>,
     /// The script, a .rhai file, and its own flags: `--learning-rate 1e-4 --mapper.depth 2 --no-shuffle`.
     // One list: everything after the script's name is the script's, `--help` too.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "SCRIPT [FLAGS]")]
@@ -49,7 +56,21 @@ impl Args {
 
     /// `--log-level` among the script's flags works as before the script's name.
     pub(super) fn log_level(&self) -> Option<&str> {
-        let at = self.command.iter().position(|a| a == "--log-level" || a.starts_with("--log-level="))?;
+        self.behind("--log-level")
+    }
+
+    /// How many processes to start, with `--nproc` before the script's name or after it.
+    ///
+    /// # Errors
+    /// `E0101` for no number.
+    pub(super) fn nproc(&self) -> Result<Option<usize>> {
+        let Some(text) = self.behind("--nproc") else { return Ok(self.nproc) };
+        text.parse().map(Some).map_err(|_| Error::usage(format!("`--nproc` must be a number of processes, got `{text}`")))
+    }
+
+    /// The value of a flag among the script's.
+    fn behind(&self, flag: &str) -> Option<&str> {
+        let at = self.command.iter().position(|a| a.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))?;
         self.command[at].split_once('=').map(|(_, v)| v).or_else(|| self.command.get(at + 1).map(String::as_str))
     }
 }
@@ -59,10 +80,10 @@ impl Args {
 /// # Errors
 /// `E0101` for wrong flags, `E0204` for a missing device, else whatever is wrong with the script or what it threw.
 pub fn run(args: &Args) -> Result<()> {
-    on_big_stack(|| start(args))?
+    ranked(|world| start(args, world))
 }
 
-fn start(args: &Args) -> Result<()> {
+fn start(args: &Args, world: Option<World>) -> Result<()> {
     let script = args.script();
     let mut permissions = Permissions::for_script(&script);
     let engine = Engine::new(EngineOptions { permissions: Some(permissions.clone().read_only()), ..EngineOptions::default() });
@@ -74,6 +95,9 @@ fn start(args: &Args) -> Result<()> {
         return help::print(&script, &engine, &params);
     }
     flags.config = config_files::find(&script, &flags.config)?;
+    if let Some(world) = world.filter(|_| !flags.print_config) {
+        dist::join(world, flags.dist.clone())?;
+    }
     let (config, device, dtype) = choose(&params, &flags)?;
     if flags.print_config {
         return help::print_config(&config);
@@ -89,7 +113,8 @@ fn start(args: &Args) -> Result<()> {
     engine.set_permissions(permissions);
     let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };
     engine.host().put(context);
-    let watch = args.watch()?.or(flags.watch);
+    // Rank 0 alone watches: what it takes in all take in.
+    let watch = args.watch()?.or(flags.watch).filter(|_| dist::is_main());
     let files = flags.config.clone();
     let again: Choose = Box::new(move |mut params| {
         declare_common(&mut params);
@@ -130,12 +155,24 @@ fn choose(params: &Params, flags: &Flags) -> Result<(Config, torch::Device, torc
         "auto" | "" | "()" => {
             let found = if torch::cuda_is_available() { "cuda" } else { "cpu" };
             config.fill("device", found.to_owned().into(), Origin::Lathe);
-            torch::parse_device(found)?
+            own_device(found)?
         }
-        given => torch::parse_device(given)?,
+        given => own_device(given)?,
     };
     let dtype = torch::parse_dtype(&dtype).map_err(|e| Error::usage(format!("--dtype: {e}")).help(e.help_text().unwrap_or_default()))?;
     Ok((config, device, dtype))
+}
+
+/// The device of a name; of several processes on a machine each has its own GPU.
+pub(super) fn own_device(name: &str) -> Result<torch::Device> {
+    match dist::current() {
+        Some(d) if name == "cuda" => torch::parse_device(&format!("cuda:{}", d.world.local_rank)),
+        Some(d) if d.world.local_size > 1 && name.starts_with("cuda:") => {
+            Err(Error::usage(format!("`--device {name}` would give one GPU to {} processes", d.world.local_size))
+                .help("`--device cuda`: each takes its own"))
+        }
+        _ => torch::parse_device(name),
+    }
 }
 
 /// Lets no operator, and no loop over pictures or points, use more than `n` threads; more than any machine has are not started.

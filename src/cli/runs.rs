@@ -84,7 +84,7 @@ fn row(r: &Row, now: f64) -> [String; 9] {
         format!("{}{steps}", grouped(s.step, ' ')),
         s.loss.map_or("-".into(), short),
         rate.map_or("-".into(), speed),
-        s.state.name().to_owned(),
+        if s.ranks > 1 { format!("{} x{}", s.state.name(), s.ranks) } else { s.state.name().to_owned() },
         human(s.seconds),
         age(now - s.updated),
         bytes(r.bytes),
@@ -131,6 +131,7 @@ mod tests {
             loss,
             rate,
             seconds: 4000.0,
+            ranks: 1,
             error: None,
         };
         let row = |name: &str, status| Row { name: name.into(), path: name.into(), status, bytes: 3_140_000 };

@@ -4,6 +4,7 @@ use super::files::{Column, remove_leftovers, write_json, write_shard};
 use super::latent_folder::{Held, discard, held, other_latents};
 use super::manifest::{Attribute, FORMAT_VERSION, LatentStats, Latents, ShardInfo};
 use super::{LatentSet, latents::fields};
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::origin::{Made, listed};
@@ -104,6 +105,7 @@ impl LatentWriter {
     /// # Errors
     /// `E0202` for options out of range, `E0301` when the folder cannot be made, `E0302` when it holds other latents.
     pub fn open(folder: impl AsRef<Path>, mut options: LatentOptions) -> Result<LatentWriter> {
+        dist::one_rank_only("caching latents")?;
         let folder = folder.as_ref();
         let [c, h, w] = options.shape;
         if c == 0 || h == 0 || w == 0 || options.shape.iter().any(|n| *n > 1 << 20) {

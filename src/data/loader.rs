@@ -2,8 +2,10 @@
 
 use super::batch::{Batch, Samples};
 use super::order::{epoch_order, share, share_len};
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::interrupt;
+use crate::torch::share::{Share, set_share};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,7 +17,7 @@ use std::time::Duration;
 /// How a [`Loader`] draws.
 #[derive(Debug, Clone)]
 pub struct LoaderOptions {
-    /// Samples in a batch.
+    /// Samples in a batch: of all processes that train together.
     pub batch: usize,
     /// A new order for each epoch, or the set's own.
     pub shuffle: bool,
@@ -25,10 +27,27 @@ pub struct LoaderOptions {
     pub drop_last: bool,
     /// Background threads.
     pub workers: usize,
-    /// Which of `world` processes this is; each gets its own share of every epoch.
+    /// Which of `world` processes this is; each gets its own share of every epoch. Of a job that trains together these are the job's.
     pub rank: usize,
     /// How many processes share the set.
     pub world: usize,
+}
+
+/// What of a batch is here.
+fn own_share(mut o: LoaderOptions) -> Result<LoaderOptions> {
+    let Some(d) = dist::at_work() else { return Ok(o) };
+    let (rank, size) = (d.world.rank, d.world.size);
+    if o.world != 1 {
+        return Err(Error::value("loader", format!("`world` is {}, but this is rank {rank} of {size} already", o.world))
+            .help("leave `rank` and `world` out: each rank gets its part of every batch"));
+    }
+    if o.batch == 0 || !o.batch.is_multiple_of(size) {
+        let next = o.batch.next_multiple_of(size).max(size);
+        return Err(Error::usage(format!("a batch of {} cannot be shared by {size} ranks", o.batch))
+            .help(format!("`batch_size` is that of all ranks together: {next} would do")));
+    }
+    (o.batch, o.rank, o.world) = (o.batch / size, rank, size);
+    Ok(o)
 }
 
 impl Default for LoaderOptions {
@@ -54,7 +73,7 @@ pub struct LoaderState {
     pub seed: u64,
     /// As in [`LoaderOptions`].
     pub drop_last: bool,
-    /// As in [`LoaderOptions`].
+    /// How many processes shared the set without being one job: their shares are other batches. Ranks of one job do not count.
     pub world: usize,
     /// The identity of the set; empty where it is not known.
     #[serde(default)]
@@ -77,6 +96,8 @@ pub struct Loader(Rc<Inner>);
 struct Inner {
     samples: Arc<dyn Samples>,
     options: LoaderOptions,
+    /// Samples in a batch of all ranks.
+    global: usize,
     /// The identity of the set, asked for once: a position is saved before every step.
     set: String,
     batches: usize,
@@ -118,6 +139,9 @@ impl Loader {
         if o.rank >= o.world {
             return Err(bad(format!("option `rank` must be below `world`, got {} of {}", o.rank, o.world)));
         }
+        let global = options.batch;
+        let options = own_share(options)?;
+        let o = &options;
         let len = samples.len();
         if len == 0 {
             return Err(bad("the set is empty".into()));
@@ -129,9 +153,16 @@ impl Loader {
             return Err(bad(format!("a batch of {} is larger than the set: {mine} samples{ranks}, and `drop_last` leaves nothing", o.batch))
                 .help("choose a smaller batch, or leave `drop_last` out"));
         }
+        if o.world > 1 && !o.drop_last && !len.is_multiple_of(o.world) {
+            tracing::warn!(
+                "{len} samples are not shared evenly by {} ranks: each epoch ends with {} of its first ones again",
+                o.world,
+                o.world - len % o.world
+            );
+        }
         let state = RefCell::new(State { epoch: 0, batch: 0, pipeline: None });
         let set = samples.identity();
-        Ok(Loader(Rc::new(Inner { samples: Arc::new(samples), options, set, batches, state })))
+        Ok(Loader(Rc::new(Inner { samples: Arc::new(samples), options, global, set, batches, state })))
     }
 
     /// Samples of the set.
@@ -173,7 +204,10 @@ impl Loader {
         }
         let batch = s.pipeline.as_ref().expect("started above").take();
         match &batch {
-            Ok(_) => s.batch += 1,
+            Ok(batch) => {
+                s.batch += 1;
+                share_draws(batch)?;
+            }
             // The position stays, and the threads begin again there.
             Err(_) => s.pipeline = None,
         }
@@ -201,9 +235,12 @@ impl Loader {
         }
     }
 
-    /// The positions in the set of the next `n` samples, at most as many as the set has. Nothing is read.
+    /// The positions in the set of the next `n` samples, of all ranks together, at most as many as the set has. Nothing is read.
     pub fn upcoming(&self, n: usize) -> Vec<usize> {
-        let (o, len) = (&self.0.options, self.len());
+        let len = self.len();
+        let together = self.0.global != self.0.options.batch;
+        let o = &LoaderOptions { batch: self.0.global, ..self.0.options.clone() };
+        let (rank, world) = if together { (0, 1) } else { (o.rank, o.world) };
         let (mut epoch, mut batch) = {
             let s = self.0.state.borrow();
             (s.epoch, s.batch)
@@ -213,7 +250,7 @@ impl Loader {
             if batch == self.0.batches {
                 (epoch, batch) = (epoch + 1, 0);
             }
-            let order = share(&epoch_order(len, o.shuffle, o.seed, epoch), o.rank, o.world, o.drop_last);
+            let order = share(&epoch_order(len, o.shuffle, o.seed, epoch), rank, world, o.drop_last);
             let end = order.len().min(self.0.batches * o.batch);
             out.extend_from_slice(&order[batch * o.batch..end]);
             batch = self.0.batches;
@@ -229,11 +266,11 @@ impl Loader {
             epoch: s.epoch,
             batch_in_epoch: s.batch,
             len: self.len(),
-            batch: o.batch,
+            batch: self.0.global,
             shuffle: o.shuffle,
             seed: o.seed,
             drop_last: o.drop_last,
-            world: o.world,
+            world: if self.0.global == o.batch { o.world } else { 1 },
             set: self.0.set.clone(),
         }
     }
@@ -292,6 +329,13 @@ impl Loader {
         Ok((other_set || other_batch)
             .then(|| format!("the loader goes on at {place} (it was at epoch {}, batch {})", state.epoch, state.batch_in_epoch)))
     }
+}
+
+/// What is drawn for a batch from now on is drawn for the part of it that is here.
+fn share_draws(batch: &Batch) -> Result<()> {
+    let Some(d) = dist::at_work().filter(|d| d.options.rng == dist::Rng::Global) else { return Ok(()) };
+    let rows = batch.tensors().values().next().map_or(0, |t| t.shape().first().copied().unwrap_or(0));
+    set_share(Some(Share { rank: d.world.rank, size: d.world.size, rows }))
 }
 
 /// The threads, and what they have ready.

@@ -9,6 +9,7 @@ use super::decode::{Lost, PixelRule, decode};
 use super::files::{Column, remove_leftovers, write_json, write_shard, write_whole};
 use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, ShardInfo, Skipped};
 use super::source::{Item, Limit, Source};
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::interrupt;
@@ -128,6 +129,7 @@ const NAMED: usize = 20;
 /// `E0301` for a missing folder or a failed read or write (a full disk), `E0302` for a folder without pictures, a source
 /// that does not fit what the destination was begun with, or, with `strict`, a broken picture; `E0901` when interrupted.
 pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, options: &PreprocessOptions) -> Result<PreprocessReport> {
+    dist::one_rank_only("preprocessing")?;
     let (root, folder) = (source.as_ref(), destination.as_ref());
     let start = Instant::now();
     let resolution = options.resolution;

@@ -3,6 +3,7 @@
 
 use super::files::remove_leftovers;
 use super::sample_record::{ARRAY, Archive, SETTINGS, SampleRecord, archive_of};
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::files::{self, Held};
 use crate::origin::{Difference, Made, listed, say_unknown};
@@ -52,6 +53,7 @@ impl SampleWriter {
     /// # Errors
     /// `E0302` when the folder or the archive beside it holds other pictures, or more of them; `E0301` when it cannot be written.
     pub fn open(dir: &Path, o: SampleOptions) -> Result<SampleWriter> {
+        dist::one_rank_only("sampling into a set")?;
         files::create_dir(dir)?;
         let found = SampleRecord::read(dir)?.filter(|_| !is_bare(dir));
         let other = match &found {

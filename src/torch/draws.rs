@@ -3,9 +3,9 @@
 //! Generators of other devices, versions and frameworks give other numbers from the same seed. A draw that is kept as a tensor
 //! is the same everywhere: so a step can be compared with another implementation, or a strange one looked at again and again.
 
-use super::bridge::{moved_elsewhere, moving, rng_state};
+use super::bridge::{moved_elsewhere, rng_state};
 use super::rows::Rows;
-use super::{DType, Device, Tensor, default_device};
+use super::{DType, Device, Tensor, default_device, share};
 use crate::error::{Error, Result, did_you_mean};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -173,7 +173,7 @@ fn same_generators(before: &Moment, what: &'static str, fault: &str) -> Result<(
 const REPLAY: &str = "replay_draws";
 
 /// The states of the generators that code here draws from.
-fn generators() -> Result<Vec<Vec<u8>>> {
+pub(super) fn generators() -> Result<Vec<Vec<u8>>> {
     let mut devices = vec![Device::Cpu];
     devices.extend((default_device() != Device::Cpu).then(default_device));
     devices.into_iter().map(|d| rng_state(d)?.to_bytes()).collect()
@@ -192,16 +192,18 @@ pub(crate) struct Wanted<'a> {
     pub device: Device,
     /// Of ints: the lowest, and the first that is too high.
     pub bounds: (i64, i64),
+    /// Whose layout in memory it gets, which decides where each number goes.
+    pub like: Option<&'a Tensor>,
 }
 
 /// A draw: the next recorded one where draws are replayed, else a fresh one.
 pub(crate) fn draw(wanted: Wanted, fresh: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
     let depth = FRAMES.with_borrow(Vec::len);
-    if depth == 0 { moving(fresh) } else { at(depth, wanted, Box::new(fresh)) }
+    if depth == 0 { share::draw(wanted, fresh) } else { at(depth, wanted, Box::new(fresh)) }
 }
 
 fn at<'a>(depth: usize, wanted: Wanted, fresh: Box<dyn FnOnce() -> Result<Tensor> + 'a>) -> Result<Tensor> {
-    let Some(index) = depth.checked_sub(1) else { return moving(fresh) };
+    let Some(index) = depth.checked_sub(1) else { return share::draw(wanted, fresh) };
     if let Some(next) = FRAMES.with_borrow_mut(|f| match f.get_mut(index) {
         Some(Frame::Replay { left, total }) => Some(take(left, *total, wanted)),
         _ => None,

@@ -17,6 +17,7 @@ mod ops;
 mod picks;
 mod rows;
 mod script;
+pub mod share;
 mod summary;
 mod tensor;
 

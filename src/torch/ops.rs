@@ -172,14 +172,14 @@ impl Tensor {
 
     /// Drawn from N(0, 1) with the device's global generator.
     pub fn randn(shape: &[i64], dtype: DType, device: Device) -> Result<Tensor> {
-        draw(Wanted { law: Law::Normal, shape, dtype, device, bounds: (0, 0) }, || {
+        draw(Wanted { law: Law::Normal, shape, dtype, device, bounds: (0, 0), like: None }, || {
             tch::Tensor::f_randn(shape, (dtype, device)).map(Tensor).map_err(|e| refused("randn", &[], e))
         })
     }
 
     /// Drawn from U(0, 1) with the device's global generator.
     pub fn rand(shape: &[i64], dtype: DType, device: Device) -> Result<Tensor> {
-        draw(Wanted { law: Law::Uniform, shape, dtype, device, bounds: (0, 0) }, || {
+        draw(Wanted { law: Law::Uniform, shape, dtype, device, bounds: (0, 0), like: None }, || {
             tch::Tensor::f_rand(shape, (dtype, device)).map(Tensor).map_err(|e| refused("rand", &[], e))
         })
     }
@@ -194,20 +194,20 @@ impl Tensor {
         draw(self.wanted(Law::Uniform, &self.shape()), || self.map1("rand_like", self.0.f_rand_like()))
     }
 
-    fn wanted<'a>(&self, law: Law, shape: &'a [i64]) -> Wanted<'a> {
-        Wanted { law, shape, dtype: self.dtype(), device: self.device(), bounds: (0, 0) }
+    fn wanted<'a>(&'a self, law: Law, shape: &'a [i64]) -> Wanted<'a> {
+        Wanted { law, shape, dtype: self.dtype(), device: self.device(), bounds: (0, 0), like: Some(self) }
     }
 
     /// Integers in `[low, high)`.
     pub fn randint(low: i64, high: i64, shape: &[i64], device: Device) -> Result<Tensor> {
-        draw(Wanted { law: Law::Int, shape, dtype: DType::Int64, device, bounds: (low, high) }, || {
+        draw(Wanted { law: Law::Int, shape, dtype: DType::Int64, device, bounds: (low, high), like: None }, || {
             tch::Tensor::f_randint_low(low, high, shape, (DType::Int64, device)).map(Tensor).map_err(|e| refused("randint", &[], e))
         })
     }
 
     /// A permutation of `0..n`, i64.
     pub fn randperm(n: i64, device: Device) -> Result<Tensor> {
-        draw(Wanted { law: Law::Permutation, shape: &[n], dtype: DType::Int64, device, bounds: (0, n) }, || {
+        draw(Wanted { law: Law::Permutation, shape: &[n], dtype: DType::Int64, device, bounds: (0, n), like: None }, || {
             tch::Tensor::f_randperm(n, (DType::Int64, device)).map(Tensor).map_err(|e| refused("randperm", &[], e))
         })
     }

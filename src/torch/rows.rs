@@ -34,7 +34,7 @@ impl Rows {
 
     /// A draw whose row `j` is that of `numbers[j]`.
     pub(super) fn draw(&self, wanted: Wanted) -> Result<Tensor> {
-        let Wanted { law, shape, dtype, device, bounds } = wanted;
+        let Wanted { law, shape, dtype, device, bounds, .. } = wanted;
         let asked = format!("{} {shape:?}", law.name());
         if law == Law::Permutation || shape.first() != Some(&(self.numbers.len() as i64)) {
             let message = format!("{asked} is asked for, which has no row for each of {} pictures", self.numbers.len());

@@ -73,6 +73,9 @@ pub struct Start {
     pub settings: Option<Map<String, Value>>,
     /// CPU threads of one operator: sums depend on it in the last bits.
     pub threads: usize,
+    /// How many processes trained it together: sums depend on that as well.
+    #[serde(default = "one")]
+    pub ranks: usize,
     /// The working directory, against which relative paths in settings are meant.
     pub folder: PathBuf,
     /// How often the scripts were reloaded in this process before the run was opened.
@@ -80,6 +83,10 @@ pub struct Start {
     /// What the run was made from then: the content of its data, of the weights that it began with.
     #[serde(default, skip_serializing_if = "Made::is_empty")]
     pub made_from: Made,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// A change that is to be recorded.
@@ -197,11 +204,11 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
-    /// Writes an edit from this state to `new` into the run folder. `edit` has everything but what only this state knows.
+    /// Writes an edit from this state to `new` into the run folder, if this process has one. `edit` has everything but what only this state knows.
     ///
     /// # Errors
     /// `E0301` when the system refuses: nothing is recorded then, and nothing has changed here.
-    pub fn record(&mut self, run: &Path, mut edit: Edit, new: Sources, functions: &BTreeMap<String, Vec<String>>) -> Result<Edit> {
+    pub fn record(&mut self, run: Option<&Path>, mut edit: Edit, new: Sources, functions: &BTreeMap<String, Vec<String>>) -> Result<Edit> {
         let differences = self.sources.differences(&new);
         edit.number = self.number + 1;
         edit.hash = new.hash();
@@ -210,7 +217,9 @@ impl Lineage {
             .map(|d| d.source().id.clone())
             .map(|script| Changed { functions: functions.get(&script).cloned().unwrap_or_default(), script })
             .collect();
-        write(run, &edit, &differences, &new).map_err(|e| e.context("the edit was not recorded"))?;
+        if let Some(run) = run {
+            write(run, &edit, &differences, &new).map_err(|e| e.context("the edit was not recorded"))?;
+        }
         for s in &edit.settings {
             settings::set(&mut self.config, &s.name, s.new.clone());
         }
@@ -400,11 +409,11 @@ mod tests {
         assert_eq!((&line.sources, &line.config), (&first, &config));
 
         let functions = BTreeMap::from([("a.rhai".to_owned(), vec!["step()".to_owned()])]);
-        let one = line.record(run, edit(Kind::Reload, 7), sources("fn step() { 2 }\n"), &functions).unwrap();
+        let one = line.record(Some(run), edit(Kind::Reload, 7), sources("fn step() { 2 }\n"), &functions).unwrap();
         let live = SettingChange { name: "deep.x".into(), old: json!(1), new: json!(2) };
         let two = Edit { settings: vec![live], ..edit(Kind::Reload, 9) };
         let same = line.sources.clone();
-        let two = line.record(run, two, same, &BTreeMap::new()).unwrap();
+        let two = line.record(Some(run), two, same, &BTreeMap::new()).unwrap();
         assert_eq!((one.number, two.number, list(run).unwrap()), (1, 2, vec![one.clone(), two.clone()]));
         assert_eq!(one.changed, [Changed { script: "a.rhai".into(), functions: vec!["step()".into()] }]);
         let read = |e: &Edit, name: &str| std::fs::read_to_string(e.folder(run).join(name));
@@ -417,7 +426,7 @@ mod tests {
 
         assert_eq!(supersede(run, 1).unwrap(), 1);
         let mut line = lineage(run, 1).unwrap();
-        assert_eq!(line.record(run, edit(Kind::Typed, 9), sources("fn step() { 3 }\n"), &BTreeMap::new()).unwrap().number, 2);
+        assert_eq!(line.record(Some(run), edit(Kind::Typed, 9), sources("fn step() { 3 }\n"), &BTreeMap::new()).unwrap().number, 2);
         assert_eq!(supersede(run, 1).unwrap(), 1);
         assert!(run.join("edits/superseded/0002-step-9.1/edit.json").is_file(), "nothing is overwritten");
         std::fs::remove_dir_all(one.folder(run)).unwrap();

@@ -1,5 +1,6 @@
 //! `env.json`: the machine and the program that work on a run, and the commit of the scripts' repository.
 
+use crate::dist;
 use crate::error::Result;
 use crate::files;
 use crate::git;
@@ -23,6 +24,8 @@ pub(super) fn write(dir: &Path) -> Result<()> {
         "cuda": cuda_is_available(),
         "gpus": gpus(Path::new("/proc/driver/nvidia/gpus")),
         "threads": num_threads(),
+        "spin": bridge::spin().to_string(),
+        "ranks": dist::size(),
         "cores": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         "os": std::env::consts::OS,
         "arch": std::env::consts::ARCH,

@@ -1,12 +1,14 @@
 //! The training loop: batches in, steps, log lines, samples, checkpoints, and a clean end whatever happens.
 
 use super::console::{Console, Report, values};
+use super::job::Job;
 use super::metrics::{Metrics, NonFinite};
 use super::run::{LOADER, OpenRun};
 use super::tracked::{Saved, Tracked};
 use super::unchanged::Marks;
 use super::{log, rng};
 use crate::data::{Batch, Loader};
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::nn::State;
@@ -102,6 +104,11 @@ pub trait Steps<B> {
     /// Anything.
     fn between(&mut self, _run: &OpenRun) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether there is something to take in at the next boundary. Of several ranks the first alone is asked.
+    fn wants_edit(&mut self) -> bool {
+        false
     }
 
     /// After `between`: what was edited meanwhile.
@@ -231,12 +238,19 @@ fn start<L: Batches + Clone + 'static>(
         run.finish()?;
         return Ok(Outcome::AlreadyFinished);
     }
-    *run.console().borrow_mut() = Some(Console::new(run.name(), run.step(), options.steps));
+    let job = Job::begin();
+    if let Some(job) = &job {
+        run.say(&format!("  {}  {}", run.name(), job.describe()));
+    }
+    if run.is_owner() {
+        *run.console().borrow_mut() = Some(Console::new(run.name(), run.step(), options.steps));
+    }
     // A step that began is done to its end; then the loop looks.
     let _hold = interrupt::hold();
     let options = options.clone();
     let mut fit = Fit {
         run,
+        job,
         loader,
         steps,
         options,
@@ -272,6 +286,8 @@ type Callback<'a, B> = &'a mut dyn FnMut(&mut dyn Steps<B>) -> Result<()>;
 
 struct Fit<'a, L: Batches> {
     run: &'a OpenRun,
+    /// The other ranks, if there are any.
+    job: Option<Job>,
     loader: &'a L,
     steps: &'a mut dyn Steps<L::Batch>,
     options: FitOptions,
@@ -301,7 +317,13 @@ impl<L: Batches> Fit<'_, L> {
         self.steps.between(run)?;
         let start = Instant::now();
         let before = self.loader.save()?;
+        if let Some(job) = &self.job {
+            job.post(interrupt::pending(), run.is_owner() && self.steps.wants_edit())?;
+        }
         let (metrics, batch) = self.step(&before)?;
+        if let Some(job) = &self.job {
+            run.set_edits_wait(job.hear()?.edit);
+        }
         self.change_options()?;
         let o = self.options.clone();
         let index = run.step();
@@ -315,30 +337,29 @@ impl<L: Batches> Fit<'_, L> {
         let bad = self.check(seen, log || save || interrupt::pending())?;
         self.busy += start.elapsed();
         self.counted += 1;
-        if let Some(bad) = bad {
-            return Err(self.refuse(&bad, &batch));
-        }
+        self.refuse_bad(bad, log || save || sample || self.stops(), &batch)?;
         if log {
             self.log()?;
         } else if let Some(console) = &mut *run.console().borrow_mut() {
             console.advance(run.step());
         }
         // A sample may take minutes, and whoever stops a run may not have them: the resumed run makes up for it.
-        let owed = sample && interrupt::pending();
+        let owed = sample && self.stops();
         // A sample may put other weights in their place for a while.
         let weights = if sample && !owed { run.versions()? } else { Vec::new() };
         if sample
             && !owed
             && let Err(e) = self.sample(&batch)
         {
-            if e.is_memory() && !run.is_saved() && run.versions()? == weights {
+            // A checkpoint is the work of all ranks, who do not know of this.
+            if e.is_memory() && self.job.is_none() && !run.is_saved() && run.versions()? == weights {
                 self.check_now(&batch)?;
                 run.save_owing(Some(before))?;
                 run.say(&format!("  {}  out of memory in `on_sample`: step {} is saved, and makes up for it", run.name(), grouped(run.step(), ' ')));
             }
             return Err(e);
         }
-        let stop = interrupt::pending();
+        let stop = self.stops();
         if (save || stop) && !run.is_saved() {
             self.check_now(&batch)?;
             run.save_owing(owed.then_some(before))?;
@@ -346,14 +367,33 @@ impl<L: Batches> Fit<'_, L> {
         if stop && (owed || !last) { Err(interrupt::stopped()) } else { Ok(()) }
     }
 
+    /// Whether it was asked to stop: of several ranks, what all have heard.
+    fn stops(&self) -> bool {
+        self.job.as_ref().map_or_else(interrupt::pending, |job| job.heard().stop)
+    }
+
+    /// Fails where a loss is not finite: here, or on any rank.
+    fn refuse_bad(&self, bad: Option<NonFinite>, now: bool, batch: &L::Batch) -> Result<()> {
+        match (&self.job, bad) {
+            (Some(job), bad) => match job.agree(bad, now)? {
+                Some(bad) => Err(job.refuse(bad, |own| self.refuse(own, batch))),
+                None => Ok(()),
+            },
+            (None, Some(bad)) => Err(self.refuse(&bad, batch)),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// One step with its batch. When it fails and is mended it is tried again, with the same batch and the same random numbers. When it had too
     /// little memory, the steps before it are saved.
     fn step(&mut self, before: &Saved) -> Result<(Metrics, L::Batch)> {
         let run = self.run;
-        let may_retry = self.steps.may_retry();
+        // What failed on one rank has left the others in the middle of the step.
+        let is_alone = self.job.is_none();
+        let may_retry = is_alone && self.steps.may_retry();
         let random = rng::save()?;
         let state = if may_retry { Some(run.versions()?) } else { None };
-        if !may_retry {
+        if !may_retry && is_alone {
             self.mark();
         }
         loop {
@@ -363,7 +403,7 @@ impl<L: Batches> Fit<'_, L> {
             run.set_in_step(false);
             let error = match metrics {
                 Ok(metrics) => return Ok((metrics, batch)),
-                Err(e) if !(may_retry || e.is_interrupt() || e.is_memory()) => return Err(e),
+                Err(e) if !is_alone || !(may_retry || e.is_interrupt() || e.is_memory()) => return Err(e),
                 Err(e) => e,
             };
             // The script may have changed the batch in place.
@@ -425,7 +465,7 @@ impl<L: Batches> Fit<'_, L> {
     fn callback(&mut self, what: &'static str, call: Callback<'_, L::Batch>) -> Result<()> {
         loop {
             let error = match rng::apart(|| call(self.steps)) {
-                Err(e) if self.steps.may_retry() && !e.is_interrupt() => e,
+                Err(e) if self.job.is_none() && self.steps.may_retry() && !e.is_interrupt() => e,
                 other => return other,
             };
             if self.steps.failed(self.run, &Failure { error: &error, what, has_changed_state: false })? == Retry::Stop {
@@ -452,10 +492,8 @@ impl<L: Batches> Fit<'_, L> {
 
     /// Reads what waits before a checkpoint is written: none may hold what a loss that is not finite made of the weights.
     fn check_now(&mut self, batch: &L::Batch) -> Result<()> {
-        match self.check(None, true)? {
-            Some(bad) => Err(self.refuse(&bad, batch)),
-            None => Ok(()),
-        }
+        let bad = self.check(None, true)?;
+        self.refuse_bad(bad, true, batch)
     }
 
     /// The first loss that is not finite: `seen`, or one among the values on a GPU, which are read when `now`, and every 64 steps.
@@ -479,7 +517,8 @@ impl<L: Batches> Fit<'_, L> {
         let run = self.run;
         let done = bad.step + 1;
         let message = format!("`{}` is {} at step {} of `{}`", bad.name, bad.value, grouped(done, ' '), run.name());
-        let path = run.dir().join(format!("nonfinite-{done:07}.safetensors"));
+        let rank = if run.is_owner() { String::new() } else { format!("-rank{}", dist::rank()) };
+        let path = run.dir().join(format!("nonfinite-{done:07}{rank}.safetensors"));
         let info = [("step".to_owned(), done.to_string()), ("metric".to_owned(), bad.name.clone())];
         let saved = self.batch_of(bad.step, current).and_then(|state| match state.is_empty() {
             true => Ok(false),
@@ -510,7 +549,10 @@ impl<L: Batches> Fit<'_, L> {
 
     fn log(&mut self) -> Result<()> {
         let run = self.run;
-        let values = run.window().borrow_mut().take();
+        let values = match &self.job {
+            Some(job) => job.means(run.window().borrow_mut().take_sums())?,
+            None => run.window().borrow_mut().take(),
+        };
         let rate = self.counted as f64 / self.busy.as_secs_f64().max(1e-9);
         self.speed.steps += self.counted;
         self.speed.time += self.busy;
@@ -532,7 +574,8 @@ impl<L: Batches> Fit<'_, L> {
 
     fn sample(&mut self, batch: &L::Batch) -> Result<()> {
         let run = self.run;
-        self.callback("on_sample", &mut |steps| steps.on_sample(run, batch))
+        // One rank draws, and the others wait for it.
+        self.callback("on_sample", &mut |steps| dist::alone("on_sample", || steps.on_sample(run, batch)).map(|_| ()))
     }
 }
 

@@ -155,10 +155,15 @@ impl Window {
         Ok(bad)
     }
 
+    /// The sum and the number of values of each metric; it is empty afterwards.
+    pub fn take_sums(&mut self) -> Vec<(String, f64, usize)> {
+        let read = std::mem::take(&mut self.read);
+        read.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k, v.iter().sum::<f64>(), v.len())).collect()
+    }
+
     /// The mean of each metric over the steps that had it; the window is empty afterwards. Call [`Window::read`] before.
     pub fn take(&mut self) -> Vec<(String, f64)> {
-        let read = std::mem::take(&mut self.read);
-        read.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k, v.iter().sum::<f64>() / v.len() as f64)).collect()
+        self.take_sums().into_iter().map(|(name, sum, count)| (name, sum / count as f64)).collect()
     }
 
     /// The values read so far, bit for bit, for a checkpoint in the middle of a window. Call [`Window::read`] before.

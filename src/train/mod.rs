@@ -10,6 +10,7 @@ mod env;
 mod events;
 mod fit;
 pub mod images;
+mod job;
 mod keep;
 pub mod log;
 pub mod metrics;

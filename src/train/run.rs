@@ -12,6 +12,7 @@ use super::sources::Sources;
 use super::status::{self, Phase, Status};
 use super::tracked::{Saved, Tracked};
 use super::{env, images, log, rewind, rng};
+use crate::dist::{self, Alone};
 use crate::error::{Diagnostic, Error, Result, did_you_mean};
 use crate::files::{self, Held};
 use crate::origin::{self, Made};
@@ -77,6 +78,7 @@ struct Inner {
     dir: PathBuf,
     name: String,
     config: Map<String, Value>,
+    seed: i64,
     allowed: Allowed,
     expected: Made,
     /// What it is made from.
@@ -92,6 +94,7 @@ struct Inner {
     step: Cell<u64>,
     in_step: Cell<bool>,
     is_training: Cell<bool>,
+    edits_wait: Cell<bool>,
     /// Whether the script was told to stop.
     stops: Cell<bool>,
     /// Scripts, settings and edits in effect.
@@ -122,7 +125,8 @@ struct Inner {
     /// Step and clock of the last line that a loop of the script's own logged.
     logged: Cell<Option<(u64, f64)>>,
     _log: log::Attached,
-    _lock: status::Lock,
+    /// Of the process that owns the folder. A rank that follows another writes nothing but its own log.
+    lock: Option<status::Lock>,
     /// By what right its folder is written.
     _held: Held,
 }
@@ -136,6 +140,15 @@ impl OpenRun {
     /// `E0301` when the system refuses.
     pub fn open(o: Options) -> Result<OpenRun> {
         super::name::check(&o.name)?;
+        agree(&o)?;
+        match dist::alone("train::run", || Self::own(o.clone()))? {
+            Alone::Done(run) => Ok(run),
+            Alone::Waited => Self::follow(o),
+        }
+    }
+
+    /// The run in the process that owns its folder.
+    fn own(o: Options) -> Result<OpenRun> {
         let dir = o.output_dir.join(&o.name);
         files::create_dir(&dir)?;
         let lock = status::lock(&dir)?;
@@ -146,15 +159,30 @@ impl OpenRun {
         settings::add_command(&dir, &o.command)?;
         env::write(&dir)?;
         edits::recover(&dir)?;
+        Self::assemble(o, dir, log, Some(lock), new_config)
+    }
+
+    /// The run in a rank beside the one that owns its folder.
+    fn follow(o: Options) -> Result<OpenRun> {
+        let dir = o.output_dir.join(&o.name);
+        let logs = dir.join("logs");
+        files::create_dir(&logs)?;
+        let log = log::attach(&logs.join(format!("rank-{}.txt", dist::rank())))?;
+        Self::assemble(o, dir, log, None, None)
+    }
+
+    fn assemble(o: Options, dir: PathBuf, log: log::Attached, lock: Option<status::Lock>, new_config: Option<NewConfig>) -> Result<OpenRun> {
+        let checkpoints = dir.join("checkpoints");
         let start = Start {
             config: o.config.clone(),
             settings: o.settings,
             threads: crate::torch::num_threads(),
+            ranks: dist::size(),
             folder: std::env::current_dir().unwrap_or_default(),
             reloads_before: o.reloads,
             made_from: Made::new(),
         };
-        if checkpoint::list(&checkpoints)?.is_empty() || !edits::is_recorded(&dir) {
+        if lock.is_some() && (checkpoint::list(&checkpoints)?.is_empty() || !edits::is_recorded(&dir)) {
             edits::begin(&dir, &o.sources, &start)?;
         }
         let lineage = Lineage { number: 0, sources: o.sources, config: o.config.clone(), waits: false };
@@ -170,6 +198,7 @@ impl OpenRun {
             loss: None,
             rate: None,
             seconds: 0.0,
+            ranks: dist::size(),
             error: None,
         };
         // Until it is known where the run goes on, the table shows what it did before.
@@ -177,12 +206,15 @@ impl OpenRun {
             Ok(old) => Status { step: old.step, steps: old.steps, loss: old.loss, seconds: old.seconds, ..status },
             Err(_) => status,
         };
-        status.write(&dir)?;
+        if lock.is_some() {
+            status.write(&dir)?;
+        }
         manual_seed(o.seed)?;
         let run = OpenRun(Rc::new(Inner {
             dir,
             name: o.name,
             config: o.config,
+            seed: o.seed,
             allowed: o.allowed,
             expected: o.expected,
             made_from: RefCell::default(),
@@ -195,6 +227,7 @@ impl OpenRun {
             step: Cell::new(0),
             in_step: Cell::new(false),
             is_training: Cell::new(false),
+            edits_wait: Cell::new(false),
             stops: Cell::new(false),
             lineage: RefCell::new(lineage),
             start,
@@ -214,17 +247,24 @@ impl OpenRun {
             console: RefCell::default(),
             logged: Cell::default(),
             _log: log,
-            _lock: lock,
+            lock,
             _held: Held::here(),
         }));
-        if let Ok(mut open) = OPEN.lock() {
-            open.push(run.dir().to_owned());
+        if run.is_owner() {
+            if let Ok(mut open) = OPEN.lock() {
+                open.push(run.dir().to_owned());
+            }
+            LAST.set(Some((run.dir().to_owned(), Rc::downgrade(&run.0))));
         }
-        LAST.set(Some((run.dir().to_owned(), Rc::downgrade(&run.0))));
         Ok(run)
     }
 
     // ---- what it is
+
+    /// Whether this process writes its folder: of several ranks the first.
+    pub fn is_owner(&self) -> bool {
+        self.0.lock.is_some()
+    }
 
     /// Its folder.
     pub fn dir(&self) -> &Path {
@@ -457,8 +497,11 @@ impl OpenRun {
         }
         let png = images::grid(x)?;
         let folder = self.dir().join("samples");
-        files::create_dir(&folder)?;
         let path = folder.join(format!("step-{:07}-{name}.png", self.log_step()));
+        if !self.is_owner() {
+            return Ok(path);
+        }
+        files::create_dir(&folder)?;
         files::write(&path, &png.bytes)?;
         if let Some(events) = &mut *self.0.events.borrow_mut() {
             events.image(self.log_step(), name, png.width, png.height, &png.bytes)?;
@@ -502,7 +545,7 @@ impl OpenRun {
         if self.0.since.get().is_none() {
             new.settings.iter().for_each(|s| settings::set(&mut line.config, &s.name, s.new.clone()));
             line.sources = sources;
-            if checkpoint::list(&self.checkpoints())?.is_empty() {
+            if self.is_owner() && checkpoint::list(&self.checkpoints())?.is_empty() {
                 edits::begin(self.dir(), &line.sources, &Start { config: line.config.clone(), ..self.0.start.clone() })?;
             }
             return Ok(None);
@@ -525,7 +568,7 @@ impl OpenRun {
             at_restart: new.at_restart,
             start: new.start,
         };
-        let edit = line.record(self.dir(), edit, sources, &new.functions)?;
+        let edit = line.record(self.is_owner().then(|| self.dir()), edit, sources, &new.functions)?;
         drop(line);
         // Training longer, or logging more often, changes no number.
         let is_quiet = edit.kind == Kind::Resume
@@ -541,7 +584,8 @@ impl OpenRun {
 
     /// Puts the edits that the checkpoint does not have aside; what differs from those it has is an edit of its own.
     fn settle(&self, number: u64) -> Result<()> {
-        let undone = edits::supersede(self.dir(), number)?;
+        // It follows: what rank 0 put aside and recorded is as it was told.
+        let undone = if self.is_owner() { edits::supersede(self.dir(), number)? } else { 0 };
         let recorded = edits::lineage(self.dir(), number).unwrap_or_else(|e| {
             self.warn(&format!("{e}; `lathe replay` cannot train this run again"));
             Lineage { number, sources: Sources::default(), config: self.0.lineage.borrow().config.clone(), waits: false }
@@ -600,10 +644,7 @@ impl OpenRun {
         if inner.since.get().is_some() {
             return Ok(self.step());
         }
-        let found = match inner.resume_step {
-            None => checkpoint::latest(&self.checkpoints(), &mut |w| self.warn(&w))?,
-            Some(step) => Some(self.found_at(step)?),
-        };
+        let found = self.found()?;
         self.compare_origins(found.as_ref())?;
         if let Some(c) = &found {
             self.restore(c)?;
@@ -613,8 +654,10 @@ impl OpenRun {
             self.say(&format!("  {}  goes on at step {}", self.name(), crate::progress::grouped(self.step(), ' ')));
         }
         let edits = found.as_ref().map_or(0, |c| c.head().generation);
-        *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()), edits)?);
-        *inner.events.borrow_mut() = Some(Events::create(self.dir(), found.is_some().then(|| self.step()))?);
+        if self.is_owner() {
+            *inner.metrics.borrow_mut() = Some(metrics::Log::open(&self.dir().join("metrics.jsonl"), found.is_some().then(|| self.step()), edits)?);
+            *inner.events.borrow_mut() = Some(Events::create(self.dir(), found.is_some().then(|| self.step()))?);
+        }
         inner.since.set(Some(Instant::now()));
         if let Some(new) = inner.new_config.take() {
             new.write(self.dir())?;
@@ -624,12 +667,57 @@ impl OpenRun {
             self.settle(edits)?;
         }
         *inner.restored.borrow_mut() = found;
+        self.begin_together(resumed)?;
         // A resumed run has these lines from its first start.
         let early = std::mem::take(&mut *inner.early.borrow_mut());
         if !resumed {
             early.iter().try_for_each(|values| self.write(values))?;
         }
         Ok(self.step())
+    }
+
+    /// The checkpoint from which it goes on. Of several ranks the first says which: what others see of a shared disk may be older.
+    fn found(&self) -> Result<Option<Checkpoint>> {
+        let look = || match self.0.resume_step {
+            None => checkpoint::latest(&self.checkpoints(), &mut |w| self.warn(&w)),
+            Some(step) => self.found_at(step).map(Some),
+        };
+        let Some(d) = dist::at_work() else { return look() };
+        let found = match dist::alone("resume", look)? {
+            Alone::Done(found) => found,
+            Alone::Waited => None,
+        };
+        let step = found.as_ref().map_or(String::new(), |c| c.head().step.to_string());
+        let step = String::from_utf8_lossy(&d.said_by(0, step.as_bytes())?).into_owned();
+        if self.is_owner() || step.is_empty() {
+            return Ok(found);
+        }
+        let path = self.checkpoints().join(checkpoint::folder_name(step.parse().unwrap_or(0)));
+        let open = Checkpoint::open(&path).map(Some);
+        open.map_err(|e| {
+            Error::disagree(format!("rank 0 goes on from `{}`, which rank {} cannot read: {e}", path.display(), d.world.rank))
+                .help("all ranks need the same --output-dir, on a disk that they share")
+        })
+    }
+
+    /// Makes sure that all ranks begin with the same, and gives each its own random numbers where it is to have them.
+    fn begin_together(&self, resumed: bool) -> Result<()> {
+        let Some(d) = dist::at_work() else { return Ok(()) };
+        let mut lines = String::new();
+        for (name, object) in self.0.tracked.borrow().iter() {
+            let saved = object.save()?;
+            lines.push_str(&format!("{name} {}\n", crate::nn::digest_state(&saved.tensors)?));
+        }
+        d.same("weights", lines.as_bytes(), |a, b| {
+            let names = |t: &[u8]| String::from_utf8_lossy(t).lines().map(str::to_owned).collect::<Vec<_>>();
+            let differ: Vec<String> =
+                names(a).iter().zip(names(b)).filter(|(a, b)| *a != b).filter_map(|(a, _)| a.split(' ').next().map(|n| format!("`{n}`"))).collect();
+            format!(" {}", differ.join(", "))
+        })?;
+        if !resumed && d.options.rng == dist::Rng::Rank {
+            rng::of_rank(d.world.rank, self.0.seed, self.step())?;
+        }
+        Ok(())
     }
 
     /// The checkpoint from which it goes on when it was asked to go on from `step`.
@@ -654,7 +742,9 @@ impl OpenRun {
         if self.step() > step {
             return Ok(());
         }
-        if let Some((n, folder)) = rewind::put_aside(self.dir(), step)? {
+        if self.is_owner()
+            && let Some((n, folder)) = rewind::put_aside(self.dir(), step)?
+        {
             let what = if n == 1 { "1 later checkpoint is".to_owned() } else { format!("{n} later checkpoints are") };
             self.say(&format!("  {}  goes back to step {}: {what} now in {}/", self.name(), crate::progress::grouped(step, ' '), folder.display()));
         }
@@ -670,7 +760,7 @@ impl OpenRun {
                 .help("it can be repeated only with what it had: put that back where it was"));
         }
         let Some(c) = found else {
-            return if now.is_empty() { Ok(()) } else { edits::add_made_from(self.dir(), &now) };
+            return if now.is_empty() || !self.is_owner() { Ok(()) } else { edits::add_made_from(self.dir(), &now) };
         };
         let then = &c.head().made_from;
         if then.is_empty() && !now.is_empty() {
@@ -727,12 +817,25 @@ impl OpenRun {
         if c.has("_before") {
             *self.0.owed.borrow_mut() = Some(c.read("_before")?);
         }
-        rng::restore(&c.read("_rng")?)?;
+        self.restore_generators(c)?;
         self.0.step.set(c.head().step);
         self.0.base.set(c.head().seconds);
         self.0.back_to.set(c.head().back_to);
         self.0.saved_at.set(Some(c.head().step));
         Ok(())
+    }
+
+    /// The random generators: those of all ranks are the same, unless each draws its own.
+    fn restore_generators(&self, c: &Checkpoint) -> Result<()> {
+        let own = dist::at_work().filter(|d| d.options.rng == dist::Rng::Rank && d.world.rank > 0).map(|d| d.world.rank);
+        match own {
+            Some(rank) if c.has(&format!("_rng.{rank}")) => rng::restore(&c.read(&format!("_rng.{rank}"))?),
+            Some(rank) => {
+                self.say(&format!("  {}  the checkpoint has no generators of rank {rank}, which begins with new ones", self.name()));
+                rng::of_rank(rank, self.0.seed, c.head().step)
+            }
+            None => rng::restore(&c.read("_rng")?),
+        }
     }
 
     /// What the loader was before the step whose sample callback an interrupt cut off.
@@ -763,6 +866,8 @@ impl OpenRun {
         }
         let own = |name: &str, saved| Part { name: name.to_owned(), kind: "run".to_owned(), saved };
         parts.push(own("_rng", rng::save()?));
+        let others = rng::of_others()?;
+        parts.extend(others.into_iter().map(|(rank, saved)| own(&format!("_rng.{rank}"), saved)));
         parts.push(own("_window", inner.window.borrow().save()?));
         let owed = before.as_ref().map(|_| "sample".to_owned()).into_iter().collect();
         parts.extend(before.map(|saved| own("_before", saved)));
@@ -771,10 +876,13 @@ impl OpenRun {
         }
         let made_from = inner.made_from.borrow().clone();
         let head = Head { step: self.step(), seconds: self.seconds(), generation: self.edit(), owed, back_to: inner.back_to.get(), made_from };
-        let path = checkpoint::write(&self.checkpoints(), head, &parts)?;
+        let path = match dist::alone("save", || checkpoint::write(&self.checkpoints(), head, &parts))? {
+            Alone::Done(path) => path,
+            Alone::Waited => self.checkpoints().join(checkpoint::folder_name(self.step())),
+        };
         inner.saved_at.set(Some(self.step()));
         inner.restored.take();
-        if keep::prune(&self.checkpoints(), inner.keep.get())? > 0 && !inner.is_prune_said.replace(true) {
+        if self.is_owner() && keep::prune(&self.checkpoints(), inner.keep.get())? > 0 && !inner.is_prune_said.replace(true) {
             self.say(&format!("  {}  keeps {} of its checkpoints from now on; others are removed", self.name(), inner.keep.get()));
         }
         self.update_status(|_| ())?;
@@ -812,6 +920,15 @@ impl OpenRun {
         Ok(Training(self.clone()))
     }
 
+    /// Whether all ranks take edits in at the boundary that comes.
+    pub fn edits_wait(&self) -> bool {
+        self.0.edits_wait.get()
+    }
+
+    pub(super) fn set_edits_wait(&self, wait: bool) {
+        self.0.edits_wait.set(wait);
+    }
+
     pub(super) fn set_in_step(&self, on: bool) {
         self.0.in_step.set(on);
     }
@@ -827,14 +944,20 @@ impl OpenRun {
         }
         status.updated = files::unix_time();
         change(&mut status);
-        status.write(self.dir())
+        if self.is_owner() { status.write(self.dir()) } else { Ok(()) }
     }
 
-    /// Whether Ctrl-C or SIGTERM asked to stop; what asks then stops by itself.
-    pub fn stopping(&self) -> bool {
-        let stops = crate::interrupt::pending();
+    /// Whether Ctrl-C or SIGTERM asked to stop; what asks then stops by itself. Of several ranks all hear it, and all must ask.
+    ///
+    /// # Errors
+    /// `E0802` when another rank is gone.
+    pub fn stopping(&self) -> Result<bool> {
+        let stops = match dist::at_work() {
+            Some(d) => d.say(dist::Word { stop: crate::interrupt::pending(), ..dist::Word::default() })?.hear()?.stop,
+            None => crate::interrupt::pending(),
+        };
         self.0.stops.set(stops);
-        stops
+        Ok(stops)
     }
 
     /// Marks the run as finished, in the table of runs, or as stopped where [`OpenRun::stopping`] said so last. Steps that no checkpoint
@@ -877,7 +1000,7 @@ impl Drop for Inner {
             open.retain(|dir| *dir != self.dir);
         }
         let status = self.status.get_mut();
-        if status.state == Phase::Running {
+        if status.state == Phase::Running && self.lock.is_some() {
             status.state = Phase::Stopped;
             // Nobody is left to tell.
             let _ = status.write(&self.dir);
@@ -925,6 +1048,23 @@ pub fn ending(why: &str) {
             let _ = Status { state: Phase::Failed, error: Some(error.to_string()), ..status }.write(dir);
         }
     }
+}
+
+/// Refuses ranks that would train different things.
+fn agree(o: &Options) -> Result<()> {
+    let Some(d) = dist::at_work() else { return Ok(()) };
+    let text = |config: &Map<String, Value>| serde_json::to_vec(config).map_err(|e| Error::run(e.to_string()));
+    d.same("settings", &text(&o.config)?, |a, b| {
+        let read = |t: &[u8]| serde_json::from_slice::<Map<String, Value>>(t).unwrap_or_default();
+        settings::differences(&read(a), &read(b)).iter().map(|c| format!("\n  {c}")).collect()
+    })?;
+    let lines: String = o.sources.units.iter().map(|u| format!("{} {}\n", u.id, super::sources::sha256(u.text.as_bytes()))).collect();
+    d.same("scripts", lines.as_bytes(), |a, b| {
+        let set = |t: &[u8]| String::from_utf8_lossy(t).lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        let differ: std::collections::BTreeSet<String> =
+            set(a).symmetric_difference(&set(b)).filter_map(|l| l.split(' ').next().map(str::to_owned)).collect();
+        format!(" {}", differ.into_iter().collect::<Vec<_>>().join(", "))
+    })
 }
 
 /// What to do to go on although something differs.

@@ -67,9 +67,21 @@ pub struct Status {
     pub rate: Option<f64>,
     /// Seconds of training over all restarts.
     pub seconds: f64,
+    /// How many processes train it together.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: usize,
     /// The error that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 impl Status {
@@ -217,6 +229,7 @@ mod tests {
             loss: Some(0.5),
             rate: None,
             seconds: 1.0,
+            ranks: 1,
             error: None,
         }
     }

@@ -11,6 +11,7 @@
 
 mod cli;
 mod data;
+mod dist;
 mod eval;
 mod house;
 mod models;

@@ -1,8 +1,11 @@
 //! Layer, group and batch normalisation.
 
 use super::forward_one;
+use crate::dist::{self, Dist};
 use crate::error::{Error, Result};
 use crate::nn::{Built, Init, Mode, Module, Path, Switch};
+use crate::torch::bridge::call1;
+use crate::torch::bridge::dist::Reduce;
 use crate::torch::{DType, Tensor, default_device, no_grad};
 
 /// `weight`, usually of ones, and `bias` of zeros.
@@ -94,11 +97,13 @@ pub struct BatchNormOptions {
     pub affine: bool,
     /// First values of `weight`.
     pub weight: Init,
+    /// Whether it takes the statistics of all ranks that train together, as `torch.nn.SyncBatchNorm`: what one process would compute.
+    pub sync: bool,
 }
 
 impl Default for BatchNormOptions {
     fn default() -> Self {
-        BatchNormOptions { momentum: 0.1, eps: 1e-5, affine: true, weight: Init::Ones }
+        BatchNormOptions { momentum: 0.1, eps: 1e-5, affine: true, weight: Init::Ones, sync: true }
     }
 }
 
@@ -158,8 +163,51 @@ impl BatchNorm2d {
         if batch {
             no_grad(|| self.batches.add_(1))?;
         }
+        if batch
+            && self.options.sync
+            && let Some(d) = dist::together("batch_norm2d")?
+        {
+            return self.forward_all(x, d);
+        }
         let (w, b) = (self.affine.as_ref().map(|a| &a.0), self.affine.as_ref().map(|a| &a.1));
         x.batch_norm(w, b, Some(&self.running_mean), Some(&self.running_var), batch, self.options.momentum, self.options.eps)
+    }
+
+    /// By the statistics of all ranks, in two passes so that it is as exact as over one batch.
+    fn forward_all(&self, x: &Tensor, d: &Dist) -> Result<Tensor> {
+        let channels = self.running_mean.shape();
+        if x.rank() < 2 || x.size(1)? != channels[0] {
+            return Err(Error::value("batch_norm2d", format!("[B, {}, H, W] is needed, got {}", channels[0], x.describe())));
+        }
+        let over: Vec<i64> = (0..x.rank() as i64).filter(|i| *i != 1).collect();
+        let wide = if x.dtype() == DType::Double { DType::Double } else { DType::Float };
+        let y = x.to_dtype(wide)?;
+        let sum = |t: &Tensor| call1("sum.dim_IntList", &[t.into(), over.as_slice().into(), true.into()], &[]);
+        let count = Tensor::full(&[1], x.numel() as f64 / channels[0] as f64, DType::Double, x.device())?;
+        d.all_reduce(std::slice::from_ref(&count), Reduce::Sum)?;
+        let count = count.item()?;
+        if count <= 1.0 {
+            return Err(Error::torch("batch_norm2d", format!("expected more than 1 value per channel when training, got {}", x.describe())));
+        }
+        let mean = d.all_reduce_grad(&sum(&y)?)?.div(count)?;
+        let centred = y.sub(&mean)?;
+        let var = d.all_reduce_grad(&sum(&centred.mul(&centred)?)?)?.div(count)?;
+        no_grad(|| {
+            let momentum = self.options.momentum;
+            for (kept, now) in [(&self.running_mean, mean.clone()), (&self.running_var, var.mul(count / (count - 1.0))?)] {
+                let now = now.reshape(&channels)?.to_dtype(kept.dtype())?;
+                kept.copy_(&kept.mul(1.0 - momentum)?.add(&now.mul(momentum)?)?)?;
+            }
+            Ok(())
+        })?;
+        let mut out = centred.mul(&var.add(self.options.eps)?.rsqrt()?)?;
+        if let Some((weight, bias)) = &self.affine {
+            let mut shape = vec![1; x.rank()];
+            shape[1] = channels[0];
+            let on = |t: &Tensor| t.reshape(&shape)?.to_dtype(wide);
+            out = out.mul(&on(weight)?)?.add(&on(bias)?)?;
+        }
+        out.to_dtype(x.dtype())
     }
 
     /// What [`BatchNorm2d::forward`] computes without training: `(x - running_mean) / sqrt(running_var + eps)`, whatever the mode.

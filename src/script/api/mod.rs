@@ -1,6 +1,7 @@
 //! What scripts can call: one file or folder for each namespace. Thin: convert, call down, convert back.
 
 pub mod data;
+pub mod dist;
 pub mod eval;
 pub mod f;
 pub mod global;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<ApiFn> {
         data::samples::functions(),
         data::samples::image_functions(),
         data::samples::methods(),
+        dist::functions(),
         eval::functions(),
         eval::features::functions(),
         eval::features::sums_functions(),

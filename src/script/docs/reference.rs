@@ -21,6 +21,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("data", "Pictures and latents on disk: data sets, their loaders, and what writes them."),
     ("encoder", "A vision model, made with `models::encoder`: a module with these methods besides those of every module."),
     ("ema", "An exponential moving average of a module's weights, made with `optim::ema`."),
+    ("dist", "Several processes that train together: who they are, and collectives."),
     ("eval", "Distances between sets of pictures, and between pictures."),
     ("F", "PyTorch's `torch.nn.functional`: layers and losses as functions of tensors."),
     ("float", "A number with a tensor on its right."),

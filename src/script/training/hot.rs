@@ -6,9 +6,11 @@
 
 use super::boundary::Boundary;
 use super::live::{Choose, Live, Plan};
+use super::offer::Offer;
 use super::replay::Replay;
 use super::run::{Run, WeakRun};
 use super::watch::{Watch, WatchMode};
+use crate::dist::{self, Dist};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::interrupt;
@@ -79,6 +81,8 @@ pub struct Hot {
     again: Cell<bool>,
     /// The run opened last, for loops of the script's own.
     open: RefCell<Option<WeakRun>>,
+    /// Whether a save or SIGHUP waits for all ranks to take it in.
+    wanted: Cell<bool>,
 }
 
 /// What an attempt came to.
@@ -89,6 +93,16 @@ enum Tried {
     Same,
     /// A file was written meanwhile.
     Unsettled,
+}
+
+/// What is on disk, checked.
+enum Read {
+    /// A file was written meanwhile.
+    Unsettled,
+    /// What runs already; settings may have been noted.
+    Same(Plan),
+    /// Something else.
+    New(Prepared, Plan),
 }
 
 /// A fit or a call of a hot function under way.
@@ -131,6 +145,7 @@ impl Hot {
             waits: Cell::new(false),
             again: Cell::new(false),
             open: RefCell::default(),
+            wanted: Cell::new(false),
         };
         host.put(hot)
     }
@@ -249,6 +264,9 @@ impl Hot {
             return replay
                 .boundary(at, &|prepared, settings| self.put(at, prepared, settings).map(|(reloaded, _)| self.say_waiting(at, &reloaded.waiting)));
         }
+        if let Some(d) = dist::at_work() {
+            return self.together(at, d);
+        }
         let asked = interrupt::take_reload();
         if asked || self.watch.as_ref().is_some_and(Watch::rang) {
             self.attempt(at, asked);
@@ -311,6 +329,22 @@ impl Hot {
     // ---- swaps
 
     fn swap(&self, at: &Boundary) -> Result<Tried> {
+        Ok(match self.read(at)? {
+            Read::Unsettled => Tried::Unsettled,
+            Read::Same(plan) => {
+                self.same(at, plan);
+                Tried::Same
+            }
+            Read::New(prepared, plan) => {
+                let (reloaded, recorded) = self.put(at, prepared, &plan.apply)?;
+                self.took(at, &reloaded, plan, recorded.as_deref());
+                Tried::Swapped(reloaded)
+            }
+        })
+    }
+
+    /// Reads what is on disk, and checks it.
+    fn read(&self, at: &Boundary) -> Result<Read> {
         let before = self.config_texts();
         // What constants and settings draw at random changes nothing in the training.
         let (prepared, plan) = rng::apart(|| {
@@ -322,24 +356,111 @@ impl Hot {
             Ok((prepared, plan))
         })?;
         if !prepared.is_settled() || self.config_texts() != before {
-            return Ok(Tried::Unsettled);
+            return Ok(Read::Unsettled);
         }
         *self.held.borrow_mut() = None;
-        let tried = if prepared.changed.is_empty() && plan.apply.is_empty() {
-            if self.clear(at) {
-                at.say("the scripts on disk are those that run again");
-            }
-            Tried::Same
-        } else {
-            let (reloaded, recorded) = self.put(at, prepared, &plan.apply)?;
-            self.clear(at);
-            at.say(&message(at, &reloaded, &plan.apply, recorded.as_deref()));
-            self.say_waiting(at, &reloaded.waiting);
-            Tried::Swapped(reloaded)
-        };
+        Ok(if prepared.changed.is_empty() && plan.apply.is_empty() { Read::Same(plan) } else { Read::New(prepared, plan) })
+    }
+
+    /// What is on disk is what runs.
+    fn same(&self, at: &Boundary, plan: Plan) {
+        if self.clear(at) {
+            at.say("the scripts on disk are those that run again");
+        }
+        self.accept(at, plan);
+    }
+
+    /// What is on disk runs now.
+    fn took(&self, at: &Boundary, reloaded: &Reloaded, plan: Plan, recorded: Option<&Path>) {
+        self.clear(at);
+        at.say(&message(at, reloaded, &plan.apply, recorded));
+        self.say_waiting(at, &reloaded.waiting);
+        self.accept(at, plan);
+    }
+
+    fn accept(&self, at: &Boundary, plan: Plan) {
         let notes = self.live.borrow_mut().as_mut().map(|live| live.accept(plan)).unwrap_or_default();
         notes.iter().for_each(|note| at.say(note));
-        Ok(tried)
+    }
+
+    // ---- several ranks
+
+    /// Whether there is something that all ranks should take in at the next boundary.
+    pub(crate) fn wants(&self) -> bool {
+        if interrupt::take_reload() || self.watch.as_ref().is_some_and(Watch::rang) {
+            self.wanted.set(true);
+        }
+        self.wanted.get()
+    }
+
+    /// The boundary where all ranks take in what rank 0 has seen, or none does.
+    fn together(&self, at: &Boundary, d: &Dist) -> Result<()> {
+        let Some(run) = at.run else { return Ok(()) };
+        if !run.run().edits_wait() {
+            if self.held.borrow().as_ref().is_some_and(|(since, _)| since.elapsed() >= GRACE) {
+                self.report(at);
+            }
+            return Ok(());
+        }
+        let mut mine = if run.run().is_owner() { self.offer(at) } else { None };
+        let text = mine.as_ref().map_or_else(|| Ok(Vec::new()), |(prepared, plan)| Offer::text(prepared, plan))?;
+        let offer = d.said_by(0, &text)?;
+        if offer.is_empty() {
+            return Ok(());
+        }
+        // Everybody builds it, and says so, before anybody runs it.
+        let offer = Offer::read(&offer)?;
+        let settings = offer.settings.clone();
+        let built = match mine.take() {
+            Some((prepared, plan)) => Ok((prepared, Some(plan))),
+            None => rng::apart(|| at.program.prepare_recorded(at.rhai, offer.sources())).map(|prepared| (prepared, None)),
+        };
+        let words = d.gather(built.as_ref().err().map_or_else(String::new, ToString::to_string).as_bytes())?;
+        if let Some((rank, why)) = words.iter().enumerate().find(|(_, why)| !why.is_empty()) {
+            *self.held.borrow_mut() =
+                Some((Instant::now(), Error::disagree(format!("rank {rank} refuses the edit: {}", String::from_utf8_lossy(why)))));
+            self.report(at);
+            return Ok(());
+        }
+        let (prepared, plan) = built?;
+        // First where it is recorded: what cannot be recorded nobody takes.
+        let put = |prepared| self.put(at, prepared, &settings);
+        if let Some(plan) = plan {
+            let done = put(prepared);
+            d.said_by(0, done.as_ref().err().map_or_else(String::new, ToString::to_string).as_bytes())?;
+            match done {
+                Ok((reloaded, recorded)) => self.took(at, &reloaded, plan, recorded.as_deref()),
+                Err(e) => {
+                    *self.held.borrow_mut() = Some((Instant::now(), e));
+                    self.report(at);
+                }
+            }
+        } else if d.said_by(0, &[])?.is_empty() {
+            let (reloaded, _) = put(prepared)?;
+            at.say(&format!("took in an edit at step {} ({} scripts changed)", run.run().step(), reloaded.changed.len()));
+        }
+        Ok(())
+    }
+
+    /// What rank 0 has read and checked, if that differs from what runs.
+    fn offer(&self, at: &Boundary) -> Option<(Prepared, Plan)> {
+        match self.read(at) {
+            Ok(Read::New(prepared, plan)) => {
+                self.wanted.set(false);
+                return Some((prepared, plan));
+            }
+            Ok(Read::Same(plan)) => {
+                self.wanted.set(false);
+                self.same(at, plan);
+            }
+            // It is read again at the next boundary.
+            Ok(Read::Unsettled) => {}
+            Err(e) => {
+                self.wanted.set(false);
+                *self.held.borrow_mut() = Some((Instant::now(), e));
+            }
+        }
+        None
     }
 
     /// Records an edit and puts it into effect. Returns the folder of edits it was recorded in.
@@ -422,7 +543,7 @@ impl Hot {
 
     /// Before a log line: whether the scripts on disk are those that run. A watch knows; without one, the files tell.
     pub(crate) fn look(&self, at: &Boundary) {
-        let Some(run) = at.run else { return };
+        let Some(run) = at.run.filter(|r| r.run().is_owner()) else { return };
         let on_disk = || {
             let (shown, line) = at.program.stale_place()?;
             Some(format!("{}:{line}", short(&shown)))

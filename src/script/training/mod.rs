@@ -3,6 +3,7 @@
 pub mod boundary;
 pub mod hot;
 pub mod live;
+mod offer;
 pub mod open;
 pub mod pointer;
 pub mod replay;

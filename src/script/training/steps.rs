@@ -229,6 +229,10 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         Ok(())
     }
 
+    fn wants_edit(&mut self) -> bool {
+        self.hot.as_ref().is_some_and(|hot| hot.wants())
+    }
+
     fn change_options(&mut self, options: &mut FitOptions) {
         if let Some(hot) = &self.hot {
             hot.change_options(options);

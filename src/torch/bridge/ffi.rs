@@ -94,6 +94,26 @@ pub struct RawItem {
     pub child_count: i64,
 }
 
+#[repr(C)]
+pub struct RawStore {
+    _private: [u8; 0],
+}
+
+#[repr(C)]
+pub struct RawGroup {
+    _private: [u8; 0],
+}
+
+#[repr(C)]
+pub struct RawWork {
+    _private: [u8; 0],
+}
+
+#[repr(C)]
+pub struct RawReducer {
+    _private: [u8; 0],
+}
+
 pub type OnTensor = extern "C" fn(*mut c_void, *const c_char, *const c_void);
 pub type OnSchema = extern "C" fn(*mut c_void, *const c_char, *const c_char);
 
@@ -154,6 +174,74 @@ unsafe extern "C" {
     pub fn lathe_program_forward(program: *mut RawProgram, input: *const c_void, result: *mut RawValue, err: *mut *mut c_char) -> c_int;
     #[cfg(test)]
     pub fn lathe_program_has(name: *const c_char) -> c_int;
+    pub fn lathe_dist_log();
+    pub fn lathe_store_tcp(
+        host: *const c_char,
+        port: *mut c_int,
+        server: c_int,
+        timeout_ms: i64,
+        out: *mut *mut RawStore,
+        err: *mut *mut c_char,
+    ) -> c_int;
+    pub fn lathe_store_prefix(store: *const RawStore, prefix: *const c_char, out: *mut *mut RawStore, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_store_set(store: *mut RawStore, key: *const c_char, bytes: *const c_void, n: i64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_store_get(
+        store: *mut RawStore,
+        key: *const c_char,
+        timeout_ms: i64,
+        bytes: *mut *mut c_char,
+        n: *mut i64,
+        err: *mut *mut c_char,
+    ) -> c_int;
+    pub fn lathe_store_has(store: *mut RawStore, key: *const c_char, there: *mut c_int, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_store_free(store: *mut RawStore);
+    pub fn lathe_group(
+        store: *const RawStore,
+        backend: *const c_char,
+        name: *const c_char,
+        rank: c_int,
+        size: c_int,
+        timeout_ms: i64,
+        iface: *const c_char,
+        out: *mut *mut RawGroup,
+        err: *mut *mut c_char,
+    ) -> c_int;
+    pub fn lathe_group_free(group: *mut RawGroup);
+    pub fn lathe_all_reduce(
+        group: *mut RawGroup,
+        tensors: *const *mut c_void,
+        count: i64,
+        op: c_int,
+        coalesced: c_int,
+        out: *mut *mut RawWork,
+        err: *mut *mut c_char,
+    ) -> c_int;
+    pub fn lathe_broadcast(group: *mut RawGroup, tensor: *mut c_void, root: c_int, out: *mut *mut RawWork, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_all_gather(
+        group: *mut RawGroup,
+        tensor: *mut c_void,
+        outputs: *const *mut c_void,
+        out: *mut *mut RawWork,
+        err: *mut *mut c_char,
+    ) -> c_int;
+    pub fn lathe_work_wait(work: *mut RawWork, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_reducer(
+        group: *mut RawGroup,
+        params: *const *mut c_void,
+        count: i64,
+        first_bytes: i64,
+        bucket_bytes: i64,
+        wire: c_int,
+        out: *mut *mut RawReducer,
+        err: *mut *mut c_char,
+    ) -> c_int;
+    pub fn lathe_reducer_prepare(reducer: *mut RawReducer, loss: *mut c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_reducer_free(reducer: *mut RawReducer);
+    pub fn lathe_all_reduce_grad(group: *mut RawGroup, tensor: *mut c_void, out: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_set_grad(tensor: *mut c_void, grad: *mut c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_mark_grad(tensor: *mut c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_grad_state(tensor: *mut c_void, state: *mut c_int, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_nccl(text: *mut *mut c_char, err: *mut *mut c_char) -> c_int;
     pub fn lathe_build_info(text: *mut *mut c_char, err: *mut *mut c_char) -> c_int;
 }
 

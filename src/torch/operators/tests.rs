@@ -156,7 +156,7 @@ fn indices_are_within_what_they_point_into() {
 #[test]
 fn what_kernels_take_on_trust_is_checked() {
     let x = |shape: &[i64]| Value::from(Tensor::randn(shape, F32, CPU).unwrap());
-    refused("scaled_dot_product_attention", &[x(&[1, 4, 3, 4]), x(&[1, 0, 3, 4]), x(&[1, 0, 3, 4])], &[("enable_gqa", true.into())], "no multiple");
+    refused("scaled_dot_product_attention", &[x(&[1, 4, 3, 4]), x(&[1, 3, 3, 4]), x(&[1, 3, 3, 4])], &[("enable_gqa", true.into())], "no multiple");
     let nan = zeros(&[6, 6]).div(0.0).unwrap();
     refused("linalg_eigvals", &[nan.into()], &[], "not finite");
     let one = || x(&[1]);
@@ -167,6 +167,8 @@ fn what_kernels_take_on_trust_is_checked() {
     refused("grid_sampler", &[x(&[1, 1, 2, 2]), far.into(), 0i64.into(), 0i64.into(), false.into()], &[], "`grid` has places");
     refused("binary_cross_entropy", &[x(&[2, 3]), x(&[3])], &[], "`target` must have the shape");
     refused("lu_unpack", &[x(&[2, 3, 3]), Value::from(Tensor::ones(&[3], DType::Int, CPU).unwrap())], &[], "`LU_pivots` must be [2, 3]");
+    refused("scaled_dot_product_attention", &[x(&[2, 0, 16, 8]), x(&[2, 0, 16, 8]), x(&[2, 0, 16, 8])], &[], "nothing attends to nothing");
+    refused("unfold", &[x(&[2, 4, 1, 5]), 3i64.into(), 1i64.into(), (1i64 << 62).into()], &[], "`step` must be between");
     refused("pdist", &[x(&[0, 2])], &[], "is empty");
     refused("_foreach_add_", &[Value::list(&[zeros(&[2])]), Value::List(vec![])], &[], "0 elements");
     refused(

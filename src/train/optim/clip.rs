@@ -1,6 +1,7 @@
 //! Gradient clipping by the norm of all gradients together, as `torch.nn.utils.clip_grad_norm_`.
 
 use super::groups;
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::torch::bridge::{Value, call, call1};
 use crate::torch::{DType, Device, Tensor, no_grad};
@@ -15,6 +16,8 @@ pub fn clip_grad_norm(params: &[Tensor], max_norm: f64) -> Result<Tensor> {
         let grads = gradients(params, max_norm)?;
         let norm = total_norm(&grads, params)?;
         scale(&grads, &coefficient(&norm, max_norm)?)?;
+        // The same was done to the gradients of all ranks.
+        dist::rescaled(params)?;
         Ok(norm)
     })
 }
@@ -25,6 +28,7 @@ pub(super) fn gradients(params: &[Tensor], max_norm: f64) -> Result<Vec<Tensor>>
     if max_norm.is_nan() || max_norm <= 0.0 {
         return Err(Error::value("clip_grad_norm", format!("the maximum must be above 0, got {max_norm}")));
     }
+    dist::average("clip_grad_norm", params)?;
     let mut grads = Vec::new();
     for p in params {
         grads.extend(p.grad()?);

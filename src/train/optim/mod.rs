@@ -6,6 +6,7 @@ mod algorithm;
 mod clip;
 mod ema;
 mod optimizer;
+mod overlap;
 mod param_group;
 mod scaler;
 mod sgd;

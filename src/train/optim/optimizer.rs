@@ -1,8 +1,10 @@
 //! The handle of every optimizer: parameters in groups, their gradients, the state by name.
 
 use super::algorithm::{Algorithm, Kept, OnePass, Ready};
+use super::overlap::Overlap;
 use super::param_group::{Group, ParamGroups, Rates};
 use super::{groups, state};
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::nn::State;
 use crate::torch::bridge::{Value, call};
@@ -24,6 +26,7 @@ struct Inner {
     lr: Cell<f64>,
     groups: Vec<Group>,
     slots: RefCell<Vec<Slot>>,
+    overlap: Overlap,
 }
 
 pub(super) struct Slot {
@@ -76,7 +79,14 @@ impl Optimizer {
             let message = if slots.is_empty() { "there are no parameters" } else { "every parameter is frozen" };
             return Err(Error::value(op, message).help("pass `module.parameters()` or a module that is not frozen"));
         }
-        let inner = Inner { algorithm: Box::new(algorithm), made, lr: Cell::new(made.lr), groups: all, slots: RefCell::new(slots) };
+        let inner = Inner {
+            algorithm: Box::new(algorithm),
+            made,
+            lr: Cell::new(made.lr),
+            groups: all,
+            slots: RefCell::new(slots),
+            overlap: Overlap::default(),
+        };
         Ok(Optimizer(Rc::new(inner)))
     }
 
@@ -159,6 +169,23 @@ impl Optimizer {
         self.0.slots.borrow().iter().try_for_each(|s| s.param.clear_grad())
     }
 
+    /// The backward pass of `loss`. In a job of several ranks the gradients of this optimizer's parameters are averaged while it runs, and not only
+    /// before the step; every rank must call it, whatever its loss reaches.
+    ///
+    /// # Errors
+    /// As `loss.backward()`; `E0802` when another rank is gone.
+    pub fn backward(&self, loss: &Tensor) -> Result<()> {
+        self.0.overlap.backward(loss, || self.params().into_iter().map(|(_, p)| p).collect())
+    }
+
+    /// Runs `f`, in which [`Optimizer::backward`] averages nothing: for all but the last part of an accumulated batch.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub fn no_sync<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.0.overlap.off(f)
+    }
+
     /// One step along the gradients.
     ///
     /// # Errors
@@ -173,6 +200,7 @@ impl Optimizer {
     /// # Errors
     /// As [`Optimizer::step`].
     pub fn step_unless(&self, found_inf: Option<&Tensor>) -> Result<()> {
+        dist::average("step", &self.params().into_iter().map(|(_, p)| p).collect::<Vec<_>>())?;
         let algorithm = &self.0.algorithm;
         if !algorithm.takes_found_inf()
             && let Some(found) = found_inf

@@ -2,6 +2,7 @@
 //! overflowed is not taken.
 
 use super::{Optimizer, groups};
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::nn::State;
 use crate::torch::bridge::{Value, bump_version, call};
@@ -101,9 +102,12 @@ impl GradScaler {
                 Error::run("grad_scaler: the gradients are unscaled already").help("call `unscale` once, before `step`, and `update` after it")
             );
         }
+        let params: Vec<Tensor> = opt.params().into_iter().map(|(_, p)| p).collect();
+        // What overflowed on one rank has overflowed in the mean of all.
+        dist::average("unscale", &params)?;
         no_grad(|| {
             let mut grads = Vec::new();
-            for (_, p) in opt.params() {
+            for p in &params {
                 grads.extend(p.grad()?);
             }
             let scale = self.0.scale.borrow().clone();
@@ -118,6 +122,7 @@ impl GradScaler {
                 group.iter().for_each(|&i| bump_version(&grads[i]));
                 total = total.add(&found.to_device(scale.device())?)?.clamp(None, Some(1.0))?;
             }
+            dist::rescaled(&params)?;
             self.0.found.borrow_mut().push((opt.clone(), total));
             Ok(())
         })

@@ -2,6 +2,7 @@
 
 use super::clip::{coefficient, gradients, scale, total_norm};
 use super::{Ema, Optimizer, PassItem, Ready};
+use crate::dist;
 use crate::error::Result;
 use crate::torch::bridge::total_norm_cpu;
 use crate::torch::{DType, Device, Tensor, no_grad};
@@ -28,6 +29,7 @@ pub fn step(opt: &Optimizer, params: &[Tensor], max_norm: f64, ema: Option<&Ema>
         let pass = opt.one_pass().filter(|_| whole && opt.params().iter().all(|(_, p)| one_pass(p)));
         let Some(pass) = pass else {
             scale(&grads, &coefficient)?;
+            dist::rescaled(params)?;
             opt.step()?;
             ema.map_or(Ok(()), Ema::update)?;
             return Ok(norm);
@@ -43,6 +45,9 @@ pub fn step(opt: &Optimizer, params: &[Tensor], max_norm: f64, ema: Option<&Ema>
             }
             Ok(PassItem { ready, average })
         };
+        if !whole {
+            dist::average("step", &opt.params().into_iter().map(|(_, p)| p).collect::<Vec<_>>())?;
+        }
         let (factor, decay) = (coefficient.item()?, ema.map_or(0.0, Ema::decay));
         for (rates, ready) in opt.begin_step()? {
             let items = ready.into_iter().filter(|r| r.param.numel() > 0).map(&mut item).collect::<Result<_>>()?;

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 /// Parts by level; a part may use its own level's own part and everything below.
 const LEVELS: &[(&str, u32)] = &[
-    ("cli", 10),
-    ("repl", 9),
-    ("script", 8),
-    ("train", 7),
-    ("eval", 7),
-    ("models", 6),
-    ("data", 6),
-    ("nn", 5),
+    ("cli", 11),
+    ("repl", 10),
+    ("script", 9),
+    ("train", 8),
+    ("eval", 8),
+    ("models", 7),
+    ("data", 7),
+    ("nn", 6),
+    ("dist", 5),
     ("torch", 4),
     ("origin", 4),
     ("memory", 3),

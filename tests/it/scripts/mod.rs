@@ -1,4 +1,4 @@
 //! The scripts and the standard library.
 
 mod alone;
-mod process;
+pub mod process;

@@ -14,7 +14,7 @@ use crate::script::lang::exception::into_script;
 use crate::script::lang::value::from_json;
 use crate::script::training::steps::batch_map;
 use crate::script_handle;
-use crate::torch::Tensor;
+use crate::torch::{DType, Device, Tensor};
 use crate::{api, choices, entries, options};
 use rhai::{Array, Dynamic, Map, Module, Position};
 use std::any::TypeId;
@@ -615,7 +615,10 @@ api! {
         drop(images);
         let index = match index {
             Some(index) => index,
-            None => Tensor::from_slice(&(0..mean.size(0)?).map(|i| int(writer.len()) + i).collect::<Vec<i64>>())?,
+            None => {
+                let first = int(writer.len());
+                Tensor::arange(first as f64, first.saturating_add(mean.size(0)?) as f64, 1.0, DType::Int64, Device::Cpu)?
+            }
         };
         writer.push(&mean, &std, &labels, &index, attributes.as_ref())
     }

@@ -403,6 +403,8 @@ options! {
         momentum,
         /// whether there are a weight and a bias
         affine,
+        /// whether several processes that train together share their statistics, as one would have them
+        sync,
     }
     AttentionOptions {
         /// whether the map to queries, keys and values has a bias

@@ -139,6 +139,22 @@ api! {
         step(&opt, &params.tensors(), max, average.as_ref())
     }
 
+    /// The backward pass of a loss. Of one process it is `loss.backward()`; where several train together the gradients of the optimizer's parameters are
+    /// averaged while the pass computes the rest, which hides most of the way between machines. Every rank must call it, whatever its loss reaches.
+    ///
+    /// # Shapes
+    /// - `[]`
+    /// # Errors
+    /// As `loss.backward()`; `E0802` when another rank is gone.
+    /// # Example
+    /// ```rhai
+    /// let w = torch::tensor([3.0], #{ requires_grad: true });
+    /// let opt = optim::adamw([w]);
+    /// optim::backward(opt, (w * w).sum());
+    /// assert_eq(w.grad().item(), 6.0);
+    /// ```
+    fn backward(opt: Optimizer, loss: Tensor) -> () { opt.backward(&loss) }
+
     /// A moving average of a module's weights: `ema = decay * ema + (1 - decay) * now` at each `update()`.
     ///
     /// # Shapes

@@ -95,7 +95,7 @@ impl Creation {
     /// The same for one that draws.
     fn draw(&self, (law, bounds): (Law, (i64, i64)), shape: &[i64], op: &str, args: &[Value], default: DType) -> Result<Tensor> {
         let (dtype, device) = (self.dtype.unwrap_or(default), self.device()?);
-        let wanted = Wanted { law, shape, dtype, device, bounds };
+        let wanted = Wanted { law, shape, dtype, device, bounds, like: None };
         self.finish(draw(wanted, || call1(op, args, &[("dtype", dtype.into()), ("device", device.into())]))?)
     }
 
@@ -201,7 +201,9 @@ fn like(x: &Tensor, options: &Likeness, op: &str, law: Option<Law>) -> Result<Te
     let dtype = options.dtype;
     let fresh = || call1(op, &[x.into()], &[("dtype", dtype.into())]);
     let t = match law {
-        Some(law) => draw(Wanted { law, shape: &x.shape(), dtype: dtype.unwrap_or(x.dtype()), device: x.device(), bounds: (0, 0) }, fresh)?,
+        Some(law) => {
+            draw(Wanted { law, shape: &x.shape(), dtype: dtype.unwrap_or(x.dtype()), device: x.device(), bounds: (0, 0), like: Some(x) }, fresh)?
+        }
         None => fresh()?,
     };
     if options.requires_grad { t.requires_grad_(true) } else { Ok(t) }

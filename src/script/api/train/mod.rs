@@ -90,7 +90,8 @@ api! {
         cx.writable_within(options.output_dir.join(&options.name))?;
         let run = train::OpenRun::open(options)?;
         cx.host().put(crate::script::api::viz::ShowFolder(run.dir().join("samples")));
-        let guests = Attached::start(&run).map(|a| Box::new(a) as Box<dyn Guests>);
+        // A line that one rank evaluates would set it apart from the others.
+        let guests = if crate::dist::size() > 1 { None } else { Attached::start(&run) }.map(|a| Box::new(a) as Box<dyn Guests>);
         let run = Run::new(run, cx.program()?.current().number, cfg, guests);
         if let Some(hot) = cx.host().get::<Hot>() {
             hot.opened(&run);
@@ -493,10 +494,10 @@ api! {
     fn save(run: Run) -> String { run.run().save().map(|p| p.display().to_string()) }
 
     /// Whether Ctrl-C or SIGTERM asks to stop, for a loop of one's own: from the first call on, the request waits for the script, which saves
-    /// and ends its loop. A second Ctrl-C ends the process at once.
+    /// and ends its loop. A second Ctrl-C ends the process at once. Of several ranks all get the same answer, and all must ask.
     ///
     /// # Errors
-    /// None.
+    /// `E0802` when another rank is gone.
     /// # Example
     /// ```rhai
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", seed: 0});
@@ -508,7 +509,7 @@ api! {
     /// ```
     fn stopping[cx](run: Run) -> bool {
         Stopping::begin(cx.host());
-        Ok(run.run().stopping())
+        run.run().stopping()
     }
 
     /// Saves what no checkpoint holds yet, and marks the run as finished in `lathe runs`, after a loop of one's own; as stopped where

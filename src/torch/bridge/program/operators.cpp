@@ -113,6 +113,7 @@ void attend(const Stack& s, size_t n) {
   if (query.dim() < 2 || key.dim() < 2 || value.dim() < 2 || key.size(-2) != value.size(-2) || query.size(-1) != key.size(-1)) {
     refuse("queries, keys and values do not go together");
   }
+  if (query.numel() == 0 || key.numel() == 0 || value.numel() == 0) refuse("queries, keys or values of attention are empty");
   if (!argument(s, 7, n).toBool()) return;
   for (size_t i = 0; i < 3; i++) {
     const auto& t = argument(s, i, n).toTensor();

@@ -4,7 +4,7 @@ use super::{Bound, refuse};
 use crate::error::{Error, Result};
 use crate::torch::Tensor;
 
-/// Each key has a value, as wide as the queries are: libtorch's kernel takes the number of values for that of the keys.
+/// Each key has a value, as wide as the queries are: libtorch's kernel takes the number of values for that of the keys, and divides by that of the heads.
 ///
 /// # Errors
 /// `E0202` with the three.
@@ -13,7 +13,10 @@ pub(in crate::torch) fn pairs(op: &str, q: &Tensor, k: &Tensor, v: &Tensor) -> R
         let message = format!("queries {}, keys {} and values {} do not go together: [.., N, D] each", q.describe(), k.describe(), v.describe());
         return Err(Error::value(op, message));
     }
-    Ok(())
+    match [q, k, v].into_iter().find(|t| t.numel() == 0) {
+        Some(t) => Err(Error::value(op, format!("nothing attends to nothing: {} is empty", t.describe()))),
+        None => Ok(()),
+    }
 }
 
 /// What belongs together, and with grouped queries the heads divide each other.

@@ -28,6 +28,7 @@ const FAMILIES: &[(&[&str], Check)] = &[
     (&["_weight_norm"], norm::weight),
     (&["view"], named::same_kind),
     (&["grid_sampler", "grid_sampler_2d", "grid_sampler_3d"], numbers::places),
+    (&["unfold", "unfold_copy"], named::steps),
     (&["binary_cross_entropy"], named::target_like_input),
     (&["pdist", "channel_shuffle", "native_channel_shuffle"], named::not_empty),
     (named::MAXIMA, named::windows_hold_something),

@@ -136,6 +136,14 @@ pub(super) fn noise(b: &Bound) -> Result<()> {
     Ok(())
 }
 
+/// Windows that slide along one dimension: the backward pass computes addresses with size and step.
+pub(super) fn steps(b: &Bound) -> Result<()> {
+    for name in ["size", "step"] {
+        windows(b.op(), name, &b.int(name).into_iter().collect::<Vec<_>>(), i64::from(name == "step"))?;
+    }
+    Ok(())
+}
+
 /// A target has a value for each of the input's.
 pub(super) fn target_like_input(b: &Bound) -> Result<()> {
     let (Some(x), Some(target)) = (b.tensor("self"), b.tensor("target")) else { return Ok(()) };

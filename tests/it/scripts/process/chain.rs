@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A small model for every stage: seconds on one core.
-pub(super) const VAE: &[&str] = &["--vae-config.z-channels", "4", "--vae-config.resolution", "32"];
-pub(super) const ENCODER: &[&str] = &["--enc-type", "efficientnet-lite0", "--enc-config.resolution", "64", "--enc-config.stride", "8"];
-pub(super) const SIT: &[&str] = &[
+pub const VAE: &[&str] = &["--vae-config.z-channels", "4", "--vae-config.resolution", "32"];
+pub const ENCODER: &[&str] = &["--enc-type", "efficientnet-lite0", "--enc-config.resolution", "64", "--enc-config.stride", "8"];
+pub const SIT: &[&str] = &[
     "--model-config.depth",
     "2",
     "--model-config.hidden",
@@ -43,7 +43,7 @@ pub(super) fn refused(kind: &str, flags: &[&[&str]]) -> String {
 }
 
 /// Shards, a VAE and latents that all tests here share.
-pub(super) struct Made(pub(super) Place);
+pub struct Made(pub(super) Place);
 
 impl Made {
     /// A folder with nothing in it yet.
@@ -51,12 +51,12 @@ impl Made {
         Made(Place::new(&[]))
     }
 
-    pub(super) fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.0.at(name)
     }
 }
 
-pub(super) fn made() -> &'static Made {
+pub fn made() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
     MADE.get_or_init(|| {
         let made = Made::empty();

@@ -6,3 +6,5 @@ mod origins;
 mod published;
 mod recipes;
 mod seeds;
+
+pub use chain::{ENCODER, SIT, VAE, made};

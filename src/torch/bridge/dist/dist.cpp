@@ -1,0 +1,234 @@
+// c10d: the store, process groups, collectives, the Reducer.
+#include "dist.h"
+#include "nccl.h"
+
+#include <c10/util/Logging.h>
+#include <torch/csrc/autograd/variable.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <torch/csrc/distributed/c10d/comm.hpp>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
+
+#include "handles.h"
+
+using c10d::ProcessGroup;
+using c10d::ReduceOp;
+using std::chrono::milliseconds;
+
+struct LatheStore {
+  c10::intrusive_ptr<c10d::Store> store;
+};
+
+struct LatheWork {
+  c10::intrusive_ptr<c10d::Work> work;
+  std::vector<at::Tensor> kept;
+};
+
+struct LatheReducer {
+  std::unique_ptr<c10d::Reducer> reducer;
+};
+
+namespace {
+
+at::Tensor tensor_of(const void* p) { return *static_cast<const at::Tensor*>(p); }
+
+std::vector<at::Tensor> tensors_of(void* const* list, int64_t count) {
+  std::vector<at::Tensor> tensors;
+  for (int64_t i = 0; i < count; i++) tensors.push_back(tensor_of(list[i]));
+  return tensors;
+}
+
+ReduceOp::RedOpType op_of(int op) { return op == LATHE_MAX ? ReduceOp::MAX : op == LATHE_MIN ? ReduceOp::MIN : ReduceOp::SUM; }
+
+// Gradients as bf16 on the way, as torch.distributed's bf16_compress_hook: divided, sent, and put back into the bucket.
+struct Bf16 : c10d::CppCommHookInterface<c10::intrusive_ptr<ProcessGroup>> {
+  using CppCommHookInterface::CppCommHookInterface;
+
+  c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
+    const auto full = bucket.getBufferRef();
+    std::vector<at::Tensor> small{full.to(at::kBFloat16).div_(state_->getSize())};
+    return state_->allreduce(small)->getFuture()->then(
+        [full](c10::ivalue::Future& done) {
+          auto out = full;
+          out.copy_(done.value().toTensorVector()[0]);
+          return c10::IValue(std::vector<at::Tensor>{out});
+        },
+        c10::ListType::create(c10::TensorType::get()));
+  }
+};
+
+}  // namespace
+
+extern "C" void lathe_dist_log() {
+  try {
+    // Its warnings speak of options of Python's DistributedDataParallel, on every rank.
+    setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0);
+    c10::initLogging();
+  } catch (...) {
+  }
+}
+
+extern "C" int lathe_store_tcp(const char* host, int* port, int server, int64_t timeout_ms, LatheStore** out, char** err) {
+  return lathe::guard(err, [&] {
+    c10d::TCPStoreOptions options;
+    options.port = static_cast<uint16_t>(*port);
+    options.isServer = server != 0;
+    options.waitWorkers = false;
+    options.timeout = milliseconds(timeout_ms);
+    auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
+    *port = store->getPort();
+    *out = new LatheStore{std::move(store)};
+  });
+}
+
+extern "C" int lathe_store_prefix(const LatheStore* store, const char* prefix, LatheStore** out, char** err) {
+  return lathe::guard(err, [&] { *out = new LatheStore{c10::make_intrusive<c10d::PrefixStore>(prefix, store->store)}; });
+}
+
+extern "C" int lathe_store_set(LatheStore* store, const char* key, const void* bytes, int64_t n, char** err) {
+  return lathe::guard(err, [&] {
+    const auto* p = static_cast<const uint8_t*>(bytes);
+    store->store->set(key, std::vector<uint8_t>(p, p + n));
+  });
+}
+
+extern "C" int lathe_store_get(LatheStore* store, const char* key, int64_t timeout_ms, char** bytes, int64_t* n, char** err) {
+  return lathe::guard(err, [&] {
+    store->store->wait({key}, milliseconds(timeout_ms));
+    const auto value = store->store->get(key);
+    auto* copy = static_cast<char*>(malloc(value.size() + 1));
+    if (!copy) throw std::bad_alloc();
+    memcpy(copy, value.data(), value.size());
+    *n = static_cast<int64_t>(value.size());
+    *bytes = copy;
+  });
+}
+
+extern "C" int lathe_store_has(LatheStore* store, const char* key, int* there, char** err) {
+  return lathe::guard(err, [&] { *there = store->store->check({key}); });
+}
+
+extern "C" void lathe_store_free(LatheStore* store) {
+  try {
+    delete store;
+  } catch (...) {
+  }
+}
+
+extern "C" int lathe_group(const LatheStore* store, const char* backend, const char* name, int rank, int size, int64_t timeout_ms,
+                           const char* iface, LatheGroup** out, char** err) {
+  return lathe::guard(err, [&] {
+    const auto timeout = milliseconds(timeout_ms);
+    c10::intrusive_ptr<c10d::Store> own = c10::make_intrusive<c10d::PrefixStore>(std::string(backend) + "/" + name, store->store);
+    auto group = std::make_unique<LatheGroup>();
+    group->size = size;
+    group->group = c10::make_intrusive<ProcessGroup>(own, rank, size);
+    if (std::string(backend) == "nccl") {
+      group->backend = lathe::nccl_backend(own, rank, size, timeout);
+      group->group->setDefaultBackend(ProcessGroup::BackendType::NCCL);
+      group->group->setBackend(at::kCUDA, ProcessGroup::BackendType::NCCL, group->backend);
+    } else {
+      auto options = c10d::ProcessGroupGloo::Options::create_default(timeout);
+      if (*iface) {
+        options = c10d::ProcessGroupGloo::Options::create(timeout);
+        // An address has a dot or a colon; the name of an interface has neither.
+        const bool is_address = std::string(iface).find_first_of(".:") != std::string::npos;
+        options->devices.push_back(is_address ? c10d::ProcessGroupGloo::createDeviceForHostname(iface)
+                                              : c10d::ProcessGroupGloo::createDeviceForInterface(iface));
+      }
+      group->backend = c10::make_intrusive<c10d::ProcessGroupGloo>(own, rank, size, options);
+      group->group->setDefaultBackend(ProcessGroup::BackendType::GLOO);
+      group->group->setBackend(at::kCPU, ProcessGroup::BackendType::GLOO, group->backend);
+    }
+    group->group->setGroupName(name);
+    *out = group.release();
+  });
+}
+
+extern "C" void lathe_group_free(LatheGroup* group) {
+  try {
+    delete group;
+  } catch (...) {
+  }
+}
+
+extern "C" int lathe_all_reduce(LatheGroup* group, void* const* tensors, int64_t count, int op, int coalesced, LatheWork** out, char** err) {
+  return lathe::guard(err, [&] {
+    auto list = tensors_of(tensors, count);
+    c10::intrusive_ptr<c10d::Work> work;
+    if (coalesced) {
+      c10d::AllreduceCoalescedOptions options;
+      options.reduceOp = op_of(op);
+      work = group->backend->allreduce_coalesced(list, options);
+    } else {
+      c10d::AllreduceOptions options;
+      options.reduceOp = op_of(op);
+      work = group->backend->allreduce(list, options);
+    }
+    *out = new LatheWork{std::move(work), std::move(list)};
+  });
+}
+
+extern "C" int lathe_broadcast(LatheGroup* group, void* tensor, int root, LatheWork** out, char** err) {
+  return lathe::guard(err, [&] {
+    std::vector<at::Tensor> list{tensor_of(tensor)};
+    c10d::BroadcastOptions options;
+    options.rootRank = root;
+    auto work = group->backend->broadcast(list, options);
+    *out = new LatheWork{std::move(work), std::move(list)};
+  });
+}
+
+extern "C" int lathe_all_gather(LatheGroup* group, void* tensor, void* const* outputs, LatheWork** out, char** err) {
+  return lathe::guard(err, [&] {
+    std::vector<at::Tensor> in{tensor_of(tensor)};
+    std::vector<std::vector<at::Tensor>> all{tensors_of(outputs, group->size)};
+    auto work = group->backend->allgather(all, in);
+    auto kept = all[0];
+    kept.push_back(in[0]);
+    *out = new LatheWork{std::move(work), std::move(kept)};
+  });
+}
+
+extern "C" int lathe_work_wait(LatheWork* work, char** err) {
+  std::unique_ptr<LatheWork> own(work);
+  return lathe::guard(err, [&] { own->work->wait(); });
+}
+
+extern "C" int lathe_reducer(LatheGroup* group, void* const* params, int64_t count, int64_t first_bytes, int64_t bucket_bytes, int wire,
+                             LatheReducer** out, char** err) {
+  return lathe::guard(err, [&] {
+    const auto list = tensors_of(params, count);
+    const std::vector<bool> sparse(list.size(), false);
+    const auto first = static_cast<size_t>(first_bytes), most = static_cast<size_t>(bucket_bytes);
+    auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(list, {first, most}, sparse, {}, {}));
+    // Gradients come roughly in the reverse order of the parameters.
+    std::reverse(buckets.begin(), buckets.end());
+    auto own = std::make_unique<LatheReducer>();
+    own->reducer = std::make_unique<c10d::Reducer>(list, std::move(buckets), group->group, sparse, bucket_bytes,
+                                                   /*find_unused_parameters=*/true, /*gradient_as_bucket_view=*/true,
+                                                   std::unordered_map<size_t, std::string>(), first_bytes,
+                                                   /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false,
+                                                   std::vector<int64_t>{});
+    if (wire == LATHE_WIRE_BF16) own->reducer->register_comm_hook(std::make_unique<Bf16>(group->group));
+    if (wire == LATHE_WIRE_FP16) own->reducer->register_builtin_comm_hook(c10d::BuiltinCommHookType::FP16_COMPRESS);
+    *out = own.release();
+  });
+}
+
+extern "C" int lathe_reducer_prepare(LatheReducer* reducer, void* loss, char** err) {
+  return lathe::guard(err, [&] {
+    // Once, after the first backward pass: in the order in which gradients came.
+    if (reducer->reducer->should_rebuild_buckets()) reducer->reducer->rebuild_buckets();
+    reducer->reducer->prepare_for_backward({tensor_of(loss)});
+  });
+}
+
+extern "C" void lathe_reducer_free(LatheReducer* reducer) {
+  try {
+    delete reducer;
+  } catch (...) {
+  }
+}

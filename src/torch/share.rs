@@ -1,0 +1,172 @@
+//! Random numbers of a batch that several processes share: each draws those of the whole batch and takes its rows, so that the numbers are
+//! those that one process would draw.
+
+use super::bridge::moving;
+use super::draws::{Law, Wanted, generators};
+use super::{Tensor, no_grad};
+use crate::error::{Error, Result};
+use std::cell::RefCell;
+
+/// How a batch is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Which process this is.
+    pub rank: usize,
+    /// How many there are.
+    pub size: usize,
+    /// Samples of the batch that are here.
+    pub rows: i64,
+}
+
+struct State {
+    share: Share,
+    /// The generators after the last draw.
+    last: Vec<Vec<u8>>,
+    /// Something else than these draws has moved a generator.
+    is_moved: bool,
+}
+
+thread_local! {
+    static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
+}
+
+/// From now on a draw whose first size is the number of rows is one of a shared batch; `None`: of none.
+///
+/// # Errors
+/// `E0201` when a generator has no state.
+pub fn set_share(share: Option<Share>) -> Result<()> {
+    let state = match share {
+        Some(share) => {
+            let was_moved = STATE.with_borrow(|s| s.as_ref().is_some_and(|s| s.is_moved));
+            Some(State { share, last: generators()?, is_moved: was_moved })
+        }
+        None => None,
+    };
+    STATE.set(state);
+    Ok(())
+}
+
+/// Whether something else was drawn, since it was last asked, than what is shared: dropout, an in-place draw, a sampling operator called by
+/// name. Its numbers are not those that one process would draw.
+///
+/// # Errors
+/// `E0201` when a generator has no state.
+pub fn take_moved() -> Result<bool> {
+    let now = generators()?;
+    Ok(STATE.with_borrow_mut(|s| match s {
+        Some(s) => {
+            let moved = s.last != now;
+            s.last = now;
+            std::mem::take(&mut s.is_moved) || moved
+        }
+        None => false,
+    }))
+}
+
+/// Runs `f` with draws of its own, that are not of the batch; what it draws is not held against the script.
+///
+/// # Errors
+/// What `f` returns, `E0201`.
+pub fn unshared<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = STATE.take();
+    let result = f();
+    if let Some(before) = before {
+        STATE.set(Some(State { last: generators()?, ..before }));
+    }
+    result
+}
+
+/// A fresh draw: that of `fresh`, or the rows of this process of one of the whole batch.
+pub(super) fn draw(wanted: Wanted, fresh: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+    let Some(share) = STATE.with_borrow(|s| s.as_ref().map(|s| s.share)) else { return moving(fresh) };
+    let before = generators()?;
+    let is_of_batch = wanted.law != Law::Permutation && wanted.shape.first() == Some(&share.rows);
+    let value = if is_of_batch { moving(|| whole(wanted, share)) } else { moving(fresh) };
+    let after = generators()?;
+    STATE.with_borrow_mut(|s| {
+        if let Some(s) = s {
+            s.is_moved |= s.last != before;
+            s.last = after;
+        }
+    });
+    value
+}
+
+/// The draw of the whole batch, of which every `size`-th row from `rank` on is given.
+fn whole(wanted: Wanted, share: Share) -> Result<Tensor> {
+    let Wanted { law, shape, dtype, device, bounds, like } = wanted;
+    let size = i64::try_from(share.size).unwrap_or(1);
+    let mut all = shape.to_vec();
+    all[0] = all[0].checked_mul(size).ok_or_else(|| Error::value(law.name(), "the batch is too large"))?;
+    let refused = |e: tch::TchError| super::refused(law.name(), &[], e);
+    let drawn = match (law, like) {
+        // In the layout that the tensor would have in one process.
+        (Law::Normal | Law::Uniform, Some(like)) => {
+            let like = no_grad(|| Tensor::cat(&vec![like; share.size], 0)?.to_dtype(dtype)?.to_device(device))?;
+            if law == Law::Normal { like.0.f_randn_like() } else { like.0.f_rand_like() }
+        }
+        (Law::Normal, None) => tch::Tensor::f_randn(&all[..], (dtype, device)),
+        (Law::Int, _) => tch::Tensor::f_randint_low(bounds.0, bounds.1, &all[..], (dtype, device)),
+        _ => tch::Tensor::f_rand(&all[..], (dtype, device)),
+    };
+    let rank = i64::try_from(share.rank).unwrap_or(0);
+    let mine = drawn.and_then(|all| all.f_slice(0, rank, None, size)).map_err(refused)?;
+    // A copy of its own, in its own layout: the rest of the batch is let go.
+    Tensor(mine).copy()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torch::bridge::manual_seed;
+    use crate::torch::{DType, Device};
+
+    /// What a step draws: noise, times, classes, and something that is not of the batch.
+    fn step(rows: i64) -> Result<Vec<Vec<f64>>> {
+        let x = Tensor::zeros(&[rows, 3, 4, 4], DType::Float, Device::Cpu)?;
+        let last = Tensor(x.0.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]));
+        let draws = [
+            Tensor::randn(&[rows, 5], DType::Float, Device::Cpu)?,
+            Tensor::rand(&[rows], DType::Double, Device::Cpu)?,
+            Tensor::randint(0, 1000, &[rows, 2], Device::Cpu)?,
+            x.randn_like()?,
+            last.randn_like()?,
+            Tensor::rand(&[7], DType::Float, Device::Cpu)?,
+        ];
+        draws.iter().map(Tensor::to_vec_f64).collect()
+    }
+
+    #[test]
+    fn ranks_draw_the_rows_of_one_process() {
+        manual_seed(3).unwrap();
+        let one = step(6).unwrap();
+        for size in [2usize, 3, 6] {
+            for rank in 0..size {
+                manual_seed(3).unwrap();
+                let rows = 6 / size as i64;
+                set_share(Some(Share { rank, size, rows })).unwrap();
+                let mine = step(rows).unwrap();
+                assert!(!take_moved().unwrap());
+                set_share(None).unwrap();
+                for (i, (one, mine)) in one.iter().zip(&mine).enumerate() {
+                    let width = one.len() / 6;
+                    let wanted: Vec<f64> = if i == 5 { one.clone() } else { one.chunks(width).skip(rank).step_by(size).flatten().copied().collect() };
+                    assert_eq!(*mine, wanted, "draw {i}, rank {rank} of {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_else_is_drawn_is_noticed() {
+        set_share(Some(Share { rank: 0, size: 2, rows: 4 })).unwrap();
+        Tensor::rand(&[4], DType::Float, Device::Cpu).unwrap();
+        assert!(!take_moved().unwrap());
+        Tensor::zeros(&[4], DType::Float, Device::Cpu).unwrap().uniform_(0.0, 1.0).unwrap();
+        Tensor::rand(&[4], DType::Float, Device::Cpu).unwrap();
+        assert!(take_moved().unwrap());
+        unshared(|| Tensor::zeros(&[4], DType::Float, Device::Cpu)?.uniform_(0.0, 1.0)).unwrap();
+        assert!(!take_moved().unwrap());
+        set_share(None).unwrap();
+    }
+}

@@ -1,0 +1,112 @@
+//! What the ranks of a job agree on around a step: to stop, to take edits in, what is not finite, and the numbers of a log line.
+
+use super::metrics::NonFinite;
+use crate::dist::{self, Bad, Dist, Posted, Rng, Word};
+use crate::error::{Error, Result};
+use crate::torch::share::take_moved;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use std::cell::{Cell, RefCell};
+
+/// The part of one rank in a fit.
+pub(super) struct Job {
+    dist: &'static Dist,
+    posted: RefCell<Option<Posted>>,
+    /// What all heard last.
+    heard: Cell<Word>,
+    /// What is not finite here, until all know.
+    bad: RefCell<Option<NonFinite>>,
+    is_warned: Cell<bool>,
+}
+
+/// A metric on its way: its sum as bits, and of how many values.
+#[derive(Serialize, Deserialize)]
+struct Sum {
+    name: String,
+    bits: u64,
+    count: usize,
+}
+
+impl Job {
+    /// The job, where this process is one of several ranks.
+    pub fn begin() -> Option<Self> {
+        let dist = dist::at_work()?;
+        Some(Job { dist, posted: RefCell::default(), heard: Cell::default(), bad: RefCell::default(), is_warned: Cell::default() })
+    }
+
+    fn word(&self, stop: bool, edit: bool) -> Word {
+        let bad = self.bad.borrow().as_ref().map(|b| Bad { step: b.step, rank: self.dist.world.rank });
+        Word { stop, edit, bad }
+    }
+
+    /// Says, before a step, what the others must know after it.
+    pub fn post(&self, stop: bool, edit: bool) -> Result<()> {
+        *self.posted.borrow_mut() = Some(self.dist.say(self.word(stop, edit))?);
+        Ok(())
+    }
+
+    /// Hears, after the step, what all said before it.
+    pub fn hear(&self) -> Result<Word> {
+        if let Some(posted) = self.posted.borrow_mut().take() {
+            self.heard.set(posted.hear()?);
+        }
+        if self.dist.options.rng == Rng::Global && take_moved()? && !self.is_warned.replace(true) {
+            tracing::warn!(
+                "something was drawn that is not that of one process: dropout, an in-place draw, or a sampling operator called by name; \
+                 `--rng rank` gives each rank numbers of its own"
+            );
+        }
+        Ok(self.heard.get())
+    }
+
+    /// What all heard after the last step.
+    pub fn heard(&self) -> Word {
+        self.heard.get()
+    }
+
+    /// Keeps what is not finite here; the first such step of any rank, as far as it is known. `now`: all know of it before anything is logged
+    /// or saved.
+    pub fn agree(&self, bad: Option<NonFinite>, now: bool) -> Result<Option<Bad>> {
+        if let Some(bad) = bad {
+            self.bad.borrow_mut().get_or_insert(bad);
+        }
+        if now { Ok(self.dist.say(self.word(false, false))?.hear()?.bad) } else { Ok(self.heard.get().bad) }
+    }
+
+    /// The error of a step that is not finite, from the rank that has met it: the same on all. `tell` makes it there.
+    pub fn refuse(&self, bad: Bad, tell: impl FnOnce(&NonFinite) -> Error) -> Error {
+        let own = self.bad.borrow_mut().take().filter(|_| bad.rank == self.dist.world.rank);
+        let told = own.map_or_else(String::new, |own| {
+            let e = tell(&own);
+            format!("{e}\n{}", e.help_text().unwrap_or_default())
+        });
+        match self.dist.said_by(bad.rank, told.as_bytes()) {
+            Ok(told) => {
+                let told = String::from_utf8_lossy(&told).into_owned();
+                let (message, help) = told.split_once('\n').unwrap_or((&told, ""));
+                Error::run(format!("{message} on rank {}", bad.rank)).help(help.to_owned())
+            }
+            Err(e) => e,
+        }
+    }
+
+    /// The means over all ranks, of as many values as each has.
+    pub fn means(&self, sums: Vec<(String, f64, usize)>) -> Result<Vec<(String, f64)>> {
+        let broken = |e: serde_json::Error| Error::run(format!("metrics: {e}"));
+        let own: Vec<Sum> = sums.into_iter().map(|(name, sum, count)| Sum { name, bits: sum.to_bits(), count }).collect();
+        let mut all: IndexMap<String, (f64, usize)> = IndexMap::new();
+        for text in self.dist.gather(&serde_json::to_vec(&own).map_err(broken)?)? {
+            for Sum { name, bits, count } in serde_json::from_slice::<Vec<Sum>>(&text).map_err(broken)? {
+                let of = all.entry(name).or_default();
+                *of = (of.0 + f64::from_bits(bits), of.1 + count);
+            }
+        }
+        Ok(all.into_iter().map(|(name, (sum, count))| (name, sum / count.max(1) as f64)).collect())
+    }
+
+    /// `2 ranks, 16 samples each` for the first line of a run.
+    pub fn describe(&self) -> String {
+        let w = &self.dist.world;
+        format!("{} ranks on {:?}, started by {}", w.size, self.dist.options.backend, w.launcher)
+    }
+}

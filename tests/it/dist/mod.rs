@@ -1,0 +1,3 @@
+//! Several processes that train together: equal to one, alive, and honest about how they end.
+
+mod process;
