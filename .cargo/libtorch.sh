@@ -28,6 +28,8 @@ check_version() {
 }
 
 link() {
+    # The link itself would then point to itself.
+    [ "$(cd "$1" 2>/dev/null && pwd -P)" != "$(cd "$ROOT/.libtorch" 2>/dev/null && pwd -P)" ] || { check_version "$1"; return 0; }
     [ -f "$1/lib/libtorch_cpu.so" ] || die "no libtorch_cpu.so in $1/lib"
     check_version "$1"
     # `ln -sfn` only where it differs: cargo rebuilds torch-sys when the link's own time changes.
