@@ -9,7 +9,9 @@ ARGS ?=
 
 FUZZ = $(CARGO) test --release --test fuzz --
 
-.PHONY: help reference fuzz operators demo test quick build lint bench doc clean libtorch weights parity parity-cpus
+DIST = $(CARGO) test --release --test it -- --nocapture dist::
+
+.PHONY: help dist-test reference fuzz operators demo test quick build lint bench doc clean libtorch weights parity parity-cpus
 
 # The runner of the fixtures, on the kernels that the variables before it choose.
 PARITY = LATHE_TEST_ALONE=1 $(CARGO) test --release --test it parity::alone -- --nocapture
@@ -50,6 +52,11 @@ fuzz: libtorch ## hostile calls of every allowed operator and of every script fu
 
 operators: libtorch ## make the list of operators that scripts may call anew, by a fuzz of all of them
 	$(FUZZ) ops --all --write src/torch/operators $(ARGS)
+
+# TORCHRUN: that of a PyTorch 2.11 which is there; else one is installed into target/torchrun (3 GB).
+dist-test: libtorch weights ## several ranks: many kills and edits, two hosts, torchrun's restarts
+	test -n "$(TORCHRUN)" || test -x target/torchrun/bin/torchrun || (python3 -m venv target/torchrun && target/torchrun/bin/pip install torch==2.11.0 numpy)
+	LATHE_DIST_KILLS=50 LATHE_DIST_EDITS=100 LATHE_TORCHRUN=$(or $(TORCHRUN),$(CURDIR)/target/torchrun/bin/torchrun) $(DIST)
 
 bench: build weights ## the figures of docs/benchmarks.md
 	$(CARGO) bench $(ARGS)

@@ -1,4 +1,5 @@
 """The cases of models.rs in eager PyTorch, written after the same papers: prints the seconds of one warm run."""
+import os
 import sys
 import time
 
@@ -124,6 +125,9 @@ def main(case, device="cpu", batch=8, steps=1):
     torch.set_default_device(device)
     if case.startswith("sit"):
         net = SiT()
+        if "WORLD_SIZE" in os.environ:
+            torch.distributed.init_process_group("gloo")
+            net = nn.parallel.DistributedDataParallel(net, find_unused_parameters=True, gradient_as_bucket_view=True, bucket_cap_mb=8)
         params = [p for p in net.parameters() if p.requires_grad]
         opt = torch.optim.AdamW(params, lr=1e-4, weight_decay=0.0)
         x, t, y, target = torch.randn(batch, 32, 16, 16), torch.rand(batch), torch.randint(0, 1000, (batch,)), torch.randn(batch, 32, 16, 16)

@@ -16,7 +16,10 @@ pub(super) fn ranked(f: impl FnOnce(Option<World>) -> Result<()> + Send) -> Resu
     let is_first = world.as_ref().is_none_or(|w| w.rank == 0);
     let work = move || {
         let result = f(world).map_err(dist::explain);
-        if result.is_ok() { dist::leave() } else { result }
+        if result.is_ok() {
+            dist::leave();
+        }
+        result
     };
     on_big_stack(move || {
         if is_first {

@@ -104,7 +104,9 @@ fn start(args: &Args, world: Option<World>) -> Result<()> {
     let last = metrics::read(&dir.join("metrics.jsonl"))?.last().map_or(0, |l| l.step);
     let from = where_to_go_on(&dir, &new)?;
     if let Some(world) = world {
-        dist::join(world, dist::Options::default())?;
+        let mut options = dist::Options::default();
+        from.start.dist.iter().try_for_each(|(flag, value)| options.set(flag, value))?;
+        dist::join(world, options)?;
     }
     if from.start.ranks != dist::size() {
         let message = format!("this part of `{}` was trained by {} ranks, here are {}", dir.display(), from.start.ranks, dist::size());

@@ -105,7 +105,7 @@ impl LatentWriter {
     /// # Errors
     /// `E0202` for options out of range, `E0301` when the folder cannot be made, `E0302` when it holds other latents.
     pub fn open(folder: impl AsRef<Path>, mut options: LatentOptions) -> Result<LatentWriter> {
-        dist::one_rank_only("caching latents")?;
+        dist::first_rank_only("writing latents")?;
         let folder = folder.as_ref();
         let [c, h, w] = options.shape;
         if c == 0 || h == 0 || w == 0 || options.shape.iter().any(|n| *n > 1 << 20) {

@@ -53,7 +53,7 @@ impl SampleWriter {
     /// # Errors
     /// `E0302` when the folder or the archive beside it holds other pictures, or more of them; `E0301` when it cannot be written.
     pub fn open(dir: &Path, o: SampleOptions) -> Result<SampleWriter> {
-        dist::one_rank_only("sampling into a set")?;
+        dist::first_rank_only("writing samples")?;
         files::create_dir(dir)?;
         let found = SampleRecord::read(dir)?.filter(|_| !is_bare(dir));
         let other = match &found {

@@ -73,6 +73,20 @@ impl Dist {
             .help("start every rank with the same command, and give them the same files"))
     }
 
+    /// Fails where ranks do not wait for the same: a call that one of them makes alone would set all later ones apart.
+    fn same_turn(&self, what: &str, turn: u64) -> Result<()> {
+        let turn = i64::try_from(turn).unwrap_or(0);
+        let kind = what.bytes().fold(0i64, |hash, b| (hash * 31 + i64::from(b)) % 1_000_003);
+        let numbers = Tensor::from_vec(&[turn, -turn, kind, -kind], &[4])?;
+        self.control.all_reduce(std::slice::from_ref(&numbers), Reduce::Max)?.wait()?;
+        let heard = numbers.to_vec_i64()?;
+        if heard[0] == -heard[1] && heard[2] == -heard[3] {
+            return Ok(());
+        }
+        Err(Error::disagree(format!("`{what}` is the work of all ranks, and not all of them are there"))
+            .help("`train::run`, `run.resume`, `run.save`, `run.finish` and `fit` belong to every rank: not behind `if dist::get_rank() == 0`"))
+    }
+
     /// Asks the store, whose calls do not end where the network is cut.
     fn asked<T: Send + 'static>(&'static self, ask: impl FnOnce(&'static Self) -> Result<T> + Send + 'static, wait: Duration) -> Result<T> {
         let (tell, told) = crossbeam_channel::bounded(1);
@@ -95,7 +109,8 @@ impl Dist {
         loop {
             let name = key.clone();
             let since = Instant::now();
-            let found = self.asked(move |d| if d.store.has(&name)? { d.store.get(&name, ANSWER).map(Some) } else { Ok(None) }, ANSWER)?;
+            let wait = self.options.timeout.min(ANSWER);
+            let found = self.asked(move |d| if d.store.has(&name)? { d.store.get(&name, wait).map(Some) } else { Ok(None) }, wait)?;
             if let Some(found) = found {
                 return Ok(found);
             }
@@ -142,7 +157,9 @@ impl Drop for Back {
 pub fn alone<T>(what: &str, f: impl FnOnce() -> Result<T>) -> Result<Alone<T>> {
     let d = if ALONE.get() { None } else { together(what)? };
     let Some(d) = d else { return f().map(Alone::Done) };
-    let key = format!("alone/{}", d.next_wait());
+    let turn = d.next_wait();
+    d.same_turn(what, turn)?;
+    let key = format!("alone/{turn}");
     if d.world.rank == 0 {
         ALONE.set(true);
         let back = Back;

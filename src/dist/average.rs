@@ -9,13 +9,14 @@ use std::sync::atomic::Ordering;
 /// So many bytes of gradients go as one.
 const CHUNK: usize = 32 << 20;
 
-/// Makes the gradients of `params` the mean over all ranks, where they are not already. A rank whose loss did not reach a parameter counts as
+/// Makes the gradients of `params` (asked for in a job alone) the mean over all ranks, where they are not already. A rank whose loss did not reach a parameter counts as
 /// zero and gets the mean as well; a parameter that no rank reached stays without a gradient. `what` asks is compared between ranks.
 ///
 /// # Errors
 /// `E0803` when ranks do not ask for the same, `E0802` when one is gone, `E0202` for a sparse gradient.
-pub fn average(what: &str, params: &[Tensor]) -> Result<()> {
+pub fn average(what: &str, params: impl FnOnce() -> Vec<Tensor>) -> Result<()> {
     let Some(d) = together(what)? else { return Ok(()) };
+    let params = &params()[..];
     let states = agree(d, what, params)?;
     let new: Vec<&Tensor> = params.iter().zip(states).filter(|(_, state)| *state == Gradient::New as i64).map(|(p, _)| p).collect();
     no_grad(|| {
@@ -63,9 +64,9 @@ fn agree(d: &Dist, what: &str, params: &[Tensor]) -> Result<Vec<i64>> {
     let turn = i64::try_from(d.averages.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
     let kind = what.bytes().fold(0i64, |hash, b| (hash * 31 + i64::from(b)) % 1_000_003);
     let mut numbers = vec![kind, -kind, turn, -turn];
-    for p in params {
-        numbers.push(grad_state(p)? as i64);
-    }
+    let states = params.iter().map(|p| Ok(grad_state(p)? as i64)).collect::<Result<Vec<i64>>>()?;
+    numbers.extend(&states);
+    numbers.extend(states.iter().map(|s| -s));
     let heard = Tensor::from_vec(&numbers, &[numbers.len() as i64])?;
     let differ = |why: String| {
         Error::disagree(format!("ranks want the gradients of different things: here `{what}` of {} parameters{why}", params.len()))
@@ -78,7 +79,10 @@ fn agree(d: &Dist, what: &str, params: &[Tensor]) -> Result<Vec<i64>> {
     if heard[0] != -heard[1] || heard[2] != -heard[3] {
         return Err(differ(", elsewhere another call".to_owned()));
     }
-    Ok(heard[4..].to_vec())
+    // One that a rank has dropped since all had it is nobody's any more: that rank counts as zero.
+    let (most, least) = heard[4..].split_at(params.len());
+    let of = |(most, least): (&i64, &i64)| if *most == Gradient::Marked as i64 && *least == 0 { Gradient::New as i64 } else { *most };
+    Ok(most.iter().zip(least).map(of).collect())
 }
 
 /// Averages some gradients of one dtype and device.

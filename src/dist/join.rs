@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(500);
 /// How long ranks wait for the others to part.
 const PART: Duration = Duration::from_secs(30);
+/// How long the store may take for one answer by then.
+const ANSWER: Duration = Duration::from_secs(4);
 
 /// What ranks say of themselves when they have come.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,11 +48,14 @@ pub fn join(world: World, mut options: Options) -> Result<&'static Dist> {
     let group =
         |backend: &str, name: &str| Group::new(&store, backend, name, world.rank, world.size, options.timeout, &options.iface).map_err(cannot);
     let control = group("gloo", "control")?;
+    let backend = if options.backend == Backend::Nccl { "nccl" } else { "gloo" };
+    // What autograd sends in the middle of a pass must not come between the buckets of gradients.
+    let sync = group(backend, "sync")?;
     let data = match options.backend {
         Backend::Nccl => group("nccl", "data")?,
         _ => group("gloo", "data")?,
     };
-    let d = Dist { world, options, store, data, control, waits: AtomicU64::new(0), averages: AtomicU64::new(0) };
+    let d = Dist { world, options, store, data, sync, control, waits: AtomicU64::new(0), averages: AtomicU64::new(0) };
     let d = CURRENT.get_or_init(|| d);
     greet(d)?;
     Ok(d)
@@ -80,7 +85,12 @@ fn meet(world: &World, wait: Duration) -> Result<Store> {
             store.set(&format!("{own}/all"), answers.join(" ").as_bytes())?;
             break own;
         }
-        let Ok(offer) = store.get("offer", TICK.min(left())).map(text) else { continue };
+        let Ok(offer) = store.get("offer", TICK.min(left())).map(text) else {
+            // Of a store that died this tells.
+            store.has("offer")?;
+            std::thread::sleep(TICK / 10);
+            continue;
+        };
         store.set(&format!("{offer}/{}", world.rank), own.as_bytes())?;
         if store.get(&format!("{offer}/all"), TICK.min(left())).is_ok_and(|all| text(all).split(' ').any(|n| n == own)) {
             break offer;
@@ -126,18 +136,17 @@ fn build() -> String {
     crate::torch::bridge::build_info().map(|b| b.version.unwrap_or(b.compiled)).unwrap_or_default()
 }
 
-/// Waits until all ranks are done: the store of rank 0 is needed until then.
-///
-/// # Errors
-/// `E0802` when one does not come.
-pub fn leave() -> Result<()> {
-    let Some(d) = super::current() else { return Ok(()) };
-    d.store.set(&format!("left/{}", d.world.rank), b"1")?;
-    if d.world.rank == 0 {
-        let end = Instant::now() + PART;
-        while (0..d.world.size).any(|r| !d.store.has(&format!("left/{r}")).unwrap_or(true)) && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(20));
+/// Waits until all ranks are done, or have failed: the store of rank 0 is needed until then.
+pub fn leave() {
+    let Some(d) = super::current() else { return };
+    // What was to be done is done, whoever is gone by now.
+    let _ = d.post(format!("left/{}", d.world.rank), b"1".to_vec(), ANSWER);
+    let end = Instant::now() + PART;
+    while d.world.rank == 0 && !interrupt::pending() && Instant::now() < end {
+        let missing = |r: usize| Ok(d.peek(format!("left/{r}"), ANSWER)?.is_none() && d.peek(format!("failed/{r}"), ANSWER)?.is_none());
+        match (1..d.world.size).map(missing).collect::<Result<Vec<bool>>>() {
+            Ok(missing) if missing.contains(&true) => std::thread::sleep(Duration::from_millis(20)),
+            _ => break,
         }
     }
-    Ok(())
 }

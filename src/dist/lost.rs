@@ -2,6 +2,7 @@
 
 use super::{Dist, current};
 use crate::error::{Error, ErrorKind, Result};
+use crate::interrupt;
 use std::time::{Duration, Instant};
 
 /// How long survivors wait for each other's words.
@@ -9,19 +10,23 @@ const WORDS: Duration = Duration::from_secs(2);
 /// How long the store may take for one answer.
 const ANSWER: Duration = Duration::from_secs(4);
 
-/// Words of c10d, Gloo and NCCL when another process is gone.
-const SIGNS: &[&str] = &["gloo", "NCCL", "ProcessGroup", "TCPStore", "c10d", "Connection closed by peer", "Connection reset by peer"];
+/// Words of c10d, Gloo and NCCL in an error of libtorch, where another process is gone.
+const SIGNS: &[&str] = &["third_party/gloo", "ProcessGroup", "Connection closed by peer", "Connection reset by peer", "NCCL error"];
+/// What a rank that was interrupted tells the others.
+const INTERRUPTED: &str = "E0901";
 
 /// The error of this rank as the user should see it. A collective that failed because another rank is gone is told with that rank's name; a
-/// failure of this rank is told to the others.
+/// failure of this rank is told to the others, and so is that it was stopped.
 pub fn explain(error: Error) -> Error {
     let Some(d) = current().filter(|d| d.world.size > 1) else { return error };
     if !is_of_others(&error) {
-        if !error.is_interrupt() && error.code() != "E0803" {
-            // Whoever hears it not ends as well: this process ends.
-            let _ = d.post(format!("failed/{}", d.world.rank), first_line(&error.to_string()).into_bytes(), ANSWER);
-        }
+        let text = if error.is_asked() { INTERRUPTED.to_owned() } else { first_line(&error.to_string()) };
+        // Whoever hears it not ends as well: this process ends.
+        let _ = d.post(format!("failed/{}", d.world.rank), text.into_bytes(), ANSWER);
         return error;
+    }
+    if interrupt::pending() {
+        return Error::interrupted();
     }
     if let ErrorKind::Lost { message } = error.kind()
         && message.starts_with("rank ")
@@ -29,17 +34,17 @@ pub fn explain(error: Error) -> Error {
         return error;
     }
     let who = who(d, &error).unwrap_or_else(|e| e.to_string());
+    if who == INTERRUPTED {
+        return Error::interrupted();
+    }
     let why = first_line(&error.to_string());
     Error::lost(format!("{who} (rank {}: {why})", d.world.rank)).help("what was saved last is whole: the same command goes on from there")
 }
 
 /// Whether an error comes of what another rank did.
 fn is_of_others(error: &Error) -> bool {
-    if matches!(error.kind(), ErrorKind::Lost { .. }) || error.code() == "E0802" {
-        return true;
-    }
     let text = error.to_string();
-    SIGNS.iter().any(|sign| text.contains(sign))
+    error.code() == "E0802" || (error.code() == "E0201" && SIGNS.iter().any(|sign| text.contains(sign)))
 }
 
 fn first_line(text: &str) -> String {
@@ -54,7 +59,8 @@ fn who(d: &'static Dist, error: &Error) -> Result<String> {
         let mut silent = Vec::new();
         for rank in (0..d.world.size).filter(|r| *r != d.world.rank) {
             if let Some(why) = d.peek(format!("failed/{rank}"), ANSWER)? {
-                return Ok(format!("rank {rank} failed: {}", String::from_utf8_lossy(&why)));
+                let why = String::from_utf8_lossy(&why).into_owned();
+                return Ok(if why == INTERRUPTED { why } else { format!("rank {rank} failed: {why}") });
             }
             if d.peek(format!("here/{rank}"), ANSWER)?.is_none() {
                 silent.push(rank.to_string());

@@ -35,6 +35,8 @@ pub struct Dist {
     pub options: Options,
     store: Store,
     data: Group,
+    /// As `data`, for what autograd sends by itself.
+    sync: Group,
     control: Group,
     /// How often ranks have waited for one of them: the same number everywhere.
     waits: AtomicU64,
@@ -78,14 +80,26 @@ pub fn at_work() -> Option<&'static Dist> {
     current().filter(|d| d.world.size > 1 && !ALONE.get())
 }
 
-/// Refuses what several ranks cannot do together yet.
+/// Refuses what is the work of one process.
 ///
 /// # Errors
 /// `E0101` in a job of several ranks.
 pub fn one_rank_only(what: &str) -> Result<()> {
     match at_work() {
         Some(d) => Err(Error::usage(format!("{what} is the work of one process, and this is rank {} of {}", d.world.rank, d.world.size))
-            .help("run it without a launcher; training takes several ranks")),
+            .help("run it without a launcher")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what several ranks would do to one folder.
+///
+/// # Errors
+/// `E0101` on all ranks but the first.
+pub fn first_rank_only(what: &str) -> Result<()> {
+    match at_work().filter(|d| d.world.rank > 0) {
+        Some(d) => Err(Error::usage(format!("{what} is for the first rank, and this is rank {} of {}", d.world.rank, d.world.size))
+            .help("write behind `if dist::get_rank() == 0`, what all ranks have made: std/ranks")),
         None => Ok(()),
     }
 }
@@ -136,7 +150,12 @@ impl Dist {
     /// # Errors
     /// `E0802` when another rank is gone.
     pub fn all_reduce_grad(&self, x: &Tensor) -> Result<Tensor> {
-        self.group_of(x)?.all_reduce_grad(x)
+        self.group_of(x)?;
+        if x.device() == Device::Cpu && self.options.backend == Backend::Nccl {
+            self.control.all_reduce_grad(x)
+        } else {
+            self.sync.all_reduce_grad(x)
+        }
     }
 
     /// Gradients and batches of several devices have groups of their own.

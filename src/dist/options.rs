@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::torch::bridge::dist::Wire;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What carries tensors between ranks.
@@ -110,6 +111,19 @@ impl Options {
             _ => self.iface = value.to_owned(),
         }
         Ok(())
+    }
+
+    /// What decides about the numbers, as flags: for a record.
+    pub fn recorded(&self) -> BTreeMap<String, String> {
+        let wire = match self.wire {
+            Wire::Same => "f32",
+            Wire::Bf16 => "bf16",
+            Wire::Fp16 => "fp16",
+        };
+        let rng = if self.rng == Rng::Global { "global" } else { "rank" };
+        let mut flags = BTreeMap::from([("dist_wire".to_owned(), wire.to_owned()), ("rng".to_owned(), rng.to_owned())]);
+        flags.extend(self.bucket.map(|n| ("dist_bucket_mb".to_owned(), (n >> 20).to_string())));
+        flags
     }
 
     /// The size of a bucket of gradients, in bytes.

@@ -47,7 +47,8 @@ pub fn set_share(share: Option<Share>) -> Result<()> {
 }
 
 /// Whether something else was drawn, since it was last asked, than what is shared: dropout, an in-place draw, a sampling operator called by
-/// name. Its numbers are not those that one process would draw.
+/// name; or what looks like several draws for each sample, but does not have the number of samples first. Its numbers are not those that one
+/// process would draw.
 ///
 /// # Errors
 /// `E0201` when a generator has no state.
@@ -81,11 +82,14 @@ pub(super) fn draw(wanted: Wanted, fresh: impl FnOnce() -> Result<Tensor>) -> Re
     let Some(share) = STATE.with_borrow(|s| s.as_ref().map(|s| s.share)) else { return moving(fresh) };
     let before = generators()?;
     let is_of_batch = wanted.law != Law::Permutation && wanted.shape.first() == Some(&share.rows);
+    // Several draws for each sample, in a shape of their own: all ranks make the same ones.
+    let is_near = |n: i64| share.rows > 1 && n > share.rows && n % share.rows == 0 && n / share.rows <= 8;
+    let looks_like_it = !is_of_batch && (wanted.shape.first().is_some_and(|n| is_near(*n)) || wanted.shape.get(1) == Some(&share.rows));
     let value = if is_of_batch { moving(|| whole(wanted, share)) } else { moving(fresh) };
     let after = generators()?;
     STATE.with_borrow_mut(|s| {
         if let Some(s) = s {
-            s.is_moved |= s.last != before;
+            s.is_moved |= s.last != before || looks_like_it;
             s.last = after;
         }
     });

@@ -76,6 +76,9 @@ pub struct Start {
     /// How many processes trained it together: sums depend on that as well.
     #[serde(default = "one")]
     pub ranks: usize,
+    /// The flags by which they worked together, as far as they decide about the numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dist: BTreeMap<String, String>,
     /// The working directory, against which relative paths in settings are meant.
     pub folder: PathBuf,
     /// How often the scripts were reloaded in this process before the run was opened.

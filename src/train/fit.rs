@@ -241,6 +241,9 @@ fn start<L: Batches + Clone + 'static>(
     let job = Job::begin();
     if let Some(job) = &job {
         run.say(&format!("  {}  {}", run.name(), job.describe()));
+        if loader.kind() == NoBatches.kind() {
+            run.warn("the steps have no loader: every rank does all of each step");
+        }
     }
     if run.is_owner() {
         *run.console().borrow_mut() = Some(Console::new(run.name(), run.step(), options.steps));
@@ -270,6 +273,7 @@ fn start<L: Batches + Clone + 'static>(
     while run.step() < fit.options.steps {
         fit.one()?;
     }
+    run.set_edits_wait(false);
     run.finish()?;
     Ok(Outcome::Finished)
 }

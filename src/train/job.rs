@@ -52,8 +52,8 @@ impl Job {
         }
         if self.dist.options.rng == Rng::Global && take_moved()? && !self.is_warned.replace(true) {
             tracing::warn!(
-                "something was drawn that is not that of one process: dropout, an in-place draw, or a sampling operator called by name; \
-                 `--rng rank` gives each rank numbers of its own"
+                "something was drawn that is not that of one process: dropout, an in-place draw, a sampling operator called by name, or a draw \
+                 whose first size is not the number of samples; `--rng rank` gives each rank numbers of its own"
             );
         }
         Ok(self.heard.get())

@@ -58,7 +58,7 @@ pub fn is_loss(name: &str) -> bool {
 
 /// The steps since the last log line. Values on the CPU are read at once, values on a GPU together when they are wanted,
 /// because reading one makes the program wait for all work before it.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Window {
     read: IndexMap<String, Vec<f64>>,
     unread: Vec<(u64, String, Tensor)>,
@@ -153,6 +153,39 @@ impl Window {
             at += same;
         }
         Ok(bad)
+    }
+
+    /// What was read, for another rank.
+    ///
+    /// # Errors
+    /// `E0601` when it has no JSON form.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let bits: IndexMap<&String, Vec<u64>> = self.read.iter().map(|(k, v)| (k, v.iter().map(|x| x.to_bits()).collect())).collect();
+        serde_json::to_vec(&bits).map_err(|e| Error::run(format!("metrics: {e}")))
+    }
+
+    /// What [`Window::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// `E0601` when it is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let bits: IndexMap<String, Vec<u64>> = serde_json::from_slice(bytes).map_err(|e| Error::run(format!("metrics: {e}")))?;
+        let read = bits.into_iter().map(|(k, v)| (k, v.into_iter().map(f64::from_bits).collect())).collect();
+        Ok(Window { read, ..Window::default() })
+    }
+
+    /// The mean of what all ranks have, value by value; where they have not as many, what is here.
+    #[must_use]
+    pub fn mean_of(mut self, all: &[Window]) -> Self {
+        for (name, values) in &mut self.read {
+            let lists: Vec<&Vec<f64>> = all.iter().filter_map(|w| w.read.get(name)).filter(|v| v.len() == values.len()).collect();
+            if lists.len() == all.len() {
+                for (i, value) in values.iter_mut().enumerate() {
+                    *value = lists.iter().map(|l| l[i]).sum::<f64>() / lists.len() as f64;
+                }
+            }
+        }
+        self
     }
 
     /// The sum and the number of values of each metric; it is empty afterwards.

@@ -178,6 +178,7 @@ impl OpenRun {
             settings: o.settings,
             threads: crate::torch::num_threads(),
             ranks: dist::size(),
+            dist: dist::at_work().map(|d| d.options.recorded()).unwrap_or_default(),
             folder: std::env::current_dir().unwrap_or_default(),
             reloads_before: o.reloads,
             made_from: Made::new(),
@@ -857,6 +858,14 @@ impl OpenRun {
         self.save_owing(None)
     }
 
+    /// The values since the last log line: of several ranks their means, as all of them are put back.
+    fn window_of_all(&self) -> Result<Window> {
+        let own = self.0.window.borrow().clone();
+        let Some(d) = dist::at_work() else { return Ok(own) };
+        let others = d.gather(&own.to_bytes()?)?.iter().map(|t| Window::from_bytes(t)).collect::<Result<Vec<_>>>()?;
+        Ok(own.mean_of(&others))
+    }
+
     pub(super) fn save_owing(&self, before: Option<Saved>) -> Result<PathBuf> {
         let inner = &*self.0;
         let mut parts = Vec::new();
@@ -868,7 +877,7 @@ impl OpenRun {
         parts.push(own("_rng", rng::save()?));
         let others = rng::of_others()?;
         parts.extend(others.into_iter().map(|(rank, saved)| own(&format!("_rng.{rank}"), saved)));
-        parts.push(own("_window", inner.window.borrow().save()?));
+        parts.push(own("_window", self.window_of_all()?.save()?));
         let owed = before.as_ref().map(|_| "sample".to_owned()).into_iter().collect();
         parts.extend(before.map(|saved| own("_before", saved)));
         if let Some(log) = &*inner.metrics.borrow() {
@@ -1058,6 +1067,8 @@ fn agree(o: &Options) -> Result<()> {
         let read = |t: &[u8]| serde_json::from_slice::<Map<String, Value>>(t).unwrap_or_default();
         settings::differences(&read(a), &read(b)).iter().map(|c| format!("\n  {c}")).collect()
     })?;
+    let flags = |t: &[u8]| format!(" {}", String::from_utf8_lossy(t));
+    d.same("flags", format!("{:?}", d.options.recorded()).as_bytes(), |a, b| format!("{} and{}", flags(a), flags(b)))?;
     let lines: String = o.sources.units.iter().map(|u| format!("{} {}\n", u.id, super::sources::sha256(u.text.as_bytes()))).collect();
     d.same("scripts", lines.as_bytes(), |a, b| {
         let set = |t: &[u8]| String::from_utf8_lossy(t).lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();

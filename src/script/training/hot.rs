@@ -83,6 +83,8 @@ pub struct Hot {
     open: RefCell<Option<WeakRun>>,
     /// Whether a save or SIGHUP waits for all ranks to take it in.
     wanted: Cell<bool>,
+    /// Whether it was said that nobody takes it in.
+    is_told: Cell<bool>,
 }
 
 /// What an attempt came to.
@@ -146,6 +148,7 @@ impl Hot {
             again: Cell::new(false),
             open: RefCell::default(),
             wanted: Cell::new(false),
+            is_told: Cell::new(false),
         };
         host.put(hot)
     }
@@ -395,6 +398,12 @@ impl Hot {
 
     /// The boundary where all ranks take in what rank 0 has seen, or none does.
     fn together(&self, at: &Boundary, d: &Dist) -> Result<()> {
+        if self.fits.get() == 0 {
+            if self.wants() && !self.is_told.replace(true) {
+                at.say("warning: edits are not taken in: where several ranks train, `train::fit` takes them in, and a loop of one's own does not");
+            }
+            return Ok(());
+        }
         let Some(run) = at.run else { return Ok(()) };
         if !run.run().edits_wait() {
             if self.held.borrow().as_ref().is_some_and(|(since, _)| since.elapsed() >= GRACE) {

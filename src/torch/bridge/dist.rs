@@ -2,13 +2,16 @@
 
 use super::ffi::{self, RawGroup, RawReducer, RawStore, RawWork};
 use crate::error::{Error, Result};
-use crate::torch::{Tensor, from_message};
+use crate::torch::{Tensor, from_message, out_of_memory};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::time::Duration;
 
 /// What failed, as c10d says it, on one line.
 fn failed(what: &str, f: ffi::Failure) -> Error {
+    if f.class == ffi::MEMORY {
+        return out_of_memory(what, &f.message);
+    }
     Error::lost(format!("{what}: {}", f.message.lines().next().unwrap_or_default().trim()))
 }
 
@@ -281,6 +284,19 @@ impl Drop for Reducer {
         // SAFETY: made above, and freed once.
         unsafe { ffi::lathe_reducer_free(self.raw) };
     }
+}
+
+/// Whether the backward pass of `loss` comes to any of these leaves.
+///
+/// # Errors
+/// `E0201` when libtorch refuses.
+pub fn reaches(loss: &Tensor, params: &[Tensor]) -> Result<bool> {
+    let (list, mut any) = (params.iter().map(pointer).collect::<Vec<_>>(), 0);
+    let n = list.len() as i64;
+    // SAFETY: tensors that outlive the call.
+    let done = ffi::checked(|e| unsafe { ffi::lathe_reaches(pointer(loss), list.as_ptr(), n, &mut any, e) });
+    done.map_err(|f| from_message("backward", &[loss], &f.message))?;
+    Ok(any != 0)
 }
 
 /// Gives a leaf its gradient.

@@ -235,6 +235,7 @@ unsafe extern "C" {
         out: *mut *mut RawReducer,
         err: *mut *mut c_char,
     ) -> c_int;
+    pub fn lathe_reaches(loss: *mut c_void, params: *const *mut c_void, count: i64, any: *mut c_int, err: *mut *mut c_char) -> c_int;
     pub fn lathe_reducer_prepare(reducer: *mut RawReducer, loss: *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_reducer_free(reducer: *mut RawReducer);
     pub fn lathe_all_reduce_grad(group: *mut RawGroup, tensor: *mut c_void, out: *mut *mut c_void, err: *mut *mut c_char) -> c_int;

@@ -28,7 +28,7 @@ pub(super) fn gradients(params: &[Tensor], max_norm: f64) -> Result<Vec<Tensor>>
     if max_norm.is_nan() || max_norm <= 0.0 {
         return Err(Error::value("clip_grad_norm", format!("the maximum must be above 0, got {max_norm}")));
     }
-    dist::average("clip_grad_norm", params)?;
+    dist::average("clip_grad_norm", || params.to_vec())?;
     let mut grads = Vec::new();
     for p in params {
         grads.extend(p.grad()?);

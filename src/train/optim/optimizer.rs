@@ -156,6 +156,11 @@ impl Optimizer {
         self.0.slots.borrow().iter().map(|s| (s.name.clone(), s.param.clone())).collect()
     }
 
+    /// The parameters.
+    pub fn tensors(&self) -> Vec<Tensor> {
+        self.0.slots.borrow().iter().map(|s| s.param.clone()).collect()
+    }
+
     /// The names of the parameters of the group `i`.
     pub fn names(&self, i: usize) -> Vec<String> {
         self.0.slots.borrow().iter().filter(|s| s.group == i).map(|s| s.name.clone()).collect()
@@ -175,7 +180,7 @@ impl Optimizer {
     /// # Errors
     /// As `loss.backward()`; `E0802` when another rank is gone.
     pub fn backward(&self, loss: &Tensor) -> Result<()> {
-        self.0.overlap.backward(loss, || self.params().into_iter().map(|(_, p)| p).collect())
+        self.0.overlap.backward(loss, || self.tensors())
     }
 
     /// Runs `f`, in which [`Optimizer::backward`] averages nothing: for all but the last part of an accumulated batch.
@@ -200,7 +205,7 @@ impl Optimizer {
     /// # Errors
     /// As [`Optimizer::step`].
     pub fn step_unless(&self, found_inf: Option<&Tensor>) -> Result<()> {
-        dist::average("step", &self.params().into_iter().map(|(_, p)| p).collect::<Vec<_>>())?;
+        dist::average("step", || self.tensors())?;
         let algorithm = &self.0.algorithm;
         if !algorithm.takes_found_inf()
             && let Some(found) = found_inf

@@ -2,7 +2,7 @@
 
 use crate::dist;
 use crate::error::Result;
-use crate::torch::bridge::dist::Reducer;
+use crate::torch::bridge::dist::{Reducer, reaches};
 use crate::torch::{DType, Device, Tensor};
 use std::cell::{Cell, RefCell};
 
@@ -35,7 +35,7 @@ impl Overlap {
     }
 
     pub fn backward(&self, loss: &Tensor, params: impl FnOnce() -> Vec<Tensor>) -> Result<()> {
-        let Some(d) = dist::together("backward")?.filter(|_| !self.is_off.get()) else { return loss.backward() };
+        let Some(d) = dist::together("backward")? else { return loss.backward() };
         let params: Vec<Tensor> = params().into_iter().filter(|p| p.requires_grad() && p.numel() > 0).collect();
         let keys: Vec<Key> = params.iter().map(|p| (p.as_tch().data_ptr() as usize, p.dtype(), p.device())).collect();
         let mut made = self.made.borrow_mut();
@@ -44,6 +44,14 @@ impl Overlap {
             *made = Some((keys, Reducer::new(d.data(), &params, FIRST, d.options.bucket_bytes(), d.options.wire)?));
         }
         let Some((_, reducer)) = &*made else { return loss.backward() };
+        // It sees what a pass comes to, also of one whose gradients stay here for now.
+        if self.is_off.get() {
+            return loss.backward();
+        }
+        // A reducer that no gradient wakes sends nothing, and the others would wait for it: then all average before they use them.
+        if !d.all(reaches(loss, &params)?)? {
+            return loss.backward();
+        }
         reducer.prepare(loss)?;
         loss.backward()?;
         dist::marked(&params)

@@ -102,9 +102,9 @@ impl GradScaler {
                 Error::run("grad_scaler: the gradients are unscaled already").help("call `unscale` once, before `step`, and `update` after it")
             );
         }
-        let params: Vec<Tensor> = opt.params().into_iter().map(|(_, p)| p).collect();
+        let params = opt.tensors();
         // What overflowed on one rank has overflowed in the mean of all.
-        dist::average("unscale", &params)?;
+        dist::average("unscale", || params.clone())?;
         no_grad(|| {
             let mut grads = Vec::new();
             for p in &params {

@@ -46,7 +46,7 @@ pub fn step(opt: &Optimizer, params: &[Tensor], max_norm: f64, ema: Option<&Ema>
             Ok(PassItem { ready, average })
         };
         if !whole {
-            dist::average("step", &opt.params().into_iter().map(|(_, p)| p).collect::<Vec<_>>())?;
+            dist::average("step", || opt.tensors())?;
         }
         let (factor, decay) = (coefficient.item()?, ema.map_or(0.0, Ema::decay));
         for (rates, ready) in opt.begin_step()? {

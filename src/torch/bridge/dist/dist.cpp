@@ -3,6 +3,7 @@
 #include "nccl.h"
 
 #include <c10/util/Logging.h>
+#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/variable.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
@@ -10,6 +11,8 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <torch/csrc/distributed/c10d/comm.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
+
+#include <unordered_set>
 
 #include "handles.h"
 
@@ -42,13 +45,16 @@ std::vector<at::Tensor> tensors_of(void* const* list, int64_t count) {
 
 ReduceOp::RedOpType op_of(int op) { return op == LATHE_MAX ? ReduceOp::MAX : op == LATHE_MIN ? ReduceOp::MIN : ReduceOp::SUM; }
 
-// Gradients as bf16 on the way, as torch.distributed's bf16_compress_hook: divided, sent, and put back into the bucket.
-struct Bf16 : c10d::CppCommHookInterface<c10::intrusive_ptr<ProcessGroup>> {
-  using CppCommHookInterface::CppCommHookInterface;
+// f32 gradients in 16 bits on the way, as torch.distributed's bf16_compress_hook: divided, sent, and put back into the bucket.
+struct Narrow : c10d::CppCommHookInterface<c10::intrusive_ptr<ProcessGroup>> {
+  Narrow(const c10::intrusive_ptr<ProcessGroup>& group, at::ScalarType dtype) : CppCommHookInterface(group), dtype(dtype) {}
+
+  at::ScalarType dtype;
 
   c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
     const auto full = bucket.getBufferRef();
-    std::vector<at::Tensor> small{full.to(at::kBFloat16).div_(state_->getSize())};
+    const auto sent = full.scalar_type() == at::kFloat ? dtype : full.scalar_type();
+    std::vector<at::Tensor> small{full.to(sent, /*non_blocking=*/false, /*copy=*/true).div_(state_->getSize())};
     return state_->allreduce(small)->getFuture()->then(
         [full](c10::ivalue::Future& done) {
           auto out = full;
@@ -212,9 +218,34 @@ extern "C" int lathe_reducer(LatheGroup* group, void* const* params, int64_t cou
                                                    std::unordered_map<size_t, std::string>(), first_bytes,
                                                    /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false,
                                                    std::vector<int64_t>{});
-    if (wire == LATHE_WIRE_BF16) own->reducer->register_comm_hook(std::make_unique<Bf16>(group->group));
-    if (wire == LATHE_WIRE_FP16) own->reducer->register_builtin_comm_hook(c10d::BuiltinCommHookType::FP16_COMPRESS);
+    if (wire != LATHE_WIRE_SAME) {
+      own->reducer->register_comm_hook(std::make_unique<Narrow>(group->group, wire == LATHE_WIRE_BF16 ? at::kBFloat16 : at::kHalf));
+    }
     *out = own.release();
+  });
+}
+
+extern "C" int lathe_reaches(void* loss, void* const* params, int64_t count, int* any, char** err) {
+  return lathe::guard(err, [&] {
+    std::unordered_set<torch::autograd::Node*> leaves, seen;
+    for (const auto& t : tensors_of(params, count)) {
+      if (t.requires_grad()) leaves.insert(torch::autograd::impl::grad_accumulator(t).get());
+    }
+    std::vector<torch::autograd::Node*> todo;
+    if (const auto f = tensor_of(loss).grad_fn()) todo.push_back(f.get());
+    *any = 0;
+    while (!todo.empty()) {
+      auto* f = todo.back();
+      todo.pop_back();
+      if (!seen.insert(f).second) continue;
+      if (leaves.count(f)) {
+        *any = 1;
+        return;
+      }
+      for (const auto& edge : f->next_edges()) {
+        if (edge.function) todo.push_back(edge.function.get());
+      }
+    }
   });
 }
 

@@ -39,6 +39,8 @@ int lathe_work_wait(LatheWork* work, char** err);  // frees it
 
 int lathe_reducer(LatheGroup* group, void* const* params, int64_t count, int64_t first_bytes, int64_t bucket_bytes, int wire,
                   LatheReducer** out, char** err);
+// Whether the graph of `loss` leads to any of these leaves.
+int lathe_reaches(void* loss, void* const* params, int64_t count, int* any, char** err);
 int lathe_reducer_prepare(LatheReducer* reducer, void* loss, char** err);
 void lathe_reducer_free(LatheReducer* reducer);
 

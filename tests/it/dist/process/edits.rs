@@ -29,7 +29,9 @@ fn an_edit_is_taken_by_all_ranks_at_one_step_or_by_none() {
     let job = watched(place, "edited.rhai", "edited");
     until("steps", 120, || log(place, "edited").contains("step 3/"));
     let other = |scale: &str| TRAIN.replace("fn scale() { 1.0 }", &format!("fn scale() {{ {scale} }}"));
-    for i in 1..=5 {
+    // `LATHE_DIST_EDITS=100` for more.
+    let n: usize = std::env::var("LATHE_DIST_EDITS").map_or(5, |n| n.parse().unwrap());
+    for i in 1..=n {
         place.write("edited.rhai", &other(&format!("1.{i}")));
         until("the edit", 60, || log(place, "edited").matches("reloaded edited.rhai").count() == i);
     }
@@ -42,13 +44,13 @@ fn an_edit_is_taken_by_all_ranks_at_one_step_or_by_none() {
         log(place, "edited").contains("not reloaded: the last good version goes on") && log(place, "edited").contains("edited.rhai")
     });
     place.write("edited.rhai", &other("2.0"));
-    until("the last edit", 60, || log(place, "edited").matches("reloaded edited.rhai").count() == 6);
+    until("the last edit", 60, || log(place, "edited").matches("reloaded edited.rhai").count() == n + 1);
     let step: u64 = log(place, "edited").lines().filter(|l| l.contains("step ")).count() as u64;
     until("more steps", 60, || log(place, "edited").lines().filter(|l| l.contains("step ")).count() as u64 > step + 3);
     stop(job);
     let run = place.path("exps/edited");
     let edits = crate::support::files(&run.join("edits"));
-    assert_eq!(edits.iter().filter(|p| p.is_dir()).count(), 6);
+    assert_eq!(edits.iter().filter(|p| p.is_dir()).count(), n + 1);
     // The other rank took in what the first did, at the same steps.
     let steps = |text: &str, word: &str| -> Vec<String> {
         let after = |l: &str| l.split(" at step ").nth(1).map(|rest| rest.split(" (").next().unwrap_or(rest).replace(' ', ""));

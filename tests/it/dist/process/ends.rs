@@ -2,7 +2,7 @@
 
 use super::{assert_equal, process_of, quiet, send, train, whole};
 use crate::support::process::{Place, ok, parts, until};
-use crate::support::saved;
+use crate::support::{Dice, saved};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,30 @@ fn a_killed_rank_is_named_and_the_job_goes_on_from_its_last_checkpoint() {
     }
 }
 
+/// `LATHE_DIST_KILLS=50` for more: while it joins, trains, saves or ends, any rank.
+#[test]
+fn a_rank_killed_at_any_moment_costs_nothing_that_was_saved() {
+    let place = whole();
+    let n: u64 = std::env::var("LATHE_DIST_KILLS").map_or(3, |n| n.parse().unwrap());
+    let mut dice = Dice(7);
+    for i in 0..n {
+        let name = format!("moment-{i}");
+        let job = slow(place, 2, &name, &[]);
+        std::thread::sleep(Duration::from_millis(dice.roll(2500)));
+        let victim = usize::try_from(dice.roll(2)).unwrap();
+        // It may not be there yet, or not any more.
+        if let Some(pid) = process_of(job.id(), victim) {
+            send(pid, "-KILL");
+        }
+        let since = Instant::now();
+        let (code, _, said) = parts(job.wait_with_output().unwrap());
+        assert!(since.elapsed() < Duration::from_secs(20) && [0, 75, 137].contains(&code), "{code} after {:?}: {said}", since.elapsed());
+        assert!(!said.contains("panicked"), "{said}");
+        ok(&mut train(place, 2, &name, &["--save-every", "1"]));
+        assert_equal(&place.path("exps/one"), &place.path(&format!("exps/{name}")), 1e-12);
+    }
+}
+
 #[test]
 fn a_rank_that_hangs_is_given_up() {
     let place = whole();
@@ -100,6 +124,28 @@ fn a_script_that_fails_on_one_rank_ends_all_with_its_reason() {
     assert!([1, 75].contains(&code), "{code}: {said}");
     assert!(said.contains("[rank 1]") && said.contains("on purpose"), "{said}");
     assert!(said.contains("error[E0802]: rank 1 failed: "), "{said}");
+}
+
+#[test]
+fn what_one_rank_does_alone_is_told() {
+    let place = whole();
+    let text =
+        super::TRAIN.replace("let rank = dist::get_rank();", "let rank = dist::get_rank(); if rank == 0 && run.step == 3 { dist::barrier(); }");
+    place.write("alone.rhai", &text);
+    let args = ["run", "--nproc", "2", "alone.rhai", "--exp-name", "alone", "--threads", "1", "--dist-timeout", "3"];
+    let (code, _, said) = parts(place.command(&args).output().unwrap());
+    assert!([1, 75].contains(&code), "{code}: {said}");
+    assert!(said.contains("error[E0802]") || said.contains("error[E0803]"), "{said}");
+    let text = super::TRAIN.replace("    train::fit(run,", "    if dist::get_rank() == 0 { run.save(); }\n    train::fit(run,");
+    place.write("alone.rhai", &text);
+    let args = ["run", "--nproc", "2", "alone.rhai", "--exp-name", "alone-saved", "--threads", "1", "--dist-timeout", "3"];
+    let (code, _, said) = parts(place.command(&args).output().unwrap());
+    assert!([1, 75].contains(&code), "{code}: {said}");
+    // A word of Gloo in a message of one's own is not another rank's fault.
+    let text = super::TRAIN.replace("let rank = dist::get_rank();", "let rank = dist::get_rank(); if rank == 1 { throw \"no igloo/1.png\"; }");
+    place.write("igloo.rhai", &text);
+    let (code, _, said) = parts(place.command(&["run", "--nproc", "2", "igloo.rhai", "--exp-name", "igloo", "--threads", "1"]).output().unwrap());
+    assert!([1, 75].contains(&code) && said.contains("error[E0802]: rank 1 failed: no igloo/1.png"), "{code}: {said}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Several ranks train what one process trains.
 
 use super::{assert_equal, train, whole};
-use crate::scripts::process::{ENCODER, SIT, VAE, made};
+use crate::scripts::process::{ENCODER, SIT, VAE, ldm, made, words};
 use crate::support::process::{ok, script};
 use crate::support::{TINY_VAE, metrics};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 #[test]
@@ -78,5 +79,42 @@ fn the_recipes_are_equal_with_two_ranks() {
         }
         let run = |ranks: &str| Path::new(&out).join(format!("ranks-{recipe}-{ranks}"));
         assert_equal(&run("1"), &run("2"), 1e-5);
+    }
+}
+
+/// What lies in a folder, by name.
+fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = walkdir::WalkDir::new(folder).into_iter().map(|e| e.unwrap()).filter(|e| e.file_type().is_file());
+    files.map(|e| (e.path().strip_prefix(folder).unwrap().display().to_string(), std::fs::read(e.path()).unwrap())).collect()
+}
+
+#[test]
+fn latents_and_samples_are_the_same_bytes_for_any_number_of_ranks() {
+    let m = made();
+    let (images, out, vae) = (m.path("images"), m.path(""), m.path("sendvae"));
+    let cached = |nproc: &[&str]| {
+        // In the same place each time, which some files name.
+        let to = m.path("ranks-latents");
+        let own = ["--data-dir", &images, "--output-dir", &to, "--vae-ckpt-path", &vae, "--pproc-batch-size", "20"];
+        ok(&mut script("cache_latents", &[&own[..], nproc].concat()));
+        let all = bytes(Path::new(&to));
+        std::fs::remove_dir_all(&to).unwrap();
+        all
+    };
+    let one = cached(&[]);
+    assert!(one.len() >= 3, "{:?}", one.keys());
+    for ranks in ["2", "3"] {
+        assert!(cached(&["--nproc", ranks]) == one, "{ranks} ranks");
+    }
+    ok(&mut script("train_ldm", &words(&ldm("ranks-sampled", &["--max-train-steps", "2"]))));
+    let drawn = |name: &str, nproc: &[&str]| {
+        let to = m.path(name);
+        let own = ["--exp-path", &m.path("ranks-sampled"), "--allow-read", &out, "--output", &to, "--num-fid-samples", "7", "--num-steps", "3"];
+        ok(&mut script("sample", &[&own[..], &["--pproc-batch-size", "2"], nproc].concat()));
+        std::fs::read(format!("{to}.npz")).unwrap()
+    };
+    let one = drawn("ranks-samples-1", &[]);
+    for ranks in ["2", "3"] {
+        assert!(drawn(&format!("ranks-samples-{ranks}"), &["--nproc", ranks]) == one, "{ranks} ranks");
     }
 }

@@ -70,7 +70,7 @@ fn what_cannot_be_a_job_is_refused() {
     refused(half, 2, &["error[E0101]", "WORLD_SIZE"]);
     let mut stage = place.command(&["run", "--nproc", "2", "data.rhai", "--allow-write", "latents"]);
     stage.env("OMP_NUM_THREADS", "1");
-    refused(stage, 1, &["caching latents is the work of one process"]);
+    refused(stage, 1, &["writing latents is for the first rank, and this is rank 1 of 2"]);
 }
 
 #[test]

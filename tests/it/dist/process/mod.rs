@@ -3,10 +3,11 @@
 mod edits;
 mod ends;
 mod equal;
+mod hosts;
 mod launch;
 
-use crate::support::metrics;
 use crate::support::process::{Place, lathe, ok};
+use crate::support::{metrics, saved};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -61,11 +62,14 @@ fn step(run, batch) {
     run.opt.lr = run.cfg.rate;
     run.opt.zero_grad();
     backward(run, run.opt, loss);
+    // Gradients that one rank throws away.
+    if run.cfg.branch && rank == 0 && run.step % 7 == 3 { run.opt.zero_grad(); }
     let norm = optim::step(run.opt, run.net, 1.0, run.ema);
     run.judge_opt.zero_grad();
     let judged = (run.judge.forward(y.detach().view([y.size(0), -1])) - 1.0).square().mean();
-    // One rank leaves its loss out every third step.
-    if !(run.cfg.branch && rank == 1 && run.step % 3 == 0) { judged.backward(); }
+    // One rank leaves its loss out every third step, or has one that reaches nothing of what is trained.
+    let is_out = run.cfg.branch && rank == 1 && run.step % 3 == 0;
+    if !run.cfg.plain { optim::backward(run.judge_opt, if is_out { torch::zeros([1], #{ requires_grad: true }).sum() } else { judged }); } else if !is_out { judged.backward(); }
     optim::clip_grad_norm(run.judge, 1.0);
     run.judge_opt.step();
     #{ loss: loss, norm: norm, judged: judged }
@@ -143,7 +147,7 @@ type Rows = Vec<(u64, BTreeMap<String, f64>)>;
 
 /// Everything that a run's newest checkpoint holds, by file and name, and its metrics without clocks.
 fn content(run: &Path) -> (State, Rows) {
-    let steps = crate::support::saved(run);
+    let steps = saved(run);
     let folder = run.join("checkpoints").join(format!("{:07}", steps.last().unwrap()));
     let mut all = BTreeMap::new();
     for file in crate::support::files(&folder) {

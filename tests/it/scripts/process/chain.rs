@@ -77,7 +77,7 @@ pub fn made() -> &'static Made {
     })
 }
 
-pub(super) fn ldm(name: &str, more: &[&str]) -> Vec<String> {
+pub fn ldm(name: &str, more: &[&str]) -> Vec<String> {
     let m = made();
     let own = [
         "--data-dir",
@@ -100,7 +100,7 @@ pub(super) fn ldm(name: &str, more: &[&str]) -> Vec<String> {
     own.iter().chain(SIT).chain(ENCODER).chain(more).map(|s| (*s).to_owned()).collect()
 }
 
-pub(super) fn words(flags: &[String]) -> Vec<&str> {
+pub fn words(flags: &[String]) -> Vec<&str> {
     flags.iter().map(String::as_str).collect()
 }
 

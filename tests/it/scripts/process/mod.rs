@@ -7,4 +7,4 @@ mod published;
 mod recipes;
 mod seeds;
 
-pub use chain::{ENCODER, SIT, VAE, made};
+pub use chain::{ENCODER, SIT, VAE, ldm, made, words};
