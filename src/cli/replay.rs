@@ -54,6 +54,11 @@ impl Args {
             return Ok(None);
         }
         let places = self.places()?;
+        // Where no part was, its checkpoints need not be read twice.
+        let parts = edits::list(&places.dir)?.into_iter().filter_map(|e| e.start).chain(edits::start(&places.dir).ok());
+        if parts.map(|p| p.ranks).max().unwrap_or(1) <= 1 {
+            return Ok(None);
+        }
         let ranks = where_to_go_on(&places.dir, &places.new)?.start.ranks;
         Ok((ranks > 1).then_some(ranks))
     }

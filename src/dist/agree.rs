@@ -1,6 +1,6 @@
 //! What ranks tell each other beside tensors: texts, and that one of them is done.
 
-use super::{ALONE, Dist, together};
+use super::{ALONE, Dist, World, together};
 use crate::error::{Error, Result};
 use crate::torch::Tensor;
 use crate::torch::bridge::dist::Reduce;
@@ -11,6 +11,21 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(25);
 /// How long the store may take to answer such a look.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// How many numbers [`call_numbers`] gives.
+pub(super) const CALL: usize = 4;
+
+/// A call as numbers whose largest over all ranks tell whether all of them made it: what it is for, and the how-manieth it is, each with both signs.
+pub(super) fn call_numbers(what: &str, turn: u64) -> [i64; CALL] {
+    let turn = i64::try_from(turn).unwrap_or(0);
+    let kind = what.bytes().fold(0i64, |hash, b| (hash * 31 + i64::from(b)) % 1_000_003);
+    [turn, -turn, kind, -kind]
+}
+
+/// Whether the largest numbers are those of one call.
+pub(super) fn is_one_call(heard: &[i64]) -> bool {
+    heard[0] == -heard[1] && heard[2] == -heard[3]
+}
 
 impl Dist {
     /// What each rank says, by rank.
@@ -75,12 +90,9 @@ impl Dist {
 
     /// Fails where ranks do not wait for the same: a call that one of them makes alone would set all later ones apart.
     fn same_turn(&self, what: &str, turn: u64) -> Result<()> {
-        let turn = i64::try_from(turn).unwrap_or(0);
-        let kind = what.bytes().fold(0i64, |hash, b| (hash * 31 + i64::from(b)) % 1_000_003);
-        let numbers = Tensor::from_vec(&[turn, -turn, kind, -kind], &[4])?;
+        let numbers = Tensor::from_vec(&call_numbers(what, turn), &[CALL as i64])?;
         self.control.all_reduce(std::slice::from_ref(&numbers), Reduce::Max)?.wait()?;
-        let heard = numbers.to_vec_i64()?;
-        if heard[0] == -heard[1] && heard[2] == -heard[3] {
+        if is_one_call(&numbers.to_vec_i64()?) {
             return Ok(());
         }
         Err(Error::disagree(format!("`{what}` is the work of all ranks, and not all of them are there"))
@@ -107,11 +119,8 @@ impl Dist {
     /// The text of a name, as soon as it has one, however long that takes.
     fn awaited(&'static self, key: String) -> Result<Vec<u8>> {
         loop {
-            let name = key.clone();
             let since = Instant::now();
-            let wait = self.options.timeout.min(ANSWER);
-            let found = self.asked(move |d| if d.store.has(&name)? { d.store.get(&name, wait).map(Some) } else { Ok(None) }, wait)?;
-            if let Some(found) = found {
+            if let Some(found) = self.peek(key.clone(), self.options.timeout.min(ANSWER))? {
                 return Ok(found);
             }
             std::thread::sleep(LOOK.saturating_sub(since.elapsed()));
@@ -128,8 +137,6 @@ impl Dist {
         self.asked(move |d| d.store.set(&key, &text), wait)
     }
 }
-
-use super::World;
 
 /// What came of the work of rank 0 on the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

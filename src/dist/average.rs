@@ -1,8 +1,9 @@
 //! Gradients that are those of all ranks: before anything uses them, whether they were reduced during the backward pass or not at all.
 
+use super::agree::{CALL, call_numbers, is_one_call};
 use super::{Dist, together};
 use crate::error::{Error, Result};
-use crate::torch::bridge::dist::{Gradient, Reduce, Wire, grad_state, mark_grad, set_grad};
+use crate::torch::bridge::dist::{Gradient, Reduce, Wire, Work, grad_state, mark_grad, set_grad};
 use crate::torch::{DType, Device, Tensor, no_grad};
 use std::sync::atomic::Ordering;
 
@@ -21,6 +22,7 @@ pub fn average(what: &str, params: impl FnOnce() -> Vec<Tensor>) -> Result<()> {
     let new: Vec<&Tensor> = params.iter().zip(states).filter(|(_, state)| *state == Gradient::New as i64).map(|(p, _)| p).collect();
     no_grad(|| {
         let mut chunk: Vec<(&Tensor, Tensor)> = Vec::new();
+        let mut bytes = 0;
         for p in new {
             let grad = match p.grad()? {
                 Some(g) if g.is_sparse() => return Err(Error::value(what, "a gradient is sparse, which cannot be averaged")),
@@ -28,10 +30,12 @@ pub fn average(what: &str, params: impl FnOnce() -> Vec<Tensor>) -> Result<()> {
                 None => p.detach()?.zeros_like()?,
             };
             let fits = |first: &Tensor| first.dtype() == grad.dtype() && first.device() == grad.device();
-            let bytes: usize = chunk.iter().map(|(_, g)| size_of(g)).sum();
-            if chunk.first().is_some_and(|(_, first)| !fits(first) || bytes + size_of(&grad) > CHUNK) {
+            let own = size_of(&grad);
+            if chunk.first().is_some_and(|(_, first)| !fits(first) || bytes + own > CHUNK) {
                 send(d, &std::mem::take(&mut chunk))?;
+                bytes = 0;
             }
+            bytes += own;
             chunk.push((p, grad));
         }
         send(d, &chunk)
@@ -61,9 +65,7 @@ fn size_of(t: &Tensor) -> usize {
 
 /// What is known of the gradient of each parameter on any rank. Ranks that ask for different things would mix what does not belong together.
 fn agree(d: &Dist, what: &str, params: &[Tensor]) -> Result<Vec<i64>> {
-    let turn = i64::try_from(d.averages.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
-    let kind = what.bytes().fold(0i64, |hash, b| (hash * 31 + i64::from(b)) % 1_000_003);
-    let mut numbers = vec![kind, -kind, turn, -turn];
+    let mut numbers = call_numbers(what, d.averages.fetch_add(1, Ordering::Relaxed)).to_vec();
     let states = params.iter().map(|p| Ok(grad_state(p)? as i64)).collect::<Result<Vec<i64>>>()?;
     numbers.extend(&states);
     numbers.extend(states.iter().map(|s| -s));
@@ -72,15 +74,15 @@ fn agree(d: &Dist, what: &str, params: &[Tensor]) -> Result<Vec<i64>> {
         Error::disagree(format!("ranks want the gradients of different things: here `{what}` of {} parameters{why}", params.len()))
             .help("every rank must call the same optimizers in the same order, even where its loss does not reach them")
     };
-    let done = d.control.all_reduce(std::slice::from_ref(&heard), Reduce::Max).and_then(crate::torch::bridge::dist::Work::wait);
+    let done = d.control.all_reduce(std::slice::from_ref(&heard), Reduce::Max).and_then(Work::wait);
     // Gloo compares how much each of them sends.
     done.map_err(|e| if e.to_string().contains("preamble") { differ(", elsewhere of another number".to_owned()) } else { e })?;
     let heard = heard.to_vec_i64()?;
-    if heard[0] != -heard[1] || heard[2] != -heard[3] {
+    if !is_one_call(&heard) {
         return Err(differ(", elsewhere another call".to_owned()));
     }
     // One that a rank has dropped since all had it is nobody's any more: that rank counts as zero.
-    let (most, least) = heard[4..].split_at(params.len());
+    let (most, least) = heard[CALL..].split_at(params.len());
     let of = |(most, least): (&i64, &i64)| if *most == Gradient::Marked as i64 && *least == 0 { Gradient::New as i64 } else { *most };
     Ok(most.iter().zip(least).map(of).collect())
 }
