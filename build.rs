@@ -2,10 +2,11 @@
 
 #![expect(clippy::disallowed_macros, reason = "cargo reads what a build script prints, and shows why it stopped")]
 
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "src/torch/bridge";
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 16] = [
     "adamw.cpp",
     "autograd.cpp",
     "bounded.cpp",
@@ -14,11 +15,13 @@ const SOURCES: [&str; 14] = [
     "dist/dist.cpp",
     "dist/nccl.cpp",
     "dist/sync.cpp",
+    "dual.cpp",
     "guarded.cpp",
     "program/graph.cpp",
     "program/operators.cpp",
     "program/program.cpp",
     "program/text.cpp",
+    "recompute.cpp",
     "runtime.cpp",
 ];
 const HEADERS: [&str; 8] =
@@ -58,13 +61,14 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"));
     for name in SOURCES {
-        let file = Path::new(FOLDER).join(name);
-        println!("cargo:rerun-if-changed={}", file.display());
-        build.file(file);
+        println!("cargo:rerun-if-changed={FOLDER}/{name}");
     }
     for name in HEADERS {
         println!("cargo:rerun-if-changed={FOLDER}/{name}");
     }
+    let objects = objects(&build, &include);
+    let mut build = cc::Build::new();
+    build.cpp(true).objects(objects);
     // Another libtorch under the same path means other headers.
     println!("cargo:rerun-if-changed={}", include.join("torch/headeronly/version.h").display());
     spin(&mut build);
@@ -77,6 +81,41 @@ fn main() {
     let real = std::fs::canonicalize(&core).unwrap_or(core);
     let folder = real.parent().unwrap_or(&lib);
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
+}
+
+/// The object of each source. One whose source, headers and libtorch are those that it was made of is taken as it is: a script of the standard
+/// library that changed makes this program run again as well, and C++ takes minutes.
+fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
+    let text = |path: &Path| std::fs::read(path).unwrap_or_default();
+    let mut common = std::collections::hash_map::DefaultHasher::new();
+    for name in HEADERS {
+        text(&Path::new(FOLDER).join(name)).hash(&mut common);
+    }
+    text(Path::new("build.rs")).hash(&mut common);
+    text(&include.join("torch/headeronly/version.h")).hash(&mut common);
+    include.hash(&mut common);
+    for variable in ["TARGET", "OPT_LEVEL", "CXX", "CXXFLAGS"] {
+        std::env::var(variable).unwrap_or_default().hash(&mut common);
+    }
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names it"));
+    let object = |name: &str| {
+        let source = Path::new(FOLDER).join(name);
+        let mut of = common.clone();
+        text(&source).hash(&mut of);
+        let (key, note) = (of.finish().to_string(), out.join(format!("{}.made", name.replace('/', "-"))));
+        let known = std::fs::read_to_string(&note).unwrap_or_default();
+        if let Some((made, path)) = known.split_once(' ')
+            && made == key
+            && Path::new(path).exists()
+        {
+            return PathBuf::from(path);
+        }
+        let made = build.clone().file(&source).compile_intermediates().remove(0);
+        // Without the note it is made again the next time.
+        let _ = std::fs::write(note, format!("{key} {}", made.display()));
+        made
+    };
+    SOURCES.map(object).into()
 }
 
 /// What decides how long libgomp's threads spin. The part that runs before libgomp is an object of the executables alone: a linker that makes

@@ -92,6 +92,11 @@ impl Drop for Open {
     }
 }
 
+/// Whether draws are recorded, replayed or made row by row here.
+pub(super) fn framed() -> bool {
+    FRAMES.with_borrow(|f| !f.is_empty())
+}
+
 /// Runs `f` and keeps every draw it makes, in order.
 ///
 /// # Errors

@@ -2,7 +2,9 @@
 //!
 //! Every operation is fallible and returns our [`Error`], so no script input can panic.
 
+mod blocks;
 pub mod bridge;
+mod checkpoint;
 mod device;
 pub mod draws;
 mod dtype;
@@ -21,6 +23,7 @@ pub mod share;
 mod summary;
 mod tensor;
 
+pub use checkpoint::checkpoint;
 pub use device::{
     Device, ThreadCap, cuda_device_count, cuda_is_available, default_device, device_name, num_threads, parse_device, set_default_device,
     set_num_threads, synchronize,

@@ -1,6 +1,6 @@
 //! The tensor: a handle to libtorch's, with fallible operations only. Cloning shares the storage.
 
-use super::{DType, Device, device_name, dtype_name, refused};
+use super::{DType, Device, bridge, device_name, dtype_name, refused};
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -285,7 +285,7 @@ impl Tensor {
             return Err(Error::torch("backward", format!("gradients need a scalar, got {}", self.describe()))
                 .help("reduce it first: `loss.mean().backward()`"));
         }
-        self.0.f_backward().map_err(|e| refused("backward", &[self], e))
+        self.0.f_backward().map_err(|e| bridge::recompute::thrown().unwrap_or_else(|| refused("backward", &[self], e)))
     }
 
     /// The gradient, if one was computed.

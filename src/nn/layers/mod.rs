@@ -12,7 +12,9 @@ mod mlp;
 mod norm;
 mod patch;
 mod position;
+mod rms_norm;
 mod sequential;
+mod swiglu;
 
 pub use activation::Activation;
 pub use attention::{Attention, AttentionOptions};
@@ -25,6 +27,8 @@ pub use mlp::Mlp;
 pub use norm::{BatchNorm2d, BatchNormOptions, GroupNorm, LayerNorm};
 pub use patch::{PatchEmbed, patchify};
 pub use position::sincos_2d;
+pub use rms_norm::RmsNorm;
+pub use swiglu::{SwiGlu, SwiGluOptions};
 
 use crate::error::{Error, Result};
 use crate::torch::Tensor;

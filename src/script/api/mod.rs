@@ -93,6 +93,7 @@ pub fn all() -> Vec<ApiFn> {
         tensor::shape::functions(),
         torch::draws::functions(),
         torch::grad::functions(),
+        torch::jvp::functions(),
         torch::functions(),
         train::origin::checkpoint_functions(),
         train::checkpoint_methods(),

@@ -6,7 +6,7 @@
 //! stands in its place (`align`), with what it took with it.
 
 use super::align::align;
-use super::kept::{Home, Kept, Place, Seat};
+use super::kept::{Home, Kept, Place, Seat, name_of};
 use super::program::Program;
 use super::unit::Unit;
 use crate::error::Error;
@@ -83,6 +83,33 @@ fn is_native(f: &FnPtr) -> bool {
     head.0.starts_with("Fn#")
 }
 
+/// The values that a function took with it when it was made, as they are now. A variable that it shares with others may change later.
+pub(crate) fn taken(f: &FnPtr, program: &Program) -> Array {
+    let values = |f: &FnPtr| f.curry().iter().map(Dynamic::flatten_clone).collect();
+    match program.kept.of(f.fn_name()) {
+        Some(kept) => values(&kept.f),
+        None => values(f),
+    }
+}
+
+/// The function with these in the place of the values that it took with it, in their order.
+pub(crate) fn taking(f: &FnPtr, values: Array, program: &Program) -> FnPtr {
+    let values = values.into_iter().map(Dynamic::into_shared);
+    match program.kept.of(f.fn_name()) {
+        Some(kept) => {
+            let mut f = kept.f.clone();
+            f.set_curry(values);
+            bind_one(&mut f, program, kept.place.clone());
+            f
+        }
+        None => {
+            let mut f = f.clone();
+            f.set_curry(values);
+            f
+        }
+    }
+}
+
 /// The place of whoever makes a call.
 fn here(ctx: &NativeCallContext, program: &Rc<Program>) -> Place {
     let environment = ctx.global_runtime_state().clone();
@@ -154,7 +181,7 @@ fn pointer(kept: Rc<Kept>, number: u64) -> Option<FnPtr> {
         })
     };
     #[allow(deprecated)] // rhai's word for "may change": the version is pinned.
-    FnPtr::from_fn(format!("callback_{number}"), call).ok()
+    FnPtr::from_fn(name_of(number), call).ok()
 }
 
 fn call(kept: &Kept, program: &Rc<Program>, cx: &NativeCallContext, args: Vec<Dynamic>) -> ScriptResult {

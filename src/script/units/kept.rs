@@ -80,10 +80,17 @@ impl Drop for Running<'_> {
     }
 }
 
+const NAME: &str = "callback_";
+
+/// The name of the pointer to a function that was given away, by its number.
+pub(crate) fn name_of(number: u64) -> String {
+    format!("{NAME}{number}")
+}
+
 /// Every function that was given away and is still held.
 #[derive(Default)]
 pub(crate) struct Registry {
-    all: RefCell<Vec<Weak<Kept>>>,
+    all: RefCell<Vec<(u64, Weak<Kept>)>>,
     /// Where the dead are swept out.
     full: Cell<usize>,
     /// How many there have been.
@@ -96,15 +103,24 @@ impl Registry {
         self.count.set(self.count.get() + 1);
         let mut all = self.all.borrow_mut();
         if all.len() >= self.full.get() {
-            all.retain(|k| k.strong_count() > 0);
+            all.retain(|(_, k)| k.strong_count() > 0);
             self.full.set(2 * all.len() + 64);
         }
-        all.push(Rc::downgrade(kept));
+        all.push((self.count.get(), Rc::downgrade(kept)));
         self.count.get()
+    }
+
+    /// The one that a pointer of this name calls; none where the pointer is not of a function that was given away.
+    pub(crate) fn of(&self, pointer: &str) -> Option<Rc<Kept>> {
+        let number: u64 = pointer.strip_prefix(NAME)?.parse().ok()?;
+        let all = self.all.borrow();
+        // They are numbered in order.
+        let at = all.binary_search_by_key(&number, |(n, _)| *n).ok()?;
+        all.get(at)?.1.upgrade()
     }
 
     /// Those that are held, the oldest first.
     pub(crate) fn alive(&self) -> Vec<Rc<Kept>> {
-        self.all.borrow().iter().filter_map(Weak::upgrade).collect()
+        self.all.borrow().iter().filter_map(|(_, k)| k.upgrade()).collect()
     }
 }

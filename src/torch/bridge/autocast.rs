@@ -56,6 +56,42 @@ impl Drop for Autocast {
     }
 }
 
+/// A state of mixed precision, to come back to.
+#[derive(Debug, Clone, Copy)]
+pub struct Mixed {
+    cuda: i32,
+    enabled: i32,
+    dtype: i32,
+}
+
+impl Mixed {
+    /// That of this thread for a device.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch does not tell.
+    pub fn now(device: Device) -> Result<Mixed> {
+        let (cuda, mut enabled, mut dtype) = (i32::from(device.is_cuda()), 0, 0);
+        // SAFETY: plain integers, written during the call.
+        check(ffi::checked(|e| unsafe { ffi::lathe_autocast_get(cuda, &mut enabled, &mut dtype, e) }))?;
+        Ok(Mixed { cuda, enabled, dtype })
+    }
+
+    /// Enters it.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses the dtype.
+    pub fn enter(self) -> Result<Autocast> {
+        let (mut enabled, mut saved) = (0, 0);
+        // SAFETY: plain integers, written during the calls.
+        unsafe {
+            check(ffi::checked(|e| ffi::lathe_autocast_get(self.cuda, &mut enabled, &mut saved, e)))?;
+            check(ffi::checked(|e| ffi::lathe_autocast_set(self.cuda, self.enabled, self.dtype, e)))?;
+            check(ffi::checked(|e| ffi::lathe_autocast_nest(1, e)))?;
+        }
+        Ok(Autocast { cuda: self.cuda, enabled, dtype: saved, _thread: PhantomData })
+    }
+}
+
 /// Runs `f` in mixed precision.
 ///
 /// # Errors

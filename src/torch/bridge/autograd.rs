@@ -51,6 +51,9 @@ pub fn grad(outputs: &[Tensor], inputs: &[Tensor], options: &GradOptions) -> Res
     };
     let grads = grads.into_iter().map(take).collect();
     done.map_err(|f| {
+        if let Some(e) = super::recompute::thrown() {
+            return e;
+        }
         let shown: Vec<&Tensor> = outputs.iter().chain(inputs).take(4).collect();
         if f.class == ffi::MEMORY { out_of_memory("grad", &f.message) } else { from_message("grad", &shown, &f.message) }
     })?;

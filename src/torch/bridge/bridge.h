@@ -53,6 +53,8 @@ int lathe_call(const LatheOp* op, const LatheValue* args, int64_t positional, co
 // Frees strings and arrays of results. Tensors are not freed: their ownership has moved out.
 void lathe_free_value(LatheValue* value);
 void lathe_free_str(char* s);
+// A copy that lathe_free_str frees.
+char* lathe_copy_str(const char* text, int64_t len);
 // Calls `f` for every overload of every operator, or of the operator `name` if that is not null.
 int lathe_schemas(const char* name, void* data, void (*f)(void*, const char* name, const char* schema), char** err);
 
@@ -67,6 +69,19 @@ typedef struct LatheGrad {
 } LatheGrad;
 // Fills one new handle for each input into `grads`, null where the outputs do not depend on it.
 int lathe_grad(const LatheGrad* g, void** grads, char** err);
+// Dual numbers, one level at a time. A tangent that is not there is null.
+int lathe_dual_enter(int64_t* level, char** err);
+int lathe_dual_exit(int64_t level, char** err);
+int lathe_dual_make(const void* primal, const void* tangent, int64_t level, void** dual, char** err);
+int lathe_dual_unpack(const void* dual, int64_t level, void** primal, void** tangent, char** err);
+// Calls `each` with a new handle for every leaf that the tensors were computed from, except those in `but`.
+int lathe_leaves(void* const* tensors, int64_t count, void* const* but, int64_t but_count, void* data, void (*each)(void*, void*), char** err);
+// The gradients of inputs from those of outputs, which may be null: new handles or null into `inputs`. Fails with a message made by lathe_copy_str.
+typedef int (*LatheRecompute)(void* data, const void* const* outputs, int64_t output_count, void** inputs, int64_t input_count, char** err);
+int lathe_recompute(void* const* inputs, int64_t input_count, void* const* outputs, int64_t output_count, void* data,
+                    LatheRecompute compute, void (*release)(void*), char** err);
+// Whether this thread records gradients, and from now on: -1 leaves it as it is.
+int lathe_records(int on);
 // Forgets the gradient of a leaf.
 int lathe_clear_grad(void* tensor, char** err);
 

@@ -45,7 +45,7 @@ pub fn call_op(op: Op, name: &str, args: &[Value], kw: &[(&str, Value)]) -> Resu
         ffi::lathe_free_value(&mut out);
         value
     };
-    called.map_err(|f| failure(name, args, kw, f))?;
+    called.map_err(|f| super::recompute::thrown().unwrap_or_else(|| failure(name, args, kw, f)))?;
     match value {
         Value::Tuple(results) => Ok(results),
         other => Ok(vec![other]),

@@ -44,6 +44,13 @@ pub struct RawOp {
     _private: [u8; 0],
 }
 
+/// Takes a new tensor.
+pub type OnLeaf = unsafe extern "C" fn(*mut c_void, *mut c_void);
+/// The gradients of inputs from those of outputs.
+pub type OnRecompute = unsafe extern "C" fn(*mut c_void, *const *const c_void, i64, *mut *mut c_void, i64, *mut *mut c_char) -> c_int;
+/// Drops what a node held.
+pub type OnRelease = unsafe extern "C" fn(*mut c_void);
+
 #[repr(C)]
 pub struct RawGrad {
     pub outputs: *const *mut c_void,
@@ -142,6 +149,31 @@ unsafe extern "C" {
     pub fn lathe_free_str(s: *mut c_char);
     pub fn lathe_schemas(name: *const c_char, data: *mut c_void, f: OnSchema, err: *mut *mut c_char) -> c_int;
     pub fn lathe_grad(g: *const RawGrad, grads: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_dual_enter(level: *mut i64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_dual_exit(level: i64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_dual_make(primal: *const c_void, tangent: *const c_void, level: i64, dual: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_dual_unpack(dual: *const c_void, level: i64, primal: *mut *mut c_void, tangent: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_copy_str(text: *const c_char, len: i64) -> *mut c_char;
+    pub fn lathe_leaves(
+        tensors: *const *mut c_void,
+        count: i64,
+        but: *const *mut c_void,
+        but_count: i64,
+        data: *mut c_void,
+        each: OnLeaf,
+        err: *mut *mut c_char,
+    ) -> c_int;
+    pub fn lathe_records(on: c_int) -> c_int;
+    pub fn lathe_recompute(
+        inputs: *const *mut c_void,
+        input_count: i64,
+        outputs: *const *mut c_void,
+        output_count: i64,
+        data: *mut c_void,
+        compute: OnRecompute,
+        release: OnRelease,
+        err: *mut *mut c_char,
+    ) -> c_int;
     pub fn lathe_clear_grad(tensor: *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_get(device: c_int, state: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_set(device: c_int, state: *const c_void, err: *mut *mut c_char) -> c_int;

@@ -6,10 +6,12 @@ mod autograd;
 mod bounded;
 mod call;
 pub mod dist;
+mod dual;
 mod ffi;
 mod library;
 mod memory;
 mod program;
+pub(super) mod recompute;
 mod rng;
 mod spin;
 #[cfg(test)]
@@ -18,11 +20,12 @@ mod value;
 
 pub use adamw::{AdamWItem, AdamWPass, adamw_pass, total_norm_cpu};
 pub(crate) use autocast::clear_autocast_cache;
-pub use autocast::{Autocast, autocast, autocast_is_on};
+pub use autocast::{Autocast, Mixed, autocast, autocast_is_on};
 pub use autograd::{GradOptions, grad};
 pub use bounded::bound_memory;
 pub(crate) use call::clear_grad;
 pub use call::{Op, call, call_op, call1, find_among, names, pick, schemas};
+pub use dual::Level;
 pub use library::{BuildInfo, CudaKernels, allow_tf32, build_info, cuda_kernels, keep_memory, kernels, library, load_cuda};
 pub use memory::{bump_version, guard_memory, storage};
 pub(crate) use memory::{filled, map};

@@ -1,13 +1,14 @@
 //! Every part of the reference that is written anew here, checked against numbers that the reference computed.
 //!
-//! The runner walks a folder of fixtures (`LATHE_GOLDEN`, default `tests/golden`, see its README; a folder in it works as well) and picks
-//! the check by the `kind` in each fixture's sidecar, so that fixtures of other sizes, seeds and names can be put in its place. A file that
+//! The runner walks a folder of fixtures (`LATHE_GOLDEN`, default `tests/golden` and `tests/golden2`, see their READMEs; a folder in them works as well) and picks
+//! the check by the `kind` in each fixture's sidecar (in Rust, or `checks/KIND.rhai`), so that fixtures of other sizes, seeds and names can be put in its place. A file that
 //! belongs to no check is a failure. One line is printed for each fixture: the quantity with the worst error, the error and its limit.
 //! - `LATHE_DEVICE=cuda` runs the checks on a GPU, without TF32.
 //! - `LATHE_GOLDEN_ONLY=sit/` takes the fixtures whose path holds that text.
 //! - `LATHE_PARITY_MD=docs/parity.md` writes the lines as a table.
 
 mod alone;
+mod case;
 mod crop;
 mod disc;
 mod evaluator;
@@ -68,8 +69,10 @@ fn check_of(kind: &str) -> Option<Check> {
     })
 }
 
-fn golden() -> PathBuf {
-    std::env::var_os("LATHE_GOLDEN").map_or_else(|| root().join("tests/golden"), PathBuf::from)
+/// The folders of fixtures: that of the variable, or those of the repository.
+fn golden() -> Vec<PathBuf> {
+    let own = || vec![root().join("tests/golden"), root().join("tests/golden2")];
+    std::env::var_os("LATHE_GOLDEN").filter(|v| !v.is_empty()).map_or_else(own, |v| vec![PathBuf::from(v)])
 }
 
 /// The device under test.
@@ -104,12 +107,19 @@ fn run(path: &Path, name: &str) -> Row {
     let checked = catch_unwind(AssertUnwindSafe(|| {
         let fixture = Fixture::open(path)?;
         kind.clone_from(&fixture.kind);
-        match check_of(&fixture.kind) {
-            Some(check) => check(&fixture, &mut report).map(|()| {
+        // Two kinds have one name: statistics of a SiT, and of the networks written in the language.
+        let in_rust = check_of(&fixture.kind).filter(|_| fixture.kind != "init_stats" || fixture.meta["columns"].is_null());
+        match (in_rust, case::script_of(&fixture.kind)) {
+            (Some(check), _) => check(&fixture, &mut report).map(|()| {
                 unknown(&fixture, &mut report);
                 leftovers(&fixture, &mut report);
             }),
-            None => {
+            (None, Some(script)) => {
+                let (checked, result) = case::check(&script, fixture, std::mem::take(&mut report));
+                report = checked;
+                result
+            }
+            (None, None) => {
                 report.fail(format!("there is no check for fixtures of the kind `{}`", fixture.kind));
                 Ok(())
             }
@@ -129,10 +139,15 @@ fn run(path: &Path, name: &str) -> Row {
 const THREADS: usize = 2;
 
 fn all() -> Vec<String> {
-    let (root, device) = (golden(), set_device());
+    let (roots, device) = (golden(), set_device());
     torch::set_num_threads(THREADS);
     let only = std::env::var("LATHE_GOLDEN_ONLY").unwrap_or_default();
-    let found = walk::walk(&root);
+    let mut found = walk::Found::default();
+    for root in &roots {
+        let more = walk::walk(root);
+        found.sidecars.extend(more.sidecars);
+        found.strays.extend(more.strays);
+    }
     let mut failed: Vec<String> = found.strays.iter().filter(|s| s.contains(&only)).map(|s| format!("{s}: belongs to no fixture")).collect();
     for stray in &failed {
         println!("  {stray}");
@@ -151,7 +166,7 @@ fn all() -> Vec<String> {
     }
     failed.extend(rows.iter().flat_map(|r| r.report.failures().iter().map(|f| format!("{}: {f}", r.name))));
     if rows.is_empty() {
-        failed.push(format!("no fixture below {}", root.display()));
+        failed.push(format!("no fixture below {roots:?}"));
     }
     failed
 }

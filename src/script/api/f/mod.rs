@@ -69,6 +69,57 @@ api! {
         x.layer_norm(&normalized_shape.0, weight.as_ref(), bias.as_ref(), eps)
     }
 
+    /// Normalised by the root mean square over the last dimension (arXiv 1910.07467), which is taken in f32 at least.
+    ///
+    /// # Shapes
+    /// - `[.., D]` -> the same; `weight`: `[D]`
+    /// # Errors
+    /// `E0201` when the sizes do not fit, `E0202` for an unknown option.
+    /// # Example
+    /// ```rhai
+    /// assert_close(F::rms_norm(torch::tensor([3.0, 4.0])).square().mean().item(), 1.0, #{atol: 1e-5});
+    /// ```
+    fn rms_norm(x: Tensor, weight: Option<Tensor>;
+        /// added to the mean square
+        eps: f64[0.0..] = 1e-6,
+        /// whether the weight multiplies before the result is cast back to the dtype of x (JiT), or after (LightningDiT, RAE)
+        in_float: bool = false,
+    ) -> Tensor {
+        x.rms_norm(weight.as_ref(), eps, in_float)
+    }
+
+    /// Rotary position embedding (RoPE, arXiv 2104.09864): `x * cos + rotated(x) * sin`, where each pair `(a, b)` of the last dimension is rotated
+    /// to `(-b, a)`.
+    ///
+    /// # Shapes
+    /// - `[.., N, D]` -> the same; `cos`, `sin`: `[N, D]`
+    /// # Errors
+    /// `E0202` for an odd D, tables that do not cover N tokens, or an unknown option.
+    /// # Example
+    /// ```rhai
+    /// let angle = torch::tensor([[0.0, 0.0], [1.5707963, 1.5707963]]);
+    /// let y = F::rope(torch::tensor([[1.0, 2.0], [1.0, 2.0]]), angle.cos(), angle.sin());
+    /// assert_close(y, torch::tensor([[1.0, 2.0], [-2.0, 1.0]]), #{atol: 1e-6});
+    /// ```
+    fn rope(x: Tensor, cos: Tensor, sin: Tensor;
+        /// whether a pair is of neighbours, or of one in each half
+        interleaved: bool = true,
+    ) -> Tensor {
+        x.rope(&cos, &sin, interleaved)
+    }
+
+    /// Stochastic depth (arXiv 1603.09382): in training whole rows of the batch are zero with probability `p`, and the others divided by `1 - p`.
+    ///
+    /// # Shapes
+    /// - `[B, ..]` -> the same
+    /// # Errors
+    /// `E0202` for a probability outside of 0 to 1.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(F::drop_path(torch::ones([2, 3]), 0.5, false).sum().item(), 6.0);
+    /// ```
+    fn drop_path(x: Tensor, p: f64, training: bool) -> Tensor { x.drop_path(p, training) }
+
     /// Normalised over groups of channels.
     ///
     /// # Shapes

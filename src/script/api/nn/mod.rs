@@ -8,7 +8,7 @@ use crate::nn::Module;
 use crate::nn::bounds::{WIDEST, within};
 use crate::nn::layers::{
     Activation, Attention, AttentionOptions, BatchNorm2d, BatchNormOptions, BlockOptions, Conv2d, Conv2dOptions, Dropout, Embedding, GroupNorm,
-    LayerNorm, Linear, LinearInit, Mlp, PatchEmbed, TransformerBlock, patchify, sincos_2d,
+    LayerNorm, Linear, LinearInit, Mlp, PatchEmbed, RmsNorm, SwiGlu, SwiGluOptions, TransformerBlock, patchify, sincos_2d,
 };
 use crate::script::api::f::vision::two_of;
 use crate::script::api::module::parts::{set_part, tensor_of};
@@ -22,6 +22,29 @@ use std::rc::Rc;
 
 api! {
     namespace "nn";
+
+    /// Root mean square normalisation over the last dimension (arXiv 1910.07467); the mean is taken in f32 at least.
+    ///
+    /// # Shapes
+    /// - `[.., size]` -> the same; `weight`: `[size]`
+    /// # Errors
+    /// `E0202` for a size below 1 or an unknown option.
+    /// # Example
+    /// ```rhai
+    /// let m = nn::rms_norm(2);
+    /// assert_close(m.forward(torch::tensor([3.0, 4.0])).square().mean().item(), 1.0, #{atol: 1e-5});
+    /// ```
+    fn rms_norm(size: i64;
+        /// added to the mean square
+        eps: f64[0.0..] = 1e-6,
+        /// whether there is a weight
+        affine: bool = true,
+        /// whether the weight multiplies before the result is cast back to the dtype of x (JiT), or after (LightningDiT, RAE)
+        in_float: bool = false,
+    ) -> Module {
+        positive("rms_norm", &[("size", size)])?;
+        RmsNorm::module(size, eps, affine, in_float)
+    }
 
     /// Affine map `x @ weight.t() + bias`.
     ///
@@ -169,6 +192,34 @@ api! {
         let outputs = outputs.unwrap_or(inputs);
         positive("mlp", &[("inputs", inputs), ("hidden", hidden), ("outputs", outputs)])?;
         Mlp::module(inputs, hidden, outputs, approximate.is_tanh(), init)
+    }
+
+    /// The gated perceptron `out(silu(gate(x)) * value(x))` (SwiGLU, arXiv 2002.05202).
+    ///
+    /// # Shapes
+    /// - `[.., inputs]` -> `[.., outputs]`
+    /// # Errors
+    /// `E0202` for sizes that do not fit each other, for other than two or three names, or an unknown option.
+    /// # Example
+    /// ```rhai
+    /// let m = nn::swiglu(8, 16);
+    /// assert_eq(m.forward(torch::randn([2, 8])).shape, [2, 8]);
+    /// assert_eq(m.parameter_names(), ["w12.weight", "w12.bias", "w3.weight", "w3.bias"]);
+    /// ```
+    fn swiglu(inputs: i64, hidden: i64;
+        /// outputs; as many as inputs unless given
+        out: Option<i64>,
+        /// names of the map to gate and value and of the one after, or of gate, value and the one after; `["w12", "w3"]` unless given
+        names: Option<Vec<String>>,
+        /// whether the maps have biases
+        bias: bool = true,
+        /// first values: `torch` (PyTorch's own), `xavier` (uniform, zero bias), `zeros`, or the deviation of a normal distribution with zero bias
+        init: LinearInit = LinearInit::Torch,
+    ) -> Module {
+        let outputs = out.unwrap_or(inputs);
+        positive("swiglu", &[("inputs", inputs), ("hidden", hidden), ("out", outputs)])?;
+        let names = names.unwrap_or_else(|| vec!["w12".into(), "w3".into()]);
+        SwiGlu::module(SwiGluOptions { sizes: [inputs, hidden, outputs], names, bias, init })
     }
 
     /// Patches as tokens, row by row, through one linear map; its parameters are those of a convolution, `proj`.

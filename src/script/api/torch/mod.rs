@@ -2,6 +2,7 @@
 
 pub mod draws;
 pub mod grad;
+pub mod jvp;
 
 use crate::error::{Error, Result};
 use crate::script::lang::value::{Dims, FromArg, TensorOrNumber, type_name};
