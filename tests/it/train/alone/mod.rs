@@ -1,3 +1,4 @@
+mod checkpointing;
 mod memory;
 mod rng;
 mod runs;
