@@ -187,7 +187,7 @@ fn listed(list: &Dynamic, like: &Tensor) -> Result<Tensor> {
             None => numbers.push(tensor(item)?.item()?),
         }
     }
-    let shape = if numbers.len() == like.numel() as usize { like.shape() } else { vec![numbers.len() as i64] };
+    let shape = if numbers.len() == like.numel() { like.shape() } else { vec![numbers.len() as i64] };
     Tensor::from_vec(&numbers, &shape)?.to_dtype(like.dtype())
 }
 

@@ -25,7 +25,7 @@ fn gradients(checkpointed: bool, nested: bool) -> (Vec<f64>, Vec<f64>, Vec<f64>)
         let one = one.clone();
         move |t: &[Tensor]| if nested { checkpoint(&checkpoint(t, one.clone())?, one.clone()) } else { one(&one(t)?) }
     };
-    let y = if checkpointed { checkpoint(&[x.clone()], twice) } else { one(&one(&[x.clone()]).unwrap()) }.unwrap().remove(0);
+    let y = if checkpointed { checkpoint(std::slice::from_ref(&x), twice) } else { one(&one(std::slice::from_ref(&x)).unwrap()) }.unwrap().remove(0);
     let loss = y.mul(&y).unwrap().mean(&[], false).unwrap();
     loss.backward().unwrap();
     // The generators stand where they would have stood.
@@ -50,10 +50,10 @@ fn gradients_of_gradients_go_through() {
             let (w, x) = weights();
             let held = w.clone();
             let run = move |t: &[Tensor]| Ok(vec![t[0].matmul(&held)?.tanh()?]);
-            let y = if checkpointed { checkpoint(&[x.clone()], run) } else { run(&[x.clone()]) }.unwrap().remove(0);
+            let y = if checkpointed { checkpoint(std::slice::from_ref(&x), run) } else { run(std::slice::from_ref(&x)) }.unwrap().remove(0);
             let y = y.mul(&y).unwrap().sum(&[], false).unwrap();
             let options = GradOptions { create_graph: true, ..GradOptions::default() };
-            let g = bridge::grad(&[y], &[x.clone()], &options).unwrap().remove(0).unwrap();
+            let g = bridge::grad(&[y], std::slice::from_ref(&x), &options).unwrap().remove(0).unwrap();
             g.mul(&g).unwrap().sum(&[], false).unwrap().backward().unwrap();
             w.grad().unwrap().unwrap().to_vec_f64().unwrap()
         };
