@@ -86,18 +86,6 @@ pub fn at_work() -> Option<&'static Dist> {
     current().filter(|d| d.world.size > 1 && !ALONE.get())
 }
 
-/// Refuses what is the work of one process.
-///
-/// # Errors
-/// `E0101` in a job of several ranks.
-pub fn one_rank_only(what: &str) -> Result<()> {
-    match at_work() {
-        Some(d) => Err(Error::usage(format!("{what} is the work of one process, and this is rank {} of {}", d.world.rank, d.world.size))
-            .help("run it without a launcher")),
-        None => Ok(()),
-    }
-}
-
 /// Refuses what several ranks would do to one folder.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::interrupt;
 use crate::script::training::boundary::Boundary;
 use crate::script::training::run::Run;
 use crate::script::units::at::At;
-use crate::train::{Fall, Retry};
+use crate::train::{Fall, Retry, log};
 use std::time::Duration;
 
 /// Between two words while all wait.
@@ -35,8 +35,11 @@ impl Hot {
 
     /// Shows what failed where.
     fn tell(&self, at: &Boundary, fall: &Fall, d: &Dist) {
-        if let Some(error) = fall.error {
-            self.show(at, error);
+        match fall.error {
+            Some(error) if d.world.rank == 0 => self.show(at, error),
+            // On the terminal the first rank tells it.
+            Some(error) => log::write(&format!("{}\n", error.render(false))),
+            None => {}
         }
         let own = fall.errors.iter().find(|(rank, _)| *rank == d.world.rank).map(|(_, text)| text.as_str());
         // What every rank says is said once.
