@@ -3,20 +3,18 @@
 //! Shard `k` holds the pictures `k * shard_size ..` of the sorted source, without the broken ones; so the bytes of a shard
 //! depend on nothing but the source and the options, and an interrupted run goes on behind its last whole shard.
 
-mod ranks;
-
 use super::choose::Pick;
 use super::crop::{center_crop, to_planes};
 use super::decode::{Lost, PixelRule, decode};
 use super::files::{Column, remove_leftovers, write_json, write_shard, write_whole};
 use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, ShardInfo, Skipped};
+use super::shared::Ranks;
 use super::source::{Item, Limit, Source};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::interrupt;
 use crate::progress::{Progress, human};
 use crate::torch::DType;
-use ranks::Ranks;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -206,10 +204,12 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
             }
             done.push(shard);
         }
-        ranks.note(&partial, &Partial { plan: plan.clone(), shards: done.clone() })?;
+        if ranks.is_first() {
+            write_json(&partial, &Partial { plan: plan.clone(), shards: done.clone() })?;
+        }
     }
     job.finish();
-    let dataset = ranks.finish(|| {
+    let dataset = ranks.first(|| {
         let dataset = finish(folder, &listed, &plan, &done)?;
         files::remove(&partial)?;
         Ok(dataset)

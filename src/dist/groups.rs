@@ -30,9 +30,8 @@ impl Groups {
     pub fn meet(store: &Store, world: &World, options: &Options, number: u64) -> Result<Groups> {
         let again = if number > 0 { Some(store.within(&format!("again/{number}"))?) } else { None };
         let store = again.as_ref().unwrap_or(store);
-        let group = |backend: &str, name: &str| {
-            Group::new(store, backend, name, world.rank, world.size, options.timeout, &options.iface).map(Arc::new)
-        };
+        let group =
+            |backend: &str, name: &str| Group::new(store, backend, name, world.rank, world.size, options.timeout, &options.iface).map(Arc::new);
         let backend = if options.backend == Backend::Nccl { "nccl" } else { "gloo" };
         let control = group("gloo", "control")?;
         let sync = group(backend, "sync")?;

@@ -27,8 +27,8 @@ pub use word::{Bad, Guests, Posted, Word};
 
 use crate::error::{Error, Result};
 use crate::torch::bridge::dist::{Group, Reduce, Store};
-use groups::Groups;
 use crate::torch::{Device, Tensor};
+use groups::Groups;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};

@@ -34,8 +34,7 @@ impl Job {
     pub fn begin(retries: bool) -> Result<Option<Self>> {
         let Some(dist) = dist::at_work() else { return Ok(None) };
         let retries = dist.said_by(0, &[u8::from(retries)])? == [1];
-        let job =
-            Job { dist, posted: RefCell::default(), heard: Cell::default(), bad: RefCell::default(), is_warned: Cell::default(), retries };
+        let job = Job { dist, posted: RefCell::default(), heard: Cell::default(), bad: RefCell::default(), is_warned: Cell::default(), retries };
         Ok(Some(job))
     }
 

@@ -83,7 +83,8 @@ impl Attached {
             let is_of_all = matches!(asked.want, Want::Eval { .. } | Want::Ask(Ask::Reload));
             let is_behind = self.waiting.borrow().iter().any(|a| a.request.client == asked.request.client);
             if is_of_all && !run.run().is_training() {
-                let why = "several ranks work on this run, who evaluate a line together between two steps of `train::fit`: this loop is the script's own";
+                let why =
+                    "several ranks work on this run, who evaluate a line together between two steps of `train::fit`: this loop is the script's own";
                 asked.request.reply(line(asked.id, prompt(at, run), Got::Error(why.into())));
             } else if is_of_all || is_behind {
                 self.waiting.borrow_mut().push(asked);

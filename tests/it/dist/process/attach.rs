@@ -53,7 +53,8 @@ fn a_line_runs_on_every_rank_and_the_first_answers() {
     // A client whose time is up, and one that dies.
     let (code, _, said) = attach(place, name, &["--limit", "1", "-e", "if dist::get_rank() == 0 { loop { } } else { dist::barrier(); }"]);
     assert!(code == 1 && said.contains("stopped after 1 s"), "{said}");
-    let mut client = place.command(&["attach", &format!("exps/{name}"), "-e", "loop { }"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut client =
+        place.command(&["attach", &format!("exps/{name}"), "-e", "loop { }"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(700));
     client.kill().unwrap();
     client.wait().unwrap();

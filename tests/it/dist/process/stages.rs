@@ -49,9 +49,10 @@ fn figures_are_the_same_for_any_number_of_ranks() {
     let judged = |ranks: &str, task: &[&str]| {
         let out = dir.path().join(format!("{ranks}-{}", task.len()));
         let inside = path(dir.path());
-        let flags = ["--samples", path(&a), "--reference", path(&b), "--output", path(&out), "--batch", "4", "--allow-read", inside, "--allow-write", inside];
+        let flags =
+            ["--samples", path(&a), "--reference", path(&b), "--output", path(&out), "--batch", "4", "--allow-read", inside, "--allow-write", inside];
         let of_net = ["--extractor", "mae-vit-b", "--enc-config.pretrained", "false", "--enc-config.depth", "1", "--enc-config.resolution", "32"];
-        ok(&mut script("evaluate", &[&["--nproc", ranks, "--threads", "1"], &flags[..], &of_net[..], task].concat()));
+        ok(&mut script("evaluate", &[&["--nproc", ranks], &flags[..], &of_net[..], task].concat()));
         let mut result: Value = serde_json::from_str(&std::fs::read_to_string(out.join("result.json")).unwrap()).unwrap();
         let result = result.as_object_mut().unwrap();
         result.remove("seconds");

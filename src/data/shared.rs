@@ -1,12 +1,9 @@
 //! Several ranks that make the shards of one data set: each makes one in turn, and the first writes down which are done.
 
-use super::{Done, Partial, write_json};
-use crate::data::manifest::Dataset;
 use crate::dist::{self, Dist};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::Path;
 
 /// The ranks, or this process alone.
 pub(super) struct Ranks(Option<&'static Dist>);
@@ -57,23 +54,13 @@ impl Ranks {
         own.map_or_else(|| serde_json::from_slice(&text).map_err(|e| broken(&e)), Ok)
     }
 
-    /// The next shards: one of each rank, as far as there are so many, in order. `make` makes one; the second of each pair is whether it was made here.
-    pub fn next(&self, done: usize, shards: usize, make: impl FnOnce(usize) -> Result<Done>) -> Result<Vec<(Done, bool)>> {
+    /// The next parts: one of each rank, as far as there are `all`, in order, with whether each was made here. `make` makes one.
+    pub fn next<T: Serialize + DeserializeOwned>(&self, done: usize, all: usize, make: impl FnOnce(usize) -> Result<T>) -> Result<Vec<(T, bool)>> {
         let Some(d) = self.0 else { return Ok(vec![(make(done)?, true)]) };
         let k = done + d.world.rank;
-        let own = if k < shards { Some(make(k)?) } else { None };
+        let own = if k < all { Some(make(k)?) } else { None };
         let text = serde_json::to_vec(&own).map_err(|e| broken(&e))?;
-        let all = d.gather(&text)?.iter().map(|t| serde_json::from_slice(t).map_err(|e| broken(&e))).collect::<Result<Vec<Option<Done>>>>()?;
-        Ok(all.into_iter().enumerate().filter_map(|(rank, done)| Some((done?, rank == d.world.rank))).collect())
-    }
-
-    /// Writes down what is done.
-    pub fn note(&self, file: &Path, partial: &Partial) -> Result<()> {
-        if self.is_first() { write_json(file, partial).map(drop) } else { Ok(()) }
-    }
-
-    /// What the first rank has made of it, when all shards are there.
-    pub fn finish(&self, f: impl FnOnce() -> Result<Dataset>) -> Result<Dataset> {
-        self.first(f)
+        let made = d.gather(&text)?.iter().map(|t| serde_json::from_slice(t).map_err(|e| broken(&e))).collect::<Result<Vec<Option<T>>>>()?;
+        Ok(made.into_iter().enumerate().filter_map(|(rank, part)| Some((part?, rank == d.world.rank))).collect())
     }
 }
