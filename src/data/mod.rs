@@ -28,6 +28,7 @@ mod resize;
 mod sample_record;
 mod sample_writer;
 mod shards;
+mod shared;
 mod source;
 
 pub use attribute_files::{AttributeTable, read_attribute_file};

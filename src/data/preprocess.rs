@@ -8,8 +8,8 @@ use super::crop::{center_crop, to_planes};
 use super::decode::{Lost, PixelRule, decode};
 use super::files::{Column, remove_leftovers, write_json, write_shard, write_whole};
 use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, ShardInfo, Skipped};
+use super::shared::Ranks;
 use super::source::{Item, Limit, Source};
-use crate::dist;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::interrupt;
@@ -121,7 +121,7 @@ const NAMED: usize = 20;
 /// path or file name, then one column for each factor) gives every picture its attributes. The destination gets
 /// `images-00000.safetensors` ... (`images` u8 `[N, 3, R, R]`, `labels` i64 `[N]`, `attributes` u8 `[N, A]`), `files.txt`
 /// (the source path of each picture, one in a line) and `dataset.json`. A run that was killed goes on when it is started
-/// again with the same options, and gives the same bytes.
+/// again with the same options, and gives the same bytes. Several ranks make a shard each in turn, and come to the same bytes as one process.
 ///
 /// The crop is that of openai/guided-diffusion, see [`center_crop`].
 ///
@@ -129,7 +129,9 @@ const NAMED: usize = 20;
 /// `E0301` for a missing folder or a failed read or write (a full disk), `E0302` for a folder without pictures, a source
 /// that does not fit what the destination was begun with, or, with `strict`, a broken picture; `E0901` when interrupted.
 pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, options: &PreprocessOptions) -> Result<PreprocessReport> {
-    dist::one_rank_only("preprocessing")?;
+    let ranks = Ranks::here();
+    // What the others would say the first says.
+    let options = &PreprocessOptions { quiet: options.quiet || !ranks.is_first(), workers: ranks.threads(options.workers), ..options.clone() };
     let (root, folder) = (source.as_ref(), destination.as_ref());
     let start = Instant::now();
     let resolution = options.resolution;
@@ -155,40 +157,63 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
         attributes: listed.attributes.clone(),
         pixels: options.pixels,
     };
-    files::create_dir(folder)?;
+    ranks.agree(&plan)?;
     let report = |dataset: Dataset, resumed: usize| {
         let seconds = start.elapsed().as_secs_f64();
         let rate = (plan.source_count - resumed) as f64 / seconds.max(1e-9);
         PreprocessReport { folder: folder.to_owned(), dataset, labelling: listed.labelling.clone(), resumed, seconds, rate }
     };
     let manifest = folder.join("dataset.json");
-    if manifest.is_file() {
+    // None where all of it is there.
+    let begun = ranks.first(|| {
+        files::create_dir(folder)?;
+        let partial = folder.join(PARTIAL);
+        if manifest.is_file() {
+            return Ok(None);
+        }
+        remove_leftovers(folder, "images-")?;
+        remove_leftovers(folder, "dataset")?;
+        let done = resume(folder, &partial, &plan, &listed)?;
+        write_json(&partial, &Partial { plan: plan.clone(), shards: done.clone() })?;
+        Ok(Some(done))
+    })?;
+    let Some(mut done) = begun else {
         let dataset: Dataset = files::read_json(&manifest)?;
         same_plan(&manifest, &plan_of(&dataset), &plan)?;
         super::ImageSet::open(folder)?;
-        say_newer(&listed, &manifest, folder);
+        if ranks.is_first() {
+            say_newer(&listed, &manifest, folder);
+        }
         return Ok(report(dataset, plan.source_count));
-    }
-    remove_leftovers(folder, "images-")?;
-    remove_leftovers(folder, "dataset")?;
+    };
     let partial = folder.join(PARTIAL);
-    let mut done = resume(folder, &partial, &plan, &listed)?;
     let shards = plan.source_count.div_ceil(shard_size);
     let resumed = (done.len() * shard_size).min(plan.source_count);
     let mut job = Job::new(&listed, &plan, options, resumed, done.iter().map(|d| d.skipped.len()).sum())?;
     if resumed > 0 {
         job.say(&format!("continuing in {}: {} of {shards} shards are there", folder.display(), done.len()));
     }
-    write_json(&partial, &Partial { plan: plan.clone(), shards: done.clone() })?;
-    for k in done.len()..shards {
-        let first = k * shard_size;
-        let result = job.shard(folder, k, first, &listed.items[first..(first + shard_size).min(plan.source_count)]);
-        done.push(result?);
-        write_json(&partial, &Partial { plan: plan.clone(), shards: done.clone() })?;
+    while done.len() < shards {
+        let made = ranks.next(done.len(), shards, |k| {
+            let first = k * shard_size;
+            job.shard(folder, k, first, &listed.items[first..(first + shard_size).min(plan.source_count)])
+        })?;
+        for (shard, is_own) in made {
+            if !is_own {
+                job.heard(&shard);
+            }
+            done.push(shard);
+        }
+        if ranks.is_first() {
+            write_json(&partial, &Partial { plan: plan.clone(), shards: done.clone() })?;
+        }
     }
     job.finish();
-    let dataset = finish(folder, &listed, &plan, &done)?;
-    files::remove(&partial)?;
+    let dataset = ranks.first(|| {
+        let dataset = finish(folder, &listed, &plan, &done)?;
+        files::remove(&partial)?;
+        Ok(dataset)
+    })?;
     let report = report(dataset, resumed);
     if !options.quiet {
         let d = &report.dataset;
@@ -353,6 +378,24 @@ impl<'a> Job<'a> {
         if !self.quiet {
             let counter = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             counter.bar.as_ref().map_or_else(|| crate::space::say(line), |b| b.println(&format!("  {line}")));
+        }
+    }
+
+    /// Counts a shard that another rank has made, and names what it skipped.
+    fn heard(&self, done: &Done) {
+        let mut counter = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        counter.done += done.info.count + done.skipped.len();
+        for s in &done.skipped {
+            counter.skipped += 1;
+            if counter.skipped <= NAMED
+                && let Some(bar) = &counter.bar
+            {
+                bar.println(&format!("  skipped {}: {}", s.path, s.reason));
+            }
+        }
+        let (now, remark) = (counter.done as u64, if counter.skipped > 0 { format!("{} skipped", counter.skipped) } else { String::new() });
+        if let Some(bar) = &mut counter.bar {
+            bar.set(now, &remark);
         }
     }
 

@@ -34,14 +34,14 @@ impl Dist {
     /// `E0802` when another rank is gone.
     pub fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
         let length = Tensor::from_vec(&[bytes.len() as i64], &[1])?;
-        let lengths = self.control.all_gather(&length)?.iter().map(|t| Ok(t.to_vec_i64()?[0])).collect::<Result<Vec<i64>>>()?;
+        let lengths = self.control().all_gather(&length)?.iter().map(|t| Ok(t.to_vec_i64()?[0])).collect::<Result<Vec<i64>>>()?;
         let most = lengths.iter().copied().max().unwrap_or(0);
         if most == 0 {
             return Ok(vec![Vec::new(); lengths.len()]);
         }
         let mut padded = bytes.to_vec();
         padded.resize(usize::try_from(most).unwrap_or(0), 0);
-        let all = self.control.all_gather(&Tensor::from_bytes(&padded, &[most], DType::Uint8)?)?;
+        let all = self.control().all_gather(&Tensor::from_bytes(&padded, &[most], DType::Uint8)?)?;
         let cut = |(t, n): (&Tensor, &i64)| {
             let mut bytes = t.to_bytes()?;
             bytes.truncate(usize::try_from(*n).unwrap_or(0));
@@ -56,14 +56,14 @@ impl Dist {
     /// `E0802` when another rank is gone.
     pub fn said_by(&self, root: usize, bytes: &[u8]) -> Result<Vec<u8>> {
         let length = Tensor::from_vec(&[bytes.len() as i64], &[1])?;
-        self.control.broadcast(&length, root)?.wait()?;
+        self.control().broadcast(&length, root)?.wait()?;
         let n = length.to_vec_i64()?[0];
         if n == 0 {
             return Ok(Vec::new());
         }
         let text =
             if self.world.rank == root { Tensor::from_bytes(bytes, &[n], DType::Uint8)? } else { Tensor::zeros(&[n], DType::Uint8, Device::Cpu)? };
-        self.control.broadcast(&text, root)?.wait()?;
+        self.control().broadcast(&text, root)?.wait()?;
         text.to_bytes()
     }
 
@@ -73,7 +73,7 @@ impl Dist {
     /// `E0802` when another rank is gone.
     pub fn all(&self, here: bool) -> Result<bool> {
         let word = Tensor::from_vec(&[i64::from(here)], &[1])?;
-        self.control.all_reduce(std::slice::from_ref(&word), Reduce::Min)?.wait()?;
+        self.control().all_reduce(std::slice::from_ref(&word), Reduce::Min)?.wait()?;
         Ok(word.to_vec_i64()?[0] == 1)
     }
 
@@ -91,7 +91,7 @@ impl Dist {
     /// Fails where ranks do not wait for the same: a call that one of them makes alone would set all later ones apart.
     fn same_turn(&self, what: &str, turn: u64) -> Result<()> {
         let numbers = Tensor::from_vec(&call_numbers(what, turn), &[CALL as i64])?;
-        self.control.all_reduce(std::slice::from_ref(&numbers), Reduce::Max)?.wait()?;
+        self.control().all_reduce(std::slice::from_ref(&numbers), Reduce::Max)?.wait()?;
         if is_one_call(&numbers.to_vec_i64()?) {
             return Ok(());
         }

@@ -74,7 +74,7 @@ fn agree(d: &Dist, what: &str, params: &[Tensor]) -> Result<Vec<i64>> {
         Error::disagree(format!("ranks want the gradients of different things: here `{what}` of {} parameters{why}", params.len()))
             .help("every rank must call the same optimizers in the same order, even where its loss does not reach them")
     };
-    let done = d.control.all_reduce(std::slice::from_ref(&heard), Reduce::Max).and_then(Work::wait);
+    let done = d.control().all_reduce(std::slice::from_ref(&heard), Reduce::Max).and_then(Work::wait);
     // Gloo compares how much each of them sends.
     done.map_err(|e| if e.to_string().contains("preamble") { differ(", elsewhere of another number".to_owned()) } else { e })?;
     let heard = heard.to_vec_i64()?;

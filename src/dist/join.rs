@@ -1,12 +1,14 @@
 //! How ranks find each other, and how they part.
 
+use super::groups::Groups;
 use super::{Backend, CURRENT, Dist, Options, World};
 use crate::error::{Error, Result};
 use crate::interrupt;
-use crate::torch::bridge::dist::{Group, Store, init_log};
+use crate::torch::bridge::dist::{Store, init_log};
 use crate::torch::cuda_is_available;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 /// Between two looks at the store.
@@ -45,17 +47,16 @@ pub fn join(world: World, mut options: Options) -> Result<&'static Dist> {
             .help(format!("a rank may be missing, {why}; MASTER_ADDR and MASTER_PORT say where they meet, `--dist-join-timeout` how long they wait"))
     };
     let store = meet(&world, options.join_timeout).map_err(cannot)?;
-    let group =
-        |backend: &str, name: &str| Group::new(&store, backend, name, world.rank, world.size, options.timeout, &options.iface).map_err(cannot);
-    let control = group("gloo", "control")?;
-    let backend = if options.backend == Backend::Nccl { "nccl" } else { "gloo" };
-    // What autograd sends in the middle of a pass must not come between the buckets of gradients.
-    let sync = group(backend, "sync")?;
-    let data = match options.backend {
-        Backend::Nccl => group("nccl", "data")?,
-        _ => group("gloo", "data")?,
+    let groups = Groups::meet(&store, &world, &options, 0).map_err(cannot)?;
+    let d = Dist {
+        world,
+        options,
+        store,
+        groups: RwLock::new(Arc::new(groups)),
+        waits: AtomicU64::new(0),
+        averages: AtomicU64::new(0),
+        trials: AtomicU64::new(0),
     };
-    let d = Dist { world, options, store, data, sync, control, waits: AtomicU64::new(0), averages: AtomicU64::new(0) };
     let d = CURRENT.get_or_init(|| d);
     greet(d)?;
     Ok(d)

@@ -42,7 +42,7 @@ pub fn explain(error: Error) -> Error {
 }
 
 /// Whether an error comes of what another rank did.
-fn is_of_others(error: &Error) -> bool {
+pub(super) fn is_of_others(error: &Error) -> bool {
     let text = error.to_string();
     error.code() == "E0802" || (error.code() == "E0201" && SIGNS.iter().any(|sign| text.contains(sign)))
 }

@@ -6,26 +6,32 @@
 
 mod agree;
 mod average;
+mod fallen;
+mod groups;
 mod join;
 pub mod launch;
 mod lost;
 mod options;
+mod trial;
 mod word;
 
 pub use agree::{Alone, alone};
 pub use average::{average, marked, rescaled};
+pub use fallen::Fell;
 pub use join::{join, leave};
 pub use launch::World;
 pub use lost::{explain, report};
 pub use options::{Backend, FLAGS, Options, Rng};
-pub use word::{Bad, Posted, Word};
+pub use trial::{Tried, trial};
+pub use word::{Bad, Guests, Posted, Word};
 
 use crate::error::{Error, Result};
 use crate::torch::bridge::dist::{Group, Reduce, Store};
 use crate::torch::{Device, Tensor};
+use groups::Groups;
 use std::cell::Cell;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, RwLock};
 
 /// The job that this process is a part of.
 pub struct Dist {
@@ -34,14 +40,14 @@ pub struct Dist {
     /// How ranks work together.
     pub options: Options,
     store: Store,
-    data: Group,
-    /// As `data`, for what autograd sends by itself.
-    sync: Group,
-    control: Group,
+    /// Those in use: what failed in the middle of a collective needs new ones.
+    groups: RwLock<Arc<Groups>>,
     /// How often ranks have waited for one of them: the same number everywhere.
     waits: AtomicU64,
     /// How often they have averaged gradients.
     averages: AtomicU64,
+    /// How often they have tried something that may end differently.
+    trials: AtomicU64,
 }
 
 static CURRENT: OnceLock<Dist> = OnceLock::new();
@@ -80,18 +86,6 @@ pub fn at_work() -> Option<&'static Dist> {
     current().filter(|d| d.world.size > 1 && !ALONE.get())
 }
 
-/// Refuses what is the work of one process.
-///
-/// # Errors
-/// `E0101` in a job of several ranks.
-pub fn one_rank_only(what: &str) -> Result<()> {
-    match at_work() {
-        Some(d) => Err(Error::usage(format!("{what} is the work of one process, and this is rank {} of {}", d.world.rank, d.world.size))
-            .help("run it without a launcher")),
-        None => Ok(()),
-    }
-}
-
 /// Refuses what several ranks would do to one folder.
 ///
 /// # Errors
@@ -102,6 +96,14 @@ pub fn first_rank_only(what: &str) -> Result<()> {
             .help("write behind `if dist::get_rank() == 0`, what all ranks have made: std/ranks")),
         None => Ok(()),
     }
+}
+
+/// Runs `f` with this rank alone at work, whatever the others do: what is of all ranks is refused in it instead of waiting for them.
+pub fn apart<T>(f: impl FnOnce() -> T) -> T {
+    let before = ALONE.replace(true);
+    let value = f();
+    ALONE.set(before);
+    value
 }
 
 /// Which process this is; 0 for one alone.
@@ -151,26 +153,23 @@ impl Dist {
     /// `E0802` when another rank is gone.
     pub fn all_reduce_grad(&self, x: &Tensor) -> Result<Tensor> {
         self.group_of(x)?;
+        let groups = self.groups();
         if x.device() == Device::Cpu && self.options.backend == Backend::Nccl {
-            self.control.all_reduce_grad(x)
+            groups.control.all_reduce_grad(x)
         } else {
-            self.sync.all_reduce_grad(x)
+            groups.sync.all_reduce_grad(x)
         }
     }
 
     /// Gradients and batches of several devices have groups of their own.
-    fn group_of(&self, t: &Tensor) -> Result<&Group> {
+    fn group_of(&self, t: &Tensor) -> Result<Arc<Group>> {
+        let groups = self.groups();
         match (t.device(), self.options.backend) {
-            (Device::Cpu, Backend::Nccl) => Ok(&self.control),
-            (Device::Cpu, _) | (_, Backend::Nccl) => Ok(&self.data),
+            (Device::Cpu, Backend::Nccl) => Ok(groups.control.clone()),
+            (Device::Cpu, _) | (_, Backend::Nccl) => Ok(groups.data.clone()),
             (device, _) => Err(Error::value("dist", format!("{} is on {device:?}, where Gloo does not work", t.describe()))
                 .help("`--dist-backend nccl`, or `auto`, which takes NCCL for GPUs")),
         }
-    }
-
-    /// The group for gradients.
-    pub(crate) fn data(&'static self) -> &'static Group {
-        &self.data
     }
 
     fn next_wait(&self) -> u64 {

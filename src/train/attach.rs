@@ -3,7 +3,6 @@
 //! Only threads of this module touch the socket. The training thread looks at one atomic number, takes whole lines out of a queue
 //! and hands whole lines back, so that no client can hold it up: one that does not read is cut off, one that sends too much as well.
 
-use super::status::{Phase, Status};
 use crate::error::{Error, Result};
 use crate::files;
 use std::collections::{HashMap, VecDeque};
@@ -354,17 +353,6 @@ pub fn connect(dir: &Path) -> Result<UnixStream> {
     if socket.is_symlink() {
         let message = format!("`{}` is a link: what listens there is not known to be this run", socket.display());
         return Err(Error::run(message));
-    }
-    if let Ok(status) = Status::read(dir)
-        && status.ranks > 1
-        && status.state == Phase::Running
-    {
-        return Err(Error::run(format!(
-            "`{}` is trained by {} ranks: a line that one of them evaluates would set it apart from the others",
-            dir.display(),
-            status.ranks
-        ))
-        .help("`lathe run --watch` takes edits in on all ranks; `lathe repl --load` opens its newest checkpoint"));
     }
     let help = format!("`lathe runs` lists the runs; `lathe repl --load {}` opens its newest checkpoint", dir.display());
     let stream = UnixStream::connect(short(&folder, SOCKET)).map_err(|e| match e.kind() {

@@ -1,5 +1,7 @@
 //! The training loop: batches in, steps, log lines, samples, checkpoints, and a clean end whatever happens.
 
+mod together;
+
 use super::console::{Console, Report, values};
 use super::job::Job;
 use super::metrics::{Metrics, NonFinite};
@@ -8,7 +10,7 @@ use super::tracked::{Saved, Tracked};
 use super::unchanged::Marks;
 use super::{log, rng};
 use crate::data::{Batch, Loader};
-use crate::dist;
+use crate::dist::{self, Guests};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::nn::State;
@@ -111,6 +113,14 @@ pub trait Steps<B> {
         false
     }
 
+    /// Who is at a prompt that is attached to the run. Of several ranks the first alone is asked.
+    fn guests(&mut self) -> Guests {
+        Guests::None
+    }
+
+    /// Says whether all of several ranks try a step again that fails on one.
+    fn retries_together(&mut self, _on: bool) {}
+
     /// After `between`: what was edited meanwhile.
     fn change_options(&mut self, _options: &mut FitOptions) {}
 
@@ -129,6 +139,14 @@ pub trait Steps<B> {
     fn failed(&mut self, _run: &OpenRun, _failure: &Failure) -> Result<Retry> {
         Ok(Retry::Stop)
     }
+
+    /// The same in a job of several ranks, of which some failed: called on all of them.
+    ///
+    /// # Errors
+    /// As [`Steps::failed`], on all ranks.
+    fn failed_together(&mut self, _run: &OpenRun, _fall: &Fall) -> Result<Retry> {
+        Ok(Retry::Stop)
+    }
 }
 
 /// What failed.
@@ -139,6 +157,18 @@ pub struct Failure<'a> {
     /// The function: `step`, `on_sample`, `on_log`.
     pub what: &'static str,
     /// Whether it had changed something that a checkpoint holds before it failed: trying it again then starts from there.
+    pub has_changed_state: bool,
+}
+
+/// What failed in a step of several ranks.
+#[derive(Debug)]
+pub struct Fall<'a> {
+    /// What it failed with here, where it did.
+    pub error: Option<&'a Error>,
+    /// What it failed with on each rank where it did, as it is shown.
+    pub errors: Vec<(usize, String)>,
+    /// Whether every rank had changed something that a checkpoint holds: trying it again then starts from there. Otherwise all have what
+    /// was before the step.
     pub has_changed_state: bool,
 }
 
@@ -238,7 +268,8 @@ fn start<L: Batches + Clone + 'static>(
         run.finish()?;
         return Ok(Outcome::AlreadyFinished);
     }
-    let job = Job::begin();
+    let job = Job::begin(steps.may_retry())?;
+    steps.retries_together(job.as_ref().is_some_and(Job::retries));
     if let Some(job) = &job {
         run.say(&format!("  {}  {}", run.name(), job.describe()));
         if loader.kind() == NoBatches.kind() {
@@ -273,7 +304,7 @@ fn start<L: Batches + Clone + 'static>(
     while run.step() < fit.options.steps {
         fit.one()?;
     }
-    run.set_edits_wait(false);
+    run.set_heard(dist::Word::default());
     run.finish()?;
     Ok(Outcome::Finished)
 }
@@ -321,13 +352,10 @@ impl<L: Batches> Fit<'_, L> {
         self.steps.between(run)?;
         let start = Instant::now();
         let before = self.loader.save()?;
-        if let Some(job) = &self.job {
-            job.post(interrupt::pending(), run.is_owner() && self.steps.wants_edit())?;
-        }
-        let (metrics, batch) = self.step(&before)?;
-        if let Some(job) = &self.job {
-            run.set_edits_wait(job.hear()?.edit);
-        }
+        let (metrics, batch) = match &self.job {
+            Some(_) => self.step_of_all(&before)?,
+            None => self.step(&before)?,
+        };
         self.change_options()?;
         let o = self.options.clone();
         let index = run.step();
@@ -392,12 +420,10 @@ impl<L: Batches> Fit<'_, L> {
     /// little memory, the steps before it are saved.
     fn step(&mut self, before: &Saved) -> Result<(Metrics, L::Batch)> {
         let run = self.run;
-        // What failed on one rank has left the others in the middle of the step.
-        let is_alone = self.job.is_none();
-        let may_retry = is_alone && self.steps.may_retry();
+        let may_retry = self.steps.may_retry();
         let random = rng::save()?;
         let state = if may_retry { Some(run.versions()?) } else { None };
-        if !may_retry && is_alone {
+        if !may_retry {
             self.mark();
         }
         loop {
@@ -407,7 +433,7 @@ impl<L: Batches> Fit<'_, L> {
             run.set_in_step(false);
             let error = match metrics {
                 Ok(metrics) => return Ok((metrics, batch)),
-                Err(e) if !is_alone || !(may_retry || e.is_interrupt() || e.is_memory()) => return Err(e),
+                Err(e) if !(may_retry || e.is_interrupt() || e.is_memory()) => return Err(e),
                 Err(e) => e,
             };
             // The script may have changed the batch in place.

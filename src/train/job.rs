@@ -1,7 +1,7 @@
 //! What the ranks of a job agree on around a step: to stop, to take edits in, what is not finite, and the numbers of a log line.
 
 use super::metrics::NonFinite;
-use crate::dist::{self, Bad, Dist, Posted, Rng, Word};
+use crate::dist::{self, Bad, Dist, Guests, Posted, Rng, Word};
 use crate::error::{Error, Result};
 use crate::torch::share::take_moved;
 use indexmap::IndexMap;
@@ -17,6 +17,8 @@ pub(super) struct Job {
     /// What is not finite here, until all know.
     bad: RefCell<Option<NonFinite>>,
     is_warned: Cell<bool>,
+    /// Whether a step that fails on a rank is tried again by all.
+    retries: bool,
 }
 
 /// A metric on its way: its sum as bits, and of how many values.
@@ -28,20 +30,33 @@ struct Sum {
 }
 
 impl Job {
-    /// The job, where this process is one of several ranks.
-    pub fn begin() -> Option<Self> {
-        let dist = dist::at_work()?;
-        Some(Job { dist, posted: RefCell::default(), heard: Cell::default(), bad: RefCell::default(), is_warned: Cell::default() })
+    /// The job, where this process is one of several ranks. `retries`, of the first rank: whether a step that fails is tried again.
+    pub fn begin(retries: bool) -> Result<Option<Self>> {
+        let Some(dist) = dist::at_work() else { return Ok(None) };
+        let retries = dist.said_by(0, &[u8::from(retries)])? == [1];
+        let job = Job { dist, posted: RefCell::default(), heard: Cell::default(), bad: RefCell::default(), is_warned: Cell::default(), retries };
+        Ok(Some(job))
     }
 
-    fn word(&self, stop: bool, edit: bool) -> Word {
+    /// Whether a step that fails on a rank is tried again by all. Then all hear after a step that every rank has done it: the word is said
+    /// then, and not before the step.
+    pub fn retries(&self) -> bool {
+        self.retries
+    }
+
+    /// The ranks.
+    pub fn dist(&self) -> &'static Dist {
+        self.dist
+    }
+
+    fn word(&self) -> Word {
         let bad = self.bad.borrow().as_ref().map(|b| Bad { step: b.step, rank: self.dist.world.rank });
-        Word { stop, edit, bad }
+        Word { bad, ..Word::default() }
     }
 
-    /// Says, before a step, what the others must know after it.
-    pub fn post(&self, stop: bool, edit: bool) -> Result<()> {
-        *self.posted.borrow_mut() = Some(self.dist.say(self.word(stop, edit))?);
+    /// Says, before a step, what the others must know after it; after it where all [try again](Job::retries).
+    pub fn post(&self, stop: bool, edit: bool, guests: Guests) -> Result<()> {
+        *self.posted.borrow_mut() = Some(self.dist.say(Word { stop, edit, guests, ..self.word() })?);
         Ok(())
     }
 
@@ -70,7 +85,7 @@ impl Job {
         if let Some(bad) = bad {
             self.bad.borrow_mut().get_or_insert(bad);
         }
-        if now { Ok(self.dist.say(self.word(false, false))?.hear()?.bad) } else { Ok(self.heard.get().bad) }
+        if now { Ok(self.dist.say(self.word())?.hear()?.bad) } else { Ok(self.heard.get().bad) }
     }
 
     /// The error of a step that is not finite, from the rank that has met it: the same on all. `tell` makes it there.

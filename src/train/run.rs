@@ -94,7 +94,8 @@ struct Inner {
     step: Cell<u64>,
     in_step: Cell<bool>,
     is_training: Cell<bool>,
-    edits_wait: Cell<bool>,
+    /// What all ranks heard after the last step.
+    heard: Cell<dist::Word>,
     /// Whether the script was told to stop.
     stops: Cell<bool>,
     /// Scripts, settings and edits in effect.
@@ -228,7 +229,7 @@ impl OpenRun {
             step: Cell::new(0),
             in_step: Cell::new(false),
             is_training: Cell::new(false),
-            edits_wait: Cell::new(false),
+            heard: Cell::default(),
             stops: Cell::new(false),
             lineage: RefCell::new(lineage),
             start,
@@ -929,13 +930,24 @@ impl OpenRun {
         Ok(Training(self.clone()))
     }
 
-    /// Whether all ranks take edits in at the boundary that comes.
-    pub fn edits_wait(&self) -> bool {
-        self.0.edits_wait.get()
+    /// Whether `fit` does its steps.
+    pub fn is_training(&self) -> bool {
+        self.0.is_training.get()
     }
 
-    pub(super) fn set_edits_wait(&self, wait: bool) {
-        self.0.edits_wait.set(wait);
+    /// What all ranks heard last, before the boundary that comes: whether edits wait, or somebody at a prompt.
+    pub fn heard(&self) -> dist::Word {
+        self.0.heard.get()
+    }
+
+    /// Notes what all ranks heard.
+    pub fn set_heard(&self, word: dist::Word) {
+        self.0.heard.set(word);
+    }
+
+    /// What is tracked, by name.
+    pub(super) fn tracked(&self) -> Vec<(String, Rc<dyn Tracked>)> {
+        self.0.tracked.borrow().iter().map(|(name, object)| (name.clone(), object.clone())).collect()
     }
 
     pub(super) fn set_in_step(&self, on: bool) {

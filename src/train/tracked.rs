@@ -59,6 +59,14 @@ pub trait Tracked {
         self.save()?.tensors.values().map(Tensor::version).collect()
     }
 
+    /// Drops the gradients of its parameters, if it has any.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses.
+    fn drop_gradients(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Puts a saved state back.
     ///
     /// # Errors
@@ -86,6 +94,10 @@ impl Tracked for Module {
     fn restore(&self, saved: &Saved) -> Result<()> {
         self.load_state(&saved.tensors, true).map(|_| ())
     }
+
+    fn drop_gradients(&self) -> Result<()> {
+        self.named_parameters().iter().try_for_each(|(_, p)| p.clear_grad())
+    }
 }
 
 impl Tracked for Optimizer {
@@ -95,6 +107,10 @@ impl Tracked for Optimizer {
 
     fn save(&self) -> Result<Saved> {
         self.state().map(Saved::tensors)
+    }
+
+    fn drop_gradients(&self) -> Result<()> {
+        self.zero_grad()
     }
 
     fn restore(&self, saved: &Saved) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Prompts of other processes, answered between two steps of a run on its live objects.
 
+mod together;
+
 use super::answer::{Answer, Ask, Mode};
 use super::complete::{Completions, complete};
 use super::evaluation::Limit;
@@ -7,6 +9,8 @@ use super::marks::{changes, marks};
 use super::overwritten::Overwritten;
 use super::post_mortem;
 use super::session::Session;
+use crate::dist;
+use crate::error::Result;
 use crate::script::bind::with_caller;
 use crate::script::training::boundary::Boundary;
 use crate::script::training::hot::Hot;
@@ -18,7 +22,9 @@ use crate::train::{NewEdit, log, rng};
 use rhai::Dynamic;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// The longest that lines may hold the training up, whatever a client asks for.
@@ -88,19 +94,42 @@ pub struct Reply {
 
 /// The prompts that are attached to one run.
 pub(crate) struct Attached {
-    server: Server,
+    /// Where they are heard; of several ranks the first alone has it.
+    server: Option<Server>,
     sessions: RefCell<HashMap<u64, Session>>,
     batch: RefCell<Option<Dynamic>>,
     /// Whether a first request was left for the next step, which has a batch.
     is_deferred: Cell<bool>,
     is_busy: Cell<bool>,
     overwritten: Overwritten,
+    /// What all ranks are to do at the next boundary.
+    waiting: RefCell<Vec<Asked>>,
+    /// Clients that have left, for all ranks.
+    gone: RefCell<Vec<u64>>,
+    /// Whether all ranks have heard that somebody is there.
+    is_heard: Cell<bool>,
+}
+
+/// A request that was read.
+struct Asked {
+    request: Request,
+    id: u64,
+    want: Want,
+}
+
+/// What a line came to, and what it changed.
+struct Evaluated {
+    answer: Answer,
+    changes: Vec<String>,
+    before: BTreeMap<String, String>,
+    after: BTreeMap<String, String>,
 }
 
 impl Attached {
-    /// Listens in the run's folder; where that cannot be, says so, and the run does without.
+    /// Listens in the run's folder, or follows the rank that does; where that cannot be, says so, and the run does without.
     pub(crate) fn start(run: &crate::train::OpenRun) -> Option<Self> {
-        match Server::start(run.dir()) {
+        let server = if run.is_owner() { Server::start(run.dir()).map(Some) } else { Ok(None) };
+        match server {
             Ok(server) => Some(Attached {
                 server,
                 sessions: RefCell::default(),
@@ -108,6 +137,9 @@ impl Attached {
                 is_deferred: Cell::new(false),
                 is_busy: Cell::new(false),
                 overwritten: Overwritten::default(),
+                waiting: RefCell::default(),
+                gone: RefCell::default(),
+                is_heard: Cell::new(false),
             }),
             Err(e) => {
                 log::say(&format!("warning: nobody can attach to this run: {e}"));
@@ -116,23 +148,36 @@ impl Attached {
         }
     }
 
+    /// The server, where there is something to do.
+    fn events(&self) -> Option<&Server> {
+        self.server.as_ref().filter(|s| s.has_events())
+    }
+
+    /// Whether the batch of a step is wanted: of several ranks all know the same.
+    fn is_attached(&self) -> bool {
+        if dist::size() > 1 { self.is_heard.get() } else { self.server.as_ref().is_some_and(Server::is_attached) }
+    }
+
     fn answer(&self, at: At, run: &Run, request: Request) {
-        let (id, got) = match serde_json::from_str::<Call>(&request.line) {
-            Ok(call) => {
-                if matches!(call.want, Want::Eval { .. }) {
-                    request.tell(line(call.id, prompt(at, run), Got::Begun));
-                }
-                (call.id, self.got(at, run, &request, call.want))
-            }
-            Err(e) => (0, Got::Error(format!("the request cannot be read: {e}"))),
-        };
+        if let Some(asked) = read(at, run, request) {
+            self.answer_read(at, run, asked);
+        }
+    }
+
+    fn answer_read(&self, at: At, run: &Run, asked: Asked) {
+        let Asked { request, id, want } = asked;
+        if matches!(want, Want::Eval { .. }) {
+            request.tell(line(id, prompt(at, run), Got::Begun));
+        }
+        let got = self.got(at, run, &request, want);
         request.reply(line(id, prompt(at, run), got));
     }
 
-    fn got(&self, at: At, run: &Run, request: &Request, want: Want) -> Got {
+    /// Calls `f` with the prompt of a client, which sees the run.
+    fn with<T>(&self, at: At, run: &Run, client: u64, f: impl FnOnce(&mut Session) -> T) -> T {
         let mut sessions = self.sessions.borrow_mut();
-        let session = sessions.entry(request.client).or_insert_with(|| {
-            let mut session = Session::new(at, &format!("attached-{}", request.client));
+        let session = sessions.entry(client).or_insert_with(|| {
+            let mut session = Session::new(at, &format!("attached-{client}"));
             if let Some(unit) = at.program.entry_unit()
                 && let Err(e) = session.see(at, &unit.id)
             {
@@ -147,56 +192,100 @@ impl Attached {
         if let Some(batch) = self.batch.borrow().as_ref() {
             session.set("batch", batch.clone());
         }
-        match want {
-            Want::Complete { line, pos } => Got::Completions(complete(at, session, &line, pos)),
-            Want::Ask(Ask::Debug) if at.host.get::<FailedStep>().is_some() => match post_mortem::step(at, session, run) {
-                Ok(text) => Got::Text(text),
-                Err(e) => Got::Error(e.render(false)),
-            },
-            Want::Ask(Ask::Reload) if at.host.get::<Hot>().is_some() => reload(at, run),
-            Want::Ask(ask) => match session.ask(at, &ask) {
-                Ok(text) => Got::Text(text),
-                Err(e) => Got::Error(e.render(false)),
-            },
-            Want::Eval { text, mode, color, seconds } => {
-                let time = Duration::from_secs(seconds).min(MAX_LIMIT);
-                let limit = Limit { cancelled: Some(request.cancelled.clone()), deadline: Some(Instant::now() + time), on_interrupt: true };
-                let before = marks(run);
-                let mut answer = Answer::default();
-                // What is drawn at random here changes nothing in the training.
-                let apart = rng::apart(|| {
-                    answer = session.answer(at, &text, mode, color, limit, true);
-                    Ok(())
-                });
-                if answer.interrupted && answer.seconds + 0.05 >= time.as_secs_f64() {
-                    answer.error = Some(format!("stopped after {seconds} s: the training waits (`lathe attach --limit` allows more)"));
-                    answer.interrupted = false;
-                }
-                let after = marks(run);
-                let changes = changes(&before, &after);
-                let recorded = if changes.is_empty() { None } else { Some(record(run, &text, &changes)) };
-                let lost = self.overwritten.typed(at.program, run, &before, &after);
-                let notes: Vec<String> = self.overwritten.take_notes().into_iter().chain(recorded).chain(lost).collect();
-                answer.note = (!notes.is_empty()).then(|| notes.join("\n"));
-                if let Err(e) = apart {
-                    answer.error.get_or_insert_with(|| e.render(color));
-                }
-                Got::Answer(answer)
-            }
+        f(session)
+    }
+
+    fn forget(&self, at: At, client: u64) {
+        if let Some(session) = self.sessions.borrow_mut().remove(&client) {
+            at.program.forget(session.id());
         }
     }
+
+    fn got(&self, at: At, run: &Run, request: &Request, want: Want) -> Got {
+        let told = |text: Result<String>| text.map_or_else(|e| Got::Error(e.render(false)), Got::Text);
+        self.with(at, run, request.client, |session| match want {
+            Want::Complete { line, pos } => Got::Completions(complete(at, session, &line, pos)),
+            Want::Ask(Ask::Debug) if at.host.get::<FailedStep>().is_some() => told(post_mortem::step(at, session, run)),
+            Want::Ask(Ask::Reload) if at.host.get::<Hot>().is_some() => reload(at, run),
+            Want::Ask(ask) => told(session.ask(at, &ask)),
+            Want::Eval { text, mode, color, seconds } => {
+                let (before, time) = (marks(run), Duration::from_secs(seconds).min(MAX_LIMIT));
+                let how = How { mode, color, time, seconds };
+                let done = evaluated(at, run, session, &text, how, request.cancelled.clone(), before);
+                let recorded = if done.changes.is_empty() { None } else { Some(record(run, &text, &done.changes)) };
+                Got::Answer(self.noted(at, run, done, recorded.into_iter().collect()))
+            }
+        })
+    }
+
+    /// An answer with what else is to be said.
+    fn noted(&self, at: At, run: &Run, done: Evaluated, recorded: Vec<String>) -> Answer {
+        let lost = self.overwritten.typed(at.program, run, &done.before, &done.after);
+        let notes: Vec<String> = self.overwritten.take_notes().into_iter().chain(recorded).chain(lost).collect();
+        Answer { note: (!notes.is_empty()).then(|| notes.join("\n")), ..done.answer }
+    }
+}
+
+/// How a line is evaluated.
+#[derive(Clone, Copy)]
+struct How {
+    mode: Mode,
+    color: bool,
+    /// The longest it may take, and as the client said it.
+    time: Duration,
+    seconds: u64,
+}
+
+/// Reads a request; one that cannot be read is answered.
+fn read(at: At, run: &Run, request: Request) -> Option<Asked> {
+    match serde_json::from_str::<Call>(&request.line) {
+        Ok(Call { id, want }) => Some(Asked { request, id, want }),
+        Err(e) => {
+            request.reply(line(0, prompt(at, run), Got::Error(format!("the request cannot be read: {e}"))));
+            None
+        }
+    }
+}
+
+/// Evaluates a line at a prompt on the run's live objects, of which `before` are the marks.
+fn evaluated(
+    at: At,
+    run: &Run,
+    session: &mut Session,
+    text: &str,
+    how: How,
+    cancelled: Arc<AtomicBool>,
+    before: BTreeMap<String, String>,
+) -> Evaluated {
+    let How { mode, color, time, seconds } = how;
+    let limit = Limit { cancelled: Some(cancelled), deadline: Some(Instant::now() + time), on_interrupt: true };
+    let mut answer = Answer::default();
+    // What is drawn at random here changes nothing in the training.
+    let apart = rng::apart(|| {
+        answer = session.answer(at, text, mode, color, limit, true);
+        Ok(())
+    });
+    if answer.interrupted && answer.seconds + 0.05 >= time.as_secs_f64() {
+        answer.error = Some(format!("stopped after {seconds} s: the training waits (`lathe attach --limit` allows more)"));
+        answer.interrupted = false;
+    }
+    let after = marks(run);
+    if let Err(e) = apart {
+        answer.error.get_or_insert_with(|| e.render(color));
+    }
+    Evaluated { answer, changes: changes(&before, &after), before, after }
 }
 
 impl Guests for Attached {
     /// Keeps the batch of a step that begins for whoever is attached.
     fn keep_batch(&self, batch: &Dynamic) {
-        *self.batch.borrow_mut() = self.server.is_attached().then(|| batch.clone());
+        *self.batch.borrow_mut() = self.is_attached().then(|| batch.clone());
     }
 
     /// Keeps the batch of a step that ends, if somebody came in the middle of it; or `always`.
     fn keep_late_batch(&self, always: bool, batch: &dyn Fn() -> Dynamic) {
         let mut kept = self.batch.borrow_mut();
-        if kept.is_none() && (always || self.server.is_attached()) {
+        if kept.is_none() && (always || self.is_attached()) {
             *kept = Some(batch());
         }
     }
@@ -204,34 +293,39 @@ impl Guests for Attached {
     /// Forgets the prompts' variables: among them is the run, which would otherwise keep itself alive, with its socket and lock.
     fn end(&self) {
         self.sessions.borrow_mut().clear();
+        self.waiting.take();
         self.batch.take();
         self.overwritten.clear();
     }
 
-    /// Answers what waits. Costs one atomic read where nothing does. `now`: also before there is a batch.
-    fn between(&self, at: At, run: &Run, now: bool) {
-        self.overwritten.look(at.program, run);
-        if !self.server.has_events() || self.is_busy.get() {
-            return;
+    fn who(&self) -> dist::Guests {
+        match &self.server {
+            _ if !self.waiting.borrow().is_empty() || !self.gone.borrow().is_empty() => dist::Guests::Wait,
+            Some(server) if server.is_attached() => dist::Guests::There,
+            _ => dist::Guests::None,
         }
+    }
+
+    /// Answers what waits. Costs one atomic read where nothing does. `now`: also before there is a batch.
+    fn between(&self, at: At, run: &Run, now: bool) -> Result<()> {
+        if dist::at_work().is_some() {
+            return self.between_ranks(at, run, now);
+        }
+        self.overwritten.look(at.program, run);
+        let Some(server) = self.events().filter(|_| !self.is_busy.get()) else { return Ok(()) };
         // The first line of a prompt that came between two steps: the batch is there after the next one.
         if !now && self.batch.borrow().is_none() && !self.is_deferred.replace(true) {
-            return;
+            return Ok(());
         }
         self.is_busy.set(true);
-        for client in self.server.take_gone() {
-            if let Some(session) = self.sessions.borrow_mut().remove(&client) {
-                at.program.forget(session.id());
-            }
+        for client in server.take_gone() {
+            self.forget(at, client);
         }
-        for request in self.server.take() {
+        for request in server.take() {
             self.answer(at, run, request);
         }
-        for session in self.sessions.borrow_mut().values_mut() {
-            // As `end` says; a loop of a script's own has no end that could be seen.
-            session.set("run", Dynamic::UNIT);
-        }
-        if !self.server.is_attached() {
+        self.let_go();
+        if !server.is_attached() {
             // Of a step that failed and waits, for whoever comes next.
             if !now {
                 self.batch.take();
@@ -239,6 +333,16 @@ impl Guests for Attached {
             self.is_deferred.set(false);
         }
         self.is_busy.set(false);
+        Ok(())
+    }
+}
+
+impl Attached {
+    /// As `end` says; a loop of a script's own has no end that could be seen.
+    fn let_go(&self) {
+        for session in self.sessions.borrow_mut().values_mut() {
+            session.set("run", Dynamic::UNIT);
+        }
     }
 }
 

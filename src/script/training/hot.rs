@@ -4,13 +4,15 @@
 //! the settings, records the edit in the run folder, and swaps. Whatever goes wrong on the way leaves the last good version running,
 //! is shown once, and marks every log line until it is mended.
 
+pub(crate) mod fallen;
+pub(crate) mod together;
+
 use super::boundary::Boundary;
 use super::live::{Choose, Live, Plan};
-use super::offer::Offer;
 use super::replay::Replay;
 use super::run::{Run, WeakRun};
 use super::watch::{Watch, WatchMode};
-use crate::dist::{self, Dist};
+use crate::dist;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::interrupt;
@@ -85,6 +87,8 @@ pub struct Hot {
     wanted: Cell<bool>,
     /// Whether it was said that nobody takes it in.
     is_told: Cell<bool>,
+    /// Whether all of several ranks try a step again that fails on one.
+    retries_together: Cell<bool>,
 }
 
 /// What an attempt came to.
@@ -149,6 +153,7 @@ impl Hot {
             open: RefCell::default(),
             wanted: Cell::new(false),
             is_told: Cell::new(false),
+            retries_together: Cell::new(false),
         };
         host.put(hot)
     }
@@ -172,6 +177,12 @@ impl Hot {
     /// Has a failed step that waits tried again, with whatever runs now.
     pub(crate) fn try_again(&self) {
         self.again.set(self.waits.get());
+    }
+
+    /// Why what is on disk was not taken in, as far as is known.
+    pub(crate) fn refused(&self) -> Option<String> {
+        let held = self.held.borrow().as_ref().map(|(_, e)| e.render(false));
+        held.or_else(|| self.failure.borrow().as_ref().map(|(plain, _)| plain.clone()))
     }
 
     pub(crate) fn opened(&self, run: &Run) {
@@ -386,92 +397,6 @@ impl Hot {
         notes.iter().for_each(|note| at.say(note));
     }
 
-    // ---- several ranks
-
-    /// Whether there is something that all ranks should take in at the next boundary.
-    pub(crate) fn wants(&self) -> bool {
-        if interrupt::take_reload() || self.watch.as_ref().is_some_and(Watch::rang) {
-            self.wanted.set(true);
-        }
-        self.wanted.get()
-    }
-
-    /// The boundary where all ranks take in what rank 0 has seen, or none does.
-    fn together(&self, at: &Boundary, d: &Dist) -> Result<()> {
-        if self.fits.get() == 0 {
-            if self.wants() && !self.is_told.replace(true) {
-                at.say("warning: edits are not taken in: where several ranks train, `train::fit` takes them in, and a loop of one's own does not");
-            }
-            return Ok(());
-        }
-        let Some(run) = at.run else { return Ok(()) };
-        if !run.run().edits_wait() {
-            if self.held.borrow().as_ref().is_some_and(|(since, _)| since.elapsed() >= GRACE) {
-                self.report(at);
-            }
-            return Ok(());
-        }
-        let mut mine = if run.run().is_owner() { self.offer(at) } else { None };
-        let text = mine.as_ref().map_or_else(|| Ok(Vec::new()), |(prepared, plan)| Offer::text(prepared, plan))?;
-        let offer = d.said_by(0, &text)?;
-        if offer.is_empty() {
-            return Ok(());
-        }
-        // Everybody builds it, and says so, before anybody runs it.
-        let offer = Offer::read(&offer)?;
-        let settings = offer.settings.clone();
-        let built = match mine.take() {
-            Some((prepared, plan)) => Ok((prepared, Some(plan))),
-            None => rng::apart(|| at.program.prepare_recorded(at.rhai, offer.sources())).map(|prepared| (prepared, None)),
-        };
-        let words = d.gather(built.as_ref().err().map_or_else(String::new, ToString::to_string).as_bytes())?;
-        if let Some((rank, why)) = words.iter().enumerate().find(|(_, why)| !why.is_empty()) {
-            *self.held.borrow_mut() =
-                Some((Instant::now(), Error::disagree(format!("rank {rank} refuses the edit: {}", String::from_utf8_lossy(why)))));
-            self.report(at);
-            return Ok(());
-        }
-        let (prepared, plan) = built?;
-        // First where it is recorded: what cannot be recorded nobody takes.
-        let put = |prepared| self.put(at, prepared, &settings);
-        if let Some(plan) = plan {
-            let done = put(prepared);
-            d.said_by(0, done.as_ref().err().map_or_else(String::new, ToString::to_string).as_bytes())?;
-            match done {
-                Ok((reloaded, recorded)) => self.took(at, &reloaded, plan, recorded.as_deref()),
-                Err(e) => {
-                    *self.held.borrow_mut() = Some((Instant::now(), e));
-                    self.report(at);
-                }
-            }
-        } else if d.said_by(0, &[])?.is_empty() {
-            let (reloaded, _) = put(prepared)?;
-            at.say(&format!("took in an edit at step {} ({} scripts changed)", run.run().step(), reloaded.changed.len()));
-        }
-        Ok(())
-    }
-
-    /// What rank 0 has read and checked, if that differs from what runs.
-    fn offer(&self, at: &Boundary) -> Option<(Prepared, Plan)> {
-        match self.read(at) {
-            Ok(Read::New(prepared, plan)) => {
-                self.wanted.set(false);
-                return Some((prepared, plan));
-            }
-            Ok(Read::Same(plan)) => {
-                self.wanted.set(false);
-                self.same(at, plan);
-            }
-            // It is read again at the next boundary.
-            Ok(Read::Unsettled) => {}
-            Err(e) => {
-                self.wanted.set(false);
-                *self.held.borrow_mut() = Some((Instant::now(), e));
-            }
-        }
-        None
-    }
-
     /// Records an edit and puts it into effect. Returns the folder of edits it was recorded in.
     ///
     /// # Errors
@@ -542,7 +467,7 @@ impl Hot {
 
     /// Whether a step that fails may be tried again, or at least is new.
     pub(crate) fn may_retry(&self) -> bool {
-        self.watch.is_some() || self.replay.is_some() || self.fresh.get()
+        self.watch.is_some() || self.replay.is_some() || self.fresh.get() || self.retries_together.get()
     }
 
     /// A step went well.
@@ -613,7 +538,7 @@ impl Hot {
                 return Err(interrupt::stopped());
             }
             if let Some(run) = at.run {
-                run.answer(&At { rhai: at.rhai, program: at.program, host: at.program.host() }, true);
+                run.answer(&At { rhai: at.rhai, program: at.program, host: at.program.host() }, true)?;
             }
             if self.again.take() {
                 return Ok(Retry::Again);

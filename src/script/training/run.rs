@@ -1,5 +1,6 @@
 //! A run in the hands of a script: the open run folder, with the settings and the objects that the script gave it.
 
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::script::lang::value::{from_json, to_json};
 use crate::script::units::at::At;
@@ -30,7 +31,13 @@ pub(crate) const OWN: &[&str] = &["name", "dir", "step", "cfg", "seconds"];
 /// Whoever takes part in a run between its steps: the prompts that are attached to it.
 pub(crate) trait Guests {
     /// Answers what waits. `now`: no step with a batch is near.
-    fn between(&self, at: At, run: &Run, now: bool);
+    ///
+    /// # Errors
+    /// `E0802` where a line is evaluated by several ranks, and one is gone.
+    fn between(&self, at: At, run: &Run, now: bool) -> Result<()>;
+
+    /// Who is there, for the other ranks.
+    fn who(&self) -> dist::Guests;
 
     /// The steps end: forgets what is held of the run.
     fn end(&self);
@@ -85,10 +92,16 @@ impl Run {
 
     /// Answers the prompts that are attached to it: between two steps. `now`: no step with a batch is near, so that nothing is gained by
     /// waiting for one.
-    pub(crate) fn answer(&self, at: &At, now: bool) {
-        if let Some(guests) = &self.0.guests {
-            guests.between(*at, self, now);
-        }
+    ///
+    /// # Errors
+    /// `E0802` where several ranks evaluate a line, and one is gone.
+    pub(crate) fn answer(&self, at: &At, now: bool) -> Result<()> {
+        self.0.guests.as_ref().map_or(Ok(()), |guests| guests.between(*at, self, now))
+    }
+
+    /// Who is attached to it, for the other ranks.
+    pub(crate) fn guests(&self) -> dist::Guests {
+        self.0.guests.as_ref().map_or(dist::Guests::None, |guests| guests.who())
     }
 
     /// Forgets what prompts hold of it, when its steps end.

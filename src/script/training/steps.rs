@@ -4,6 +4,7 @@ use super::boundary::Boundary;
 use super::hot::{Busy, Hot};
 use super::run::Run;
 use crate::data::{Batch, Loader};
+use crate::dist::{self, Guests};
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
 use crate::nn::Module;
 use crate::script::bind::Cx;
@@ -12,7 +13,7 @@ use crate::script::units::at::At;
 use crate::script::units::program::{AtWork, Program};
 use crate::torch::Tensor;
 use crate::train::optim::{Ema, GradScaler, Optimizer};
-use crate::train::{Failure, FitOptions, Metric, Metrics, OpenRun, Retry, Steps, Tracked};
+use crate::train::{Failure, Fall, FitOptions, Metric, Metrics, OpenRun, Retry, Steps, Tracked};
 use rhai::{Dynamic, FnPtr, Map};
 use std::rc::Rc;
 
@@ -193,8 +194,10 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
         self.run.keep_batch(&kept);
         self.cx.host().remove::<FailedStep>();
         let value = self.step.call(self.cx, vec![Dynamic::from(self.run.clone()), kept]);
-        let waits = value.is_err() && self.hot.as_ref().is_some_and(|hot| hot.may_retry());
-        self.run.keep_late_batch(waits, || batch.batch());
+        let may_retry = self.hot.as_ref().is_some_and(|hot| hot.may_retry());
+        let waits = value.is_err() && may_retry;
+        // One of several ranks may wait because the step failed on another.
+        self.run.keep_late_batch(waits || (may_retry && dist::size() > 1), || batch.batch());
         if let (Err(e), true, Callback::Named { name, arity, needed }) = (&value, waits, &self.step)
             && let ErrorKind::Script(error) = e.kind()
         {
@@ -225,8 +228,17 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
 
     fn between(&mut self, _: &OpenRun) -> Result<()> {
         self.at(|hot, at| hot.between(at))?.unwrap_or(Ok(()))?;
-        self.run.answer(&At { rhai: self.cx.native().engine(), program: &self.cx.program()?, host: self.cx.host() }, false);
-        Ok(())
+        self.run.answer(&At { rhai: self.cx.native().engine(), program: &self.cx.program()?, host: self.cx.host() }, false)
+    }
+
+    fn guests(&mut self) -> Guests {
+        self.run.guests()
+    }
+
+    fn retries_together(&mut self, on: bool) {
+        if let Some(hot) = &self.hot {
+            hot.set_retries_together(on);
+        }
     }
 
     fn wants_edit(&mut self) -> bool {
@@ -250,5 +262,9 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
 
     fn failed(&mut self, _: &OpenRun, failure: &Failure) -> Result<Retry> {
         self.at(|hot, at| hot.failed(at, failure))?.unwrap_or(Ok(Retry::Stop))
+    }
+
+    fn failed_together(&mut self, _: &OpenRun, fall: &Fall) -> Result<Retry> {
+        self.at(|hot, at| hot.fell(at, fall))?.unwrap_or(Ok(Retry::Stop))
     }
 }

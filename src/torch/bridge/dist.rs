@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::torch::{Tensor, from_message, out_of_memory};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What failed, as c10d says it, on one line.
@@ -191,6 +192,15 @@ impl Group {
         self.size
     }
 
+    /// Ends its connections: collectives of other ranks that wait for this one fail, and nothing can be sent any more.
+    ///
+    /// # Errors
+    /// `E0802` when c10d refuses.
+    pub fn abort(&self) -> Result<()> {
+        // SAFETY: a group that outlives the call.
+        checked("a group", |e| unsafe { ffi::lathe_group_abort(self.raw, e) })
+    }
+
     /// Reduces tensors over all ranks, in place. Several go as one where they are of one dtype.
     ///
     /// # Errors
@@ -253,7 +263,7 @@ impl Drop for Group {
 pub struct Reducer {
     raw: *mut RawReducer,
     // It sends through the group for as long as it lives.
-    _group: &'static Group,
+    _group: Arc<Group>,
 }
 
 impl Reducer {
@@ -261,7 +271,7 @@ impl Reducer {
     ///
     /// # Errors
     /// `E0802` when c10d refuses: parameters of several devices, or that differ between ranks in shape.
-    pub fn new(group: &'static Group, params: &[Tensor], first: i64, bucket: i64, wire: Wire) -> Result<Reducer> {
+    pub fn new(group: Arc<Group>, params: &[Tensor], first: i64, bucket: i64, wire: Wire) -> Result<Reducer> {
         let (list, mut out) = (params.iter().map(pointer).collect::<Vec<_>>(), null_mut());
         let n = list.len() as i64;
         // SAFETY: tensors that the reducer keeps alive; on success `out` is a new one, taken over here.

@@ -238,6 +238,7 @@ unsafe extern "C" {
         out: *mut *mut RawGroup,
         err: *mut *mut c_char,
     ) -> c_int;
+    pub fn lathe_group_abort(group: *mut RawGroup, err: *mut *mut c_char) -> c_int;
     pub fn lathe_group_free(group: *mut RawGroup);
     pub fn lathe_all_reduce(
         group: *mut RawGroup,

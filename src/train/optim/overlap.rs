@@ -12,10 +12,10 @@ const FIRST: i64 = 1 << 20;
 /// What a parameter is to the Reducer: it must be made anew where one differs.
 type Key = (usize, DType, Device);
 
-/// The Reducer of an optimizer, made when it is first needed.
+/// The Reducer of an optimizer, made when it is first needed; for which groups of ranks and parameters.
 #[derive(Default)]
 pub(super) struct Overlap {
-    made: RefCell<Option<(Vec<Key>, Reducer)>>,
+    made: RefCell<Option<((u64, Vec<Key>), Reducer)>>,
     is_off: Cell<bool>,
 }
 
@@ -37,11 +37,13 @@ impl Overlap {
     pub fn backward(&self, loss: &Tensor, params: impl FnOnce() -> Vec<Tensor>) -> Result<()> {
         let Some(d) = dist::together("backward")? else { return loss.backward() };
         let params: Vec<Tensor> = params().into_iter().filter(|p| p.requires_grad() && p.numel() > 0).collect();
+        let (number, group) = d.data();
         let keys: Vec<Key> = params.iter().map(|p| (p.as_tch().data_ptr() as usize, p.dtype(), p.device())).collect();
+        let key = (number, keys);
         let mut made = self.made.borrow_mut();
-        if made.as_ref().is_none_or(|(of, _)| *of != keys) {
+        if made.as_ref().is_none_or(|(of, _)| *of != key) {
             *made = None;
-            *made = Some((keys, Reducer::new(d.data(), &params, FIRST, d.options.bucket_bytes(), d.options.wire)?));
+            *made = Some((key, Reducer::new(group, &params, FIRST, d.options.bucket_bytes(), d.options.wire)?));
         }
         let Some((_, reducer)) = &*made else { return loss.backward() };
         // It sees what a pass comes to, also of one whose gradients stay here for now.

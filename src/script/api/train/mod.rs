@@ -90,8 +90,7 @@ api! {
         cx.writable_within(options.output_dir.join(&options.name))?;
         let run = train::OpenRun::open(options)?;
         cx.host().put(crate::script::api::viz::ShowFolder(run.dir().join("samples")));
-        // A line that one rank evaluates would set it apart from the others.
-        let guests = if crate::dist::size() > 1 { None } else { Attached::start(&run) }.map(|a| Box::new(a) as Box<dyn Guests>);
+        let guests = Attached::start(&run).map(|a| Box::new(a) as Box<dyn Guests>);
         let run = Run::new(run, cx.program()?.current().number, cfg, guests);
         if let Some(hot) = cx.host().get::<Hot>() {
             hot.opened(&run);
@@ -313,8 +312,7 @@ api! {
     /// ```
     fn set_step as "set$step"[cx](run: Run, step: i64) -> () {
         run.run().set_step(u64::try_from(step).map_err(|_| Error::value("step", format!("must not be negative, got {step}")))?);
-        run.answer(&At { rhai: cx.native().engine(), program: &cx.program()?, host: cx.host() }, true);
-        Ok(())
+        run.answer(&At { rhai: cx.native().engine(), program: &cx.program()?, host: cx.host() }, true)
     }
 
     /// Seconds of training so far, over all restarts, without the time in between.

@@ -45,6 +45,15 @@ std::vector<at::Tensor> tensors_of(void* const* list, int64_t count) {
 
 ReduceOp::RedOpType op_of(int op) { return op == LATHE_MAX ? ReduceOp::MAX : op == LATHE_MIN ? ReduceOp::MIN : ReduceOp::SUM; }
 
+// Gloo's group with an end to its connections: whoever waits for this process in a collective gets an error, and nothing can be sent any more.
+struct Gloo : c10d::ProcessGroupGloo {
+  using ProcessGroupGloo::ProcessGroupGloo;
+
+  void abort() override {
+    for (const auto& context : contexts_) context->closeConnections();
+  }
+};
+
 // f32 gradients in 16 bits on the way, as torch.distributed's bf16_compress_hook: divided, sent, and put back into the bucket.
 struct Narrow : c10d::CppCommHookInterface<c10::intrusive_ptr<ProcessGroup>> {
   Narrow(const c10::intrusive_ptr<ProcessGroup>& group, at::ScalarType dtype) : CppCommHookInterface(group), dtype(dtype) {}
@@ -144,13 +153,17 @@ extern "C" int lathe_group(const LatheStore* store, const char* backend, const c
         options->devices.push_back(is_address ? c10d::ProcessGroupGloo::createDeviceForHostname(iface)
                                               : c10d::ProcessGroupGloo::createDeviceForInterface(iface));
       }
-      group->backend = c10::make_intrusive<c10d::ProcessGroupGloo>(own, rank, size, options);
+      group->backend = c10::make_intrusive<Gloo>(own, rank, size, options);
       group->group->setDefaultBackend(ProcessGroup::BackendType::GLOO);
       group->group->setBackend(at::kCPU, ProcessGroup::BackendType::GLOO, group->backend);
     }
     group->group->setGroupName(name);
     *out = group.release();
   });
+}
+
+extern "C" int lathe_group_abort(LatheGroup* group, char** err) {
+  return lathe::guard(err, [&] { group->backend->abort(); });
 }
 
 extern "C" void lathe_group_free(LatheGroup* group) {

@@ -30,6 +30,8 @@ void lathe_store_free(LatheStore* store);
 // backend: "gloo" or "nccl". iface: the name of an interface or an address to listen at; empty: as Gloo and NCCL choose.
 int lathe_group(const LatheStore* store, const char* backend, const char* name, int rank, int size, int64_t timeout_ms, const char* iface,
                 LatheGroup** out, char** err);
+// Ends its connections: collectives of others that wait for this process fail.
+int lathe_group_abort(LatheGroup* group, char** err);
 void lathe_group_free(LatheGroup* group);
 // Collectives begin; lathe_work_wait ends them. `coalesced`: tensors of one dtype go as one.
 int lathe_all_reduce(LatheGroup* group, void* const* tensors, int64_t count, int op, int coalesced, LatheWork** out, char** err);

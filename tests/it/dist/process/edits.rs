@@ -1,6 +1,6 @@
 //! Edits reach all ranks at one step, or none; and the record trains the job again.
 
-use super::{TRAIN, process_of, train, whole};
+use super::{TRAIN, process_of, whole};
 use crate::support::process::{Place, ok, parts, until};
 use std::process::Child;
 
@@ -11,14 +11,16 @@ fn watched(place: &Place, script: &str, name: &str) -> Child {
     place.command(&args).spawn().unwrap()
 }
 
-fn stop(job: Child) -> String {
+/// Stops a job, which must end as one that was asked to.
+pub fn stop(job: Child) -> String {
     super::send(process_of(job.id(), 0).unwrap(), "-TERM");
     let (code, _, said) = parts(job.wait_with_output().unwrap());
     assert_eq!(code, 130, "{said}");
     said
 }
 
-fn log(place: &Place, name: &str) -> String {
+/// What a job has said.
+pub fn log(place: &Place, name: &str) -> String {
     std::fs::read_to_string(place.path(&format!("exps/{name}/log.txt"))).unwrap_or_default()
 }
 
@@ -75,16 +77,4 @@ fn the_record_of_an_edited_job_trains_it_again_with_as_many_ranks() {
     assert!(start.contains("\"ranks\": 2"), "{start}");
     let refused = parts(place.command(&["attach", "exps/again"]).output().unwrap());
     assert_eq!(refused.0, 1, "{refused:?}");
-}
-
-#[test]
-fn a_job_of_ranks_says_why_no_prompt_can_attach() {
-    let place = whole();
-    let job = train(place, 2, "attached", &["--pause", "0.05", "--steps", "100000", "--save-every", "0"]).spawn().unwrap();
-    until("steps", 120, || log(place, "attached").contains("step 3/"));
-    let (code, _, said) = parts(place.command(&["attach", "exps/attached"]).output().unwrap());
-    assert!(code == 1 && said.contains("is trained by 2 ranks"), "{said}");
-    let (_, table, _) = parts(place.command(&["runs", "exps"]).output().unwrap());
-    assert!(table.contains("running x2"), "{table}");
-    stop(job);
 }

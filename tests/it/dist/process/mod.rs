@@ -1,10 +1,13 @@
 //! Jobs of several ranks, as `lathe run --nproc` and launchers start them.
 
+mod attach;
 mod edits;
 mod ends;
 mod equal;
 mod hosts;
 mod launch;
+mod retry;
+mod stages;
 
 use crate::support::process::{Place, lathe, ok};
 use crate::support::{metrics, saved};
