@@ -27,8 +27,6 @@ pub struct MuonOptions {
     pub ns_steps: i64,
     /// How the learning rate follows a matrix's size.
     pub adjust_lr_fn: AdjustLr,
-    /// Whether sums and products of the iteration are fused.
-    pub use_addmm: bool,
 }
 
 impl Default for MuonOptions {
@@ -42,7 +40,6 @@ impl Default for MuonOptions {
             eps: 1e-7,
             ns_steps: 5,
             adjust_lr_fn: AdjustLr::Original,
-            use_addmm: false,
         }
     }
 }
@@ -169,7 +166,7 @@ pub fn muon(params: impl Into<ParamGroups>, options: MuonOptions, rest: Option<R
         momentum: o.momentum,
         nesterov: o.nesterov,
         adjust: o.adjust_lr_fn,
-        iteration: NewtonSchulz::Torch { coefficients: o.ns_coefficients, steps: o.ns_steps, eps: o.eps, addmm: o.use_addmm },
+        iteration: NewtonSchulz::Torch { coefficients: o.ns_coefficients, steps: o.ns_steps, eps: o.eps },
     };
     make(params.into(), Rates { lr: o.lr, weight_decay: o.weight_decay, betas: None }, algorithm, rest)
 }

@@ -41,8 +41,6 @@ pub enum NewtonSchulz {
         steps: i64,
         /// The smallest norm that a matrix is divided by.
         eps: f64,
-        /// Whether sums and products are fused.
-        addmm: bool,
     },
     /// That of Dao-AILab/gram-newton-schulz, in f16: steps on the small Gram matrix where a matrix is not square.
     Gram {
@@ -63,11 +61,11 @@ impl NewtonSchulz {
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let (rows, columns) = (x.size(-2)?, x.size(-1)?);
         match self {
-            NewtonSchulz::Torch { coefficients, steps, eps, addmm } => {
+            NewtonSchulz::Torch { coefficients, steps, eps } => {
                 let is_tall = rows > columns;
                 let x = x.to_dtype(DType::BFloat16)?;
                 let x = if is_tall { turned(&x)? } else { x };
-                let x = torch(&x.div(&norm(&x)?.clamp(Some(*eps), None)?)?, *coefficients, *steps, *addmm)?;
+                let x = torch(&x.div(&norm(&x)?.clamp(Some(*eps), None)?)?, *coefficients, *steps)?;
                 if is_tall { turned(&x) } else { Ok(x) }
             }
             NewtonSchulz::Gram { coefficients, restarts, eps } => {
@@ -97,16 +95,11 @@ fn fused(c: &Tensor, a: &Tensor, b: &Tensor, beta: f64, alpha: f64) -> Result<Te
     call1("baddbmm", &[c.into(), a.into(), b.into()], &[("beta", beta.into()), ("alpha", alpha.into())])
 }
 
-fn torch(x: &Tensor, [a, b, c]: Quintic, steps: i64, addmm: bool) -> Result<Tensor> {
+fn torch(x: &Tensor, [a, b, c]: Quintic, steps: i64) -> Result<Tensor> {
     let mut x = x.clone();
     for _ in 0..steps {
         let gram = x.matmul(&turned(&x)?)?;
-        x = if addmm {
-            fused(&x, &fused(&gram, &gram, &gram, b, c)?, &x, a, 1.0)?
-        } else {
-            let update = gram.mul(b)?.add(&gram.mul(c)?.matmul(&gram)?)?;
-            x.mul(a)?.add(&update.matmul(&x)?)?
-        };
+        x = fused(&x, &fused(&gram, &gram, &gram, b, c)?, &x, a, 1.0)?;
     }
     Ok(x)
 }

@@ -1,6 +1,9 @@
+mod algorithms;
+mod averages;
 mod groups;
 mod sgd;
 
+use super::newton_schulz::NewtonSchulz;
 use super::*;
 use crate::nn::{Built, Init, Module, State};
 use crate::torch::no_grad;

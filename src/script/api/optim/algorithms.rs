@@ -57,8 +57,6 @@ options! {
         ns_steps,
         /// how the rate follows a matrix `[R, C]`: `sqrt(max(1, R / C))`, or `0.2 sqrt(max(R, C))`
         adjust_lr_fn: ["original", "match_rms_adamw"],
-        /// whether sums and products of the iteration are fused
-        use_addmm,
     }
     GMuonOptions {
         /// learning rate of the matrices

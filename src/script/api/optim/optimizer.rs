@@ -97,7 +97,7 @@ api! {
     /// opt.eval();
     /// assert(!opt.training);
     /// ```
-    fn eval(opt: Optimizer) -> () { opt.set_training(false) }
+    fn evaluate as "eval$"(opt: Optimizer) -> () { opt.set_training(false) }
 
     /// Whether the parameters hold the weights of training.
     ///
