@@ -25,14 +25,7 @@ pub struct LionOptions {
 
 impl Default for LionOptions {
     fn default() -> Self {
-        LionOptions {
-            lr: 1e-4,
-            betas: (0.9, 0.99),
-            weight_decay: 0.0,
-            decoupled_weight_decay: false,
-            cautious_factor: 1.0,
-            cautious_wd: false,
-        }
+        LionOptions { lr: 1e-4, betas: (0.9, 0.99), weight_decay: 0.0, decoupled_weight_decay: false, cautious_factor: 1.0, cautious_wd: false }
     }
 }
 

@@ -36,7 +36,8 @@ pub use profile::{Profile, WarmUp, std_to_exponent};
 pub use scaler::{GradScaler, GradScalerOptions};
 pub use schedule_free::{ScheduleFreeOptions, schedule_free_adamw};
 pub use sgd::{SgdOptions, sgd};
-pub use soap::{DataFormat, SoapOptions, soap};
+pub use soap::{SoapOptions, soap};
+pub use soap_basis::DataFormat;
 pub use step::step;
 
 use crate::torch::{DType, Device, Tensor};

@@ -9,13 +9,8 @@ use crate::torch::{DType, Tensor};
 pub type Quintic = [f64; 3];
 
 /// Steps of You Jiacheng, <https://x.com/YouJiacheng/status/1905861218138804534>.
-pub const YOU: [Quintic; 5] = [
-    [4.0848, -6.8946, 2.9270],
-    [3.9505, -6.3029, 2.6377],
-    [3.7418, -5.5913, 2.3037],
-    [2.8769, -3.1427, 1.2046],
-    [2.8366, -3.0525, 1.2012],
-];
+pub const YOU: [Quintic; 5] =
+    [[4.0848, -6.8946, 2.9270], [3.9505, -6.3029, 2.6377], [3.7418, -5.5913, 2.3037], [2.8769, -3.1427, 1.2046], [2.8366, -3.0525, 1.2012]];
 
 /// Polar Express (arXiv 2505.16932), with room of 5 % for rounding as Dao-AILab/gram-newton-schulz takes it.
 pub fn polar_express() -> Vec<Quintic> {

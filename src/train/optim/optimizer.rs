@@ -95,13 +95,7 @@ impl Optimizer {
             let message = if slots.is_empty() { "there are no parameters" } else { "every parameter is frozen" };
             return Err(Error::value(op, message).help("pass `module.parameters()` or a module that is not frozen"));
         }
-        let inner = Inner {
-            algorithms,
-            lr: Cell::new(made.lr),
-            groups: all,
-            slots: RefCell::new(slots),
-            overlap: Overlap::default(),
-        };
+        let inner = Inner { algorithms, lr: Cell::new(made.lr), groups: all, slots: RefCell::new(slots), overlap: Overlap::default() };
         Ok(Optimizer(Rc::new(inner)))
     }
 

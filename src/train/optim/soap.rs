@@ -1,7 +1,7 @@
 //! SOAP (Vyas et al. 2024, arXiv 2409.11321): Adam in the eigenbasis of Shampoo's preconditioner, as nikhilvyas/SOAP writes it.
 
 use super::algorithm::{Algorithm, Kept, Ready, Step};
-use super::soap_basis::{Layout, eigenbasis, outer, refined};
+use super::soap_basis::{DataFormat, Layout, eigenbasis, outer, refined};
 use super::{Optimizer, ParamGroups, Rates};
 use crate::error::{Error, Result};
 use crate::torch::{DType, Tensor};
@@ -33,15 +33,6 @@ pub struct SoapOptions {
     pub data_format: DataFormat,
     /// Whether the averages are corrected for their beginning at 0.
     pub correct_bias: bool,
-}
-
-/// Where the kernel of a convolution has its channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DataFormat {
-    /// `[out, in, y, x]`.
-    ChannelsFirst,
-    /// `[out, y, x, in]`.
-    ChannelsLast,
 }
 
 impl Default for SoapOptions {
@@ -92,7 +83,8 @@ struct Soap(SoapOptions);
 
 impl Soap {
     fn layout(&self, param: &Tensor) -> Layout {
-        Layout::new(&param.shape(), &self.0)
+        let o = &self.0;
+        Layout::new(&param.shape(), o.max_precond_dim, o.precondition_1d, o.merge_dims.then_some(o.data_format))
     }
 
     fn one(&self, r: &Ready, rates: Rates) -> Result<()> {

@@ -1,9 +1,17 @@
 //! The eigenbases of SOAP: how a tensor's dimensions are taken, projected, and how a basis follows its statistics.
 
-use super::soap::{DataFormat, SoapOptions};
 use crate::error::Result;
 use crate::torch::bridge::{call, call1};
 use crate::torch::{DType, Tensor};
+
+/// Where the kernel of a convolution has its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataFormat {
+    /// `[out, in, y, x]`.
+    ChannelsFirst,
+    /// `[out, y, x, in]`.
+    ChannelsLast,
+}
 
 /// How a parameter of one shape is preconditioned.
 pub(super) struct Layout {
@@ -22,16 +30,19 @@ const TO_FIRST: [i64; 4] = [0, 3, 1, 2];
 const TO_LAST: [i64; 4] = [0, 2, 3, 1];
 
 impl Layout {
-    pub fn new(original: &[i64], o: &SoapOptions) -> Layout {
-        let turns = o.merge_dims && o.data_format == DataFormat::ChannelsLast && original.len() == 4;
+    /// Of a parameter of the shape `original`: dimensions up to `largest` have a preconditioner, those of vectors only where `vectors`. `merge` takes
+    /// neighbouring dimensions together.
+    pub fn new(original: &[i64], largest: i64, vectors: bool, merge: Option<DataFormat>) -> Layout {
+        let merges = merge.is_some();
+        let turns = merge == Some(DataFormat::ChannelsLast) && original.len() == 4;
         let turned = || TO_FIRST.iter().filter_map(|&d| original.get(d as usize).copied()).collect::<Vec<i64>>();
-        let shape = match (o.merge_dims, turns) {
-            (true, true) => merge(&turned(), o.max_precond_dim),
-            (true, false) => merge(original, o.max_precond_dim),
+        let shape = match (merges, turns) {
+            (true, true) => merged(&turned(), largest),
+            (true, false) => merged(original, largest),
             _ => original.to_vec(),
         };
-        let is_preconditioned = shape.iter().map(|&n| n <= o.max_precond_dim && (original.len() != 1 || o.precondition_1d)).collect();
-        Layout { shape, is_preconditioned, original: original.to_vec(), merges: o.merge_dims, turns }
+        let is_preconditioned = shape.iter().map(|&n| n <= largest && (original.len() != 1 || vectors)).collect();
+        Layout { shape, is_preconditioned, original: original.to_vec(), merges, turns }
     }
 
     /// The dimensions that have a preconditioner.
@@ -94,23 +105,23 @@ impl Layout {
 }
 
 /// Neighbouring dimensions together, as long as they fit.
-fn merge(shape: &[i64], largest: i64) -> Vec<i64> {
-    let (mut merged, mut now) = (Vec::new(), 1);
+fn merged(shape: &[i64], largest: i64) -> Vec<i64> {
+    let (mut out, mut now) = (Vec::new(), 1);
     for &n in shape {
         if now * n <= largest {
             now *= n;
         } else if now > 1 {
-            merged.push(now);
+            out.push(now);
             now = n;
         } else {
-            merged.push(n);
+            out.push(n);
             now = 1;
         }
     }
-    if now > 1 || merged.is_empty() {
-        merged.push(now);
+    if now > 1 || out.is_empty() {
+        out.push(now);
     }
-    merged
+    out
 }
 
 /// The products of the slices of `x` along `dim`: `[n, n]`.

@@ -93,7 +93,9 @@ fn group(op: &str, map: Map) -> Result<(Option<Params>, ParamGroup)> {
         None => 0,
         Some("adamw") if op != "adamw" => 1,
         Some(name) if name == op => 0,
-        Some(name) => return Err(Error::value(op, format!("a group cannot be trained by `{name}` here")).help("`optim::muon` has \"muon\" and \"adamw\"")),
+        Some(name) => {
+            return Err(Error::value(op, format!("a group cannot be trained by `{name}` here")).help("`optim::muon` has \"muon\" and \"adamw\""));
+        }
     };
     Ok((params, ParamGroup { params: Vec::new(), lr, weight_decay, betas, algorithm }))
 }

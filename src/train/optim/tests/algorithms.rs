@@ -249,7 +249,8 @@ fn soap_begins_with_its_preconditioner_and_merges_dimensions() {
     for data_format in [DataFormat::ChannelsFirst, DataFormat::ChannelsLast] {
         for merge_dims in [false, true] {
             let q = copies(std::slice::from_ref(&p));
-            let o = SoapOptions { precondition_frequency: 1, max_precond_dim: 6, merge_dims, data_format, normalize_grads: true, ..Default::default() };
+            let o =
+                SoapOptions { precondition_frequency: 1, max_precond_dim: 6, merge_dims, data_format, normalize_grads: true, ..Default::default() };
             let opt = soap(named(&q), o).unwrap();
             run(&opt, &q, 0..1);
             assert_eq!(bytes(&q), bytes(std::slice::from_ref(&p)));
@@ -292,7 +293,8 @@ fn betas_of_a_group_can_be_set_and_are_kept() {
     let p = params();
     let all = named(&p);
     let group = |params: &[(String, Tensor)], betas| ParamGroup { params: params.to_vec(), betas, ..Default::default() };
-    let make = |all: &[(String, Tensor)]| adamw(ParamGroups(vec![group(&all[..1], None), group(&all[1..], Some((0.5, 0.6)))]), AdamWOptions::default());
+    let make =
+        |all: &[(String, Tensor)]| adamw(ParamGroups(vec![group(&all[..1], None), group(&all[1..], Some((0.5, 0.6)))]), AdamWOptions::default());
     let opt = make(&all).unwrap();
     assert_eq!([0, 1].map(|i| opt.rates(i).unwrap().betas), [Some((0.9, 0.999)), Some((0.5, 0.6))]);
     opt.set_rates(0, Rates { betas: Some((0.85, 0.999)), ..opt.rates(0).unwrap() }).unwrap();
