@@ -1,6 +1,6 @@
 //! What a checkpoint holds: objects that can be written down and put back.
 
-use super::optim::{Ema, GradScaler, Optimizer};
+use super::optim::{Ema, GradScaler, Optimizer, Profile};
 use crate::data::{Changed, Loader, LoaderState};
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
@@ -118,18 +118,25 @@ impl Tracked for Optimizer {
     }
 }
 
-/// The averaged weights under the module's own names, so that they load into such a module. The decay is the script's.
+/// The averaged weights under the module's own names, so that they load into such a module. The decay is the script's; of one that follows a rule,
+/// the number of updates is kept beside them.
 impl Tracked for Ema {
     fn kind(&self) -> &'static str {
         "ema"
     }
 
     fn save(&self) -> Result<Saved> {
-        self.module().save()
+        let saved = self.module().save()?;
+        let follows = self.profile() != Profile::Constant;
+        Ok(if follows { Saved { meta: serde_json::json!({ "updates": self.updates() }), ..saved } } else { saved })
     }
 
     fn restore(&self, saved: &Saved) -> Result<()> {
-        self.module().restore(saved)
+        self.module().restore(saved)?;
+        if let Some(n) = saved.meta.get("updates").and_then(Value::as_u64) {
+            self.set_updates(n);
+        }
+        Ok(())
     }
 }
 

@@ -70,6 +70,8 @@ pub fn all() -> Vec<ApiFn> {
         module::functions(),
         nn::functions(),
         nn::digest::functions(),
+        optim::algorithms::functions(),
+        optim::average::functions(),
         optim::average::methods(),
         optim::functions(),
         optim::optimizer::group_methods(),

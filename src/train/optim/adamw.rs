@@ -1,6 +1,6 @@
 //! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) on libtorch's fused kernel, as `torch.optim.AdamW(fused=True)`.
 
-use super::algorithm::{Algorithm, Kept, OnePass, PassItem, Ready};
+use super::algorithm::{Algorithm, Kept, OnePass, PassItem, Ready, Step};
 use super::{Optimizer, ParamGroups, Rates};
 use crate::error::{Error, Result};
 use crate::torch::Tensor;
@@ -17,33 +17,42 @@ pub struct AdamWOptions {
     pub eps: f64,
     /// Decoupled weight decay: each step first multiplies the weights by `1 - lr * weight_decay`.
     pub weight_decay: f64,
+    /// Whether the largest average so far takes the place of the average of squares (Reddi et al. 2018, arXiv 1904.09237).
+    pub amsgrad: bool,
+    /// Whether steps go up the gradient.
+    pub maximize: bool,
 }
 
 impl Default for AdamWOptions {
     fn default() -> Self {
-        AdamWOptions { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01 }
+        AdamWOptions { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01, amsgrad: false, maximize: false }
     }
 }
 
-/// AdamW of named parameters, in one group or several. Its state is `<name>.exp_avg`, `<name>.exp_avg_sq` and `<name>.step`.
+/// AdamW of named parameters, in one group or several. Its state is `<name>.exp_avg`, `<name>.exp_avg_sq`, with `amsgrad`
+/// `<name>.max_exp_avg_sq`, and `<name>.step`.
 ///
 /// # Errors
 /// `E0202` when a setting is out of range, and as [`Optimizer::new`].
 pub fn adamw(params: impl Into<ParamGroups>, options: AdamWOptions) -> Result<Optimizer> {
-    let AdamWOptions { lr, betas, eps, weight_decay } = options;
-    let rates = Rates { lr, weight_decay: 0.0 }.check("adamw")?;
-    if ![betas.0, betas.1].iter().all(|b| (0.0..1.0).contains(b)) {
-        return Err(Error::value("adamw", format!("`betas` must be from 0 to below 1, got {betas:?}")));
-    }
-    if !(eps >= 0.0 && weight_decay >= 0.0) {
-        return Err(Error::value("adamw", format!("`eps` and `weight_decay` must not be negative, got {eps} and {weight_decay}")));
-    }
-    Optimizer::new(params, Rates { weight_decay, ..rates }, AdamW { betas, eps })
+    let AdamWOptions { lr, betas, weight_decay, .. } = options;
+    Optimizer::new(params, Rates { lr, weight_decay, betas: Some(betas) }, AdamW::new(options)?)
 }
 
-struct AdamW {
-    betas: (f64, f64),
-    eps: f64,
+/// The arithmetic of [`adamw`].
+pub(super) struct AdamW(AdamWOptions);
+
+impl AdamW {
+    /// # Errors
+    /// `E0202` when a setting is out of range.
+    pub fn new(options: AdamWOptions) -> Result<AdamW> {
+        let AdamWOptions { lr, betas, eps, weight_decay, .. } = options;
+        Rates { lr, weight_decay, betas: Some(betas) }.check("adamw")?;
+        if eps.is_nan() || eps < 0.0 {
+            return Err(Error::value("adamw", format!("`eps` must not be negative, got {eps}")));
+        }
+        Ok(AdamW(options))
+    }
 }
 
 impl Algorithm for AdamW {
@@ -51,26 +60,35 @@ impl Algorithm for AdamW {
         "adamw"
     }
 
-    fn state(&self) -> &'static [Kept] {
-        &[Kept::Like("exp_avg"), Kept::Like("exp_avg_sq"), Kept::Count("step")]
+    fn state(&self, _: &Tensor) -> Vec<Kept> {
+        let largest = self.0.amsgrad.then_some(Kept::Like("max_exp_avg_sq"));
+        [Kept::Like("exp_avg"), Kept::Like("exp_avg_sq"), Kept::Count("step")].into_iter().chain(largest).collect()
     }
 
     fn takes_found_inf(&self) -> bool {
         true
     }
 
-    fn update(&self, ready: &[&Ready], rates: Rates, found_inf: Option<&Tensor>) -> Result<()> {
-        let of = |f: fn(&Ready) -> &Tensor| Value::List(ready.iter().map(|r| f(r).into()).collect());
-        let args = [of(|r| &r.param), of(|r| &r.grad), of(|r| &r.state[0]), of(|r| &r.state[1]), Value::List(Vec::new()), of(|r| &r.state[2])];
+    fn update(&self, ready: &[&Ready], step: &Step) -> Result<()> {
+        let of = |f: fn(&Ready) -> Option<&Tensor>| Value::List(ready.iter().filter_map(|r| f(r)).map(Into::into).collect());
+        let args = [
+            of(|r| Some(&r.param)),
+            of(|r| Some(&r.grad)),
+            of(|r| r.state.first()),
+            of(|r| r.state.get(1)),
+            of(|r| r.state.get(3)),
+            of(|r| r.state.get(2)),
+        ];
+        let (beta1, beta2) = step.rates.betas.unwrap_or(self.0.betas);
         let kw = [
-            ("lr", rates.lr.into()),
-            ("beta1", self.betas.0.into()),
-            ("beta2", self.betas.1.into()),
-            ("weight_decay", rates.weight_decay.into()),
-            ("eps", self.eps.into()),
-            ("amsgrad", false.into()),
-            ("maximize", false.into()),
-            ("found_inf", found_inf.cloned().into()),
+            ("lr", step.rates.lr.into()),
+            ("beta1", beta1.into()),
+            ("beta2", beta2.into()),
+            ("weight_decay", step.rates.weight_decay.into()),
+            ("eps", self.0.eps.into()),
+            ("amsgrad", self.0.amsgrad.into()),
+            ("maximize", self.0.maximize.into()),
+            ("found_inf", step.found_inf.cloned().into()),
         ];
         call("_fused_adamw_", &args, &kw)?;
         // The kernel does not tell autograd.
@@ -79,7 +97,7 @@ impl Algorithm for AdamW {
     }
 
     fn one_pass(&self) -> Option<&dyn OnePass> {
-        Some(self)
+        (!self.0.amsgrad && !self.0.maximize).then_some(self)
     }
 }
 
@@ -90,7 +108,7 @@ impl OnePass for AdamW {
             Ok(AdamWItem { step: step.item()?, param: ready.param, grad: ready.grad, exp_avg, exp_avg_sq, average })
         };
         let items: Vec<AdamWItem> = items.into_iter().map(item).collect::<Result<_>>()?;
-        let pass = AdamWPass { lr: rates.lr, betas: self.betas, eps: self.eps, weight_decay: rates.weight_decay, scale, decay };
-        adamw_pass(&items, &pass)
+        let betas = rates.betas.unwrap_or(self.0.betas);
+        adamw_pass(&items, &AdamWPass { lr: rates.lr, betas, eps: self.0.eps, weight_decay: rates.weight_decay, scale, decay })
     }
 }

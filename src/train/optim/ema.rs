@@ -1,6 +1,7 @@
 //! Exponential moving average of a module's weights.
 
 use super::groups;
+use super::profile::Profile;
 use crate::error::{Error, Result};
 use crate::nn::Module;
 use crate::torch::bridge::{Value, call};
@@ -9,14 +10,19 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 /// A copy of a module whose weights follow it: `ema = decay * ema + (1 - decay) * now` for parameters and float buffers (running
-/// statistics); integer buffers (counters) are copied. A cheap handle: clones are the same average.
+/// statistics); integer buffers (counters) are copied. The decay may follow a [`Profile`]. A cheap handle: clones are the same average.
 #[derive(Clone)]
 pub struct Ema(Rc<Inner>);
 
 struct Inner {
     source: Module,
     copy: Module,
-    decay: Cell<f64>,
+    /// What the average was made with, or was set to since.
+    own: Cell<f64>,
+    profile: Profile,
+    updates: Cell<u64>,
+    /// What the last update kept.
+    last: Cell<f64>,
 }
 
 impl Ema {
@@ -25,10 +31,19 @@ impl Ema {
     /// # Errors
     /// `E0202` when `decay` is not within 0 and 1, `E0201` or `E0203` when the copy fails.
     pub fn new(module: &Module, decay: f64) -> Result<Ema> {
+        Ema::of_profile(module, decay, Profile::Constant)
+    }
+
+    /// The same with a decay that follows a rule. `decay` is the rule's largest, where it has one.
+    ///
+    /// # Errors
+    /// As [`Ema::new`], and `E0202` when the rule is out of range.
+    pub fn of_profile(module: &Module, decay: f64, profile: Profile) -> Result<Ema> {
+        let profile = profile.check("ema")?;
         let copy = module.deep_copy()?;
         copy.set_requires_grad(false)?;
         copy.set_training(false);
-        let ema = Ema(Rc::new(Inner { source: module.clone(), copy, decay: Cell::new(0.0) }));
+        let ema = Ema(Rc::new(Inner { source: module.clone(), copy, own: Cell::new(0.0), profile, updates: Cell::new(0), last: Cell::new(0.0) }));
         ema.set_decay(decay)?;
         Ok(ema)
     }
@@ -38,12 +53,27 @@ impl Ema {
         self.0.copy.clone()
     }
 
-    /// How much of the average each update keeps.
+    /// How much of the average each update keeps; of one that follows a rule, how much the last update kept.
     pub fn decay(&self) -> f64 {
-        self.0.decay.get()
+        if self.0.profile == Profile::Constant { self.0.own.get() } else { self.0.last.get() }
     }
 
-    /// Changes it: 0 copies the weights at the next update.
+    /// The rule that the decay follows.
+    pub fn profile(&self) -> Profile {
+        self.0.profile
+    }
+
+    /// How many updates there were.
+    pub fn updates(&self) -> u64 {
+        self.0.updates.get()
+    }
+
+    /// Says how many updates there were: a rule goes on from there.
+    pub fn set_updates(&self, n: u64) {
+        self.0.updates.set(n);
+    }
+
+    /// Changes the decay: 0 copies the weights at the next update. Of an average that follows a rule, its largest.
     ///
     /// # Errors
     /// `E0202` when it is not within 0 and 1.
@@ -51,7 +81,7 @@ impl Ema {
         if !(0.0..=1.0).contains(&decay) {
             return Err(Error::value("ema", format!("`decay` must be from 0 to 1, got {decay}")));
         }
-        self.0.decay.set(decay);
+        self.0.own.set(decay);
         Ok(())
     }
 
@@ -61,10 +91,34 @@ impl Ema {
     /// `E0202` when parts were added to or removed from the module since, `E0201` when libtorch refuses.
     pub fn update(&self) -> Result<()> {
         let pairs = self.pairs()?;
+        self.begin();
         no_grad(|| self.follow(&pairs))
     }
 
-    /// Every tensor as it is now, beside its average.
+    /// The same where time is not the number of updates: it is `now`, pictures seen for example, of which `part` passed since the last update.
+    ///
+    /// # Errors
+    /// As [`Ema::update`], and `E0202` unless `now` and `part` are above 0.
+    pub fn update_at(&self, now: f64, part: f64) -> Result<()> {
+        if !(part > 0.0 && now >= part && now.is_finite()) {
+            return Err(Error::value("ema", format!("time must be above 0 and at least what passed of it, got {now} and {part}")));
+        }
+        let pairs = self.pairs()?;
+        self.0.updates.set(self.0.updates.get() + 1);
+        self.0.last.set(self.0.profile.decay_at(now, part, self.0.own.get()));
+        no_grad(|| self.follow(&pairs))
+    }
+
+    /// Begins an update: what it keeps.
+    pub(super) fn begin(&self) -> f64 {
+        let n = self.0.updates.get() + 1;
+        self.0.updates.set(n);
+        let decay = self.0.profile.decay_at(n as f64, 1.0, self.0.own.get());
+        self.0.last.set(decay);
+        decay
+    }
+
+    /// Every tensor as it is now, beside its average. What is not averaged is copied here.
     pub(super) fn pairs(&self) -> Result<Vec<(Tensor, Tensor)>> {
         let (from, to) = (self.0.source.entries(), self.0.copy.entries());
         if from.len() != to.len() || from.iter().zip(&to).any(|(a, b)| a.name != b.name || a.tensor.shape() != b.tensor.shape()) {
@@ -73,7 +127,12 @@ impl Ema {
         }
         let mut seen = std::collections::HashSet::new();
         let mut new = |to: &Tensor| to.numel() > 0 && seen.insert(to.id());
-        Ok(from.into_iter().zip(to).filter(|(_, to)| new(&to.tensor)).map(|(from, to)| (from.tensor, to.tensor)).collect())
+        let pairs: Vec<_> = from.into_iter().zip(to).filter(|(_, to)| new(&to.tensor)).collect();
+        if self.0.profile.copies_buffers() {
+            no_grad(|| pairs.iter().filter(|(_, to)| to.buffer).try_for_each(|(from, to)| to.tensor.copy_(&from.tensor.detach()?).map(drop)))?;
+        }
+        let averaged = |to: &crate::nn::Entry| !(to.buffer && self.0.profile.copies_buffers());
+        Ok(pairs.into_iter().filter(|(_, to)| averaged(to)).map(|(from, to)| (from.tensor, to.tensor)).collect())
     }
 
     /// Moves the averages of `pairs`.
@@ -91,7 +150,7 @@ impl Ema {
         }
         for group in groups(&average) {
             let of = |list: &[Tensor]| Value::List(group.iter().map(|&i| (&list[i]).into()).collect());
-            call("_foreach_lerp_.Scalar", &[of(&average), of(&now), (1.0 - self.decay()).into()], &[])?;
+            call("_foreach_lerp_.Scalar", &[of(&average), of(&now), (1.0 - self.0.last.get()).into()], &[])?;
         }
         Ok(())
     }

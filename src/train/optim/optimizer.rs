@@ -1,9 +1,10 @@
 //! The handle of every optimizer: parameters in groups, their gradients, the state by name.
 
-use super::algorithm::{Algorithm, Kept, OnePass, Ready};
+use super::algorithm::{Algorithm, OnePass, Ready, Step};
 use super::overlap::Overlap;
 use super::param_group::{Group, ParamGroups, Rates};
-use super::{groups, state};
+use super::state::{self, Slot};
+use super::{groups, merged};
 use crate::dist;
 use crate::error::{Error, Result};
 use crate::nn::State;
@@ -20,21 +21,12 @@ use std::rc::Rc;
 pub struct Optimizer(Rc<Inner>);
 
 struct Inner {
-    algorithm: Box<dyn Algorithm>,
-    /// As it was made.
-    made: Rates,
+    /// The first one names the optimizer.
+    algorithms: Vec<Box<dyn Algorithm>>,
     lr: Cell<f64>,
     groups: Vec<Group>,
     slots: RefCell<Vec<Slot>>,
     overlap: Overlap,
-}
-
-pub(super) struct Slot {
-    pub name: String,
-    pub param: Tensor,
-    pub group: usize,
-    /// What the algorithm keeps, once there was a gradient.
-    pub state: Option<Vec<Tensor>>,
 }
 
 impl Optimizer {
@@ -44,7 +36,15 @@ impl Optimizer {
     /// `E0202` when there is nothing to train, a name comes twice, a tensor is in two groups or no float leaf without gaps in memory, or a
     /// rate is out of range.
     pub fn new(params: impl Into<ParamGroups>, made: Rates, algorithm: impl Algorithm + 'static) -> Result<Optimizer> {
-        let op = algorithm.kind();
+        Optimizer::of_several(params, made, vec![Box::new(algorithm)])
+    }
+
+    /// One of several algorithms, each of which trains the groups that name it; the first names the optimizer.
+    ///
+    /// # Errors
+    /// As [`Optimizer::new`], and when a group names an algorithm that there is not.
+    pub fn of_several(params: impl Into<ParamGroups>, made: Rates, algorithms: Vec<Box<dyn Algorithm>>) -> Result<Optimizer> {
+        let op = algorithms.first().map_or("optimizer", |a| a.kind());
         let given = params.into().0;
         // The rate of an only group is the optimizer's.
         let lr = if let [only] = &given[..] { only.lr.unwrap_or(made.lr) } else { made.lr };
@@ -52,8 +52,24 @@ impl Optimizer {
         let (mut tensors, mut names) = (HashMap::new(), std::collections::HashSet::new());
         let (mut slots, mut all) = (Vec::new(), Vec::new());
         for (i, g) in given.into_iter().enumerate() {
-            let rates = Rates { lr: g.lr.unwrap_or(made.lr), weight_decay: g.weight_decay.unwrap_or(made.weight_decay) }.check(op)?;
-            let group = Group { lr: Cell::new((made.lr, made.lr)), weight_decay: Cell::new(rates.weight_decay) };
+            let Some(algorithm) = algorithms.get(g.algorithm) else {
+                let message = format!("group {i} is to be trained by another algorithm, and {op} has none");
+                return Err(Error::value(op, message).help("`optim::muon` trains the rest by AdamW"));
+            };
+            if g.algorithm == 0 && g.betas.is_some() && made.betas.is_none() {
+                return Err(Error::value(op, format!("group {i} has `betas`, and {op} has none")));
+            }
+            let betas = g.betas.or(made.betas);
+            let rates = Rates { lr: g.lr.unwrap_or(made.lr), weight_decay: g.weight_decay.unwrap_or(made.weight_decay), betas }.check(op)?;
+            let group = Group {
+                lr: Cell::new((made.lr, made.lr)),
+                weight_decay: Cell::new(rates.weight_decay),
+                betas: Cell::new(betas),
+                // What an only group was made with is the optimizer's, and its state need not say it.
+                made: Rates { weight_decay: made.weight_decay, betas: made.betas.or(betas), ..rates },
+                algorithm: g.algorithm,
+                numbers: RefCell::new(algorithm.numbers().iter().map(|(_, x)| *x).collect()),
+            };
             group.set_lr(op, rates.lr, made.lr)?;
             all.push(group);
             for (name, param) in g.params {
@@ -79,14 +95,7 @@ impl Optimizer {
             let message = if slots.is_empty() { "there are no parameters" } else { "every parameter is frozen" };
             return Err(Error::value(op, message).help("pass `module.parameters()` or a module that is not frozen"));
         }
-        let inner = Inner {
-            algorithm: Box::new(algorithm),
-            made,
-            lr: Cell::new(made.lr),
-            groups: all,
-            slots: RefCell::new(slots),
-            overlap: Overlap::default(),
-        };
+        let inner = Inner { algorithms, lr: Cell::new(made.lr), groups: all, slots: RefCell::new(slots), overlap: Overlap::default() };
         Ok(Optimizer(Rc::new(inner)))
     }
 
@@ -97,7 +106,12 @@ impl Optimizer {
 
     /// The name of its algorithm: `adamw`.
     pub fn kind(&self) -> &'static str {
-        self.0.algorithm.kind()
+        self.0.algorithms.first().map_or("optimizer", |a| a.kind())
+    }
+
+    fn algorithm(&self, group: &Group) -> Result<&dyn Algorithm> {
+        let missing = || Error::value(self.kind(), "a group has no algorithm");
+        self.0.algorithms.get(group.algorithm).map(|a| &**a).ok_or_else(missing)
     }
 
     /// The learning rate.
@@ -111,7 +125,7 @@ impl Optimizer {
     /// # Errors
     /// `E0202` when it is negative or not finite.
     pub fn set_lr(&self, lr: f64) -> Result<()> {
-        Rates { lr, weight_decay: 0.0 }.check(self.kind())?;
+        Rates { lr, ..Rates::default() }.check(self.kind())?;
         self.0.lr.set(lr);
         Ok(())
     }
@@ -127,23 +141,78 @@ impl Optimizer {
     /// `E0202` when there is no such group.
     pub fn rates(&self, i: usize) -> Result<Rates> {
         let group = self.group(i)?;
-        Ok(Rates { lr: group.lr_at(self.lr()), weight_decay: group.weight_decay.get() })
+        Ok(self.rates_of(group))
     }
 
-    /// Sets what the next steps of the group `i` go by. The learning rate of an only group is the optimizer's.
+    fn rates_of(&self, group: &Group) -> Rates {
+        Rates { lr: group.lr_at(self.lr()), weight_decay: group.weight_decay.get(), betas: group.betas.get() }
+    }
+
+    /// Sets what the next steps of the group `i` go by; without betas those stay. The learning rate of an only group is the optimizer's.
     ///
     /// # Errors
-    /// `E0202` when there is no such group, a rate is out of range, or the group gets a learning rate while the optimizer's is 0.
+    /// `E0202` when there is no such group, a rate is out of range, the group gets a learning rate while the optimizer's is 0, or betas that its
+    /// algorithm has not.
     pub fn set_rates(&self, i: usize, rates: Rates) -> Result<()> {
         let group = self.group(i)?;
         rates.check(self.kind())?;
+        if rates.betas.is_some() && group.betas.get().is_none() {
+            return Err(Error::value(self.kind(), format!("group {i} is trained by {}, which has no `betas`", self.algorithm(group)?.kind())));
+        }
         if self.group_count() == 1 {
             self.set_lr(rates.lr)?;
         } else if rates.lr != group.lr_at(self.lr()) {
             group.set_lr(self.kind(), rates.lr, self.lr())?;
         }
         group.weight_decay.set(rates.weight_decay);
+        group.betas.set(rates.betas.or(group.betas.get()));
         Ok(())
+    }
+
+    /// The name of the algorithm that trains the group `i`.
+    ///
+    /// # Errors
+    /// `E0202` when there is no such group.
+    pub fn algorithm_of(&self, i: usize) -> Result<&'static str> {
+        Ok(self.algorithm(self.group(i)?)?.kind())
+    }
+
+    /// Whether the parameters hold the weights of training: always, but for an algorithm that is judged by others.
+    ///
+    /// # Errors
+    /// `E0202` when a group has no algorithm.
+    pub fn is_training(&self) -> Result<bool> {
+        let mut groups = self.0.groups.iter();
+        groups.try_fold(true, |all, g| Ok(all && self.algorithm(g)?.is_training(&g.numbers.borrow())))
+    }
+
+    /// Puts the weights of training into the parameters, or those of evaluation. Of an algorithm that has one kind only nothing changes, and where
+    /// they hold them already.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses.
+    pub fn set_training(&self, training: bool) -> Result<()> {
+        no_grad(|| {
+            for (i, group) in self.0.groups.iter().enumerate() {
+                let algorithm = self.algorithm(group)?;
+                if algorithm.is_training(&group.numbers.borrow()) == training {
+                    continue;
+                }
+                let mut held = Vec::new();
+                for slot in self.0.slots.borrow_mut().iter_mut().filter(|s| s.group == i && s.state.is_some()) {
+                    let kept = algorithm.state(&slot.param);
+                    state::check(self.kind(), &kept, slot)?;
+                    let (state, param) = (state::present(&kept, slot)?, slot.param.clone());
+                    held.push(Ready { grad: param.clone(), param, state, is_first: false });
+                }
+                let mut numbers = group.numbers.borrow_mut();
+                for part in merged(groups(held.iter().map(|r| &r.param))) {
+                    let part: Vec<&Ready> = part.iter().map(|&i| &held[i]).collect();
+                    algorithm.switch(training, &part, self.rates_of(group), &mut numbers)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     fn group(&self, i: usize) -> Result<&Group> {
@@ -206,22 +275,27 @@ impl Optimizer {
     /// As [`Optimizer::step`].
     pub fn step_unless(&self, found_inf: Option<&Tensor>) -> Result<()> {
         dist::average("step", || self.tensors())?;
-        let algorithm = &self.0.algorithm;
-        if !algorithm.takes_found_inf()
+        let takes_found_inf = self.0.algorithms.iter().all(|a| a.takes_found_inf());
+        if !takes_found_inf
             && let Some(found) = found_inf
             && found.item()? != 0.0
         {
             return Ok(());
         }
+        let found_inf = found_inf.filter(|_| takes_found_inf);
         no_grad(|| {
-            for (rates, ready) in self.begin_step()? {
-                for group in groups(ready.iter().map(|r| &r.param)) {
-                    let ready: Vec<&Ready> = group.iter().map(|&i| &ready[i]).collect();
-                    let found_inf = found_inf.map(|t| t.to_device(ready[0].param.device())).transpose()?;
-                    algorithm.update(&ready, rates, found_inf.as_ref())?;
+            for group in &self.0.groups {
+                self.algorithm(group)?.begin(self.rates_of(group), &mut group.numbers.borrow_mut())?;
+            }
+            for (group, (rates, ready)) in self.0.groups.iter().zip(self.begin_step()?) {
+                let algorithm = self.algorithm(group)?;
+                for part in groups(ready.iter().map(|r| &r.param)) {
+                    let part: Vec<&Ready> = part.iter().map(|&i| &ready[i]).collect();
+                    let found_inf = found_inf.map(|t| t.to_device(part[0].param.device())).transpose()?;
+                    algorithm.update(&part, &Step { rates, numbers: &group.numbers.borrow(), found_inf: found_inf.as_ref() })?;
                     if let Some(found_inf) = found_inf {
                         // A step that was not taken does not count.
-                        let counters = self.counters(ready.iter().copied());
+                        let counters = counters(algorithm, part.iter().copied());
                         let corrections = Value::List(counters.iter().map(|_| (&found_inf).into()).collect());
                         if !counters.is_empty() {
                             call("_foreach_sub_.List", &[Value::List(counters.into_iter().map(Into::into).collect()), corrections], &[])?;
@@ -235,87 +309,96 @@ impl Optimizer {
 
     /// The parameters that have a gradient, with their state, whose counters are those of the step that begins; by group.
     pub(super) fn begin_step(&self) -> Result<Vec<(Rates, Vec<Ready>)>> {
-        let (op, kept) = (self.kind(), self.0.algorithm.state());
-        let mut out: Vec<(Rates, Vec<Ready>)> = (0..self.group_count()).map(|i| Ok((self.rates(i)?, Vec::new()))).collect::<Result<_>>()?;
+        let op = self.kind();
+        let mut out: Vec<(Rates, Vec<Ready>)> = self.0.groups.iter().map(|g| (self.rates_of(g), Vec::new())).collect();
         for slot in self.0.slots.borrow_mut().iter_mut() {
             let Some(grad) = slot.param.grad()? else { continue };
-            state::check(op, kept, slot)?;
+            let kept = self.algorithm(self.group(slot.group)?)?.state(&slot.param);
+            state::check(op, &kept, slot)?;
             let grad = fitting(op, &slot.name, &slot.param, &grad)?;
             let is_first = slot.state.is_none();
-            let state = match &slot.state {
-                Some(s) if state::is_like(kept, s, &slot.param) => s.clone(),
-                // The module was moved or converted since the last step.
-                Some(s) => state::copy_like(kept, s, &slot.param)?,
-                None => state::make(kept, &slot.param)?,
-            };
-            slot.state = Some(state.clone());
+            let state = state::present(&kept, slot)?;
             out[slot.group].1.push(Ready { param: slot.param.clone(), grad, state, is_first });
         }
-        let counters = self.counters(out.iter().flat_map(|(_, ready)| ready));
-        for group in groups(counters.iter().copied()) {
-            let counters = Value::List(group.iter().map(|&i| counters[i].into()).collect());
+        let mut all = Vec::new();
+        for (group, (_, ready)) in self.0.groups.iter().zip(&out) {
+            all.extend(counters(self.algorithm(group)?, ready));
+        }
+        for group in groups(all.iter().copied()) {
+            let counters = Value::List(group.iter().map(|&i| all[i].into()).collect());
             call("_foreach_add_.Scalar", &[counters, 1i64.into()], &[])?;
         }
         Ok(out)
     }
 
-    fn counters<'a>(&self, ready: impl IntoIterator<Item = &'a Ready>) -> Vec<&'a Tensor> {
-        let is_count: Vec<bool> = self.0.algorithm.state().iter().map(|k| matches!(k, Kept::Count(_))).collect();
-        ready.into_iter().flat_map(|r| r.state.iter().zip(&is_count).filter(|(_, is)| **is).map(|(t, _)| t)).collect()
-    }
-
     /// See [`Algorithm::one_pass`].
     pub(super) fn one_pass(&self) -> Option<&dyn OnePass> {
-        self.0.algorithm.one_pass()
+        match &self.0.algorithms[..] {
+            [only] => only.one_pass(),
+            _ => None,
+        }
     }
 
     /// The state, sharing memory with the optimizer: `<name>.exp_avg` and the like of every parameter that has had a gradient, and `lr`. Where
-    /// there are several groups, or one whose weight decay was set, also `groups.<i>.lr`, `groups.<i>.weight_decay`, and `groups.<i>.base_lr`, the
-    /// optimizer's own learning rate to which the group's is in proportion.
+    /// there are several groups, or one whose rates were set, also `groups.<i>.lr`, `groups.<i>.weight_decay`, and `groups.<i>.base_lr`, the
+    /// optimizer's own learning rate to which the group's is in proportion; `groups.<i>.beta1` and `groups.<i>.beta2` where they were set; and the
+    /// numbers that the algorithm keeps for a group.
     ///
     /// # Errors
     /// `E0201` when libtorch refuses.
     pub fn state(&self) -> Result<State> {
         let mut out = State::new();
         out.insert(state::LR.into(), state::number(self.lr())?);
-        if !matches!(&self.0.groups[..], [only] if only.weight_decay.get() == self.0.made.weight_decay) {
-            for (i, g) in self.0.groups.iter().enumerate() {
-                let (lr, base) = g.lr.get();
-                for (part, x) in [(state::LR, lr), ("base_lr", base), ("weight_decay", g.weight_decay.get())] {
-                    out.insert(format!("groups.{i}.{part}"), state::number(x)?);
-                }
-            }
+        let with_rates = !matches!(&self.0.groups[..], [only] if !only.has_changed());
+        for (i, g) in self.0.groups.iter().enumerate() {
+            state::write_group(i, g, self.algorithm(g)?.numbers(), with_rates, &mut out)?;
         }
         for s in self.0.slots.borrow().iter() {
-            for (kept, t) in self.0.algorithm.state().iter().zip(s.state.iter().flatten()) {
+            let Some(state) = &s.state else { continue };
+            for (kept, t) in self.algorithm(self.group(s.group)?)?.state(&s.param).iter().zip(state) {
                 out.insert(format!("{}.{}", s.name, kept.name()), t.clone());
             }
         }
         Ok(out)
     }
 
-    /// Puts a state back, the learning rates included; the steps that follow are bit for bit those that would have followed then.
-    /// Nothing is changed unless everything fits.
+    /// Puts a state back, the learning rates included; the steps that follow are bit for bit those that would have followed then. Whether the
+    /// parameters hold the weights of training or of evaluation is the state's, as theirs are the weights of that time. Nothing is changed unless
+    /// everything fits.
     ///
     /// # Errors
     /// `E0401` when it belongs to other parameters or groups.
     pub fn load_state(&self, state: &State) -> Result<()> {
         let mut slots = self.0.slots.borrow_mut();
-        let read = state::read(self.kind(), self.0.algorithm.state(), &slots, self.group_count(), state)?;
+        let all = &self.0.groups;
+        let kept = slots.iter().map(|s| Ok(self.algorithm(self.group(s.group)?)?.state(&s.param))).collect::<Result<Vec<_>>>()?;
+        let numbers = all.iter().map(|g| Ok(self.algorithm(g)?.numbers())).collect::<Result<Vec<_>>>()?;
+        let read = state::read(self.kind(), &kept, &slots, all, &numbers, state)?;
         if let Some(lr) = read.lr {
             self.set_lr(lr)?;
         }
-        for (i, group) in self.0.groups.iter().enumerate() {
+        for (group, read) in all.iter().zip(read.groups) {
             // A state of one group without rates of its own does not speak of them.
-            let (lr, base, weight_decay) = read.groups.get(i).copied().unwrap_or((self.lr(), self.lr(), self.0.made.weight_decay));
-            group.lr.set((lr, base));
-            group.weight_decay.set(weight_decay);
+            let (base, rates) = read.rates.unwrap_or((self.lr(), Rates { lr: self.lr(), ..group.made }));
+            group.lr.set((rates.lr, base));
+            group.weight_decay.set(rates.weight_decay);
+            group.betas.set(rates.betas);
+            *group.numbers.borrow_mut() = read.numbers;
         }
         for (slot, state) in slots.iter_mut().zip(read.slots) {
             slot.state = state;
         }
         Ok(())
     }
+}
+
+/// The counters among what is kept for parameters.
+fn counters<'a>(algorithm: &dyn Algorithm, ready: impl IntoIterator<Item = &'a Ready>) -> Vec<&'a Tensor> {
+    let of = |r: &'a Ready| {
+        let kept = algorithm.state(&r.param);
+        r.state.iter().zip(kept).filter(|(_, k)| k.is_count()).map(|(t, _)| t).collect::<Vec<_>>()
+    };
+    ready.into_iter().flat_map(of).collect()
 }
 
 /// The gradient in the parameter's own layout: kernels walk both by address.

@@ -12,10 +12,13 @@ const FIRST: i64 = 1 << 20;
 /// What a parameter is to the Reducer: it must be made anew where one differs.
 type Key = (usize, DType, Device);
 
+/// A Reducer, and what it was made for.
+type Made = ((u64, Vec<Key>), Reducer);
+
 /// The Reducer of an optimizer, made when it is first needed; for which groups of ranks and parameters.
 #[derive(Default)]
 pub(super) struct Overlap {
-    made: RefCell<Option<((u64, Vec<Key>), Reducer)>>,
+    made: RefCell<Option<Made>>,
     is_off: Cell<bool>,
 }
 

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum (Sutskever et al. 2013) on libtorch's fused kernel, as `torch.optim.SGD(fused=True)`.
 
-use super::algorithm::{Algorithm, Kept, Ready};
+use super::algorithm::{Algorithm, Kept, Ready, Step};
 use super::{Optimizer, ParamGroups, Rates};
 use crate::error::{Error, Result};
 use crate::torch::Tensor;
@@ -40,7 +40,7 @@ pub fn sgd(params: impl Into<ParamGroups>, options: SgdOptions) -> Result<Optimi
     if nesterov && (momentum == 0.0 || dampening != 0.0) {
         return Err(Error::value("sgd", "`nesterov` needs a `momentum` and no `dampening`"));
     }
-    Optimizer::new(params, Rates { lr, weight_decay }, Sgd { momentum, dampening, nesterov })
+    Optimizer::new(params, Rates { lr, weight_decay, betas: None }, Sgd { momentum, dampening, nesterov })
 }
 
 struct Sgd {
@@ -54,11 +54,11 @@ impl Algorithm for Sgd {
         "sgd"
     }
 
-    fn state(&self) -> &'static [Kept] {
-        if self.momentum == 0.0 { &[] } else { &[Kept::Like("momentum_buffer")] }
+    fn state(&self, _: &Tensor) -> Vec<Kept> {
+        if self.momentum == 0.0 { Vec::new() } else { vec![Kept::Like("momentum_buffer")] }
     }
 
-    fn update(&self, ready: &[&Ready], rates: Rates, _: Option<&Tensor>) -> Result<()> {
+    fn update(&self, ready: &[&Ready], step: &Step) -> Result<()> {
         // A parameter whose first gradient comes later than those of others has its first step then.
         for first in [true, false] {
             let some: Vec<&&Ready> = ready.iter().filter(|r| r.is_first == first).collect();
@@ -67,9 +67,9 @@ impl Algorithm for Sgd {
             }
             let of = |f: fn(&Ready) -> Option<&Tensor>| Value::List(some.iter().filter_map(|r| f(r)).map(Into::into).collect());
             let kw = [
-                ("weight_decay", rates.weight_decay.into()),
+                ("weight_decay", step.rates.weight_decay.into()),
                 ("momentum", self.momentum.into()),
-                ("lr", rates.lr.into()),
+                ("lr", step.rates.lr.into()),
                 ("dampening", self.dampening.into()),
                 ("nesterov", self.nesterov.into()),
                 ("maximize", false.into()),

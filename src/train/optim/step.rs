@@ -48,7 +48,7 @@ pub fn step(opt: &Optimizer, params: &[Tensor], max_norm: f64, ema: Option<&Ema>
         if !whole {
             dist::average("step", || opt.tensors())?;
         }
-        let (factor, decay) = (coefficient.item()?, ema.map_or(0.0, Ema::decay));
+        let (factor, decay) = (coefficient.item()?, ema.map_or(0.0, Ema::begin));
         for (rates, ready) in opt.begin_step()? {
             let items = ready.into_iter().filter(|r| r.param.numel() > 0).map(&mut item).collect::<Result<_>>()?;
             pass.pass(items, rates, factor, decay)?;

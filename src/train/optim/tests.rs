@@ -1,6 +1,9 @@
+mod algorithms;
+mod averages;
 mod groups;
 mod sgd;
 
+use super::newton_schulz::NewtonSchulz;
 use super::*;
 use crate::nn::{Built, Init, Module, State};
 use crate::torch::no_grad;
@@ -65,7 +68,7 @@ fn near(a: &Tensor, b: &[f64], tolerance: f64) {
 
 #[test]
 fn adamw_equals_the_paper() {
-    let o = AdamWOptions { lr: 0.01, betas: (0.9, 0.99), eps: 1e-8, weight_decay: 0.1 };
+    let o = AdamWOptions { lr: 0.01, betas: (0.9, 0.99), eps: 1e-8, weight_decay: 0.1, amsgrad: false, maximize: false };
     let params = params();
     let opt = adamw(named(&params), o).unwrap();
     let mut reference: Vec<Reference> = params.iter().map(Reference::new).collect();
@@ -348,7 +351,7 @@ fn one_pass_is_clipping_the_step_and_the_average() {
             let m = mixed(dtype);
             (m.deep_copy().unwrap(), m)
         };
-        let options = AdamWOptions { lr: 0.05, betas: (0.8, 0.95), eps: 1e-6, weight_decay: 0.1 };
+        let options = AdamWOptions { lr: 0.05, betas: (0.8, 0.95), eps: 1e-6, weight_decay: 0.1, amsgrad: false, maximize: false };
         let make = |m: &Module| {
             let trained: Vec<_> = m.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect();
             (adamw(trained, options).unwrap(), Ema::new(m, decay).unwrap(), m.trainable())

@@ -1,19 +1,19 @@
 //! `optim::`, optimizers, clipping, moving averages and loss scaling.
 
+pub mod algorithms;
 pub mod average;
 pub mod optimizer;
 mod params;
 pub mod scaler;
 mod state;
 
-use crate::error::Error;
-use crate::nn::Module;
+use crate::error::{Error, Result};
 use crate::script::lang::value::type_name;
 use crate::torch::Tensor;
 use crate::train::optim::{AdamWOptions, Ema, GradScaler, GradScalerOptions, Optimizer, SgdOptions, adamw, clip_grad_norm, sgd, step};
 use crate::{api, options};
 use params::{Params, Trained};
-use rhai::Dynamic;
+use rhai::{Array, Dynamic};
 
 crate::script_handle!(Optimizer, "an optimizer");
 
@@ -27,6 +27,10 @@ options! {
         eps,
         /// decoupled: each step first multiplies the weights by `1 - lr * weight_decay`
         weight_decay,
+        /// whether the largest average so far takes the place of the average of squares (arXiv 1904.09237)
+        amsgrad,
+        /// whether steps go up the gradient
+        maximize,
     }
     SgdOptions {
         /// learning rate
@@ -59,13 +63,14 @@ api! {
 
     /// AdamW (Loshchilov & Hutter 2019) on libtorch's fused kernel, for a module, an array of tensors or modules, or a map of them.
     ///
-    /// An array of groups, `#{params: .., lr: .., weight_decay: ..}`, gives each its own `lr` and `weight_decay`; what a group leaves out is the
-    /// option's.
+    /// An array of groups, `#{params: .., lr: .., weight_decay: .., betas: ..}`, gives each its own rates; what a group leaves out is the option's. Or
+    /// the option `groups` divides parameters by their names: each goes to the first group that takes it, by `names`, a pattern with `*` and `?` or
+    /// several, by `where: |name, p| ..`, by `params`, or by all that are given; what none takes is the last group.
     ///
     /// # Shapes
     /// - any float leaves
     /// # Errors
-    /// `E0202` when there is nothing to train or an option is out of range.
+    /// `E0202` when there is nothing to train, an option is out of range, or a group takes no parameter.
     /// # Example
     /// ```rhai
     /// let w = torch::tensor([1.0, 2.0], #{ requires_grad: true });
@@ -76,8 +81,16 @@ api! {
     /// assert_close(w, torch::tensor([0.9, 1.9]), #{ atol: 1e-5 });
     /// let m = nn::linear(2, 2);
     /// optim::adamw([#{ params: [m.weight] }, #{ params: [m.bias], lr: 1e-2, weight_decay: 0.0 }], #{ lr: 1e-3 });
+    /// let opt = optim::adamw(m, #{ lr: 1e-3, groups: [#{ where: |name, p| p.shape.len() < 2, weight_decay: 0.0 }] });
+    /// assert_eq(opt.groups.map(|g| g.names()), [["bias"], ["weight"]]);
+    /// let opt = optim::adamw(#{ net: m, mapper: nn::linear(2, 2) }, #{ groups: [#{ names: "mapper.*", lr: 1e-5 }] });
+    /// assert_eq(opt.groups[0].names(), ["mapper.weight", "mapper.bias"]);
     /// ```
-    fn adamw_of as "adamw"(params: Trained; options: AdamWOptions) -> Optimizer { adamw(params.read("adamw")?, options) }
+    fn adamw_of as "adamw"[cx](params: Trained;
+        options: AdamWOptions,
+        /// groups by name or condition: `#{names|where|params: .., lr: .., weight_decay: .., betas: ..}`
+        groups: Option<Array>,
+    ) -> Optimizer { adamw(params.read(cx, groups)?, options) }
 
     /// Stochastic gradient descent on libtorch's fused kernel, for what `adamw` takes.
     ///
@@ -96,7 +109,11 @@ api! {
     /// }
     /// assert_close(w, torch::tensor([0.71, 1.71]), #{ atol: 1e-6 });
     /// ```
-    fn sgd_of as "sgd"(params: Trained; options: SgdOptions) -> Optimizer { sgd(params.read("sgd")?, options) }
+    fn sgd_of as "sgd"[cx](params: Trained;
+        options: SgdOptions,
+        /// groups by name or condition, as for `adamw`
+        groups: Option<Array>,
+    ) -> Optimizer { sgd(params.read(cx, groups)?, options) }
 
     /// Scales all gradients together so that their norm is at most `max`, and gives the norm before as a tensor.
     ///
@@ -115,7 +132,7 @@ api! {
     fn clip_norm as "clip_grad_norm"(params: Params, max: f64) -> Tensor { clip_grad_norm(&params.tensors(), max) }
 
     /// Everything that follows `backward()`: scales the gradients of `params` so that their norm is at most `max`, takes the optimizer's step,
-    /// and updates the average `ema` (or `()`). Gives the norm before. The same as `clip_grad_norm`, `step` and `update`, and on the CPU faster: it
+    /// and updates the average `ema` (or `()`, or all of an array). Gives the norm before. The same as `clip_grad_norm`, `step` and `update`, and on the CPU faster: it
     /// goes through memory once.
     ///
     /// # Shapes
@@ -132,11 +149,16 @@ api! {
     /// assert_close(ema.module.bias, m.bias + 0.05, #{ atol: 1e-3 });
     /// ```
     fn step(opt: Optimizer, params: Params, max: f64, ema: Dynamic) -> Tensor {
-        let average = ema.read_lock::<Ema>().map(|e| e.clone());
-        if average.is_none() && !ema.is_unit() {
-            return Err(Error::value("step", format!("the last argument is a moving average or `()`, got {}", type_name(&ema))));
-        }
-        step(&opt, &params.tensors(), max, average.as_ref())
+        let wrong = |d: &Dynamic| Error::value("step", format!("the last argument is a moving average, an array of them, or `()`, got {}", type_name(d)));
+        let one = |d: &Dynamic| d.read_lock::<Ema>().map(|e| e.clone()).ok_or_else(|| wrong(d));
+        let averages: Vec<Ema> = match ema.read_lock::<Array>() {
+            Some(all) => all.iter().map(one).collect::<Result<_>>()?,
+            None if ema.is_unit() => Vec::new(),
+            None => vec![one(&ema)?],
+        };
+        let norm = step(&opt, &params.tensors(), max, averages.first())?;
+        averages.iter().skip(1).try_for_each(Ema::update)?;
+        Ok(norm)
     }
 
     /// The backward pass of a loss. Of one process it is `loss.backward()`; where several train together the gradients of the optimizer's parameters are
@@ -154,21 +176,6 @@ api! {
     /// assert_eq(w.grad().item(), 6.0);
     /// ```
     fn backward(opt: Optimizer, loss: Tensor) -> () { opt.backward(&loss) }
-
-    /// A moving average of a module's weights: `ema = decay * ema + (1 - decay) * now` at each `update()`.
-    ///
-    /// # Shapes
-    /// - a module of any shape
-    /// # Errors
-    /// `E0202` when `decay` is not from 0 to 1.
-    /// # Example
-    /// ```rhai
-    /// let m = nn::linear(2, 2);
-    /// let ema = optim::ema(m, 0.999);
-    /// ema.update();
-    /// assert_eq(ema.module.forward(torch::ones([1, 2])).shape, [1, 2]);
-    /// ```
-    fn ema(module: Module, decay: f64) -> Ema { Ema::new(&module, decay) }
 
     /// A loss scaler for f16.
     ///

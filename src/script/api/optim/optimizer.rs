@@ -74,7 +74,42 @@ api! {
     /// ```
     fn set_lr as "set$lr"(opt: Optimizer, lr: f64) -> () { opt.set_lr(lr) }
 
-    /// The groups of its parameters, each with `lr` and `weight_decay` to get and to set: as `param_groups` of PyTorch.
+    /// Puts the weights of training into the parameters, for `schedule_free_adamw`; of other optimizers nothing changes. They are there at first.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses.
+    /// # Example
+    /// ```rhai
+    /// let opt = optim::schedule_free_adamw(nn::linear(1, 1));
+    /// opt.eval();
+    /// opt.train();
+    /// assert(opt.training);
+    /// ```
+    fn train(opt: Optimizer) -> () { opt.set_training(true) }
+
+    /// Puts the weights to evaluate into the parameters, for `schedule_free_adamw`, until `train()`; of other optimizers nothing changes.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses.
+    /// # Example
+    /// ```rhai
+    /// let opt = optim::schedule_free_adamw(nn::linear(1, 1));
+    /// opt.eval();
+    /// assert(!opt.training);
+    /// ```
+    fn evaluate as "eval$"(opt: Optimizer) -> () { opt.set_training(false) }
+
+    /// Whether the parameters hold the weights of training.
+    ///
+    /// # Errors
+    /// None.
+    /// # Example
+    /// ```rhai
+    /// assert(optim::adamw(nn::linear(1, 1)).training);
+    /// ```
+    fn training as "get$training"(opt: Optimizer) -> bool { opt.is_training() }
+
+    /// The groups of its parameters, each with `lr`, `weight_decay` and `betas` to get and to set: as `param_groups` of PyTorch.
     ///
     /// # Errors
     /// None.
@@ -92,9 +127,9 @@ api! {
         Ok((0..opt.group_count()).map(|index| Dynamic::from(ParamGroup { opt: opt.clone(), index })).collect())
     }
 
-    /// Its state by name, sharing memory: for AdamW `<name>.exp_avg`, `<name>.exp_avg_sq`, `<name>.step`, for SGD `<name>.momentum_buffer`; `lr`; and
-    /// where there are several groups their rates, `groups.<i>.lr`, `groups.<i>.base_lr` (the optimizer's `lr` when the group's was set) and
-    /// `groups.<i>.weight_decay`.
+    /// Its state by name, sharing memory: for AdamW `<name>.exp_avg`, `<name>.exp_avg_sq`, `<name>.step`, for SGD and Muon `<name>.momentum_buffer`, and
+    /// so on by the published names; `lr`; where there are several groups their rates, `groups.<i>.lr`, `groups.<i>.base_lr` (the optimizer's `lr` when
+    /// the group's was set), `groups.<i>.weight_decay`, and betas that were set; and what is kept for a group, as `groups.<i>.k`.
     ///
     /// # Errors
     /// None.
@@ -183,6 +218,41 @@ api! {
     fn set_weight_decay as "set$weight_decay"(group: ParamGroup, weight_decay: f64) -> () {
         group.opt.set_rates(group.index, Rates { weight_decay, ..group.rates()? })
     }
+
+    /// The group's decays of the averages of the gradient and of its square; `[]` where its algorithm has none.
+    ///
+    /// # Errors
+    /// None.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(optim::adamw(nn::linear(1, 1)).groups[0].betas, [0.9, 0.999]);
+    /// assert_eq(optim::sgd(nn::linear(1, 1)).groups[0].betas, []);
+    /// ```
+    fn betas as "get$betas"(group: ParamGroup) -> Vec<f64> { Ok(group.rates()?.betas.map_or(Vec::new(), |b| vec![b.0, b.1])) }
+
+    /// Sets them, as a one-cycle schedule does.
+    ///
+    /// # Errors
+    /// `E0202` when one is not from 0 to below 1, or the group's algorithm has none.
+    /// # Example
+    /// ```rhai
+    /// let opt = optim::adamw(nn::linear(1, 1));
+    /// opt.groups[0].betas = [0.85, 0.999];
+    /// assert_eq(opt.groups[0].betas, [0.85, 0.999]);
+    /// ```
+    fn set_betas as "set$betas"(group: ParamGroup, betas: (f64, f64)) -> () {
+        group.opt.set_rates(group.index, Rates { betas: Some(betas), ..group.rates()? })
+    }
+
+    /// The name of the algorithm that trains the group.
+    ///
+    /// # Errors
+    /// None.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(optim::adamw(nn::linear(1, 1)).groups[0].algorithm, "adamw");
+    /// ```
+    fn algorithm as "get$algorithm"(group: ParamGroup) -> String { Ok(group.opt.algorithm_of(group.index)?.to_owned()) }
 
     /// The names of the group's parameters, as in the optimizer's state.
     ///

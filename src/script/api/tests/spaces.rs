@@ -121,8 +121,8 @@ fn optimizers_take_modules_arrays_and_maps() {
         other.load(opt.state());
         assert_eq(other.groups.map(|g| [g.lr, g.weight_decay]), [[0.3, 0.0], [0.4, 0.25]]);
     "#);
-    fails("optim::adamw([#{ lr: 1 }])", "option `params` is required");
-    fails("optim::adamw([#{ params: nn::linear(1, 1), betas: [0, 0] }])", "unknown option `betas`");
+    fails("optim::adamw([#{ lr: 1 }])", "group 0 has no `params`");
+    fails("optim::adamw([#{ params: nn::linear(1, 1), beta: [0, 0] }])", "unknown option `beta`");
     fails("optim::adamw([#{ params: nn::linear(1, 1) }, nn::linear(1, 1)])", "array of groups");
     fails("optim::sgd(nn::linear(1, 1), #{ nesterov: true })", "`nesterov` needs a `momentum`");
     fails("optim::adamw([])", "no parameters");

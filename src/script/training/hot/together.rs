@@ -27,7 +27,7 @@ pub(crate) enum Taken {
 enum Found {
     Nothing,
     Same,
-    New(Prepared, Plan),
+    New(Box<(Prepared, Plan)>),
 }
 
 impl Hot {
@@ -78,7 +78,7 @@ impl Hot {
         let (text, mut mine) = match found {
             Found::Nothing => (Vec::new(), None),
             Found::Same => (SAME.to_vec(), None),
-            Found::New(prepared, plan) => (Offer::text(&prepared, &plan)?, Some((prepared, plan))),
+            Found::New(found) => (Offer::text(&found.0, &found.1)?, Some(*found)),
         };
         let offer = d.said_by(0, &text)?;
         if offer.is_empty() || offer == SAME {
@@ -132,7 +132,7 @@ impl Hot {
         match self.read(at) {
             Ok(Read::New(prepared, plan)) => {
                 self.wanted.set(false);
-                Found::New(prepared, plan)
+                Found::New(Box::new((prepared, plan)))
             }
             Ok(Read::Same(plan)) => {
                 self.wanted.set(false);

@@ -4,7 +4,7 @@ use super::*;
 use crate::torch::files::read_safetensors;
 
 fn group(params: &[(String, Tensor)], lr: Option<f64>, weight_decay: Option<f64>) -> ParamGroup {
-    ParamGroup { params: params.to_vec(), lr, weight_decay }
+    ParamGroup { params: params.to_vec(), lr, weight_decay, ..ParamGroup::default() }
 }
 
 fn bytes(params: &[Tensor]) -> Vec<Vec<u8>> {
@@ -58,23 +58,23 @@ fn the_learning_rate_of_a_group_moves_with_the_optimizers() {
     opt.set_lr(0.0).unwrap();
     assert_eq!(lrs(&opt), [0.0, 0.0]);
     let state = opt.state().unwrap();
-    let e = opt.set_rates(1, Rates { lr: 1.0, weight_decay: 0.0 }).unwrap_err();
+    let e = opt.set_rates(1, Rates { lr: 1.0, ..Rates::default() }).unwrap_err();
     assert!(e.to_string().contains("while the optimizer's is 0"), "{e}");
     opt.set_lr(1e-3).unwrap();
     assert_eq!(lrs(&opt), [1e-3, 3e-4]);
-    opt.set_rates(0, Rates { lr: 2e-3, weight_decay: 0.5 }).unwrap();
+    opt.set_rates(0, Rates { lr: 2e-3, weight_decay: 0.5, betas: None }).unwrap();
     opt.set_lr(2e-3).unwrap();
     assert_eq!((lrs(&opt), opt.rates(0).unwrap().weight_decay), ([4e-3, 6e-4], 0.5));
 
     let other = adamw(groups(), AdamWOptions { lr: 0.1, weight_decay: 0.3, ..Default::default() }).unwrap();
     other.load_state(&state).unwrap();
-    assert_eq!((other.lr(), other.rates(1).unwrap()), (0.0, Rates { lr: 0.0, weight_decay: 0.01 }));
+    assert_eq!((other.lr(), other.rates(1).unwrap()), (0.0, Rates { lr: 0.0, weight_decay: 0.01, betas: Some((0.9, 0.999)) }));
     other.set_lr(1e-3).unwrap();
     assert_eq!(lrs(&other), [1e-3, 3e-4]);
     let plain = adamw(all.clone(), AdamWOptions::default()).unwrap();
     assert!(plain.load_state(&state).unwrap_err().to_string().contains("of 2 groups, this one has 1"));
     assert!(other.load_state(&plain.state().unwrap()).unwrap_err().to_string().contains("of 1 group, this one has 2"));
-    assert!(opt.rates(2).is_err() && opt.set_rates(0, Rates { lr: -1.0, weight_decay: 0.0 }).is_err());
+    assert!(opt.rates(2).is_err() && opt.set_rates(0, Rates { lr: -1.0, ..Rates::default() }).is_err());
 }
 
 #[test]
@@ -84,10 +84,10 @@ fn the_rate_of_an_only_group_is_the_optimizers() {
     opt.set_rates(0, Rates { lr: 0.0, ..opt.rates(0).unwrap() }).unwrap();
     opt.set_rates(0, Rates { lr: 0.4, ..opt.rates(0).unwrap() }).unwrap();
     assert_eq!((opt.lr(), opt.state().unwrap().len()), (0.4, 1));
-    opt.set_rates(0, Rates { lr: 0.4, weight_decay: 0.5 }).unwrap();
+    opt.set_rates(0, Rates { lr: 0.4, weight_decay: 0.5, betas: None }).unwrap();
     let other = adamw(named(&params()), AdamWOptions::default()).unwrap();
     other.load_state(&opt.state().unwrap()).unwrap();
-    assert_eq!(other.rates(0).unwrap(), Rates { lr: 0.4, weight_decay: 0.5 });
+    assert_eq!(other.rates(0).unwrap(), Rates { lr: 0.4, weight_decay: 0.5, betas: Some((0.9, 0.999)) });
 }
 
 #[test]
