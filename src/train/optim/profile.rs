@@ -104,7 +104,7 @@ pub fn std_to_exponent(std: f64) -> Result<f64> {
     let mut x = t.sqrt() + 1.0;
     for _ in 0..200 {
         let next = x - value(x) / slope(x);
-        if !(next < x) {
+        if next.is_nan() || next >= x {
             break;
         }
         x = next;
