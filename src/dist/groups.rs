@@ -2,8 +2,8 @@
 
 use super::{Backend, Dist, Options, World};
 use crate::error::Result;
-use crate::torch::Tensor;
 use crate::torch::bridge::dist::{Group, Reduce, Store};
+use crate::torch::{Device, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,10 +48,12 @@ impl Dist {
         self.groups().control.clone()
     }
 
-    /// The group for gradients, and how many there were before: what was made for an earlier one must be made anew.
-    pub(crate) fn data(&self) -> (u64, Arc<Group>) {
+    /// The group for gradients on a device, and how many there were before: what was made for an earlier one must be made anew. NCCL takes
+    /// nothing of a CPU's, where a machine with GPUs was told to train on it.
+    pub(crate) fn data(&self, on: Device) -> (u64, Arc<Group>) {
         let groups = self.groups();
-        (groups.number, groups.data.clone())
+        let by_gloo = on == Device::Cpu && self.options.backend == Backend::Nccl;
+        (groups.number, if by_gloo { groups.control.clone() } else { groups.data.clone() })
     }
 
     /// Ends all connections to other ranks: those that wait for this one in a collective stop waiting.

@@ -3,7 +3,7 @@
 use crate::dist;
 use crate::error::Result;
 use crate::torch::bridge::dist::{Reducer, reaches};
-use crate::torch::{DType, Device, Tensor};
+use crate::torch::{DType, Device, Tensor, default_device};
 use std::cell::{Cell, RefCell};
 
 /// The first bucket is small, so that something is on its way soon: as in PyTorch.
@@ -40,7 +40,7 @@ impl Overlap {
     pub fn backward(&self, loss: &Tensor, params: impl FnOnce() -> Vec<Tensor>) -> Result<()> {
         let Some(d) = dist::together("backward")? else { return loss.backward() };
         let params: Vec<Tensor> = params().into_iter().filter(|p| p.requires_grad() && p.numel() > 0).collect();
-        let (number, group) = d.data();
+        let (number, group) = d.data(params.first().map_or_else(default_device, Tensor::device));
         let keys: Vec<Key> = params.iter().map(|p| (p.as_tch().data_ptr() as usize, p.dtype(), p.device())).collect();
         let key = (number, keys);
         let mut made = self.made.borrow_mut();
