@@ -171,20 +171,30 @@ fn content(run: &Path) -> (State, Rows) {
 
 /// Two runs came to the same, within `limit` of the larger of 1 and the number.
 fn assert_equal(a: &Path, b: &Path, limit: f64) {
+    assert_equal_but(a, b, limit, 0.0);
+}
+
+/// The same, where first moments may differ by `kinks` of their tensor's largest number as well, and norms of gradients by a twentieth of
+/// that: a difference in the last bit of f32 turns the sign of an L1 loss or the side of a ReLU somewhere, and one such gradient more or less
+/// is not small.
+fn assert_equal_but(a: &Path, b: &Path, limit: f64, kinks: f64) {
     let ((a_state, a_rows), (b_state, b_rows)) = (content(a), content(b));
     let what = format!("{} and {}", a.display(), b.display());
     assert!(!a_state.is_empty() && a_state.keys().eq(b_state.keys()), "{what} hold the same");
     let near = |x: f64, y: f64| (x - y).abs() <= limit * x.abs().max(1.0);
     for (name, values) in &a_state {
+        let largest = values.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        let room = if name.ends_with(".exp_avg") { kinks * largest } else { 0.0 };
         for (x, y) in values.iter().zip(&b_state[name]) {
-            assert!(near(*x, *y), "{what}: {name}: {x} {y}");
+            assert!(near(*x, *y) || (x - y).abs() <= room, "{what}: {name}: {x} {y}, of {largest}");
         }
     }
     assert_eq!(a_rows.len(), b_rows.len(), "{what}");
     for ((step, x), (other, y)) in a_rows.iter().zip(&b_rows) {
         assert!(step == other && x.keys().eq(y.keys()), "{what}: step {step}");
         for (name, value) in x {
-            assert!(near(*value, y[name]), "{what}: step {step}: {name} {value} {}", y[name]);
+            let room = if name.starts_with("grad_norm") { 0.05 * kinks * value } else { 0.0 };
+            assert!(near(*value, y[name]) || (value - y[name]).abs() <= room, "{what}: step {step}: {name} {value} {}", y[name]);
         }
     }
 }

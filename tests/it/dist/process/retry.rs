@@ -15,8 +15,13 @@ fn failing_late(line: &str) -> String {
     TRAIN.replace("    // Gradients that one rank throws away.", &format!("    {line}"))
 }
 
+/// The script of a job, in a folder of its own: a save of any script beside it would have a failed step tried again.
+fn script(name: &str) -> String {
+    format!("{name}/{name}.rhai")
+}
+
 fn watched(place: &Place, name: &str, text: &str, more: &[&str]) -> Child {
-    let script = format!("{name}.rhai");
+    let script = script(name);
     place.write(&script, text);
     let args = ["run", "--watch", "--nproc", "2", &script, "--exp-name", name, "--threads", "1"];
     place.command(&[&args[..], more].concat()).spawn().unwrap()
@@ -43,12 +48,12 @@ fn a_step_that_fails_on_one_rank_is_tried_again_by_all() {
     let (code, out, err) = parts(place.command(&["attach", "exps/retried", "-e", "run.step + dist::get_world_size()"]).output().unwrap());
     assert_eq!((code, out.as_str()), (0, "5\n"), "{err}");
     // Another mistake, of all ranks; then a text that nobody can build; then it is mended.
-    place.write("retried.rhai", &failing("if run.step == 3 { throw \"once more\"; }"));
+    place.write(&script(name), &failing("if run.step == 3 { throw \"once more\"; }"));
     until_it_waits(place, name, 2);
     assert!(log(place, name).contains("`step` failed on all 2 ranks"), "{}", log(place, name));
-    place.write("retried.rhai", &failing("let x = ;"));
+    place.write(&script(name), &failing("let x = ;"));
     until("the refusal", 60, || log(place, name).contains("not reloaded"));
-    place.write("retried.rhai", TRAIN);
+    place.write(&script(name), TRAIN);
     finished(job);
     assert_equal(&place.path("exps/one"), &place.path("exps/retried"), 1e-12);
     let said = ok(&mut place.command(&["replay", "exps/retried"]));
@@ -70,7 +75,7 @@ fn wherever_a_step_fails_the_ranks_stay_equal() {
         let name = format!("late-{i}");
         let job = watched(place, &name, &text, more);
         until_it_waits(place, &name, 1);
-        place.write(&format!("{name}.rhai"), TRAIN);
+        place.write(&script(&name), TRAIN);
         // The script compares all ranks at its end.
         finished(job);
     }
