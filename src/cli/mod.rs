@@ -11,6 +11,7 @@ mod convert;
 mod diff;
 mod doc;
 mod doctor;
+mod fetch;
 mod flags;
 mod help;
 mod inspect;
@@ -59,6 +60,7 @@ enum Verb {
     Doc(doc::Args),
     Convert(convert::Args),
     Doctor(doctor::Args),
+    Fetch(fetch::Args),
     Recipes(recipes::Args),
     Remove(remove::Args),
     Diff(diff::Args),
@@ -119,6 +121,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Doc(args) => doc::run(&args),
         Verb::Convert(args) => convert::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Fetch(args) => fetch::run(&args),
         Verb::Recipes(args) => recipes::run(&args),
         Verb::Remove(args) => remove::run(&args),
         Verb::Diff(args) => diff::run(&args),
