@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
     after_help = "HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are those of huggingface_hub; HTTPS_PROXY and NO_PROXY name proxies."
 )]
 pub struct Args {
-    /// A name of `--list`, or `hf://owner/repo[@revision]/file`; without a file a folder of diffusers.
+    /// A name of `--list`, `hf://owner/repo[@revision]/file` (without a file a folder of diffusers), or the address of a file.
     #[arg(value_name = "NAME", required_unless_present = "list")]
     names: Vec<String>,
     /// Show every name, what it is, and whether it is here.
@@ -39,8 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
         let rows = rows()?;
         return if args.json { super::output::print_json(&as_json(&rows)?) } else { super::output::print(&as_table(&rows)) };
     }
-    let items = args.names.iter().map(|name| if fetch::is_reference(name) { fetch::parse(name) } else { published::find(name) });
-    let items = items.collect::<Result<Vec<Item>>>()?;
+    let items = args.names.iter().map(|name| item_of(name)).collect::<Result<Vec<Item>>>()?;
     let pins = project_of(Path::new("."))?.map(|p| p.pins());
     let pins = pins.as_ref().map(|p| p as &dyn Pins);
     for item in &items {
@@ -51,6 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
             None => fetch::fetch(item, pins, args.again)?,
         };
         if is_there {
+            fetch::check(item, pins)?;
             eprintln!("{} is here already", item.name);
         }
         let shown = if item.is_folder { vec![item.path(&paths)] } else { paths };
@@ -58,6 +58,18 @@ pub fn run(args: &Args) -> Result<()> {
         super::output::print(&lines)?;
     }
     Ok(())
+}
+
+/// What a name, a reference or an address stands for. Addresses are for whoever types them: scripts have none.
+fn item_of(name: &str) -> Result<Item> {
+    if fetch::is_reference(name) {
+        return fetch::parse(name);
+    }
+    if !name.contains("://") {
+        return published::find(name);
+    }
+    let file = fetch::PlainFile::at(name)?;
+    Ok(Item { name: name.to_owned(), about: String::new(), parts: vec![fetch::Source::Plain(file).into()], is_folder: false })
 }
 
 /// One name with what is here of it.

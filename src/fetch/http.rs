@@ -19,6 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Where the certificates of a Linux lie.
 const STORES: [&str; 3] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
+const ANOTHER_WAY: &str = "is a proxy or a portal in between? get the file by another way and name it";
+
 /// What is asked for.
 pub(super) struct Ask<'a> {
     /// What the user calls it.
@@ -77,21 +79,14 @@ impl Http {
                 return judge(ask, &at, response, head);
             }
             let to = text(response.headers(), "location").unwrap_or_default();
-            let Some(next) = at.join(&to) else {
-                return Err(Error::fetch(format!("{} redirects to `{}`, which is no address of http or https", at.host, to.escape_debug())).into());
-            };
-            if at.scheme == "https" && next.scheme == "http" {
-                let message = format!("{} redirects from https to http (`{next}`): what comes from there could be anybody's", at.host);
-                return Err(Error::fetch(format!("`{}` is not fetched: {message}", ask.label))
-                    .help("is a proxy or a portal in between? get the file by another way and name it")
-                    .into());
-            }
+            let next = led(ask.label, &at, &to)?;
             if head && next.host != first.host {
                 return Ok(response);
             }
             at = next;
         }
-        Err(Error::fetch(format!("`{}` is not fetched: {} redirects more than {MOST_REDIRECTS} times", ask.label, first.host)).into())
+        let message = format!("`{}` is not fetched: {} redirects more than {MOST_REDIRECTS} times", ask.label, first.host);
+        Err(Error::fetch(message).help(ANOTHER_WAY).into())
     }
 
     fn once(&self, ask: &Ask, at: &Address, head: bool, is_home: bool) -> Result<Response<Body>, Failure> {
@@ -108,6 +103,16 @@ impl Http {
         }
         request.call().map_err(|e| Failure::Passing(unreachable(ask.label, at, &e), None))
     }
+}
+
+/// Where a redirect leads, if one may go there.
+fn led(label: &str, at: &Address, to: &str) -> Result<Address, Error> {
+    let error = |what: String| Error::fetch(format!("`{label}` is not fetched: {} {what}", at.host)).help(ANOTHER_WAY);
+    let next = at.join(to).ok_or_else(|| error(format!("redirects to `{}`, which is no address of http or https", to.escape_debug())))?;
+    if at.scheme == "https" && next.scheme == "http" {
+        return Err(error(format!("redirects from https to http (`{next}`): what comes from there could be anybody's")));
+    }
+    Ok(next)
 }
 
 /// A header as text.
@@ -161,7 +166,7 @@ fn judge(ask: &Ask, at: &Address, response: Response<Body>, head: bool) -> Resul
                 error(format!("{host} has trouble of its own ({status}){said}")).help("try again later: the same command goes on where it stopped");
             Err(Failure::Passing(e, None))
         }
-        _ => Err(error(format!("{host} refuses it ({status}){said}")).into()),
+        _ => Err(error(format!("{host} refuses it ({status}){said}")).help(ANOTHER_WAY).into()),
     }
 }
 
@@ -173,4 +178,36 @@ fn is_page(headers: &HeaderMap) -> bool {
 pub(super) fn page(label: &str, host: &str) -> Error {
     Error::fetch(format!("`{label}` is not fetched: {host} sends a page (HTML) in place of the file"))
         .help("is a login page of the network in between, or a page in place of the file itself (`blob` for `resolve`)?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_never_lead_from_https_to_http() {
+        let at = |url| Address::parse(url).unwrap();
+        let e = led("x", &at("https://a.co/f"), "http://a.co/f").unwrap_err();
+        assert!(e.code() == "E0303" && e.to_string().contains("from https to http") && e.help_text().is_some(), "{e}");
+        assert_eq!(led("x", &at("http://a.co/f"), "https://b.co/g").unwrap(), at("https://b.co/g"));
+        assert_eq!(led("x", &at("https://a.co/f"), "//b.co/g").unwrap(), at("https://b.co/g"));
+        assert!(led("x", &at("http://a.co/f"), "ftp://a.co/f").is_err());
+    }
+
+    #[test]
+    fn statuses_are_told_apart() {
+        let ask = Ask { label: "x", url: "http://a.co/f", token: None, from: 0, mark: None };
+        let at = Address::parse(ask.url).unwrap();
+        let judged = |status: u16, pause: &str| {
+            let response = Response::builder().status(status).header("Retry-After", pause).body(Body::builder().data("")).unwrap();
+            judge(&ask, &at, response, false)
+        };
+        assert!(judged(206, "0").is_ok());
+        assert!(matches!(judged(404, "0"), Err(Failure::Missing(_))));
+        assert!(matches!(judged(503, "0"), Err(Failure::Passing(_, None))));
+        assert!(matches!(judged(429, "3"), Err(Failure::Passing(_, Some(p))) if p == Duration::from_secs(3)));
+        for (status, pause) in [(429, "3600"), (403, "0"), (400, "0")] {
+            assert!(matches!(judged(status, pause), Err(Failure::Final(_))), "{status}");
+        }
+    }
 }

@@ -87,6 +87,15 @@ impl Source {
         }
     }
 
+    /// Reads a file of an address that is there, and compares it with what it should be. Those of the hub are called by their content.
+    fn check(&self, pins: Option<&dyn Pins>) -> Result<()> {
+        let (Source::Plain(file), Some(path)) = (self, self.cached(pins)?) else { return Ok(()) };
+        let pin = pins.map(|p| p.get(&self.id())).transpose()?.flatten();
+        let (want, says) = plain::wanted(file, pin.as_ref(), pins.map_or(String::new(), Pins::place));
+        let sha256 = if want.is_empty() { String::new() } else { partial::sha256_of(&path)? };
+        if sha256.starts_with(&want) { Ok(()) } else { Err(transfer::changed(&path.display().to_string(), &says, &want, &sha256)) }
+    }
+
     fn fetch(&self, http: &Http, pins: Option<&dyn Pins>, again: bool) -> std::result::Result<PathBuf, Failure> {
         let id = self.id();
         let pin = if again { None } else { pins.map(|p| p.get(&id)).transpose()?.flatten() };
@@ -134,6 +143,14 @@ impl Part {
         }
         Ok(None)
     }
+}
+
+/// Reads what is there of it, and makes sure that it is what it should be, as far as anybody says that.
+///
+/// # Errors
+/// `E0303` for a file that is another; `E0301` when one cannot be read.
+pub fn check(item: &Item, pins: Option<&dyn Pins>) -> Result<()> {
+    item.parts.iter().flat_map(|part| &part.0).try_for_each(|source| source.check(pins))
 }
 
 /// Fetches what is not there of it, and says so. What was pinned is what comes, or an error; what was not is pinned now. `again` looks whether it has

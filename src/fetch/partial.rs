@@ -48,6 +48,8 @@ impl Partial {
     pub(super) fn add(&mut self, label: &str, piece: &[u8]) -> Result<()> {
         self.file.write_all(piece).map_err(|e| match e.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => no_space(label, &self.path, None),
+            // As on FAT, or by a limit of the shell.
+            ErrorKind::FileTooLarge => no_space(label, &self.path, None),
             _ => Error::io("write", &self.path, e),
         })?;
         self.hash.update(piece);

@@ -1,11 +1,12 @@
 //! Files of plain addresses, in the folder of weights in Lathe's cache.
 
+use super::address::Address;
 use super::failure::Failure;
 use super::http::{Ask, Http, text};
 use super::pins::Pin;
 use super::transfer::{self, Job, changed};
 use super::{lock, partial, place};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::files;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -21,24 +22,52 @@ pub struct PlainFile {
     pub sha256: String,
 }
 
+impl PlainFile {
+    /// The file at an address that the user typed; those of the same name from different addresses lie apart.
+    ///
+    /// # Errors
+    /// `E0202` for what is no address of a file.
+    pub fn at(url: &str) -> Result<PlainFile> {
+        let wrong = || {
+            Error::value("fetch", format!("`{}` is no address of a file", url.escape_debug()))
+                .help("`https://host/path/file`, without a name or password in it")
+        };
+        let address = Address::parse(url).ok_or_else(wrong)?;
+        let file = address.path.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+        let file: String = file.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+        if file.trim_matches('.').is_empty() || file.starts_with('.') {
+            return Err(wrong());
+        }
+        let folder = files::hex(&Sha256::digest(address.to_string().as_bytes())[..6]);
+        Ok(PlainFile { url: address.to_string(), name: format!("addresses/{folder}/{file}"), sha256: String::new() })
+    }
+}
+
 /// The file in a folder of weights.
 pub(super) fn cached(file: &PlainFile) -> Option<PathBuf> {
     place::weight_folders().into_iter().map(|f| f.join(&file.name)).find(|p| p.is_file())
 }
 
+/// The SHA-256 that it should have, or the first digits of it, and who says so. A pin has all of them, and the publisher's first ones were compared before
+/// it was written.
+pub(super) fn wanted(file: &PlainFile, pin: Option<&Pin>, place: String) -> (String, String) {
+    match pin {
+        Some(pin) if pin.sha256.starts_with(&file.sha256) => (pin.sha256.clone(), place),
+        _ => (file.sha256.clone(), "its publisher".to_owned()),
+    }
+}
+
 /// Fetches it; `again` when it is there already and may have changed.
-pub(super) fn fetch(http: &Http, file: &PlainFile, pin: Option<&Pin>, says: &str, again: bool) -> Result<(PathBuf, Pin), Failure> {
+pub(super) fn fetch(http: &Http, file: &PlainFile, pin: Option<&Pin>, says: &str, again: bool) -> std::result::Result<(PathBuf, Pin), Failure> {
     let folder = place::cache_folder()
         .ok_or_else(|| Error::usage("there is no folder for weights").help("set LATHE_CACHE, XDG_CACHE_HOME or HOME"))?
         .join("weights");
     let path = folder.join(&file.name);
     files::create_dir(path.parent().unwrap_or(&folder))?;
     let hidden = |end: &str| path.with_file_name(format!(".{}.{end}", path.file_name().unwrap_or_default().to_string_lossy()));
-    // What the publisher says counts more than what was found once.
-    let (want, says) = match pin {
-        Some(pin) if file.sha256.is_empty() => (pin.sha256.as_str(), says),
-        _ => (file.sha256.as_str(), "its publisher"),
-    };
+    let (want, says) = wanted(file, pin, says.to_owned());
+    let (want, says) = (want.as_str(), says.as_str());
     let _lock = lock::take(&hidden("lock"), &file.name)?;
     if path.is_file() && !again {
         let sha256 = partial::sha256_of(&path)?;
@@ -57,7 +86,8 @@ pub(super) fn fetch(http: &Http, file: &PlainFile, pin: Option<&Pin>, says: &str
     let (sha256, size) = transfer::run(http, &job)?;
     files::rename(&partial, &path)?;
     // What was begun of an older state of the file is of no use any more.
-    let begun = |name: &str| name.starts_with(&format!(".{}.", file.name)) && name.ends_with(".incomplete");
+    let start = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let begun = |name: &str| name.starts_with(&start) && name.ends_with(".incomplete");
     for (_, old) in files::list(path.parent().unwrap_or(&folder))?.into_iter().filter(|(name, _)| begun(name)) {
         files::remove(&old)?;
     }
@@ -66,7 +96,7 @@ pub(super) fn fetch(http: &Http, file: &PlainFile, pin: Option<&Pin>, says: &str
 }
 
 /// The strong mark and the size of what lies there; some servers do not say.
-fn look(http: &Http, ask: &Ask) -> Result<(Option<String>, Option<u64>), Failure> {
+fn look(http: &Http, ask: &Ask) -> std::result::Result<(Option<String>, Option<u64>), Failure> {
     let headers = match http.head(ask) {
         Ok(headers) => headers,
         // Not every server answers a question without wanting to send the file; what is wrong the request for it says.

@@ -3,6 +3,7 @@
 mod command;
 mod failures;
 mod layout;
+mod plain;
 mod resume;
 mod scripts;
 
