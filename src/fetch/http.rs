@@ -101,7 +101,10 @@ impl Http {
                 request = request.header("If-Range", mark);
             }
         }
-        request.call().map_err(|e| Failure::Passing(unreachable(ask.label, at, &e), None))
+        request.call().map_err(|e| match distrusted(ask.label, at, &e) {
+            Some(error) => Failure::Final(error),
+            None => Failure::Passing(unreachable(ask.label, at, &e), None),
+        })
     }
 }
 
@@ -118,6 +121,15 @@ fn led(label: &str, at: &Address, to: &str) -> Result<Address, Error> {
 /// A header as text.
 pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).and_then(|v| v.to_str().ok()).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
+}
+
+/// The server shows a certificate that nobody here knows. ureq hands on what rustls says of it as a text alone.
+fn distrusted(label: &str, at: &Address, e: &ureq::Error) -> Option<Error> {
+    let why = e.to_string();
+    why.contains("certificate").then(|| {
+        Error::fetch(format!("`{label}` is not fetched: the certificate of {} is not trusted: {why}", at.host))
+            .help("is the clock right? SSL_CERT_FILE names the certificates of a proxy that reads along")
+    })
 }
 
 /// The server cannot be talked to.

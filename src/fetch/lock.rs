@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::{files, interrupt, space};
 use fs4::{FileExt, TryLockError};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,11 +20,13 @@ pub(super) fn take(path: &Path, label: &str) -> Result<File> {
     if let Some(folder) = path.parent() {
         files::create_dir(folder)?;
     }
-    let file = files::open_own(path)?;
     let mut is_said = false;
     loop {
+        let file = files::open_own(path)?;
         match FileExt::try_lock(&file) {
-            Ok(()) => return Ok(file),
+            // Python removes the file when it is done: then the lock that somebody else takes is on another.
+            Ok(()) if is_at(&file, path) => return Ok(file),
+            Ok(()) => continue,
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", path, e)),
         }
@@ -34,4 +37,9 @@ pub(super) fn take(path: &Path, label: &str) -> Result<File> {
         interrupt::check()?;
         std::thread::sleep(EVERY);
     }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let place = |m: std::fs::Metadata| (m.dev(), m.ino());
+    matches!((file.metadata(), path.symlink_metadata()), (Ok(a), Ok(b)) if place(a) == place(b))
 }

@@ -66,7 +66,7 @@ pub fn item(known: &Known) -> Option<Item> {
         .zip(files.first())
         .map(|(url, name)| Source::Plain(PlainFile { url: url.clone(), name: name.clone(), sha256: known.published.sha256.into() }));
     let sources: Vec<Source> = hub.chain(plain).collect();
-    let about = format!("vision model, tokens of {} pixels", known.preprocess.resolution);
+    let about = format!("vision model, sees pictures of {}", known.preprocess.resolution);
     (!sources.is_empty()).then(|| Item { name: known.name.clone(), about, parts: vec![Part(sources)], is_folder: false })
 }
 

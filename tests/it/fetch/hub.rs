@@ -78,10 +78,6 @@ impl Hub {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
     /// Puts a file there: `owner/repo/file`, or any path.
     pub fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         self.state().files.insert(path.into(), bytes.into());

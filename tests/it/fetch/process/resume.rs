@@ -59,11 +59,14 @@ fn what_is_no_beginning_of_it_is_thrown_away() {
 
 #[test]
 fn of_two_processes_one_fetches() {
-    let (hub, content) = hub_with(1_000_000);
-    hub.mood("a/b/w.safetensors", Mood::Slow(50_000));
+    let (hub, content) = hub_with(2_000_000);
+    hub.mood("a/b/w.safetensors", Mood::Slow(10_000));
     let place = Place::new(&[("lathe.toml", "")]);
     let start = || lathe(&place, &hub, &["fetch", W]).spawn().unwrap();
-    let both = [start(), start()].map(|c| parts(c.wait_with_output().unwrap()));
+    let first = start();
+    let partial = place.path("hf/hub/models--a--b/blobs").join(format!("{}.incomplete", sha256(&content)));
+    until("its begin", 30, || partial.exists());
+    let both = [first, start()].map(|c| parts(c.wait_with_output().unwrap()));
     for (code, out, said) in &both {
         assert_eq!(*code, 0, "{said}");
         assert_eq!(std::fs::read(out.trim()).unwrap(), content);
