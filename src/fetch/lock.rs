@@ -40,6 +40,6 @@ pub(super) fn take(path: &Path, label: &str) -> Result<File> {
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
-    let place = |m: std::fs::Metadata| (m.dev(), m.ino());
-    matches!((file.metadata(), path.symlink_metadata()), (Ok(a), Ok(b)) if place(a) == place(b))
+    let place = |m: &std::fs::Metadata| (m.dev(), m.ino());
+    matches!((file.metadata(), path.symlink_metadata()), (Ok(a), Ok(b)) if place(&a) == place(&b))
 }
