@@ -3,6 +3,7 @@ mod chain;
 mod demo;
 mod killed;
 mod networks;
+mod online;
 mod origins;
 mod published;
 mod recipes;
