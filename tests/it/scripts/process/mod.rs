@@ -4,6 +4,7 @@ mod demo;
 mod killed;
 mod origins;
 mod published;
+mod rae;
 mod recipes;
 mod seeds;
 
