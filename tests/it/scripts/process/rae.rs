@@ -132,7 +132,7 @@ fn a_decoder_becomes_a_run_without_training_and_what_does_not_fit_is_refused() {
     // The numbers, behind a header that says the step.
     let ema = |name: &str, step: &str| {
         let bytes = std::fs::read(m.0.path(name).join("checkpoints").join(step).join("ema.safetensors")).unwrap();
-        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
         bytes[8 + header..].to_vec()
     };
     assert!(ema("source", "0000002") == ema("imported", "0000001"), "the decoder has changed");
