@@ -17,7 +17,7 @@ fn tiny(recipe: &str, name: &str, more: &[&str]) -> Vec<String> {
     let data = ["--data-dir", &latents, "--image-dir", &images, "--output-dir", &all, "--vae-ckpt", &vae, "--exp-name", name];
     let steps = ["--max-train-steps", "4", "--checkpointing-steps", "1"];
     // Of the same setting the last flag counts, and flags before files.
-    let flags = [&data, &steps, more, &["--config", recipe, "--config", &small]].concat();
+    let flags = [data.as_slice(), &steps, more, &["--config", recipe, "--config", &small]].concat();
     flags.into_iter().map(str::to_owned).collect()
 }
 
