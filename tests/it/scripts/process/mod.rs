@@ -6,6 +6,7 @@ mod networks;
 mod online;
 mod origins;
 mod published;
+mod rae;
 mod recipes;
 mod seeds;
 

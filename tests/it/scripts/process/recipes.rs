@@ -62,7 +62,10 @@ fn the_page_s_commands_run_and_no_switch_is_dead() {
         }
         count += 1;
     }
-    let named = page.lines().filter(|l| ["tiny ", "train_sendvae ", "train_ldm ", "train_repae "].iter().any(|kind| l.starts_with(kind))).count();
+    let named = page
+        .lines()
+        .filter(|l| ["tiny ", "train_sendvae ", "train_ldm ", "train_repae ", "train_rae "].iter().any(|kind| l.starts_with(kind)))
+        .count();
     assert_eq!(count, named, "runs on disk, and commands of the page that make one");
 }
 
