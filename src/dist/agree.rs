@@ -98,7 +98,7 @@ impl Dist {
     }
 
     /// Fails where ranks do not wait for the same: a call that one of them makes alone would set all later ones apart.
-    fn same_turn(&self, what: &str, turn: u64) -> Result<()> {
+    pub(super) fn same_turn(&self, what: &str, turn: u64) -> Result<()> {
         let numbers = Tensor::from_vec(&call_numbers(what, turn), &[CALL as i64])?;
         self.control().all_reduce(std::slice::from_ref(&numbers), Reduce::Max)?.wait()?;
         if is_one_call(&numbers.to_vec_i64()?) {
