@@ -2,7 +2,7 @@
 
 use super::shards::Shards;
 use crate::dist;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::Entry;
 use crate::torch::{Tensor, no_grad};
 use std::cell::Cell;
@@ -74,11 +74,12 @@ impl Parts {
         if self.is_whole() {
             return Ok(());
         }
-        let help =
-            "ranks share the average out (--shard-optimizer): track it, and it is whole in `on_sample`; elsewhere all ranks ask for `ema.module`";
-        if let Some(d) = dist::together("ema.module").map_err(|e| e.help(help))? {
-            d.called_by_all("ema.module")?;
-        }
+        let Some(d) = dist::at_work() else {
+            let message = "the weights of the average are with other ranks, which share it out (--shard-optimizer) and wait for this one";
+            let help = "an average that is tracked is whole in `on_sample`; elsewhere all ranks must ask for `ema.module`";
+            return Err(Error::value("ema.module", message).help(help));
+        };
+        d.called_by_all("ema.module")?;
         self.make_room(entries)?;
         let shared = entries.iter().enumerate().filter(|(_, e)| !e.buffer).map(|(i, e)| (i, e.tensor.clone()));
         no_grad(|| self.shards.share("ema.module", shared))?;
