@@ -11,7 +11,7 @@ pub(super) fn failing(line: &str) -> String {
 }
 
 /// The training with a line between the backward pass and the optimizer's step.
-pub(super) fn failing_late(line: &str) -> String {
+fn failing_late(line: &str) -> String {
     TRAIN.replace("    // Gradients that one rank throws away.", &format!("    {line}"))
 }
 

@@ -1,7 +1,7 @@
 //! Ranks that share moments and averages out among them.
 
 use super::edits::log;
-use super::retry::{failing, failing_late, script, until_it_waits, watched};
+use super::retry::{failing, script, until_it_waits, watched};
 use super::{TRAIN, assert_equal, train, whole};
 use crate::support::process::{Place, ok, parts};
 
@@ -122,7 +122,8 @@ fn every_optimizer_can_be_shared_out() {
         [("average", "an average that is tracked is whole in `on_sample`"), ("eval", "schedule_free_adamw: one rank works alone here")]
     {
         let (code, _, said) = parts(run(what, "2", &[SHARD, "--lonely", what]).output().unwrap());
-        assert!(code == 1 && said.contains("error[E0202]") && said.contains(word), "{code} {said}");
+        // Whichever rank ends first gives the code.
+        assert!(code != 0 && said.contains("error[E0202]") && said.contains(word), "{code} {said}");
     }
 }
 
@@ -137,7 +138,7 @@ fn a_shared_step_is_tried_again_unless_it_has_begun_to_change_weights() {
     assert!(code == 0 && out.contains("done by 2"), "{code} {out} {said}");
     assert_equal(&place.path("exps/one"), &place.path("exps/shared-retried"), 1e-12);
     let name = "shared-late";
-    let late = failing_late("if rank == 0 && run.step == 4 { run.opt.step(); throw \"late\"; }");
+    let late = TRAIN.replace("    #{ loss: loss, norm", "    if rank == 1 && run.step == 4 { throw \"at its end\"; }\n    #{ loss: loss, norm");
     let (code, _, said) = parts(watched(place, name, &late, &[SHARD]).wait_with_output().unwrap());
     assert!(code != 0 && said.contains("under --shard-optimizer no rank has what another one has changed"), "{code} {said}\n{}", log(place, name));
 }
