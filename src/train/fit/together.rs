@@ -74,7 +74,8 @@ impl<L: Batches> Fit<'_, L> {
             if all.iter().any(|f| f.has_changed_part) {
                 // What one rank alone keeps, and has changed, nobody can give back.
                 let error = if is_own { error } else { of_another(&errors_of(all)) };
-                return Err(error.help(PARTS));
+                run.warn(PARTS);
+                return Err(error);
             }
             // What a rank still has that was before the step all have.
             let whole = all.iter().position(|f| !f.has_changed);
