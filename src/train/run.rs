@@ -313,6 +313,15 @@ impl OpenRun {
         self.0.keep.set(keep);
     }
 
+    /// Lets the checkpoint of the present step stay under `name`, in the place of the one that had it: neither `keep_last` nor `keep_every`
+    /// removes it. It need not be written yet.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses.
+    pub fn keep_as(&self, name: &str) -> Result<()> {
+        if self.is_owner() { keep::pin(&self.checkpoints(), name, self.step()) } else { Ok(()) }
+    }
+
     /// Says what it is made from, by the settings that name it: `data_dir`, `vae_ckpt`. Checkpoints keep it, and a run goes on only with the same, unless
     /// another was allowed.
     ///

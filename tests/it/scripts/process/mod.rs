@@ -2,8 +2,11 @@ mod after;
 mod chain;
 mod demo;
 mod killed;
+mod networks;
+mod online;
 mod origins;
 mod published;
+mod rae;
 mod recipes;
 mod seeds;
 
