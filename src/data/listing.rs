@@ -1,7 +1,9 @@
 //! The pictures below a folder: by their names, without what systems and tools leave there, and without links that lead nowhere.
 
+use super::archive::Contents;
 use super::manifest::Skipped;
 use crate::error::{Error, Result};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -28,6 +30,8 @@ pub(super) struct Listed {
     /// Relative to the root, with `/`.
     pub(super) name: String,
     pub(super) size: u64,
+    /// Its number among the members of an archive.
+    pub(super) member: usize,
 }
 
 /// What lies below a folder.
@@ -85,11 +89,50 @@ impl Listing {
             }
             return;
         }
-        let extension = entry.path().extension().map(|e| e.to_string_lossy().to_lowercase());
-        if entry.file_type().is_file() && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
+        if entry.file_type().is_file() && is_picture(entry.path()) {
             let size = entry.metadata().map_or(0, |m| m.len());
-            self.pictures.push(Listed { path: entry.path().to_owned(), name: relative(root, entry.path()), size });
+            self.pictures.push(Listed { path: entry.path().to_owned(), name: relative(root, entry.path()), size, member: 0 });
         }
+    }
+
+    /// The same of what an archive holds below the folder `top` in it: as if it was unpacked at `root`.
+    pub(super) fn of_archive(root: &Path, top: &Path, contents: &Contents) -> Listing {
+        let mut found = Listing::default();
+        let mut left_out = BTreeSet::new();
+        let mut folders = BTreeSet::new();
+        let mut enter = |path: &Path, is_folder: bool| {
+            let below = path.strip_prefix(top).ok()?;
+            let mut so_far = root.to_owned();
+            for part in below.components() {
+                so_far.push(part);
+                if is_left_out(part.as_os_str()) {
+                    left_out.insert(relative(root, &so_far));
+                    return None;
+                }
+            }
+            let depth = below.components().count();
+            if let Some(first) = below.components().next().filter(|_| depth > 1 || is_folder) {
+                folders.insert(relative(Path::new(""), Path::new(&first)));
+            }
+            Some(so_far)
+        };
+        for folder in &contents.folders {
+            enter(folder, true);
+        }
+        for (number, member) in contents.members.iter().enumerate() {
+            let Some(path) = enter(&member.path, false).filter(|p| is_picture(p)) else { continue };
+            found.pictures.push(Listed { name: relative(root, &path), path, size: member.size, member: number });
+        }
+        for (path, reason) in &contents.refused {
+            if let Some(path) = enter(path, false) {
+                found.skipped.push(Skipped { path: relative(root, &path), reason: reason.clone() });
+            }
+        }
+        found.pictures.sort_by(|a, b| a.path.cmp(&b.path));
+        found.folders = folders.into_iter().collect();
+        found.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        found.left_out = left_out.into_iter().collect();
+        found
     }
 
     /// What was left out, in a line.
@@ -102,6 +145,21 @@ impl Listing {
         let things = if n == 1 { "1 hidden or system file or folder is".to_owned() } else { format!("{n} hidden or system files and folders are") };
         Some(format!("{things} left out: {}{more}", self.left_out[..n.min(NAMED)].join(", ")))
     }
+}
+
+/// Whether a name ends like that of a picture.
+pub(super) fn is_picture(path: &Path) -> bool {
+    path.extension().is_some_and(|e| EXTENSIONS.contains(&e.to_string_lossy().to_lowercase().as_str()))
+}
+
+/// Whether a path in an archive belongs to what systems and tools leave there.
+pub(super) fn is_hidden(path: &Path) -> bool {
+    path.components().any(|c| is_left_out(c.as_os_str()))
+}
+
+/// A path as it stands in lists: see [`relative`].
+pub(super) fn shown_path(path: &Path) -> String {
+    relative(Path::new(""), path)
 }
 
 fn is_left_out(name: &OsStr) -> bool {
@@ -181,7 +239,6 @@ pub(super) fn refuse_parts(root: &Path, parts: &[&str]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn names_stay_apart_whatever_their_bytes() {
