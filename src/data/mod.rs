@@ -25,6 +25,7 @@ mod latents;
 mod listing;
 mod loader;
 pub mod manifest;
+mod names;
 mod open_source;
 mod order;
 mod packed;

@@ -67,7 +67,7 @@ fn packed_in(root: &Path) -> Result<Vec<PathBuf>> {
     for (name, path) in files::list(root)? {
         if is_archive(&path) || is_table(&path) {
             found.push(path);
-        } else if !name.starts_with('.') && (path.is_dir() || super::listing::is_picture(&path)) || name == "dataset.json" {
+        } else if !name.starts_with('.') && (path.is_dir() || super::names::is_picture(&path)) || name == "dataset.json" {
             return Ok(Vec::new());
         }
     }

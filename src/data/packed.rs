@@ -40,16 +40,16 @@ fn top(contents: &Contents) -> PathBuf {
         return PathBuf::new();
     }
     let mut only: Option<&OsStr> = None;
-    for member in contents.members.iter().filter(|m| !super::listing::is_hidden(&m.path)) {
+    for member in contents.members.iter().filter(|m| !super::names::is_hidden(&m.path)) {
         let parts: Vec<Component> = member.path.components().collect();
         let Some(first) = parts.first().map(|c| c.as_os_str()) else { continue };
-        let lies_flat = parts.len() < 3 && super::listing::is_picture(&member.path) || parts.len() == 1;
+        let lies_flat = parts.len() < 3 && super::names::is_picture(&member.path) || parts.len() == 1;
         if lies_flat || only.is_some_and(|o| o != first) {
             return PathBuf::new();
         }
         only = Some(first);
     }
-    if contents.folders.iter().any(|f| f.components().next().map(|c| c.as_os_str()) != only && !super::listing::is_hidden(f)) {
+    if contents.folders.iter().any(|f| f.components().next().map(|c| c.as_os_str()) != only && !super::names::is_hidden(f)) {
         return PathBuf::new();
     }
     only.map(PathBuf::from).unwrap_or_default()

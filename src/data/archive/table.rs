@@ -235,6 +235,7 @@ impl Table {
             if claimed != count as i64 {
                 return Err(Error::data(path, format!("{count} rows are said to have {claimed} pictures")).help("make the file again"));
             }
+            crate::memory::room_for("images", count, 128)?;
             return Ok((0..count).map(|_| None).collect());
         }
         let column = leaf(&self.file, &[name]).ok_or_else(|| no_column(path, &self.file, name, "--label-column"))?;

@@ -5,8 +5,8 @@
 use super::kind::Kind;
 use super::labels::{KINDS, LabelKind};
 use super::members::{Archive, Contents, Place};
-use crate::data::listing::{is_hidden, shown_path};
 use crate::data::manifest::Skipped;
+use crate::data::names::{is_hidden, shown_path};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use serde_json::Value;

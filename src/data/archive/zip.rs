@@ -3,7 +3,7 @@
 use super::members::{Contents, Extent, Member};
 use super::paths::inside;
 use super::pread::Shared;
-use crate::data::listing::is_picture;
+use crate::data::names::is_picture;
 use crate::error::{Error, Result};
 use crate::interrupt;
 use std::collections::HashSet;

@@ -104,7 +104,7 @@ fn what_real_tools_encrypt_or_compress_otherwise_is_refused_by_name() {
     tool(dir.path(), "bzip2", &["-k", "a.tar"]);
     let said = |name: &str| message(preprocess(dir.path().join(name), dir.path().join("out"), &options()).unwrap_err());
     let e = said("locked.zip");
-    assert!(e.contains("locked.zip") && e.contains("bun/") && e.contains("is encrypted") && e.contains("without one"), "{e}");
+    assert!(e.contains("locked.zip") && e.contains("`tree/") && e.contains("is encrypted") && e.contains("without one"), "{e}");
     let e = said("a.tar.bz2");
     assert!(e.contains("bzip2 has compressed") && e.contains("`bzip2 -dk FILE`"), "{e}");
 }

@@ -3,6 +3,7 @@ mod chain;
 mod demo;
 mod killed;
 mod origins;
+mod packed;
 mod published;
 mod recipes;
 mod seeds;
