@@ -2,6 +2,7 @@ mod after;
 mod chain;
 mod demo;
 mod killed;
+mod networks;
 mod origins;
 mod packed;
 mod published;
