@@ -45,7 +45,9 @@ fn every_container_gives_the_bytes_of_the_tree() {
     }
     let folder = at("shards");
     std::fs::create_dir(&folder).unwrap();
-    ["shard-000000.tar", "shard-000001.tar"].iter().for_each(|n| drop(std::fs::copy(fixture(n), folder.join(n)).unwrap()));
+    for name in ["shard-000000.tar", "shard-000001.tar"] {
+        std::fs::copy(fixture(name), folder.join(name)).unwrap();
+    }
     tool(&folder, "gzip", &["shard-000001.tar"]);
     std::fs::write(folder.join("README.md"), "shards").unwrap();
     assert!(pictures(made(&folder)) == whole, "a folder of shards, one gzipped");
