@@ -5,6 +5,7 @@ mod killed;
 mod networks;
 mod online;
 mod origins;
+mod packed;
 mod published;
 mod rae;
 mod recipes;
