@@ -69,6 +69,12 @@ pub enum ErrorKind {
         /// What is wrong with it.
         message: String,
     },
+    /// A file that could not be had from the net.
+    #[error("{message}")]
+    Fetch {
+        /// Which file, from where, and why not.
+        message: String,
+    },
     /// Weights that do not belong to the model they are loaded into.
     #[error("{message}")]
     Weights {
@@ -153,6 +159,11 @@ impl Error {
     /// A file whose content is wrong.
     pub fn data(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Data { path: path.as_ref().to_owned(), message: message.into() })
+    }
+
+    /// A file that could not be fetched.
+    pub fn fetch(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Fetch { message: message.into() })
     }
 
     /// Weights that do not fit their model.
@@ -268,6 +279,7 @@ impl Error {
             ErrorKind::Device { .. } => "E0204",
             ErrorKind::Io { .. } => "E0301",
             ErrorKind::Data { .. } => "E0302",
+            ErrorKind::Fetch { .. } => "E0303",
             ErrorKind::Weights { .. } => "E0401",
             ErrorKind::Script(d) => d.code,
             ErrorKind::Run { .. } => "E0601",

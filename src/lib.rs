@@ -40,6 +40,7 @@ pub mod data;
 pub mod dist;
 pub mod error;
 pub mod eval;
+pub mod fetch;
 pub mod files;
 pub mod git;
 pub mod interrupt;

@@ -47,6 +47,7 @@ pub fn run(args: &Args) -> Result<()> {
     findings.push(writable());
     findings.push(stdlib());
     findings.push(weights());
+    findings.push(fetched());
     if args.json {
         let rows: Vec<_> =
             findings.iter().map(|f| serde_json::json!({ "what": f.what, "state": state(f.mark), "text": f.text, "remedy": f.remedy })).collect();
@@ -161,5 +162,21 @@ fn weights() -> Finding {
     match crate::models::encoder_weights("efficientnet-lite0", None) {
         Ok(path) => finding(Mark::Good, "weights", path.display().to_string(), None),
         Err(_) => finding(Mark::Note, "weights", "EfficientNet-Lite0, the demo's vision model, is not here", Some("make weights")),
+    }
+}
+
+/// The published weights that are here.
+fn fetched() -> Finding {
+    let hub = crate::fetch::hub_folder().map_or_else(|| "no folder".to_owned(), |f| f.display().to_string());
+    let hub = crate::fetch::offline().map_or_else(|| hub.clone(), |name| format!("{hub}, offline by {name}"));
+    match super::fetch::here() {
+        Ok(here) if here.is_empty() => {
+            finding(Mark::Good, "fetched", format!("nothing yet; files of the hub lie in {hub}"), Some("lathe fetch --list"))
+        }
+        Ok(here) => {
+            let list = here.iter().map(|(name, size)| format!("{name} ({})", crate::fetch::shown(*size))).collect::<Vec<_>>().join(", ");
+            finding(Mark::Good, "fetched", format!("{list}; files of the hub lie in {hub}"), None)
+        }
+        Err(e) => finding(Mark::Note, "fetched", e.to_string(), None),
     }
 }

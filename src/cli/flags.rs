@@ -61,6 +61,7 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             }
             ("allow_read", None) => flags.paths.allow_read.push(value(given)?.into()),
             ("allow_write", None) => flags.paths.allow_write.push(value(given)?.into()),
+            ("fetch", None) => flags.paths.fetch = true,
             ("allow_unsafe_ops", None) => flags.paths.allow_unsafe_ops = true,
             ("max_memory", None) => flags.max_memory = Some(value(given)?),
             ("allow_torchscript", None) => flags.paths.programs.allow_torchscript.push(given.unwrap_or_default().into()),

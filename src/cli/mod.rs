@@ -11,6 +11,7 @@ mod convert;
 mod diff;
 mod doc;
 mod doctor;
+mod fetch;
 mod flags;
 mod help;
 mod inspect;
@@ -59,6 +60,7 @@ enum Verb {
     Doc(doc::Args),
     Convert(convert::Args),
     Doctor(doctor::Args),
+    Fetch(fetch::Args),
     Recipes(recipes::Args),
     Remove(remove::Args),
     Diff(diff::Args),
@@ -119,6 +121,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Doc(args) => doc::run(&args),
         Verb::Convert(args) => convert::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Fetch(args) => fetch::run(&args),
         Verb::Recipes(args) => recipes::run(&args),
         Verb::Remove(args) => remove::run(&args),
         Verb::Diff(args) => diff::run(&args),
@@ -155,6 +158,9 @@ fn start_log(level: &str) -> Result<()> {
     use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
     let wrong = |e: String| Error::usage(format!("--log-level `{level}`: {e}")).help("one of off, error, warn, info, debug, trace");
     let filter = EnvFilter::try_new(level).map_err(|e| wrong(e.to_string()))?;
+    // What is wrong with a certificate the error says.
+    let filter =
+        filter.add_directive("rustls_platform_verifier=off".parse().map_err(|e: tracing_subscriber::filter::ParseError| wrong(e.to_string()))?);
     let people = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(wants_color()).with_target(false).without_time();
     let run = tracing_subscriber::fmt::layer().with_writer(|| crate::train::log::Writer).with_ansi(false).with_target(false);
     tracing_subscriber::registry().with(filter).with(people).with(run).try_init().map_err(|e| wrong(e.to_string()))

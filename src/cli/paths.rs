@@ -1,8 +1,14 @@
-//! `--allow-read`, `--allow-write`, `--allow-torchscript` and `--allow-unsafe-ops`: the same for every verb that runs scripts.
+//! `--allow-read`, `--allow-write`, `--allow-torchscript`, `--allow-unsafe-ops` and `--fetch`: the same for every verb that runs scripts.
 
-use crate::script::Permissions;
+use crate::dist;
+use crate::error::Result;
+use crate::fetch::Pins;
+use crate::script::units::libraries::Project;
+use crate::script::{Consent, Fetching, Permissions};
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 // What scripts may do besides what they always may. (A doc comment would take the place of the verb's own.)
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -17,6 +23,10 @@ pub(super) struct Paths {
     /// never get them.
     #[arg(long)]
     pub allow_unsafe_ops: bool,
+    /// Fetch weights that are missing and have a name or a reference (`hf://owner/repo/file`), for libraries too. Without it `fetch = true` in
+    /// lathe.toml counts, and else somebody at the terminal is asked.
+    #[arg(long)]
+    pub fetch: bool,
     #[command(flatten)]
     pub programs: Programs,
 }
@@ -37,6 +47,32 @@ impl Programs {
             if given.is_empty() { permissions.allow_torchscript() } else { permissions.allow_program(Path::new(given)) }
         }
     }
+}
+
+/// The project around a folder of a script, or around the working directory.
+///
+/// # Errors
+/// `E0302` for a project file with something wrong in it.
+pub(super) fn project_of(folder: &Path) -> Result<Option<Project>> {
+    Project::find([folder, Path::new(".")])
+}
+
+/// Whether the scripts in a folder may have weights fetched: as the flag says, else as the project does, else as somebody at the terminal does.
+///
+/// # Errors
+/// `E0302` for a project file with something wrong in it.
+pub(super) fn fetching(folder: &Path, flag: bool) -> Result<Arc<Fetching>> {
+    let project = project_of(folder)?;
+    // Of several processes none has the terminal for itself.
+    let can_ask = || std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && dist::current().is_none();
+    let consent = match (flag, project.as_ref().and_then(Project::fetches)) {
+        (true, _) => Consent::Flag,
+        (_, Some(true)) => Consent::Project,
+        (_, None) if can_ask() => Consent::Ask,
+        _ => Consent::Never,
+    };
+    let pins = project.map(|p| Arc::new(p.pins()) as Arc<dyn Pins>);
+    Ok(Arc::new(Fetching::new(consent, pins)))
 }
 
 impl Paths {

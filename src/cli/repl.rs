@@ -1,6 +1,6 @@
 //! `lathe repl [SCRIPT] [--load RUN]`: a prompt.
 
-use super::paths::Paths;
+use super::paths::{Paths, fetching};
 use crate::error::{Error, Result};
 use crate::repl::{Local, Repl};
 use crate::script::rhai::Map;
@@ -61,6 +61,8 @@ fn start(args: &Args) -> Result<()> {
         _ => {}
     }
     engine.set_permissions(permissions);
+    let folder = args.script.as_deref().and_then(Path::parent).filter(|f| !f.as_os_str().is_empty());
+    engine.host().put(fetching(folder.unwrap_or(Path::new(".")), args.paths.fetch)?);
     let settings = if loaded.is_none() { settings_of(&engine)? } else { None };
     let mut local = Local::new(engine)?;
     if let Some(cfg) = &settings {

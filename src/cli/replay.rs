@@ -1,6 +1,6 @@
 //! `lathe replay RUN`: trains a run again from its record.
 
-use super::paths::Paths;
+use super::paths::{Paths, fetching};
 use super::ranks::ranked;
 use super::run::{own_device, prepare};
 use crate::dist::{self, World, launch};
@@ -163,6 +163,7 @@ fn start(args: &Args, world: Option<World>) -> Result<()> {
     });
     permissions.allow_settings(&config);
     engine.set_permissions(permissions);
+    engine.host().put(fetching(&here, args.paths.fetch)?);
     let replay = Replay::new(&dir, &output_dir, &name, from.rest, Some(last)).made_from(from.start.made_from);
     replay.set_typed(crate::script::prompt::attached::typed_again());
     let hot = engine.install_hot(HotOptions { color: super::wants_color(), replay: Some(replay), ..HotOptions::default() });

@@ -4,7 +4,7 @@ use super::config_files;
 use super::flags::{self, Flags};
 use super::help;
 use super::memory;
-use super::paths::Paths;
+use super::paths::{Paths, fetching};
 use super::ranks::ranked;
 use crate::dist::{self, World};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::interrupt;
 use crate::script::rhai::Dynamic;
 use crate::script::{Arg, Choose, Config, Engine, EngineOptions, HotOptions, Origin, Params, Permissions, RunContext, WatchMode};
 use crate::torch;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run a script. Its own flags come after its name; `lathe run SCRIPT --help` lists them.
 #[derive(clap::Args)]
@@ -28,6 +28,7 @@ use std::path::PathBuf;
   --nproc N                       train with N processes on this machine, one for each GPU; torchrun, srun and mpirun start them as well
   --dist-.., --rng, --shard-optimizer
                                   how they work together: docs/guide/many-gpus.md
+  --fetch                         fetch published weights that are missing: docs/guide/weights.md
   --watch                         take saved edits in between two steps (SIGHUP does it once without)
   --help                          the script's settings")]
 pub struct Args {
@@ -112,6 +113,8 @@ fn start(args: &Args, world: Option<World>) -> Result<()> {
     flags.paths.grant(&mut permissions);
     permissions.allow_settings(&config);
     engine.set_permissions(permissions);
+    let folder = script.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    engine.host().put(fetching(folder, args.paths.fetch || flags.paths.fetch)?);
     let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };
     engine.host().put(context);
     // Rank 0 alone watches: what it takes in all take in.

@@ -193,6 +193,24 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(&source.path, &target.path).map_err(|e| Error::io("rename", from, e))
 }
 
+/// Makes a link to `target` that appears under its name at once; a link or file of that name is replaced.
+///
+/// # Errors
+/// `E0301` when the system refuses, or the file system has no links.
+pub fn link(target: &Path, path: &Path) -> Result<()> {
+    let io = |e| Error::io("link", path, e);
+    let entry = Entry::name(path)?;
+    if entry.path.read_link().is_ok_and(|old| old == target) {
+        return Ok(());
+    }
+    let temp = entry.parent().join(format!(".{}.{}.part", path.file_name().unwrap_or_default().to_string_lossy(), std::process::id()));
+    std::os::unix::fs::symlink(target, &temp).map_err(io)?;
+    fs::rename(&temp, &entry.path).and_then(|()| entry.sync()).map_err(|e| {
+        let _ = fs::remove_file(&temp);
+        io(e)
+    })
+}
+
 /// Removes a file.
 ///
 /// # Errors

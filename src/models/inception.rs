@@ -9,10 +9,13 @@ use crate::error::{Error, Result};
 use crate::nn::layers::{BatchNorm2d, BatchNormOptions, Conv2d, Conv2dOptions};
 use crate::nn::{Built, Forward, Init, Module, Path, State, read_state};
 use crate::torch::{DType, Tensor, default_device};
-use std::path::PathBuf;
+use std::path::Path as FilePath;
 
 /// Where the weights are published.
 pub const WEIGHTS: &str = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth";
+
+/// What the file is called.
+pub const FILE: &str = "pt_inception-2015-12-05-6726825d.pth";
 
 const CLASSES: i64 = 1008;
 const WIDTH: i64 = 2048;
@@ -223,13 +226,16 @@ impl Inception {
     /// A frozen module with the weights of this file.
     ///
     /// # Errors
-    /// `E0202` without a file, saying where to get it, `E0301` or `E0302` when it cannot be read, `E0401` when it holds another network.
-    pub fn module(file: Option<PathBuf>) -> Result<Module> {
-        let Some(file) = file else {
-            return Err(Error::value("inception", "the weights are needed: they are not part of this program")
-                .help(format!("get {WEIGHTS} (95 MB) and name it: `#{{weights: \"pt_inception-2015-12-05-6726825d.pth\"}}`")));
-        };
-        Self::with_state(&read_state(&file, None)?).map_err(|e| e.context(file.display().to_string()))
+    /// `E0301` or `E0302` when it cannot be read, `E0401` when it holds another network.
+    pub fn module(file: &FilePath) -> Result<Module> {
+        Self::with_state(&read_state(file, None)?).map_err(|e| e.context(file.display().to_string()))
+    }
+
+    /// What to say where the weights are not there.
+    pub fn missing() -> Error {
+        Error::value("inception", "the weights are needed: they are not part of this program").help(format!(
+            "`lathe fetch inception` fetches them, `--fetch` while the script runs; or get {WEIGHTS} (95 MB) and name it: `#{{weights: \"{FILE}\"}}`"
+        ))
     }
 
     /// The same from a state dict.

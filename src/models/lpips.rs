@@ -60,9 +60,7 @@ impl Lpips {
     /// `E0202` without files, `E0301` or `E0302` when one cannot be read, `E0401` when together they are not the network's weights.
     pub fn module(files: &[PathBuf]) -> Result<Module> {
         if files.is_empty() {
-            return Err(Error::value("lpips", "the weights are needed: they are not part of this program").help(
-                "`#{weights: [\"vgg16-397923af.pth\", \"vgg.pth\"]}`: torchvision's VGG16, and lpips/weights/v0.1/vgg.pth of the PyPI package lpips",
-            ));
+            return Err(Self::missing());
         }
         let mut state = State::new();
         for file in files {
@@ -70,6 +68,12 @@ impl Lpips {
         }
         let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
         Self::with_state(&state).map_err(|e| e.context(names.join(", ")))
+    }
+
+    /// What to say where the weights are not there.
+    pub fn missing() -> Error {
+        Error::value("lpips", "the weights are needed: they are not part of this program")
+            .help("`lathe fetch lpips` fetches them, `--fetch` while the script runs; or `#{weights: [\"vgg16-397923af.pth\", \"vgg.pth\"]}`: torchvision's VGG16, and lpips/weights/v0.1/vgg.pth of the PyPI package lpips")
     }
 
     /// The same from a state dict.

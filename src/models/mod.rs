@@ -5,11 +5,11 @@ pub mod inception;
 pub mod lpips;
 mod names;
 pub mod patchgan;
+pub mod published;
 pub mod sit;
 pub mod vae;
 
 pub use encoder::{Encoder, EncoderOptions, VisionModel, VitOptions, encoder_weights};
-pub use encoder::{cache_folder, weight_folders};
 pub use inception::{Activations, Inception};
 pub use lpips::Lpips;
 pub use patchgan::{PatchGan, PatchGanConfig};

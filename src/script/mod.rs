@@ -16,6 +16,7 @@ pub mod units;
 
 pub use bind::Cx;
 pub use engine::{Engine, EngineOptions, Print};
+pub use guard::fetching::{Consent, Fetching};
 pub use guard::permissions::Permissions;
 pub use lang::exception::ErrorValue;
 pub use lang::function::{ApiFn, Call, Param, Receiver};

@@ -13,6 +13,7 @@ mod cli;
 mod data;
 mod dist;
 mod eval;
+mod fetch;
 mod house;
 mod models;
 mod parity;

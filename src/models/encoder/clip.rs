@@ -27,6 +27,8 @@ pub fn known() -> Vec<Known> {
     let published = Published {
         files: vec!["ViT-L-14.pt".into()],
         url: format!("https://openaipublic.azureedge.net/clip/models/{folder}/ViT-L-14.pt"),
+        // The folder of its address.
+        sha256: folder,
         hugging_face: Some("openai/clip-vit-large-patch14".into()),
         keys: &["state_dict"],
     };

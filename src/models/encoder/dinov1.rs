@@ -18,6 +18,7 @@ pub fn known() -> Vec<Known> {
         let published = Published {
             files: vec![format!("dino_{word}16_pretrain.pth"), format!("dinov1_vit{letter}.pth")],
             url: format!("https://dl.fbaipublicfiles.com/dino/dino_{word}16_pretrain/dino_{word}16_pretrain.pth"),
+            sha256: "",
             hugging_face: Some(format!("facebook/dino-vit{letter}16")),
             keys: &["teacher"],
         };

@@ -34,6 +34,7 @@ pub fn known() -> Vec<Known> {
         let published = Published {
             url: format!("https://dl.fbaipublicfiles.com/dinov2/dinov2_vit{letter}14/{file}"),
             files: vec![file],
+            sha256: "",
             hugging_face: Some(format!("facebook/dinov2{with}-{word}")),
             keys: &["teacher"],
         };

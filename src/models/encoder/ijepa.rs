@@ -14,6 +14,7 @@ pub fn known() -> Vec<Known> {
     let published = Published {
         files: vec!["IN1K-vit.h.14-300e.pth.tar".into(), "ijepa_vith.pth".into()],
         url: "https://dl.fbaipublicfiles.com/ijepa/IN1K-vit.h.14-300e.pth.tar".into(),
+        sha256: "",
         hugging_face: Some("facebook/ijepa_vith14_1k".into()),
         keys: &["encoder", "target_encoder"],
     };

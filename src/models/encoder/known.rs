@@ -12,6 +12,8 @@ pub struct Published {
     pub files: Vec<String>,
     /// Where the official file is.
     pub url: String,
+    /// The SHA-256 of the official file, as far as its publisher says it: the first digits, or all, or none.
+    pub sha256: &'static str,
     /// The same weights on huggingface.co, where they are.
     pub hugging_face: Option<String>,
     /// Places of the weights in the official checkpoint, best first.

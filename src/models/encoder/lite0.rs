@@ -107,7 +107,7 @@ pub struct EfficientNetLite0 {
 /// `efficientnet-lite0`.
 pub fn known() -> Vec<Known> {
     let preprocess = Preprocess { unit: 1.0, mean: [127.0; 3], std: [128.0; 3], resize_first: true, resolution: RESOLUTION };
-    let published = Published { files: Vec::new(), url: String::new(), hugging_face: None, keys: &[] };
+    let published = Published { files: Vec::new(), url: String::new(), sha256: "", hugging_face: None, keys: &[] };
     vec![Known { name: "efficientnet-lite0".into(), network: Network::Lite0, published, preprocess }]
 }
 

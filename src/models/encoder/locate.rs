@@ -2,6 +2,7 @@
 
 use super::known::{Known, Published};
 use crate::error::{Error, Result};
+use crate::fetch::{HubFile, Item, Part, PlainFile, Source, weight_folders};
 use crate::nn::{State, read_state};
 use crate::torch::files::{is_torchscript, read_pt, read_torchscript_state};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ const SNAPSHOT: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
 /// The file of the weights of the model `name`: the given one (a folder means the `model.safetensors` or `pytorch_model.bin` in it);
 /// else the first of `NAME.safetensors`, `.pth`, `.pt`, the official file names, and a folder `NAME`, in the folders that may hold one:
-/// `LATHE_WEIGHTS`, then `weights/` in `LATHE_CACHE` or the user's cache folder.
+/// `LATHE_WEIGHTS`, then `weights/` in `LATHE_CACHE` or the user's cache folder; else what the hub's cache has.
 ///
 /// # Errors
 /// `E0202` for an unknown name, `E0301` when there is no such file, with where to get it and where to put it.
@@ -24,20 +25,49 @@ pub fn weights(name: &str, given: Option<PathBuf>) -> Result<PathBuf> {
 
 /// The same for a model that is known already.
 pub fn find(known: &Known, given: Option<PathBuf>) -> Result<PathBuf> {
-    let (folders, name) = (folders(), &known.name);
-    let put = folders.last().cloned().unwrap_or_default();
-    let missing = |path: PathBuf| {
-        let searched: Vec<String> = folders.iter().map(|f| format!("`{}`", f.display())).collect();
-        let help = format!("{}; searched: {}; or name the file: `#{{weights: \"path/to/file\"}}`", source(known, &put), searched.join(", "));
-        Error::io("find the weights", path, std::io::ErrorKind::NotFound.into()).help(help)
-    };
-    if let Some(path) = given {
-        return within(&path).ok_or_else(|| missing(path));
+    match given {
+        Some(path) => within(&path).ok_or_else(|| missing(known, path)),
+        None => match present(known)? {
+            Some(path) => Ok(path),
+            None => {
+                let put = weight_folders().last().cloned().unwrap_or_default();
+                Err(missing(known, put.join(known.published.files.first().unwrap_or(&known.name))))
+            }
+        },
     }
+}
+
+/// The file of the weights where one is there, without asking the net.
+fn present(known: &Known) -> Result<Option<PathBuf>> {
+    let name = &known.name;
     let names = EXTENSIONS.iter().map(|e| format!("{name}.{e}")).chain(known.published.files.iter().cloned()).chain([name.clone()]);
     let names: Vec<String> = names.collect();
-    let found = folders.iter().find_map(|f| names.iter().find_map(|n| within(&f.join(n))));
-    found.ok_or_else(|| missing(put.join(known.published.files.first().unwrap_or(name))))
+    if let Some(found) = weight_folders().iter().find_map(|f| names.iter().find_map(|n| within(&f.join(n)))) {
+        return Ok(Some(found));
+    }
+    Ok(item(known).map(|i| i.cached(None)).transpose()?.flatten().and_then(|files| files.first().cloned()))
+}
+
+fn missing(known: &Known, path: PathBuf) -> Error {
+    let folders = weight_folders();
+    let put = folders.last().cloned().unwrap_or_default();
+    let searched: Vec<String> = folders.iter().map(|f| format!("`{}`", f.display())).collect();
+    let help = format!("{}; searched: {}; or name the file: `#{{weights: \"path/to/file\"}}`", source(known, &put), searched.join(", "));
+    Error::io("find the weights", path, std::io::ErrorKind::NotFound.into()).help(help)
+}
+
+/// What can be fetched of it: the hub's file, whose hash the hub says, before the official one. `None` where neither has an address.
+pub fn item(known: &Known) -> Option<Item> {
+    let Published { files, url, hugging_face, .. } = &known.published;
+    let hub = hugging_face.iter().flat_map(|repo| SNAPSHOT.map(|file| Source::Hub(HubFile::new(repo, file))));
+    let is_address = |url: &&String| url.starts_with("https://") && !url.contains(' ');
+    let plain = Some(url)
+        .filter(is_address)
+        .zip(files.first())
+        .map(|(url, name)| Source::Plain(PlainFile { url: url.clone(), name: name.clone(), sha256: known.published.sha256.into() }));
+    let sources: Vec<Source> = hub.chain(plain).collect();
+    let about = format!("vision model, sees pictures of {}", known.preprocess.resolution);
+    (!sources.is_empty()).then(|| Item { name: known.name.clone(), about, parts: vec![Part(sources)], is_folder: false })
 }
 
 /// The file itself, or the weights in a folder.
@@ -56,7 +86,8 @@ fn source(known: &Known, put: &Path) -> String {
     let hub = hugging_face.as_ref().map_or(String::new(), |repo| {
         format!(", or `model.safetensors` of https://huggingface.co/{repo} as `{}`", put.join(format!("{}.safetensors", known.name)).display())
     });
-    format!("get {url} and put it there as `{}`{hub}", place.display())
+    let fetch = item(known).map_or(String::new(), |i| format!("`lathe fetch {}` fetches them, `--fetch` while the script runs; or ", i.name));
+    format!("{fetch}get {url} and put it there as `{}`{hub}", place.display())
 }
 
 /// The weights in a file: safetensors, PyTorch's formats (`key` names the place in a checkpoint, otherwise the model's usual places are
@@ -72,18 +103,4 @@ pub fn read(path: &Path, key: Option<&str>, published: &Published) -> Result<Sta
         return read_state(path, usual.copied());
     }
     read_state(path, key)
-}
-
-/// The folders that are searched for weights: `LATHE_WEIGHTS`, then `weights/` in the cache.
-pub fn folders() -> Vec<PathBuf> {
-    var("LATHE_WEIGHTS").into_iter().chain(cache().map(|c| c.join("weights"))).collect()
-}
-
-/// Where things are kept that can be had again: `LATHE_CACHE`, else `lathe` in the user's cache folder.
-pub fn cache() -> Option<PathBuf> {
-    var("LATHE_CACHE").or_else(|| var("XDG_CACHE_HOME").map(|c| c.join("lathe"))).or_else(|| var("HOME").map(|h| h.join(".cache").join("lathe")))
-}
-
-fn var(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from)
 }

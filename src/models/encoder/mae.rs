@@ -14,6 +14,7 @@ pub fn known() -> Vec<Known> {
         let published = Published {
             files: vec![format!("mae_pretrain_vit_{word}.pth"), format!("mae_vit{letter}.pth")],
             url: format!("https://dl.fbaipublicfiles.com/mae/pretrain/mae_pretrain_vit_{word}.pth"),
+            sha256: "",
             hugging_face: Some(format!("facebook/vit-mae-{word}")),
             keys: &["model"],
         };

@@ -22,6 +22,7 @@ pub fn known() -> Vec<Known> {
                 "l" => "https://github.com/LTH14/rcg (its MoCo v3 ViT-L)".into(),
                 _ => format!("https://dl.fbaipublicfiles.com/moco-v3/{file}/{file}.pth.tar"),
             },
+            sha256: "",
             hugging_face: (letter != "s").then(|| format!("nyu-visionx/moco-v3-vit-{letter}")),
             keys: &["state_dict"],
         };

@@ -19,13 +19,14 @@ mod vit;
 
 pub use known::{Known, Network, Published};
 pub use lite0::EfficientNetLite0;
+pub use locate::item as encoder_item;
 pub use locate::weights as encoder_weights;
-pub use locate::{cache as cache_folder, folders as weight_folders};
 pub use positions::{Interpolation, interpolate_positions, resample_positions};
 pub use preprocess::Preprocess;
 pub use vit::{Ffn, Vit, VitConfig, VitOptions};
 
 use crate::error::{Error, Result};
+use crate::fetch::Item;
 use crate::nn::{Built, Module, State};
 use crate::torch::{Tensor, default_device};
 use std::path::{Path as FilePath, PathBuf};
@@ -147,6 +148,24 @@ impl Encoder {
         let state = locate::read(&path, options.key.as_deref(), &known.published)?;
         module.load_state(&state, true).map_err(named)?;
         Ok(module)
+    }
+
+    /// What can be fetched for an encoder whose weights are not there, and the error where it may not be.
+    ///
+    /// # Errors
+    /// `E0202` for an unknown name; the error itself where nothing can be fetched.
+    pub fn absent(name: &str, options: &EncoderOptions) -> Result<Option<(Item, Error)>> {
+        if name.starts_with("torchscript:") || options.weights.is_some() {
+            return Ok(None);
+        }
+        let known = Known::find(name)?;
+        match locate::find(&known, None) {
+            Ok(_) => Ok(None),
+            Err(missing) => match locate::item(&known) {
+                Some(item) => Ok(Some((item, missing))),
+                None => Err(missing),
+            },
+        }
     }
 
     /// The same network with the weights of a state dict, under any of the names in which they are published.

@@ -9,8 +9,10 @@
 
 use crate::data::{hdf5_key_list, is_hdf5};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::is_reference;
 use crate::files::{self, Access, Rule, resolve};
 use crate::script::bind::Cx;
+use crate::script::guard::found::Found;
 use crate::script::guard::programs::Programs;
 use crate::script::lang::host::Host;
 use crate::script::lang::principal::Principal;
@@ -65,7 +67,7 @@ impl Permissions {
         p.home.extend(narrow(project(&resolve(folder))));
         p.home.extend(narrow(resolve(Path::new("."))));
         p.read.clone_from(&p.home);
-        p.read.extend(crate::models::weight_folders().iter().map(|f| resolve(f)));
+        p.read.extend(crate::fetch::weight_folders().iter().map(|f| resolve(f)));
         // Where `train::run` puts runs when no setting says otherwise; a link that leads elsewhere has to be allowed.
         p.allow_default_output("exps");
         let named = |var: &str| std::env::var_os(var).map(|v| std::env::split_paths(&v).filter(|p| !p.as_os_str().is_empty()).collect::<Vec<_>>());
@@ -132,7 +134,7 @@ impl Permissions {
             let is_output = is_output(&chosen.name);
             let mut texts = Vec::new();
             strings(&chosen.value, &mut texts);
-            for text in texts.iter().filter(|t| !t.is_empty()) {
+            for text in texts.iter().filter(|t| !t.is_empty() && !is_reference(t)) {
                 match (is_given, is_output) {
                     (true, output) => self.allow_given(text, output),
                     (false, true) => self.allow_default_output(text),
@@ -320,7 +322,7 @@ impl Cx<'_> {
 }
 
 /// Who is behind a call.
-fn who(cx: &Cx) -> Principal {
+pub(super) fn who(cx: &Cx) -> Principal {
     let Some(program) = cx.host().get::<Program>() else { return Principal::Program };
     program.acting.behind(cx.source().map(|unit| program.principal(unit)).unwrap_or_default())
 }
@@ -334,6 +336,7 @@ pub(super) fn lies_in_made(cx: &Cx, target: &Path) -> bool {
 struct Asking {
     permissions: Arc<Permissions>,
     made: Made,
+    found: Found,
     libraries: Vec<Arc<Library>>,
     /// The library that asks; none for the program itself.
     library: Option<String>,
@@ -349,13 +352,23 @@ impl Asking {
             Principal::Library(name) => Some(name.to_string()),
         };
         let libraries = host.get::<Program>().map(|p| p.libraries()).unwrap_or_default();
-        Some(Asking { permissions: (*permissions).clone(), made: (*host.get_or_default::<Made>()).clone(), libraries, library })
+        Some(Asking {
+            permissions: (*permissions).clone(),
+            made: (*host.get_or_default::<Made>()).clone(),
+            found: (*host.get_or_default::<Found>()).clone(),
+            libraries,
+            library,
+        })
     }
 }
 
 impl Rule for Asking {
     fn allow(&self, access: Access, path: &Path, target: &Path, is_own: bool) -> Result<()> {
         if self.made.all().iter().any(|folder| target.starts_with(folder)) {
+            return Ok(());
+        }
+        // Weights of a cache are everybody's to read, once they were asked for by name.
+        if access == Access::Read && self.found.holds(target) {
             return Ok(());
         }
         // What a run writes down of its scripts is no script of the project.

@@ -19,6 +19,7 @@ const LEVELS: &[(&str, u32)] = &[
     ("origin", 4),
     ("memory", 3),
     ("git", 3),
+    ("fetch", 3),
     ("files", 2),
     ("error", 1),
     ("interrupt", 2),

@@ -67,7 +67,7 @@ fn names_and_numbers_are_pytorch_fids() {
 
 #[test]
 fn weights_of_another_network_are_refused() {
-    let e = Inception::module(None).expect_err("weights are needed");
+    let e = Inception::missing();
     assert!(e.help_text().is_some_and(|h| h.contains("pt_inception-2015-12-05-6726825d.pth")), "{e}");
     let one: State =
         [("fc.weight".to_owned(), Tensor::zeros(&[1000, 2048], DType::Float, lathe::torch::default_device()).unwrap())].into_iter().collect();

@@ -1,7 +1,7 @@
 //! Models, and their weights from the files that other software writes.
 
 mod encoder;
-mod encoder_files;
+pub mod encoder_files;
 mod inception;
 mod process;
 mod weights;

@@ -7,6 +7,7 @@ pub mod temp;
 use crate::api;
 use crate::data::is_hdf5;
 use crate::error::{Error, Result, did_you_mean};
+use crate::fetch::is_reference;
 use crate::files;
 use crate::memory;
 use crate::nn::Weights;
@@ -122,7 +123,7 @@ api! {
     /// value, `.txt` as a string. PyTorch files (`.pt .pth .ckpt .bin`) are read as data and nothing in them is run: nested maps and arrays, objects
     /// as maps of their attributes. For these, option `key` takes a part (`"ema"`), `weights: true` finds the state dict. A folder of diffusers or the
     /// `.index.json` of sharded weights gives all tensors as one map, a folder of several networks a map of such maps. HDF5 (`.h5`, in a build with
-    /// `--features hdf5`) gives a map of tensors, pictures and JSON by their keys, or the one called `key`.
+    /// `--features hdf5`) gives a map of tensors, pictures and JSON by their keys, or the one called `key`. `hf://owner/repo/file` is a file of the hub.
     ///
     /// # Shapes
     /// - as in the file
@@ -140,6 +141,7 @@ api! {
         /// whether the state dict is found among what a PyTorch file holds
         weights: bool = false,
     ) -> Dynamic {
+        let path = if is_reference(&path) { cx.weights(&path)?.display().to_string() } else { path };
         cx.readable(&path)?;
         let at = Path::new(&path);
         let ext = extension(at);

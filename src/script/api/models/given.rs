@@ -1,13 +1,14 @@
 //! Weights as scripts give them.
 
 use crate::error::{Error, Result};
+use crate::models::published;
 use crate::models::vae::quant_convs;
 use crate::nn::{LoadReport, Module, State, Weights, read_state};
 use crate::script::Cx;
 use crate::script::lang::value::FromArg;
 use crate::torch::Tensor;
 use rhai::{Array, Dynamic, Map};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A map of tensors, or a file or folder that is listed and not yet read.
 pub(crate) enum Given {
@@ -19,8 +20,7 @@ impl Given {
     /// Opens what a script named.
     pub(crate) fn open(cx: &Cx, given: &Dynamic) -> Result<Given> {
         let Some(path) = String::from_dynamic(given) else { return state(cx, given).map(Given::Map) };
-        cx.readable_within(Path::new(&path))?;
-        Weights::open(Path::new(&path)).map(Given::Files)
+        Weights::open(&place(cx, &path)?).map(Given::Files)
     }
 
     /// Loads the module's part, with what [`Module::load_state_but`] calls `optional`.
@@ -72,5 +72,24 @@ pub(crate) fn files(cx: &Cx, given: &Dynamic) -> Result<Vec<PathBuf>> {
     let many = || Array::from_dynamic(given)?.iter().map(String::from_dynamic).collect::<Option<Vec<_>>>();
     let names = String::from_dynamic(given).map(|p| vec![p]).or_else(many);
     let names = names.ok_or_else(|| Error::value("weights", "must be a path, an array of paths, or a map of tensors"))?;
-    names.iter().map(|n| cx.readable_within(n).map(|()| Path::new(n).to_owned())).collect()
+    let mut all = Vec::new();
+    for name in &names {
+        for path in cx.weight_files(name)? {
+            cx.readable_within(&path)?;
+            all.push(path);
+        }
+    }
+    Ok(all)
+}
+
+/// The file or folder of weights that a script named, by a path, a reference or a published name, when the script may read it.
+pub(crate) fn place(cx: &Cx, name: &str) -> Result<PathBuf> {
+    let path = cx.weights(name)?;
+    cx.readable_within(&path)?;
+    Ok(path)
+}
+
+/// The files of published weights; `missing` is the error where they are not there and may not be fetched.
+pub(crate) fn published(cx: &Cx, name: &str, missing: impl FnOnce() -> Error) -> Result<Vec<PathBuf>> {
+    cx.fetched(&published::find(name)?, missing)
 }

@@ -11,12 +11,12 @@ use crate::models::encoder::{Ffn, VitOptions};
 use crate::models::{AutoencoderKl, Encoder, EncoderOptions, Inception, Lpips, PatchGan, PatchGanConfig, Sit, SitConfig, VaeConfig};
 use crate::nn::Module;
 use crate::nn::layers::Activation;
-use crate::script::api::models::given::{Given, files, load, state};
+use crate::script::api::models::given::{Given, files, load, place, published, state};
 use crate::script::lang::options::{OrOptions, Over};
 use crate::script::lang::value::FromArg;
 use crate::{api, options};
 use rhai::Dynamic;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 options! {
     VaeConfig {
@@ -177,17 +177,15 @@ api! {
         key: Option<String>,
     ) -> Module {
         let name = architecture.0.or(name);
-        let folder = name.clone().filter(|n| !VaeConfig::NAMES.contains(&n.as_str()) && Path::new(n).is_dir());
+        let named = name.clone().filter(|n| !VaeConfig::NAMES.contains(&n.as_str()));
+        let folder = named.map(|n| place(cx, &n)).transpose()?.filter(|p| p.is_dir());
         let base = match (&folder, &name) {
-            (Some(folder), _) => {
-                cx.readable_within(folder)?;
-                VaeConfig::from_folder(Path::new(folder))?
-            }
+            (Some(folder), _) => VaeConfig::from_folder(folder)?,
             (None, Some(name)) => VaeConfig::named(name)?,
             (None, None) => VaeConfig::default(),
         };
         let config = sizes.over(base)?;
-        let given = weights.or_else(|| folder.map(Dynamic::from)).map(|w| Given::open(cx, &w)).transpose()?;
+        let given = weights.or_else(|| folder.map(|f| f.display().to_string().into())).map(|w| Given::open(cx, &w)).transpose()?;
         let found = given.as_ref().map(|g| g.quant_convs(key.as_deref())).transpose()?.flatten();
         let [quant, post_quant] = found.unwrap_or([config.use_quant_conv, config.use_post_quant_conv]);
         let config = VaeConfig {
@@ -271,8 +269,9 @@ api! {
         Ok(module)
     }
 
-    /// Perceptual distance LPIPS (VGG16), frozen. It needs `weights`: torchvision's `vgg16-397923af.pth` and the heads `vgg.pth` of the
-    /// PyPI package lpips 0.1.4 as an array of paths, or a map of tensors. Like REPA-E it maps its inputs by `x * 2 - 1` once more.
+    /// Perceptual distance LPIPS (VGG16), frozen. Its weights are torchvision's `vgg16-397923af.pth` and the heads `vgg.pth` of the PyPI package lpips
+    /// 0.1.4 (`lathe fetch lpips`); `weights` names others, as an array of paths or a map of tensors. Like REPA-E it maps its inputs by `x * 2 - 1` once
+    /// more.
     ///
     /// # Shapes
     /// - `forward(a, b)`: `[B, 3, H, W]` twice -> `[B, 1, 1, 1]`
@@ -295,18 +294,19 @@ api! {
     /// assert(lpips.forward(x, 1.0 - x).item() > 0.0);
     /// ```
     fn lpips[cx](;
-        /// the two files as an array of paths, or a map of tensors; looked for unless given
+        /// the two files as an array of paths, or a map of tensors; those of `lathe fetch lpips` unless given
         weights: Option<Dynamic>,
     ) -> Module {
         match weights {
             Some(given) if given.is_map() => Lpips::with_state(&state(cx, &given)?),
             Some(given) => Lpips::module(&files(cx, &given)?),
-            None => Lpips::module(&[]),
+            None => Lpips::module(&published(cx, "lpips", Lpips::missing)?),
         }
     }
 
-    /// InceptionV3 in the layout behind FID (TensorFlow's `inception-2015-12-05`), frozen. It needs `weights`: pytorch-fid's
-    /// `pt_inception-2015-12-05-6726825d.pth` (95 MB), or a map of tensors. `.activations(images)` gives `#{pool, spatial, logits}`.
+    /// InceptionV3 in the layout behind FID (TensorFlow's `inception-2015-12-05`), frozen. Its weights are pytorch-fid's
+    /// `pt_inception-2015-12-05-6726825d.pth` (95 MB, `lathe fetch inception`); `weights` names others, a file or a map of tensors.
+    /// `.activations(images)` gives `#{pool, spatial, logits}`.
     ///
     /// # Shapes
     /// - `pooled(x)`: `[B, 3, H, W]` u8, or floats in [-1, 1] -> `[B, 2048]`; `logits(x)` -> `[B, 1008]`
@@ -316,11 +316,6 @@ api! {
     /// ```rhai
     /// let net = models::inception(#{pretrained: false});
     /// assert_eq(net.activations(torch::zeros([1, 3, 32, 32])).pool.shape, [1, 2048]);
-    /// ```
-    /// ```rhai
-    /// let message = "";
-    /// try { models::inception() } catch (e) { message = `${e.help}`; }
-    /// assert(message.contains("pt_inception-2015-12-05-6726825d.pth"), message);
     /// ```
     fn inception[cx](;
         /// a file or a map of tensors
@@ -333,12 +328,24 @@ api! {
             None if !pretrained => Inception::untrained(),
             Some(given) if given.is_map() => Inception::with_state(&state(cx, &given)?),
             Some(given) => match &files(cx, &given)?[..] {
-                [file] => Inception::module(Some(file.clone())),
+                [file] => Inception::module(file),
                 list => Err(Error::value("inception", format!("the weights are one file, got {}", list.len()))),
             },
-            None => Inception::module(None),
+            None => Inception::module(&one_file(published(cx, "inception", Inception::missing)?)?),
         }
     }
+
+    /// The file or folder of weights that a text names: `hf://owner/repo[@revision]/file` (without a file a folder of diffusers), or a published name
+    /// (`lathe fetch --list`) where no file is called so; a path stays as it is. Every function that takes weights does this by itself. What is not
+    /// in the caches is fetched where the user allows it (docs/guide/weights.md).
+    ///
+    /// # Errors
+    /// `E0202` for a broken reference, `E0303` for weights that are not there and may not or cannot be fetched.
+    /// # Example
+    /// ```rhai
+    /// assert_eq(models::weights("w/vae.pt"), "w/vae.pt");
+    /// ```
+    fn weights_of as "weights"[cx](reference: String) -> String { Ok(cx.weights(&reference)?.display().to_string()) }
 
     /// Frozen vision model: the target of alignment. A name, or a map of sizes with a `name` (`#{name: "dinov2-vit-b", depth: 2, ..}`).
     ///
@@ -356,8 +363,8 @@ api! {
     ///
     /// Each has the preprocessing of its reference, as REPA applies it. Class token and registers are left out.
     ///
-    /// Weights have the official names or those of Hugging Face; without `weights` the file is looked for in `LATHE_WEIGHTS` and in the cache
-    /// folder (the error says where to get it). `pictures` gives the resolution as in REPA: the same for patches of 16, 14/16 for patches of 14.
+    /// Weights have the official names or those of Hugging Face; without `weights` the file is looked for in `LATHE_WEIGHTS`, in the cache folder and in
+    /// the hub's cache, and fetched where that is allowed (docs/guide/weights.md); else the error says where to get it. `pictures` gives the resolution as in REPA: the same for patches of 16, 14/16 for patches of 14.
     ///
     /// Sizes of a transformer: `embed_dim`, `depth`, `heads`, `patch`, `registers`, `mlp_ratio`, `ffn` ("gelu", "quick_gelu" or "swiglu"),
     /// `layer_scale`, `eps`; `native_grid`: patches along a side in the published position table, which is resampled to the input's grid on loading
@@ -406,6 +413,9 @@ api! {
             Some(given) if given.is_map() => Encoder::with_state(&name, options, &state(cx, &given)?),
             given => {
                 options.weights = given.map(|g| files(cx, &g)).transpose()?.map(one_file).transpose()?;
+                if let Some((item, missing)) = Encoder::absent(&name, &options)? {
+                    options.weights = cx.fetched(&item, || missing)?.into_iter().next();
+                }
                 Encoder::module(&name, options)
             }
         }

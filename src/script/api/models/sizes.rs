@@ -5,16 +5,15 @@ use crate::error::{Error, Result};
 use crate::models::{SitConfig, VaeConfig, sit, vae};
 use crate::nn::{State, Weights, others};
 use crate::script::Cx;
+use crate::script::api::models::given::place;
 use crate::script::lang::value::FromArg;
 use crate::torch::{DType, Device, Tensor};
 use rhai::{Array, Dynamic, Map};
-use std::path::Path;
 
 /// Names and sizes, from a path or from the map that `checkpoint.shapes(name)` gives, as tensors without data.
 fn sketch(cx: &Cx, from: &Dynamic, key: Option<&str>, what: &str, anchor: &str) -> Result<State> {
     if let Some(path) = String::from_dynamic(from) {
-        cx.readable_within(Path::new(&path))?;
-        return Weights::open(Path::new(&path))?.sketch_of(key, what, anchor);
+        return Weights::open(&place(cx, &path)?)?.sketch_of(key, what, anchor);
     }
     let wanted = || Error::value("sizes", "a path is wanted, or a map of shapes as `checkpoint.shapes(name)` gives it");
     let map = Map::from_dynamic(from).ok_or_else(wanted)?;
@@ -110,8 +109,7 @@ api! {
     /// assert_eq(models::kinds(path), ["discriminator"]);
     /// ```
     fn kinds[cx](path: String) -> Vec<String> {
-        cx.readable_within(Path::new(&path))?;
-        let weights = Weights::open(Path::new(&path))?;
+        let weights = Weights::open(&place(cx, &path)?)?;
         let names: Vec<String> = weights.parts().iter().flat_map(|p| p.shapes.iter().map(|(name, _)| others::plain_name(name))).collect();
         let has = |anchor: &str| names.iter().any(|n| n.strip_suffix(anchor).is_some_and(|p| p.is_empty() || p.ends_with('.')));
         let known = [("vae", vae::ANCHOR), ("sit", sit::ANCHOR), ("discriminator", "main.0.weight")];

@@ -5,6 +5,7 @@ pub mod origin;
 use crate::api;
 use crate::data::Loader;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::is_reference;
 use crate::nn::{Module, State};
 use crate::script::bind::Cx;
 use crate::script::lang::value::{from_json, type_name};
@@ -216,6 +217,9 @@ api! {
     /// assert(!train::is_run("weights.safetensors"), "a file");
     /// ```
     fn is_run[cx](path: String) -> bool {
+        if is_reference(&path) {
+            return Ok(false);
+        }
         cx.readable(&path)?;
         let path = Path::new(&path);
         Ok(path.join(train::status::FILE).is_file() || path.join("state.json").is_file())

@@ -20,7 +20,7 @@ const LARGEST: u64 = 4 << 30;
 /// # Errors
 /// `E0101` when there is no cache folder.
 pub(super) fn folder(url: &str, commit: &str) -> Result<PathBuf> {
-    let cache = crate::models::cache_folder()
+    let cache = crate::fetch::cache_folder()
         .ok_or_else(|| Error::usage("there is no folder to keep libraries in").help("set LATHE_CACHE, XDG_CACHE_HOME or HOME"))?;
     let last = url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default().trim_end_matches(".git");
     let slug: String = last.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).take(40).collect();

@@ -1,4 +1,4 @@
-//! `lathe.lock`: what each library was when `lathe add` or `lathe update` last looked.
+//! `lathe.lock`: what each library was when `lathe add` or `lathe update` last looked, and what weights were when they were fetched first.
 
 use super::manifest;
 use crate::error::{Error, Result};
@@ -12,8 +12,25 @@ const HEAD: &str = "# What each library was when `lathe add` or `lathe update` l
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Lock {
-    #[serde(default, rename = "recipe")]
+    #[serde(default, rename = "recipe", skip_serializing_if = "Vec::is_empty")]
     pub libraries: Vec<Locked>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<LockedWeights>,
+}
+
+/// One file of weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LockedWeights {
+    /// `hf://owner/repo/file`, or an address.
+    pub source: String,
+    /// The commit of its repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// In bytes.
+    pub size: u64,
 }
 
 /// One library.
@@ -54,8 +71,10 @@ impl Lock {
     /// `E0301` when it cannot be written.
     pub(super) fn write(mut self, path: &Path) -> Result<()> {
         self.libraries.sort_by(|a, b| a.name.cmp(&b.name));
+        self.weights.sort_by(|a, b| a.source.cmp(&b.source));
+        let is_empty = self.libraries.is_empty() && self.weights.is_empty();
         let body = toml::to_string(&self).map_err(|e| Error::data(path, e.to_string()))?;
-        let text = format!("{HEAD}\n{}", if self.libraries.is_empty() { "" } else { &body });
+        let text = format!("{HEAD}\n{}", if is_empty { "" } else { &body });
         if files::read_text(path).is_ok_and(|old| old == text) {
             return Ok(());
         }

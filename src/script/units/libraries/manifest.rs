@@ -15,6 +15,8 @@ pub(super) struct ProjectFile {
     /// The libraries by name.
     #[serde(default, rename = "recipes")]
     pub libraries: BTreeMap<String, Entry>,
+    /// Whether weights that are missing are fetched without asking, or never; without it, whoever sits at the terminal is asked.
+    pub fetch: Option<bool>,
 }
 
 /// `recipe.toml`: what a library says of itself.

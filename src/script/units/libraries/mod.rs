@@ -9,6 +9,7 @@ mod manifest;
 mod project;
 mod resolve;
 mod said;
+mod weights;
 
 pub use edit::{Added, Removed};
 pub use library::{Library, Rights};
@@ -16,3 +17,4 @@ pub use manifest::Entry;
 pub(crate) use manifest::is_name;
 pub use project::{LATHE_TOML, LIBRARY_TOML, LOCK, Project};
 pub use resolve::{Libraries, Update, Wrong, short};
+pub use weights::PinnedWeights;

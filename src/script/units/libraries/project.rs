@@ -1,6 +1,7 @@
 //! The project around a script: its files and the libraries that they name.
 
 use super::manifest::{self, Entry, LibraryFile, ProjectFile};
+use super::weights::PinnedWeights;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub struct Project {
     /// The file that names the libraries.
     pub(super) file: PathBuf,
     pub(super) entries: BTreeMap<String, Entry>,
+    /// What it says of missing weights.
+    pub(super) fetch: Option<bool>,
     /// The library whose folder this is.
     pub(super) own: Option<LibraryFile>,
 }
@@ -44,15 +47,15 @@ impl Project {
         let root = root.canonicalize().map_err(|e| Error::io("open", root, e))?;
         let (lathe, library) = (root.join(LATHE_TOML), root.join(LIBRARY_TOML));
         let own = library.is_file().then(|| read_own(&library)).transpose()?.flatten();
-        let (file, entries) = match &own {
-            Some(own) if !lathe.is_file() => (library, own.libraries.clone()),
+        let (file, entries, fetch) = match &own {
+            Some(own) if !lathe.is_file() => (library, own.libraries.clone(), None),
             _ if lathe.is_file() => {
-                let entries = manifest::read::<ProjectFile>(&lathe)?.libraries;
-                (lathe, entries)
+                let ProjectFile { libraries, fetch } = manifest::read(&lathe)?;
+                (lathe, libraries, fetch)
             }
-            _ => (lathe, BTreeMap::new()),
+            _ => (lathe, BTreeMap::new(), None),
         };
-        let project = Project { root, file, entries, own };
+        let project = Project { root, file, entries, fetch, own };
         project.check()?;
         Ok(project)
     }
@@ -72,6 +75,16 @@ impl Project {
     /// Its folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether missing weights are fetched without asking (`fetch = true` in lathe.toml), or never; `None` where it does not say.
+    pub fn fetches(&self) -> Option<bool> {
+        self.fetch
+    }
+
+    /// What the weights that were fetched for it were, in its `lathe.lock`.
+    pub fn pins(&self) -> PinnedWeights {
+        PinnedWeights::new(self.lock())
     }
 
     /// Its `lathe.lock`.

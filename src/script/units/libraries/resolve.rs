@@ -179,7 +179,8 @@ impl Project {
             pinned.iter().map(|l| Update { name: l.name.clone(), before: old.get(&l.name).map(state), after: Some(state(l)) }).collect();
         let gone = old.libraries.iter().filter(|o| !libraries.contains_key(&o.name));
         updates.extend(gone.map(|o| Update { name: o.name.clone(), before: Some(state(o)), after: None }));
-        Ok((Lock { libraries: pinned }, updates, libraries))
+        let lock = Lock { libraries: pinned, weights: old.weights.clone() };
+        Ok((lock, updates, libraries))
     }
 
     fn resolve(&self, pin: &Pin) -> Found {

@@ -1,0 +1,160 @@
+//! Scripts whose weights are not there.
+
+use super::super::hub::Hub;
+use super::{W, lathe};
+use crate::models::encoder_files::file;
+use crate::support::process::{Place, ok, refused};
+use crate::support::{TINY_VAE, root};
+
+const ENCODER: &str = r#"
+    let e = models::encoder("dinov1-vit-b", #{embed_dim: 16, depth: 2, heads: 2, patch: 4, native_grid: 4, pictures: 16});
+    print(`tokens ${e.features(torch::zeros([1, 3, 16, 16])).shape}`);
+"#;
+
+/// A hub that has the small DINO of the fixtures under the name of the published one.
+fn hub() -> Hub {
+    let hub = Hub::new();
+    hub.put("facebook/dino-vitb16/model.safetensors", std::fs::read(file("dinov1/model.safetensors")).unwrap());
+    hub
+}
+
+#[test]
+fn a_missing_model_is_fetched_by_name_with_the_flag_or_the_project_and_refused_without() {
+    let hub = hub();
+    let place = Place::new(&[("s.rhai", ENCODER)]);
+    let words = ["E0301", "lathe fetch dinov1-vit-b", "--fetch", "dl.fbaipublicfiles.com"];
+    refused(&mut lathe(&place, &hub, &["run", "s.rhai"]), &words);
+    place.write("lathe.toml", "fetch = false\n");
+    refused(&mut lathe(&place, &hub, &["run", "s.rhai"]), &words);
+    assert!(hub.log().is_empty(), "nobody was asked");
+    let said = ok(&mut lathe(&place, &hub, &["run", "s.rhai", "--fetch"]));
+    for part in ["as --fetch says", "fetched hf://facebook/dino-vitb16/model.safetensors", "tokens [1, 16, 16]", "lathe.lock"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    // From now on it is there.
+    hub.log();
+    let said = ok(lathe(&place, &hub, &["run", "s.rhai"]).env("HF_HUB_OFFLINE", "1"));
+    assert!(said.contains("tokens [1, 16, 16]") && !said.contains("fetched") && hub.log().is_empty(), "{said}");
+    // By the project's word, and with the command.
+    std::fs::remove_dir_all(place.path("hf")).unwrap();
+    place.write("lathe.toml", "fetch = true\n");
+    let said = ok(&mut lathe(&place, &hub, &["run", "s.rhai"]));
+    assert!(said.contains("as `fetch = true` in lathe.toml says"), "{said}");
+    std::fs::remove_dir_all(place.path("hf")).unwrap();
+    place.write("lathe.toml", "");
+    ok(&mut lathe(&place, &hub, &["fetch", "dinov1-vit-b"]));
+    ok(&mut lathe(&place, &hub, &["run", "s.rhai"]));
+    // The lock holds a script to what was fetched first.
+    hub.put("facebook/dino-vitb16/model.safetensors", vec![0; 4000]);
+    std::fs::remove_dir_all(place.path("hf")).unwrap();
+    refused(&mut lathe(&place, &hub, &["run", "s.rhai", "--fetch"]), &["E0303", "has changed", "lathe fetch --again"]);
+}
+
+#[test]
+fn references_work_where_paths_of_weights_do() {
+    let hub = Hub::new();
+    let place = Place::new(&[]);
+    let make = "io::make_dir(`exps`); let vae = models::vae(#{ch: 8, ch_mult: [1, 2], num_res_blocks: 1, norm_groups: 4, z_channels: 4}); vae.save(`exps/vae.safetensors`);";
+    place.write("make.rhai", make);
+    ok(&mut lathe(&place, &hub, &["run", "make.rhai"]));
+    hub.put("a/b/w.safetensors", std::fs::read(place.path("exps/vae.safetensors")).unwrap());
+    let body = r#"
+        import "std/weights" as weights;
+        fn params() { #{ vae_ckpt: arg("", "weights") } }
+        fn main(cfg) {
+            let o = #{ch: 8, ch_mult: [1, 2], num_res_blocks: 1, norm_groups: 4, z_channels: 4};
+            let own = io::load("exps/vae.safetensors");
+            let want = models::vae(o + #{ weights: own }).hash();
+            assert_eq(models::vae(o + #{ weights: cfg.vae_ckpt }).hash(), want);
+            assert_eq(weights::vae(cfg.vae_ckpt, #{ norm_groups: 4 }).hash(), want);
+            assert_eq(weights::start_vae(#{ vae: "f8d4", vae_config: o, vae_ckpt: cfg.vae_ckpt }).hash(), want);
+            let m = models::vae(o);
+            m.load(cfg.vae_ckpt);
+            assert_eq(m.hash(), want);
+            assert_eq(models::vae_config(cfg.vae_ckpt, #{ norm_groups: 4 }).z_channels, 4);
+            assert_eq(models::kinds(cfg.vae_ckpt), ["vae"]);
+            assert_eq(io::load(cfg.vae_ckpt).keys(), own.keys());
+            assert(!train::is_run(cfg.vae_ckpt));
+            let path = models::weights(cfg.vae_ckpt);
+            assert_eq(io::load(path).keys(), own.keys());
+            print("all equal");
+            try { io::save(path, own); } catch (e) { print(`not written: ${e.code}`); }
+            try { io::load("SECRET"); } catch (e) { print(`not read: ${e.code}`); }
+        }
+    "#;
+    // The cache lies where the script may not read.
+    let cache = Place::new(&[("hf/secret.txt", "s")]);
+    place.write("s.rhai", &body.replace("SECRET", &cache.at("hf/secret.txt")));
+    refused(&mut lathe(&place, &hub, &["run", "s.rhai", "--vae-ckpt", W]), &["E0303", "are not here", &format!("lathe fetch {W}"), "s.rhai"]);
+    let said = ok(lathe(&place, &hub, &["run", "s.rhai", "--vae-ckpt", W, "--fetch"]).env("HF_HOME", cache.path("hf")));
+    for part in ["all equal", "not written: E0701", "not read: E0701"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
+fn a_library_fetches_nothing_without_the_flag() {
+    let hub = hub();
+    let place = Place::new(&[
+        ("lathe.toml", "fetch = true\n"),
+        ("lab/recipe.toml", "name = \"lab\"\nversion = \"0.1.0\"\nlathe = \"*\"\n"),
+        ("lab/eye.rhai", &format!("fn look() {{ {ENCODER} }}")),
+        ("s.rhai", "import \"lab/eye\" as eye; eye::look();"),
+    ]);
+    ok(&mut lathe(&place, &hub, &["add", "lab", "--path", "lab"]));
+    refused(
+        &mut lathe(&place, &hub, &["run", "s.rhai"]),
+        &["E0303", "the library `lab` wants the weights `dinov1-vit-b`", "lathe fetch dinov1-vit-b"],
+    );
+    assert!(hub.log().is_empty(), "nobody was asked");
+    let said = ok(&mut lathe(&place, &hub, &["run", "--fetch", "s.rhai"]));
+    assert!(said.contains("tokens [1, 16, 16]"), "{said}");
+}
+
+#[test]
+fn somebody_at_the_terminal_is_asked() {
+    let hub = hub();
+    let place = Place::new(&[("s.rhai", ENCODER)]);
+    for (answer, want) in [("n", "lathe fetch dinov1-vit-b"), ("y", "tokens [1, 16, 16]")] {
+        let command = lathe(&place, &hub, &["run", "s.rhai"]);
+        // `script` gives it a terminal; what is typed comes from the pipe.
+        let mut at_terminal = std::process::Command::new("script");
+        let line = format!("{} run s.rhai", command.get_program().display());
+        at_terminal.args(["-qefc", &line, "/dev/null"]).envs(command.get_envs().filter_map(|(k, v)| v.map(|v| (k, v)))).current_dir(place.folder());
+        at_terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = at_terminal.spawn().unwrap();
+        let mut typed = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut typed, format!("{answer}\n").as_bytes()).unwrap();
+        let out = child.wait_with_output().unwrap();
+        let said = crate::support::process::said(&out);
+        drop(typed);
+        assert!(said.contains("Fetch them (hf://facebook/dino-vitb16/model.safetensors)? [y/N]") && said.contains(want), "{said}");
+    }
+}
+
+#[test]
+fn train_sendvae_runs_on_a_cold_machine_with_a_hub_alone() {
+    let hub = hub();
+    let place = Place::new(&[]);
+    let script = |name: &str, flags: &[&str]| {
+        let path = root().join(format!("scripts/{name}.rhai")).display().to_string();
+        let mut c = lathe(&place, &hub, &["run", &path, "--device", "cpu", "--threads", "1"]);
+        c.args(flags);
+        c
+    };
+    let pictures = root().join("tests/data/avatars64").display().to_string();
+    ok(&mut script("preprocess", &["--imagenet-path", &pictures, "--resolution", "32", "--max-images", "32", "--output-path", "exps/images"]));
+    let eye = "embed_dim = 16, depth = 2, heads = 2, patch = 4, native_grid = 4, resolution = 16";
+    place.write("eye.toml", &format!("enc_type = \"dinov1-vit-b\"\nenc_config = {{ {eye} }}\n"));
+    let flags = [
+        &["--config", "eye.toml", "--data-dir", "exps/images", "--output-dir", "exps", "--exp-name", "sendvae", "--perceptual", "none"][..],
+        &["--mapper.width", "32", "--mapper.heads", "2", "--mapper.hidden", "32", "--max-train-steps", "2", "--batch-size", "4"],
+        &["--vae-config.z-channels", "4", "--vae-config.resolution", "32", "--log-every", "1"],
+        TINY_VAE,
+    ]
+    .concat();
+    refused(&mut script("train_sendvae", &flags), &["lathe fetch dinov1-vit-b"]);
+    let said = ok(script("train_sendvae", &flags).arg("--fetch"));
+    assert!(said.contains("fetched hf://facebook/dino-vitb16/model.safetensors"), "{said}");
+    assert_eq!(crate::support::saved(&place.path("exps/sendvae")).last(), Some(&2), "{said}");
+}
