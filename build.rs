@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "src/torch/bridge";
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     "adamw.cpp",
     "autograd.cpp",
     "bounded.cpp",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 16] = [
     "dispatch.cpp",
     "dist/dist.cpp",
     "dist/nccl.cpp",
+    "dist/order.cpp",
     "dist/sync.cpp",
     "dual.cpp",
     "guarded.cpp",

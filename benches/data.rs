@@ -2,6 +2,8 @@
 //!
 //! Preprocess: 480 JPEG files of 500 x 375 (avatars scaled up, quality 90, 4:2:0 as ImageNet's) to 256 x 256 shards.
 //! Loader: batches of 64 from those shards, shuffled, through two background threads.
+//! Packed: the same files as a tar, a gzipped tar, WebDataset's shards, and, where LATHE_PYTHON is a Python with pyarrow, as parquet: each beside the folder in
+//! turn; then batches that are cropped when they are drawn.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_macros,
@@ -10,8 +12,9 @@
     reason = "a program of its own, which prints figures"
 )]
 
-use lathe::data::{ImageSet, Loader, LoaderOptions, PreprocessOptions, preprocess, read_picture};
-use std::path::Path;
+use lathe::data::{DirectOptions, ImageSet, Loader, LoaderOptions, PreprocessOptions, preprocess, read_picture};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 const FILES: usize = 480;
@@ -35,7 +38,77 @@ fn main() -> lathe::error::Result<()> {
         loader.next()?;
     }
     println!("loader 256x256, batch 64, 2 threads: {:.0} pictures/s", f64::from(measured * 64) / start.elapsed().as_secs_f64());
+    packed(dir.path(), &source)
+}
+
+/// The rates of packed pictures beside those of the folder, each the best of three, measured in turn.
+fn packed(dir: &Path, source: &Path) -> lathe::error::Result<()> {
+    let mut sources: Vec<(&str, PathBuf)> = vec![("folder", source.to_owned())];
+    for (name, program, args) in [
+        ("tar", "tar", vec!["cf", "../p.tar", "."]),
+        ("tar.gz", "tar", vec!["czf", "../p.tar.gz", "."]),
+        ("zip", "zip", vec!["-qr", "../p.zip", "."]),
+    ] {
+        let made = Command::new(program).args(args).current_dir(source).status().is_ok_and(|s| s.success());
+        if made {
+            sources.push((name, dir.join(format!("p.{name}"))));
+        }
+    }
+    shards(dir, source);
+    sources.push(("WebDataset", dir.join("w-*.tar")));
+    if let Some(python) = std::env::var_os("LATHE_PYTHON") {
+        let script = "import pyarrow as pa, pyarrow.parquet as pq, pathlib\n\
+            f = sorted(pathlib.Path('source').rglob('*.jpg'))\n\
+            t = pa.table({'image': [{'bytes': x.read_bytes(), 'path': x.name} for x in f], 'label': [0] * len(f)})\n\
+            pq.write_table(t, 'p.parquet', row_group_size=100)";
+        assert!(Command::new(python).args(["-c", script]).current_dir(dir).status().expect("python").success());
+        sources.push(("parquet", dir.join("p.parquet")));
+    }
+    let options = PreprocessOptions { workers: 2, quiet: true, ..Default::default() };
+    let mut rates = vec![(0.0f64, 0.0f64); sources.len()];
+    for round in 0..3 {
+        for ((name, path), best) in sources.iter().zip(&mut rates) {
+            let report = preprocess(path, dir.join(format!("out-{name}-{round}")), &options)?;
+            assert_eq!(report.dataset.count, FILES);
+            best.0 = best.0.max(report.rate);
+            let set = ImageSet::open_any(path, &DirectOptions::default())?;
+            let loader = Loader::new(set, LoaderOptions { batch: 16, shuffle: true, workers: 2, ..Default::default() })?;
+            let start = Instant::now();
+            for _ in 0..FILES / 16 {
+                loader.next()?;
+            }
+            best.1 = best.1.max(FILES as f64 / start.elapsed().as_secs_f64());
+        }
+    }
+    let (folder, base) = (rates[0].0, rates[0]);
+    for ((name, _), (made, drawn)) in sources.iter().zip(&rates) {
+        println!(
+            "{name}: preprocess {made:.0} pictures/s, {:.2} of the folder; cropped when drawn {drawn:.0}, {:.2} of preprocess from the folder",
+            made / base.0,
+            drawn / folder
+        );
+    }
     Ok(())
+}
+
+/// WebDataset's shards of 120 samples.
+fn shards(dir: &Path, source: &Path) {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(source)
+        .expect("a folder")
+        .flat_map(|c| std::fs::read_dir(c.expect("a folder").path()).expect("a folder"))
+        .map(|f| f.expect("a file").path())
+        .collect();
+    files.sort();
+    for (k, part) in files.chunks(120).enumerate() {
+        let mut tar = tar::Builder::new(std::fs::File::create(dir.join(format!("w-{k:03}.tar"))).expect("a file"));
+        for (i, file) in part.iter().enumerate() {
+            tar.append_path_with_name(file, format!("{:06}.jpg", k * 120 + i)).expect("room");
+            let mut header = tar::Header::new_gnu();
+            header.set_size(1);
+            tar.append_data(&mut header, format!("{:06}.cls", k * 120 + i), &b"0"[..]).expect("room");
+        }
+        tar.finish().expect("room");
+    }
 }
 
 /// JPEG files with the detail of real drawings: four avatars side by side and stacked, scaled up with a smooth filter.

@@ -19,7 +19,7 @@ CARD = 80e9  # bytes of an "80 GB" GPU: the least that the name promises
 RESERVED = 3e9  # CUDA's context, kernels, cuBLAS's workspaces, buffers of NCCL's two communicators
 WASTE = 1.05  # freed memory that the allocator cannot use again, on what changes in a step
 IN_FLIGHT = 32  # bytes for each token and width of one block: gradients of activations during the backward pass
-SHARDS = (2, 8, 64)  # ranks over which moments and average are split in the last columns (ZeRO-1, arXiv 1910.02054)
+SHARDS = (2, 8, 64)  # ranks over which moments and average are split in the last columns (ZeRO-1, arXiv 1910.02054): --shard-optimizer
 
 FREQUENCIES, CLASSES, PROJECTOR, TARGET = 256, 1000, 2048, 768
 

@@ -80,17 +80,18 @@ def measured_rate():
 
 
 def buckets(sit, most, order):
-    """Bytes and layers of each bucket, in the order in which they are sent: c10d's compute_bucket_assignment_by_size, turned round. Parameters are in
-    the order in which they were registered, where a projector comes after all blocks, or as the forward pass comes to them."""
+    """Bytes and layers of each bucket, in the order in which they are sent, by c10d's compute_bucket_assignment_by_size: of parameters in the order in
+    which their gradients come, as Lathe sends them; or in that in which they were registered, where a projector comes after all blocks, turned round."""
     place = {layer: i for i, (layer, _, _) in enumerate(work(sit))}
-    parameters = sit.parameters() if order == "registered" else sorted(sit.parameters(), key=lambda p: place[p[0]])
+    parameters = sit.parameters() if order == "registered" else sorted(sit.parameters(), key=lambda p: place[p[0]])[::-1]
     found, size, layers, limit = [], 0, [], FIRST
     for layer, _, n in parameters:
         size, layers = size + 4 * n, layers + [layer]
         if size >= limit:
             found.append((size, layers))
             size, layers, limit = 0, [], most
-    return [*reversed(found + [(size, layers)] if layers else found)]
+    found += [(size, layers)] if layers else []
+    return found[::-1] if order == "registered" else found
 
 
 def exposed(sit, world, link, backward, most, order, wire=1.0):
@@ -140,9 +141,10 @@ def compare():
     print("| two ranks on Gloo, 1 Gbit/s | model | measured | model / measured |\n|---|---|---|---|")
     late = after + link.reduce(2, size)
     registered, ready = (free + exposed(sit, 2, link, backward, 8 * MIB, order) for order in ("registered", "ready"))
-    for name, model, seen in (("averaged after the backward pass", late, 12.68), ("averaged during it", registered, 10.65)):
+    during = "averaged during it, buckets in the order of registration"
+    for name, model, seen in (("averaged after the backward pass", late, 12.68), (during, registered, 10.65)):
         print(f"| {name} | {model:.2f} s | {seen} s | {model / seen:.2f} |")
-    print(f"| the same, buckets in the order of the forward pass | {ready:.2f} s | - | - |")
+    print(f"| the same, buckets in the order of the gradients | {ready:.2f} s | - | - |")
     print(f"\nThe link is busy for {link.reduce(2, size):.2f} s with {size / 1e6:.0f} MB; the backward pass takes {backward:.2f} s.")
 
 
@@ -151,7 +153,7 @@ def main():
     flags.add_argument("--resolution", type=int, choices=(256, 512), default=256)
     flags.add_argument("--wire", choices=("f32", "bf16"), default="f32")
     flags.add_argument("--bucket-mb", type=int, default=25)
-    flags.add_argument("--order", choices=("registered", "ready"), default="registered", help="of parameters in buckets")
+    flags.add_argument("--order", choices=("ready", "registered"), default="ready", help="of parameters in buckets")
     flags.add_argument("--rate", type=float, default=measured_rate() / 1e12, help="TFLOP/s of a GPU")
     o = flags.parse_args()
     o.rate *= 1e12

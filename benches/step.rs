@@ -65,8 +65,8 @@ fn run(dir: &Path, name: &str, sit: &str, tokens: i64, steps: usize) -> lathe::e
     std::fs::write(dir.join("train_ldm.rhai"), text).expect("a file");
     let side = (tokens as f64).sqrt() as i64;
     let main = format!(
-        "import \"./train_ldm\" as ldm;\nfn main(cfg) {{ }}\n\
-         fn begin(cfg) {{\n    let run = train::run(cfg);\n    ldm::begin(run, models::sit(#{{ in_channels: 32, num_classes: 1000, z_dims: [768], encoder_depth: 2 }} + {sit}), ());\n    run\n}}\n\
+        "import \"./train_ldm\" as ldm;\nimport \"std/denoisers\" as denoisers;\nfn main(cfg) {{ }}\n\
+         fn begin(cfg) {{\n    let run = train::run(cfg);\n    ldm::begin(run, denoisers::of_sit(models::sit(#{{ in_channels: 32, num_classes: 1000, z_dims: [768], encoder_depth: 2 }} + {sit})), ());\n    run\n}}\n\
          fn batch() {{\n    let shape = [8, 32, {side}, {side}];\n    #{{ mean: torch::randn(shape), std: torch::ones(shape), labels: torch::randint(0, 1000, [8]), features: [torch::randn([8, {tokens}, 768])] }}\n}}\n\
          fn step(run, batch) {{ ldm::step(run, batch) }}\n"
     );

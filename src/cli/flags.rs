@@ -1,7 +1,7 @@
 //! The flags after the script's name: `--learning-rate 1e-4 --mapper.depth=2 --no-shuffle --ch-mult 1 2 4`.
 
 use super::paths::Paths;
-use crate::dist::{self, FLAGS};
+use crate::dist::{self, FLAGS, SWITCHES};
 use crate::error::{Error, Result};
 use crate::script::settings::parse::normal;
 use crate::script::{Params, WatchMode};
@@ -68,6 +68,10 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             // Read before anything else: this process is one of them.
             ("nproc", None) => {
                 value(given)?;
+            }
+            (flag, None) if SWITCHES.contains(&flag) => {
+                let text = given.or_else(|| rest.next_if(|n| matches!(*n, "true" | "false")).map(str::to_owned));
+                flags.dist.set(flag, text.as_deref().unwrap_or("true"))?;
             }
             (flag, None) if FLAGS.contains(&flag) => flags.dist.set(flag, &value(given)?)?,
             ("watch", None) => flags.watch = Some(watch_mode(given.as_deref())?),

@@ -26,7 +26,8 @@ use std::path::{Path, PathBuf};
   --threads N                     how many CPU threads to use
   --max-memory SIZE               how much memory it may use: 8G, 0.9 of the machine (the default), none
   --nproc N                       train with N processes on this machine, one for each GPU; torchrun, srun and mpirun start them as well
-  --dist-..                       how they work together: docs/guide/many-gpus.md
+  --dist-.., --rng, --shard-optimizer
+                                  how they work together: docs/guide/many-gpus.md
   --fetch                         fetch published weights that are missing: docs/guide/weights.md
   --watch                         take saved edits in between two steps (SIGHUP does it once without)
   --help                          the script's settings")]

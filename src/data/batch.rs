@@ -8,7 +8,8 @@ use crate::torch::Tensor;
 ///
 /// Image sets have `images` (u8 `[B, 3, R, R]`), latent sets `mean` and `std` (f32 `[B, C, h, w]`, of the posterior). Both have `labels` (i64
 /// `[B]`, positions in the set's classes) and `index` (i64 `[B]`, which picture each sample is, counted over the whole image set), and
-/// `attributes` (u8 `[B, A]`, positions in the values of each attribute) where the set has them.
+/// `attributes` (u8 `[B, A]`, positions in the values of each attribute) where the set has them. A loader that flips pictures
+/// adds `flipped` (u8 `[B]`).
 #[derive(Debug, Clone, Default)]
 pub struct Batch(State);
 
@@ -48,6 +49,11 @@ pub trait Samples: Send + Sync {
     /// The identity of its content; empty where it is not known.
     fn identity(&self) -> String {
         String::new()
+    }
+
+    /// Whether its batches have `images`, which can be mirrored.
+    fn has_pictures(&self) -> bool {
+        false
     }
 
     /// The samples at these positions, each below [`Samples::len`], as one batch.

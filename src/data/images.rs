@@ -1,30 +1,43 @@
-//! A folder of image shards.
+//! Sets of pictures of one size: a folder of shards, or pictures that are cropped when they are drawn.
 
 use super::batch::{Batch, Samples};
 use super::choose::{Pick, choose};
+use super::direct::{Direct, DirectOptions};
+use super::flip::flipped;
 use super::manifest::{Attribute, Dataset, check_version};
 use super::shards::{Field, Shards};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::origin::Origin;
+use crate::origin::{Origin, hash_of};
 use crate::torch::{DType, Tensor};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A data set folder made by [`preprocess`](super::preprocess()), memory-mapped. Clones share it.
+/// A data set folder made by [`preprocess`](super::preprocess()), memory-mapped; or pictures in a folder or packed, of which each is decoded and cropped
+/// when it is drawn. Clones share it.
 #[derive(Clone)]
-pub struct ImageSet(Arc<Inner>);
+pub struct ImageSet {
+    all: Arc<Inner>,
+    /// Whether every picture is there a second time, mirrored.
+    with_flips: bool,
+}
 
 struct Inner {
     folder: PathBuf,
-    dataset: Dataset,
-    shards: Shards,
+    pixels: Pixels,
+}
+
+enum Pixels {
+    Shards(Box<Dataset>, Shards),
+    Direct(Box<Direct>),
 }
 
 impl std::fmt::Debug for ImageSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let d = &self.0.dataset;
-        write!(f, "{} pictures of {r} x {r}, {} classes, in {}", d.count, d.classes.len(), self.0.folder.display(), r = d.resolution)
+        let d = self.dataset();
+        let flips = if self.with_flips { " and their mirror images" } else { "" };
+        write!(f, "{} pictures of {r} x {r}{flips}, {} classes, in {}", d.count, d.classes.len(), self.folder().display(), r = d.resolution)
     }
 }
 
@@ -58,35 +71,121 @@ impl ImageSet {
         if shards.len() != dataset.count {
             return Err(Error::data(&manifest, format!("`count` is {}, its shards hold {}", dataset.count, shards.len())));
         }
-        Ok(ImageSet(Arc::new(Inner { folder: folder.to_owned(), dataset, shards })))
+        Ok(ImageSet::new(folder, Pixels::Shards(Box::new(dataset), shards)))
+    }
+
+    /// Opens a data set folder; or anything else that [`preprocess`](super::preprocess()) takes, whose pictures are then decoded and cropped when they are drawn.
+    ///
+    /// # Errors
+    /// As [`ImageSet::open`], and as `preprocess` for a source that it would refuse; `E0202` for a resolution that is not that of the shards.
+    pub fn open_any(path: impl AsRef<Path>, options: &DirectOptions) -> Result<ImageSet> {
+        let path = path.as_ref();
+        if is_prepared(path)? {
+            let set = ImageSet::open(path)?;
+            if ![0, set.resolution()].contains(&options.resolution) {
+                let message =
+                    format!("option `resolution` is {}, and the shards in `{}` have {}", options.resolution, path.display(), set.resolution());
+                return Err(Error::value("images", message).help("leave it out, or make shards of that resolution with `preprocess`"));
+            }
+            return Ok(set);
+        }
+        Ok(ImageSet::new(path, Pixels::Direct(Box::new(Direct::open(path, options)?))))
+    }
+
+    fn new(folder: &Path, pixels: Pixels) -> ImageSet {
+        ImageSet { all: Arc::new(Inner { folder: folder.to_owned(), pixels }), with_flips: false }
+    }
+
+    /// The same pictures, and behind them all of them mirrored: picture `n + i` is picture `i` with left and right exchanged.
+    #[must_use]
+    pub fn and_flips(&self) -> ImageSet {
+        ImageSet { all: self.all.clone(), with_flips: true }
+    }
+
+    /// Whether it is a folder of shards, just as it lies there.
+    pub fn is_prepared(&self) -> bool {
+        !self.with_flips && matches!(self.all.pixels, Pixels::Shards(..))
+    }
+
+    /// Pictures, without mirror images.
+    fn plain_len(&self) -> usize {
+        self.dataset().count
+    }
+
+    /// The samples at these positions, decoded on all cores where they are decoded at all.
+    ///
+    /// # Errors
+    /// As [`Samples::gather`].
+    pub fn take(&self, positions: &[usize]) -> Result<Batch> {
+        self.collect(positions, true)
+    }
+
+    fn collect(&self, positions: &[usize], on_all_cores: bool) -> Result<Batch> {
+        if !self.with_flips {
+            return self.plain(positions, on_all_cores);
+        }
+        let n = self.plain_len();
+        let plain: Vec<usize> = positions.iter().map(|p| p % n).collect();
+        let batch = self.plain(&plain, on_all_cores)?;
+        let flips: Vec<bool> = positions.iter().map(|p| *p >= n).collect();
+        // Of a picture that cannot be read the next one took the place.
+        let index = batch.get("index")?.to_vec_i64()?.iter().zip(&flips).map(|(i, f)| if *f { i + n as i64 } else { *i }).collect::<Vec<_>>();
+        let batch = flipped(batch, &flips)?;
+        let mut all = Batch::default();
+        for (name, tensor) in batch.tensors().iter().filter(|(name, _)| name.as_str() != "flipped") {
+            all = all.with(name, if name == "index" { Tensor::from_slice(&index)? } else { tensor.clone() });
+        }
+        Ok(all)
+    }
+
+    fn plain(&self, positions: &[usize], on_all_cores: bool) -> Result<Batch> {
+        let shards = match &self.all.pixels {
+            Pixels::Direct(direct) => return direct.gather(positions, on_all_cores),
+            Pixels::Shards(_, shards) => shards,
+        };
+        let index: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
+        let mut batch = Batch::default().with("images", shards.tensor(0, positions)?).with("labels", shards.tensor(1, positions)?);
+        if !self.attributes().is_empty() {
+            batch = batch.with("attributes", shards.tensor(2, positions)?);
+        }
+        Ok(batch.with("index", Tensor::from_slice(&index)?))
     }
 
     /// Reads every shard and compares its SHA-256.
     ///
     /// # Errors
-    /// `E0302` naming the first shard that differs.
+    /// `E0302` naming the first shard that differs; `E0202` for pictures that nothing has prepared.
     pub fn verify(&self) -> Result<()> {
-        self.0.shards.verify()
+        match &self.all.pixels {
+            Pixels::Shards(_, shards) => shards.verify(),
+            Pixels::Direct(_) => {
+                let message = format!("no sums of the pictures in `{}` are recorded", self.folder().display());
+                Err(Error::value("verify", message).help("`preprocess` records them"))
+            }
+        }
     }
 
     /// Where it lies.
     pub fn folder(&self) -> &Path {
-        &self.0.folder
+        &self.all.folder
     }
 
-    /// Everything that `dataset.json` says.
+    /// Everything that `dataset.json` says, or would say.
     pub fn dataset(&self) -> &Dataset {
-        &self.0.dataset
+        match &self.all.pixels {
+            Pixels::Shards(dataset, _) => dataset,
+            Pixels::Direct(direct) => &direct.dataset,
+        }
     }
 
     /// The side of the pictures.
     pub fn resolution(&self) -> usize {
-        self.0.dataset.resolution
+        self.dataset().resolution
     }
 
     /// The class of each label.
     pub fn classes(&self) -> &[String] {
-        &self.0.dataset.classes
+        &self.dataset().classes
     }
 
     /// The labels at these positions.
@@ -94,7 +193,11 @@ impl ImageSet {
     /// # Errors
     /// `E0203` without memory.
     pub fn labels(&self, positions: &[usize]) -> Result<Vec<i64>> {
-        self.0.shards.tensor(1, positions)?.to_vec_i64()
+        let plain: Vec<usize> = positions.iter().map(|p| p % self.plain_len()).collect();
+        match &self.all.pixels {
+            Pixels::Shards(_, shards) => shards.tensor(1, &plain)?.to_vec_i64(),
+            Pixels::Direct(direct) => Ok(plain.iter().map(|p| direct.label(*p)).collect()),
+        }
     }
 
     /// The positions of at most `most` pictures, in order.
@@ -108,31 +211,58 @@ impl ImageSet {
 
     /// The attributes' names and values.
     pub fn attributes(&self) -> &[Attribute] {
-        &self.0.dataset.attributes
+        &self.dataset().attributes
     }
 
-    /// What it holds, by the hashes in `dataset.json`: nothing is read for it.
+    /// What it holds, by the hashes in `dataset.json`: nothing is read for it. Of pictures that nothing has prepared as far as their names, classes and sizes
+    /// tell.
     pub fn origin(&self) -> Origin {
-        self.0.dataset.origin(&self.0.folder)
+        let d = self.dataset();
+        let mut origin = d.origin(self.folder());
+        if let Pixels::Direct(_) = &self.all.pixels {
+            let id = hash_of(&[&json!(["cropped", d.resolution, d.classes, d.attributes, d.pixels, d.source]).to_string()]);
+            origin = origin.with_id(id);
+        }
+        if self.with_flips {
+            let id = hash_of(&[&json!(["and flips", origin.id]).to_string()]);
+            let about = format!("{} and their mirror images", origin.about);
+            origin = origin.with_id(id).about(about);
+        }
+        origin
     }
 }
 
 impl Samples for ImageSet {
     fn len(&self) -> usize {
-        self.0.shards.len()
+        if self.with_flips { 2 * self.plain_len() } else { self.plain_len() }
     }
 
     fn identity(&self) -> String {
         self.origin().id
     }
 
-    fn gather(&self, positions: &[usize]) -> Result<Batch> {
-        let shards = &self.0.shards;
-        let index: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
-        let mut batch = Batch::default().with("images", shards.tensor(0, positions)?).with("labels", shards.tensor(1, positions)?);
-        if !self.attributes().is_empty() {
-            batch = batch.with("attributes", shards.tensor(2, positions)?);
-        }
-        Ok(batch.with("index", Tensor::from_slice(&index)?))
+    fn has_pictures(&self) -> bool {
+        true
     }
+
+    fn gather(&self, positions: &[usize]) -> Result<Batch> {
+        self.collect(positions, false)
+    }
+}
+
+/// Whether a path is a folder of shards, finished or not, and not of pictures.
+fn is_prepared(path: &Path) -> Result<bool> {
+    if !path.is_dir() {
+        return Ok(false);
+    }
+    if ["dataset.partial.json", "images-00000.safetensors"].iter().any(|n| path.join(n).is_file()) {
+        return Ok(true);
+    }
+    let manifest = path.join("dataset.json");
+    if !manifest.is_file() {
+        return Ok(false);
+    }
+    // One of labels says which pictures there are.
+    let whole: serde_json::Value = files::read_json(&manifest)?;
+    Ok(whole.get("labels").is_none())
 }

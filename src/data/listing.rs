@@ -1,22 +1,13 @@
 //! The pictures below a folder: by their names, without what systems and tools leave there, and without links that lead nowhere.
 
+use super::archive::Contents;
 use super::manifest::Skipped;
+use super::names::{is_left_out, is_picture, relative};
 use crate::error::{Error, Result};
-use std::ffi::OsStr;
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
-
-/// Names that end like this are taken for pictures; the content then decides.
-const EXTENSIONS: &[&str] = &[
-    "apng", "bmp", "dds", "dib", "gif", "heic", "heif", "avif", "icns", "ico", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "mpo", "pbm", "pcx",
-    "pgm", "png", "pnm", "ppm", "psd", "qoi", "sgi", "tga", "tif", "tiff", "webp", "xbm", "xpm",
-];
-
-/// What systems put beside pictures under names that are not hidden: macOS archives, Windows, Synology, ext4.
-const LEFT_BY_SYSTEMS: &[&str] =
-    &["__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "@eadir", "lost+found"];
 
 /// How many left-out names are told.
 const NAMED: usize = 3;
@@ -28,6 +19,8 @@ pub(super) struct Listed {
     /// Relative to the root, with `/`.
     pub(super) name: String,
     pub(super) size: u64,
+    /// Its number among the members of an archive.
+    pub(super) member: usize,
 }
 
 /// What lies below a folder.
@@ -85,11 +78,50 @@ impl Listing {
             }
             return;
         }
-        let extension = entry.path().extension().map(|e| e.to_string_lossy().to_lowercase());
-        if entry.file_type().is_file() && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
+        if entry.file_type().is_file() && is_picture(entry.path()) {
             let size = entry.metadata().map_or(0, |m| m.len());
-            self.pictures.push(Listed { path: entry.path().to_owned(), name: relative(root, entry.path()), size });
+            self.pictures.push(Listed { path: entry.path().to_owned(), name: relative(root, entry.path()), size, member: 0 });
         }
+    }
+
+    /// The same of what an archive holds below the folder `top` in it: as if it was unpacked at `root`.
+    pub(super) fn of_archive(root: &Path, top: &Path, contents: &Contents) -> Listing {
+        let mut found = Listing::default();
+        let mut left_out = BTreeSet::new();
+        let mut folders = BTreeSet::new();
+        let mut enter = |path: &Path, is_folder: bool| {
+            let below = path.strip_prefix(top).ok()?;
+            let mut so_far = root.to_owned();
+            for part in below.components() {
+                so_far.push(part);
+                if is_left_out(part.as_os_str()) {
+                    left_out.insert(relative(root, &so_far));
+                    return None;
+                }
+            }
+            let depth = below.components().count();
+            if let Some(first) = below.components().next().filter(|_| depth > 1 || is_folder) {
+                folders.insert(relative(Path::new(""), Path::new(&first)));
+            }
+            Some(so_far)
+        };
+        for folder in &contents.folders {
+            enter(folder, true);
+        }
+        for (number, member) in contents.members.iter().enumerate() {
+            let Some(path) = enter(&member.path, false).filter(|p| is_picture(p)) else { continue };
+            found.pictures.push(Listed { name: relative(root, &path), path, size: member.size, member: number });
+        }
+        for (path, reason) in &contents.refused {
+            if let Some(path) = enter(path, false) {
+                found.skipped.push(Skipped { path: relative(root, &path), reason: reason.clone() });
+            }
+        }
+        found.pictures.sort_by(|a, b| a.path.cmp(&b.path));
+        found.folders = folders.into_iter().collect();
+        found.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        found.left_out = left_out.into_iter().collect();
+        found
     }
 
     /// What was left out, in a line.
@@ -104,10 +136,6 @@ impl Listing {
     }
 }
 
-fn is_left_out(name: &OsStr) -> bool {
-    name.as_bytes().first() == Some(&b'.') || name.to_str().is_some_and(|n| LEFT_BY_SYSTEMS.contains(&n.to_lowercase().as_str()))
-}
-
 /// Why an entry cannot be followed.
 fn why(e: &walkdir::Error) -> String {
     if e.loop_ancestor().is_some() {
@@ -120,27 +148,6 @@ fn why(e: &walkdir::Error) -> String {
         }
         Some(target) => format!("a link to `{}`: {error}", target.display()),
         None => error.to_string(),
-    }
-}
-
-/// The path below `root`, with `/`. Bytes that are not UTF-8 become `\xff`, so that two names never look the same; in such a name, and in one that
-/// could be taken for one, a backslash is doubled.
-pub(super) fn relative(root: &Path, path: &Path) -> String {
-    let rest = path.strip_prefix(root).unwrap_or(path);
-    rest.components().map(|c| shown(c.as_os_str())).collect::<Vec<_>>().join("/")
-}
-
-fn shown(name: &OsStr) -> String {
-    match name.to_str() {
-        Some(plain) if !plain.contains("\\x") => plain.to_owned(),
-        _ => name
-            .as_bytes()
-            .utf8_chunks()
-            .map(|c| {
-                let odd: String = c.invalid().iter().map(|b| format!("\\x{b:02x}")).collect();
-                c.valid().replace('\\', "\\\\") + odd.as_str()
-            })
-            .collect(),
     }
 }
 
@@ -176,19 +183,4 @@ pub(super) fn refuse_parts(root: &Path, parts: &[&str]) -> Error {
         "give one of them, `{}`; if they are classes, a dataset.json here says so: {{\"labels\": [[\"path/of/picture.png\", \"class\"], ..]}}",
         root.join(first).display()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn names_stay_apart_whatever_their_bytes() {
-        let names: [&[u8]; 9] = [b"\xff", b"\xfe", b"a\xff", b"\\xff", b"\\\\xff", b"a\\b", b"a\\\xff", b"a\\\\\xff", "\u{fffd}".as_bytes()];
-        let shown: BTreeSet<String> = names.iter().map(|n| shown(OsStr::from_bytes(n))).collect();
-        assert_eq!(shown.len(), names.len(), "{shown:?}");
-        assert_eq!(super::shown(OsStr::from_bytes(b"caf\xe9")), "caf\\xe9");
-        assert_eq!(super::shown(OsStr::new("a\\b \u{e9}")), "a\\b \u{e9}");
-    }
 }

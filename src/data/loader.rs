@@ -1,6 +1,7 @@
 //! The loader: batches in a seeded order from background threads, with a position that can be saved and restored.
 
 use super::batch::{Batch, Samples};
+use super::flip::{flipped, is_flipped};
 use super::order::{epoch_order, share, share_len};
 use crate::dist;
 use crate::error::{Error, Result};
@@ -25,6 +26,8 @@ pub struct LoaderOptions {
     pub seed: u64,
     /// Leave out the last batch of an epoch when it is short.
     pub drop_last: bool,
+    /// Mirror half of the pictures, others in each epoch: by seed, epoch and position.
+    pub flip: bool,
     /// Background threads.
     pub workers: usize,
     /// Which of `world` processes this is; each gets its own share of every epoch. Of a job that trains together these are the job's.
@@ -52,7 +55,7 @@ fn own_share(mut o: LoaderOptions) -> Result<LoaderOptions> {
 
 impl Default for LoaderOptions {
     fn default() -> Self {
-        LoaderOptions { batch: 32, shuffle: false, seed: 0, drop_last: false, workers: 2, rank: 0, world: 1 }
+        LoaderOptions { batch: 32, shuffle: false, seed: 0, drop_last: false, flip: false, workers: 2, rank: 0, world: 1 }
     }
 }
 
@@ -73,6 +76,9 @@ pub struct LoaderState {
     pub seed: u64,
     /// As in [`LoaderOptions`].
     pub drop_last: bool,
+    /// As in [`LoaderOptions`].
+    #[serde(default)]
+    pub flip: bool,
     /// How many processes shared the set without being one job: their shares are other batches. Ranks of one job do not count.
     pub world: usize,
     /// The identity of the set; empty where it is not known.
@@ -142,6 +148,10 @@ impl Loader {
         let global = options.batch;
         let options = own_share(options)?;
         let o = &options;
+        if o.flip && !samples.has_pictures() {
+            return Err(bad("option `flip` is for pictures: mirrored latents are no latents of mirrored pictures".into())
+                .help("`cache_latents --flip` keeps the latents of both"));
+        }
         let len = samples.len();
         if len == 0 {
             return Err(bad("the set is empty".into()));
@@ -270,6 +280,7 @@ impl Loader {
             shuffle: o.shuffle,
             seed: o.seed,
             drop_last: o.drop_last,
+            flip: o.flip,
             world: if self.0.global == o.batch { o.world } else { 1 },
             set: self.0.set.clone(),
         }
@@ -288,6 +299,7 @@ impl Loader {
             () if state.len != now.len => format!("a set of {} samples, this one has {}", state.len, now.len),
             () if !same_set => format!("a set of other content, {}, this one is {}", short(&state.set), short(&now.set)),
             () if state.batch != now.batch => format!("`batch` {}, now it is {}", state.batch, now.batch),
+            () if state.flip != now.flip => format!("`flip` {}, now it is {}", state.flip, now.flip),
             () if state.seed != now.seed => format!("`seed` {}, now it is {}", state.seed, now.seed),
             () if *state != expected => format!("other options: {state:?}, now {now:?}"),
             () if state.batch_in_epoch > self.0.batches => format!("batch {} of an epoch of {}", state.batch_in_epoch, self.0.batches),
@@ -439,11 +451,19 @@ impl Shared {
             let order = self.order(&mut line, epoch);
             drop(line);
             let positions = &order[batch * self.options.batch..((batch + 1) * self.options.batch).min(order.len())];
-            let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.samples.gather(positions)))
+            let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.gather(positions, epoch)))
                 .unwrap_or_else(|_| Err(Error::run("a loader thread failed")));
             self.lock().ready.insert(ticket, made);
             self.changed.notify_all();
         }
+    }
+
+    fn gather(&self, positions: &[usize], epoch: u64) -> Result<Batch> {
+        let batch = self.samples.gather(positions)?;
+        if !self.options.flip {
+            return Ok(batch);
+        }
+        flipped(batch, &positions.iter().map(|p| is_flipped(self.options.seed, epoch, *p)).collect::<Vec<_>>())
     }
 
     /// This rank's order of an epoch, made once; two epochs are in work at most around an epoch's end, more in tiny sets.

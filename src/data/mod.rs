@@ -5,14 +5,18 @@
 //! `latents-00000.safetensors` ... (`mean`, `std` f32 `[N, C, h, w]`, `labels`, `index` i64 `[N]`, `attributes`) and
 //! `latents.json` ([`manifest::Latents`]). Both appear whole: the JSON file is written last.
 
+mod archive;
 mod attribute_files;
 mod batch;
 mod choose;
+mod classes;
 pub mod crop;
 pub mod decode;
+mod direct;
 mod embedded;
 mod exchange;
 mod files;
+mod flip;
 mod hdf5;
 mod images;
 mod latent_folder;
@@ -21,7 +25,10 @@ mod latents;
 mod listing;
 mod loader;
 pub mod manifest;
+mod names;
+mod open_source;
 mod order;
+mod packed;
 mod pictures;
 mod preprocess;
 mod resize;
@@ -36,6 +43,7 @@ pub use batch::{Batch, Samples};
 pub use choose::Pick;
 pub use crop::center_crop;
 pub use decode::{Lost, MAX_PIXELS, Picture, PixelRule, decode_picture, read_picture};
+pub use direct::DirectOptions;
 pub use embedded::{read_npz_origin, write_npz_origin};
 pub use exchange::{LatentLabels, export_images, export_latents, import_latents};
 pub use hdf5::{Hdf5Value, hdf5_key_list, is_hdf5, load_hdf5};
@@ -44,6 +52,7 @@ pub use latent_writer::{LatentOptions, LatentWriter};
 pub use latents::LatentSet;
 pub use loader::{Changed, Loader, LoaderOptions, LoaderState};
 pub use manifest::{Attribute, Dataset, LatentStats, Latents, LostCounts, ShardInfo, Skipped};
+pub use open_source::source_files;
 pub use order::epoch_order;
 pub use pictures::Pictures;
 pub use preprocess::{PreprocessOptions, PreprocessReport, preprocess};

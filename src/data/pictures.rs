@@ -2,8 +2,9 @@
 
 use super::choose::{Pick, choose, words};
 use super::decode::{Lost, read_and_tell, read_picture};
-use super::listing::{Listing, parts, refuse_parts, relative};
+use super::listing::{Listing, parts, refuse_parts};
 use super::manifest::LostCounts;
+use super::names::relative;
 use super::sample_record::{Archive, origin_of};
 use super::{ImageSet, Samples};
 use crate::error::{Error, Result};

@@ -1,13 +1,15 @@
-//! A folder of pictures to shards of centre crops.
+//! Pictures, in a folder or packed, to shards of centre crops.
 //!
 //! Shard `k` holds the pictures `k * shard_size ..` of the sorted source, without the broken ones; so the bytes of a shard
 //! depend on nothing but the source and the options, and an interrupted run goes on behind its last whole shard.
 
+use super::archive::Columns;
 use super::choose::Pick;
 use super::crop::{center_crop, to_planes};
 use super::decode::{Lost, PixelRule, decode};
 use super::files::{Column, remove_leftovers, write_json, write_shard, write_whole};
 use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, ShardInfo, Skipped};
+use super::open_source::{Wanted, open_source};
 use super::shared::Ranks;
 use super::source::{Item, Limit, Source};
 use crate::error::{Error, Result};
@@ -40,6 +42,10 @@ pub struct PreprocessOptions {
     pub shard_size: usize,
     /// The columns of `attributes.csv`; `None` takes all.
     pub attributes: Option<Vec<String>>,
+    /// Of parquet, the column of the pictures.
+    pub image_column: String,
+    /// Of parquet, the column of the labels; empty where there are none.
+    pub label_column: String,
     /// Fail at the first broken picture instead of skipping it.
     pub strict: bool,
     /// No progress and no remarks on stderr.
@@ -57,6 +63,8 @@ impl Default for PreprocessOptions {
             pixels: PixelRule::default(),
             shard_size: 0,
             attributes: None,
+            image_column: "image".into(),
+            label_column: "label".into(),
             strict: false,
             quiet: false,
         }
@@ -114,9 +122,9 @@ const PARTIAL: &str = "dataset.partial.json";
 /// How many broken pictures are named on stderr; `dataset.json` has all.
 const NAMED: usize = 20;
 
-/// Turns a folder tree of pictures, or REPA-E's `images.h5`, into a data set folder.
+/// Turns pictures into a data set folder: a folder tree, a tar or zip of one, WebDataset's shards, parquet, or REPA-E's `images.h5`.
 ///
-/// Classes are the sorted names of the top-level folders; `dataset.json` with `{"labels": [[path, class], ..]}` in the
+/// Of a tree classes are the sorted names of the top-level folders; `dataset.json` with `{"labels": [[path, class], ..]}` in the
 /// source overrides them and then says which pictures there are. `attributes.csv` in the source (first column the picture's
 /// path or file name, then one column for each factor) gives every picture its attributes. The destination gets
 /// `images-00000.safetensors` ... (`images` u8 `[N, 3, R, R]`, `labels` i64 `[N]`, `attributes` u8 `[N, A]`), `files.txt`
@@ -139,7 +147,8 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
         return Err(Error::value("preprocess", format!("option `resolution` must be in 1..=8192, got {resolution}")));
     }
     let limit = Limit { most: options.max_images, pick: options.pick, seed: options.seed };
-    let listed = Source::open(root, limit, options.attributes.as_deref())?;
+    let columns = Columns { image: options.image_column.clone(), label: options.label_column.clone() };
+    let listed = open_source(root, &Wanted { limit, attributes: options.attributes.as_deref(), columns })?;
     if options.strict
         && let Some(s) = listed.skipped.first()
     {
@@ -229,9 +238,9 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
 /// Says which pictures were written later than a record of them: by their names and sizes they are the same, and they may hold others.
 fn say_newer(listed: &Source, record: &Path, folder: &Path) {
     let made = files::changed(record);
-    let newer: Vec<&str> = listed.items.iter().filter(|i| files::changed(&i.path) > made).map(|i| i.name.as_str()).collect();
+    let (newer, what) = listed.newer_than(made);
     if let Some(first) = newer.first() {
-        let many = if newer.len() == 1 { "1 source picture was".to_owned() } else { format!("{} source pictures were", newer.len()) };
+        let many = if newer.len() == 1 { format!("1 {what} was") } else { format!("{} {what}s were", newer.len()) };
         crate::space::say(&format!(
             "note: {many} written after {} was (the first is {first}): it holds pictures as they were; to make them anew, give another folder, or remove this one",
             folder.display()

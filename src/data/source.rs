@@ -1,9 +1,12 @@
 //! The pictures of a source folder, with their classes and attributes.
 
+use super::archive::{Members, Row, Tables};
 use super::choose::{Pick, choose, words};
-use super::hdf5::{self, Container, is_hdf5};
-use super::listing::{Listed, Listing, parts, refuse_parts, relative};
+use super::classes::Classes;
+use super::hdf5::{self, Container};
+use super::listing::{Listed, Listing, parts, refuse_parts};
 use super::manifest::{Attribute, Skipped};
+use super::names::relative;
 use crate::error::{Error, Result};
 use crate::files;
 use serde::Deserialize;
@@ -35,6 +38,19 @@ pub(crate) struct Item {
     pub(crate) path: PathBuf,
     pub(crate) label: usize,
     pub(crate) size: u64,
+    /// Its number in what [`Stored`] holds.
+    pub(super) at: usize,
+}
+
+/// Where the bytes of the pictures lie.
+#[derive(Debug, Default)]
+pub(super) enum Stored {
+    /// In files of their own.
+    #[default]
+    Files,
+    Container(Container),
+    Members(Members),
+    Rows(Tables, Vec<Row>),
 }
 
 /// All pictures of the source in the order of their paths.
@@ -55,46 +71,48 @@ pub(crate) struct Source {
     pub(crate) left_out: Option<String>,
     /// How the pictures were chosen, where there are more, in a line.
     pub(crate) chosen: Option<String>,
-    /// The HDF5 file that holds the pictures, if one does.
-    container: Option<Container>,
+    pub(super) stored: Stored,
+    /// What else says which pictures these are, where their sizes are not known.
+    pub(super) identity: String,
 }
 
 impl Source {
-    /// Lists the pictures below `root`, or in it if it is an HDF5 container.
-    pub(crate) fn open(root: &Path, limit: Limit, wanted: Option<&[String]>) -> Result<Source> {
-        let meta = root.metadata().map_err(|e| Error::io("open", root, e).help("the first argument is the folder with the pictures"))?;
-        if !meta.is_dir() && is_hdf5(root) {
-            return Self::in_container(root, limit, wanted);
-        }
-        if !meta.is_dir() {
-            return Err(
-                Error::data(root, "not a folder").help("give the folder with the pictures, one sub-folder for each class, or a container images.h5")
-            );
-        }
+    /// Lists the pictures below a folder.
+    pub(super) fn in_folder(root: &Path, limit: Limit, wanted: Option<&[String]>) -> Result<Source> {
         let labels = root.join("dataset.json");
         let mut source = if labels.is_file() {
-            let parsed: LabelFile = files::read_json(&labels).map_err(|e| e.help("expected {\"labels\": [[\"path/of/picture.png\", 3], ..]}"))?;
-            by_file(root, &labels, parsed, Vec::new(), |path| path.metadata().map(|m| m.len()).map_err(|e| e.to_string()))?
+            let parsed: LabelFile = files::read_json(&labels).map_err(|e| e.help(LABELS))?;
+            by_file(root, &labels, parsed, Vec::new(), |path| path.metadata().map(|m| (m.len(), 0)).map_err(|e| e.to_string()))?
         } else {
             by_folder(root, Listing::of(root)?)?
         };
-        if source.items.is_empty() {
-            let known = "PNG, JPEG, WebP, GIF, TIFF or BMP files";
-            let more = source.left_out.map_or(String::new(), |line| format!("; {line}"));
-            return Err(Error::data(root, format!("no picture in this folder: {known} are looked for, in one sub-folder for each class{more}")));
-        }
+        source.some_in(root)?;
         source.limit(limit);
         let csv = root.join("attributes.csv");
         if csv.is_file() {
-            source.read_attributes(&csv, wanted)?;
+            source.read_attributes(&csv, &files::read(&csv)?, wanted)?;
         } else if wanted.is_some() {
-            return Err(Error::data(&csv, "there is no such file, and attributes were asked for"));
+            return Err(no_attributes(&csv));
         }
         Ok(source)
     }
 
+    /// Refuses a source without pictures.
+    pub(super) fn some_in(&self, root: &Path) -> Result<()> {
+        if !self.items.is_empty() {
+            return Ok(());
+        }
+        let known = "PNG, JPEG, WebP, GIF, TIFF or BMP files";
+        let more = self.left_out.as_ref().map_or(String::new(), |line| format!("; {line}"));
+        let skipped = self.skipped.first().map_or(String::new(), |s| format!("; skipped {}: {}", s.path, s.reason));
+        let place = if matches!(self.stored, Stored::Files) { "folder" } else { "archive" };
+        let message = format!("no picture in this {place}: {known} are looked for, in one sub-folder for each class{more}{skipped}");
+        let tables = matches!(self.stored, Stored::Files).then(|| super::archive::below(root)).flatten();
+        Err(Error::data(root, message).help(tables.unwrap_or_else(|| "give the folder or archive with the pictures".into())))
+    }
+
     /// Lists the pictures of an HDF5 container, whose classes its `dataset.json` says.
-    fn in_container(path: &Path, limit: Limit, wanted: Option<&[String]>) -> Result<Source> {
+    pub(super) fn in_container(path: &Path, limit: Limit, wanted: Option<&[String]>) -> Result<Source> {
         let container = Container::open(path)?;
         let mut skipped = Vec::new();
         let names = hdf5::pictures(&container, path, &mut skipped)?;
@@ -108,7 +126,7 @@ impl Source {
         }
         let mut source = Self::of_container(path, &container, names, skipped)?;
         source.limit(limit);
-        source.container = Some(container);
+        source.stored = Stored::Container(container);
         Ok(source)
     }
 
@@ -121,13 +139,13 @@ impl Source {
                 let size = |at: &Path| {
                     let name = relative(path, at);
                     let entry = container.entries().get(&name).filter(|_| names.contains(name.as_str()));
-                    entry.map(|e| e.bytes).ok_or_else(|| "it is not in the container".to_owned())
+                    entry.map(|e| (e.bytes, 0)).ok_or_else(|| "it is not in the container".to_owned())
                 };
                 by_file(path, path, parsed, skipped, size)?
             }
             None => {
                 // The folders of a container are numbers, not classes.
-                let item = |name: String| Item { path: path.join(&name), label: 0, size: container.entries()[&name].bytes, name };
+                let item = |name: String| Item { path: path.join(&name), label: 0, size: container.entries()[&name].bytes, name, at: 0 };
                 let labelling = "no dataset.json in the container, so one class: all labels are 0".into();
                 let items = names.into_iter().map(item).collect();
                 Source { items, classes: vec!["all".into()], labelling, skipped, ..Source::default() }
@@ -141,7 +159,7 @@ impl Source {
     }
 
     /// Keeps the pictures that are chosen.
-    fn limit(&mut self, limit: Limit) {
+    pub(super) fn limit(&mut self, limit: Limit) {
         let Some(most) = limit.most.filter(|m| *m < self.items.len()) else { return };
         let labels: Vec<usize> = self.items.iter().map(|i| i.label).collect();
         let classes = labels.iter().collect::<BTreeSet<_>>().len();
@@ -153,7 +171,25 @@ impl Source {
 
     /// The bytes of a picture's file.
     pub(crate) fn read(&self, item: &Item) -> Result<Vec<u8>> {
-        self.container.as_ref().map_or_else(|| super::decode::read_file(&item.path), |c| c.bytes(&item.name))
+        let there = match &self.stored {
+            Stored::Files => return super::decode::read_file(&item.path),
+            Stored::Container(c) => return c.bytes(&item.name),
+            Stored::Members(members) => members.read(item.at),
+            Stored::Rows(tables, rows) => tables.read(rows[item.at]),
+        };
+        there.map_err(|reason| Error::data(&item.path, reason))
+    }
+
+    /// The files that the pictures lie in that were changed after a time, and what they are in words.
+    pub(crate) fn newer_than(&self, time: u128) -> (Vec<String>, &'static str) {
+        let later = |paths: Vec<&Path>| paths.into_iter().filter(|p| files::changed(p) > time).map(|p| p.display().to_string()).collect();
+        match &self.stored {
+            Stored::Members(m) => (later(m.archives.iter().map(|a| a.path()).collect()), "archive"),
+            Stored::Rows(tables, _) => (later(tables.paths().collect()), "parquet file"),
+            Stored::Files | Stored::Container(_) => {
+                (self.items.iter().filter(|i| files::changed(&i.path) > time).map(|i| i.name.clone()).collect(), "source picture")
+            }
+        }
     }
 
     /// SHA-256 over path, label and size of every picture, in order.
@@ -163,14 +199,15 @@ impl Source {
             hash.update(format!("{}\0{}\0{}\n", i.name, i.label, i.size));
         }
         hash.update(&self.values);
+        hash.update(&self.identity);
         files::hex(&hash.finalize())
     }
 
     /// Reads `attributes.csv`: a header line; the first column is the picture's path or file name, each other column is a
     /// factor with at most 256 distinct values.
-    fn read_attributes(&mut self, path: &Path, wanted: Option<&[String]>) -> Result<()> {
+    pub(super) fn read_attributes(&mut self, path: &Path, text: &[u8], wanted: Option<&[String]>) -> Result<()> {
         let bad = |what: String| Error::data(path, what);
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|e| bad(e.to_string()))?;
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
         let header: Vec<String> = reader.headers().map_err(|e| bad(e.to_string()))?.iter().skip(1).map(String::from).collect();
         if header.is_empty() {
             return Err(bad("a header line with the picture's path and at least one attribute is needed".into()));
@@ -233,7 +270,7 @@ impl Source {
 }
 
 /// Classes are the sorted names of the top-level folders, whether there are pictures in them or not: so parts of a data set have the same labels.
-fn by_folder(root: &Path, listing: Listing) -> Result<Source> {
+pub(super) fn by_folder(root: &Path, listing: Listing) -> Result<Source> {
     let left_out = listing.left_out_line();
     let Listing { pictures, folders, mut skipped, .. } = listing;
     let mut counts: BTreeMap<&str, usize> = folders.iter().map(|f| (f.as_str(), 0)).collect();
@@ -255,10 +292,10 @@ fn by_folder(root: &Path, listing: Listing) -> Result<Source> {
     };
     let positions: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
     let mut items = Vec::new();
-    for Listed { path, name, size } in pictures {
+    for Listed { path, name, size, member: at } in pictures {
         match name.split_once('/').map(|(folder, _)| positions[folder]) {
-            Some(label) => items.push(Item { label, name, path, size }),
-            None if !labelled => items.push(Item { label: 0, name, path, size }),
+            Some(label) => items.push(Item { label, name, path, size, at }),
+            None if !labelled => items.push(Item { label: 0, name, path, size, at }),
             None => skipped.push(Skipped { path: name, reason: "it lies beside the class folders, so it has no class".into() }),
         }
     }
@@ -281,18 +318,26 @@ fn inner_folders(root: &Path, only: &str, pictures: &[Listed]) -> String {
     if below.len() < 2 { String::new() } else { format!("; it holds {} folders itself, `{}` makes them classes", below.len(), folder.display()) }
 }
 
+/// What a file of labels looks like.
+pub(super) const LABELS: &str = "expected {\"labels\": [[\"path/of/picture.png\", 3], ..]}";
+
+/// Attributes were asked for, and nothing has them.
+pub(super) fn no_attributes(csv: &Path) -> Error {
+    Error::data(csv, "there is no such file, and attributes were asked for").help("leave `attributes` out, or put the file there")
+}
+
 #[derive(Deserialize)]
-struct LabelFile {
+pub(super) struct LabelFile {
     labels: Option<Vec<(String, Value)>>,
 }
 
-/// Classes are those of `dataset.json`, which also says which pictures there are; `size` is that of a picture, or why there is none.
-fn by_file(
+/// Classes are those of `dataset.json`, which also says which pictures there are; `find` gives the size of a picture and its number, or why there is none.
+pub(super) fn by_file(
     root: &Path,
     file: &Path,
     parsed: LabelFile,
     mut skipped: Vec<Skipped>,
-    size: impl Fn(&Path) -> std::result::Result<u64, String>,
+    find: impl Fn(&Path) -> std::result::Result<(u64, usize), String>,
 ) -> Result<Source> {
     let bad = |what: String| Error::data(file, what);
     let labels = parsed.labels.ok_or_else(|| bad("`labels` is missing or null".into()))?;
@@ -306,30 +351,17 @@ fn by_file(
             return Err(bad(format!("`{name}` has two labels")));
         }
     }
-    let (names, numbers): (BTreeSet<String>, Vec<u64>) =
-        (sorted.values().filter_map(|(_, c)| c.as_str().map(String::from)).collect(), sorted.values().filter_map(|(_, c)| c.as_u64()).collect());
-    let classes: Vec<String> = match (names.is_empty(), numbers.is_empty()) {
-        (true, false) => {
-            let most = numbers.iter().copied().max().unwrap_or(0);
-            if most >= 1 << 20 {
-                return Err(bad(format!("class {most} is beyond any class count")));
-            }
-            (0..=most).map(|n| n.to_string()).collect()
-        }
-        (false, true) => names.into_iter().collect(),
-        _ => return Err(bad("classes must be all numbers from 0 or all names".into())),
-    };
-    let positions: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
+    let classes = Classes::of(sorted.values().map(|(_, c)| c)).map_err(bad)?;
     let mut items = Vec::new();
     for (path, (name, class)) in &sorted {
-        let key = class.as_str().map_or_else(|| class.to_string(), String::from);
-        let label = *positions.get(key.as_str()).ok_or_else(|| bad(format!("the class of `{name}` is {class}; a number or a name is needed")))?;
+        let label = classes.position(class).ok_or_else(|| bad(format!("the class of `{name}` is {class}; a number or a name is needed")))?;
         let path = root.join(path);
-        match size(&path) {
-            Ok(size) => items.push(Item { name: relative(root, &path), path, label, size }),
+        match find(&path) {
+            Ok((size, at)) => items.push(Item { name: relative(root, &path), path, label, size, at }),
             Err(reason) => skipped.push(Skipped { path: name.clone(), reason }),
         }
     }
+    let classes = classes.names;
     let labelling = format!("{} classes by dataset.json", classes.len());
     Ok(Source { items, classes, labelled: true, labelling, skipped, ..Source::default() })
 }

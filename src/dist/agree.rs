@@ -72,9 +72,18 @@ impl Dist {
     /// # Errors
     /// `E0802` when another rank is gone.
     pub fn all(&self, here: bool) -> Result<bool> {
-        let word = Tensor::from_vec(&[i64::from(here)], &[1])?;
+        self.all_of([here]).map(|[all]| all)
+    }
+
+    /// Whether each of several things is so on every rank.
+    ///
+    /// # Errors
+    /// `E0802` when another rank is gone.
+    pub fn all_of<const N: usize>(&self, here: [bool; N]) -> Result<[bool; N]> {
+        let word = Tensor::from_vec(&here.map(i64::from), &[N as i64])?;
         self.control().all_reduce(std::slice::from_ref(&word), Reduce::Min)?.wait()?;
-        Ok(word.to_vec_i64()?[0] == 1)
+        let heard = word.to_vec_i64()?;
+        Ok(std::array::from_fn(|i| heard[i] == 1))
     }
 
     /// Fails where ranks differ in `text`; `what` it is: `settings`, say, and `show` tells the difference between rank 0's and another's.
@@ -89,7 +98,7 @@ impl Dist {
     }
 
     /// Fails where ranks do not wait for the same: a call that one of them makes alone would set all later ones apart.
-    fn same_turn(&self, what: &str, turn: u64) -> Result<()> {
+    pub(super) fn same_turn(&self, what: &str, turn: u64) -> Result<()> {
         let numbers = Tensor::from_vec(&call_numbers(what, turn), &[CALL as i64])?;
         self.control().all_reduce(std::slice::from_ref(&numbers), Reduce::Max)?.wait()?;
         if is_one_call(&numbers.to_vec_i64()?) {

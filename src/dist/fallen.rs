@@ -20,6 +20,8 @@ pub struct Fell {
     pub error: Option<String>,
     /// Whether it had changed what a checkpoint holds.
     pub has_changed: bool,
+    /// Whether that was something that no other rank has.
+    pub has_changed_part: bool,
     /// The step.
     pub step: u64,
 }

@@ -12,6 +12,7 @@ mod join;
 pub mod launch;
 mod lost;
 mod options;
+mod shard;
 mod trial;
 mod word;
 
@@ -21,7 +22,8 @@ pub use fallen::Fell;
 pub use join::{join, leave};
 pub use launch::World;
 pub use lost::{explain, report};
-pub use options::{Backend, FLAGS, Options, Rng};
+pub use options::{Backend, FLAGS, Options, Rng, SWITCHES};
+pub use shard::owners;
 pub use trial::{Tried, trial};
 pub use word::{Bad, Guests, Posted, Word};
 

@@ -42,6 +42,8 @@ pub struct Options {
     pub wire: Wire,
     /// `--rng`.
     pub rng: Rng,
+    /// `--shard-optimizer`: whether moments and averages are shared out among ranks.
+    pub shard_optimizer: bool,
     /// `--dist-iface`: the interface or the address to listen at; empty: as Gloo and NCCL choose.
     pub iface: String,
 }
@@ -55,13 +57,18 @@ impl Default for Options {
             bucket: None,
             wire: Wire::Same,
             rng: Rng::Global,
+            shard_optimizer: false,
             iface: String::new(),
         }
     }
 }
 
 /// The names of the flags, as settings are spelled.
-pub const FLAGS: &[&str] = &["dist_backend", "dist_timeout", "dist_join_timeout", "dist_bucket_mb", "dist_wire", "rng", "dist_iface"];
+pub const FLAGS: &[&str] =
+    &["dist_backend", "dist_timeout", "dist_join_timeout", "dist_bucket_mb", "dist_wire", "rng", "shard_optimizer", "dist_iface"];
+
+/// Those that are switches, and need no value.
+pub const SWITCHES: &[&str] = &["shard_optimizer"];
 
 impl Options {
     /// Takes the value of a flag, by its name in [`FLAGS`].
@@ -108,6 +115,13 @@ impl Options {
                     _ => return Err(one_of(&["global", "rank"])),
                 }
             }
+            "shard_optimizer" => {
+                self.shard_optimizer = match value {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(one_of(&["true", "false"])),
+                }
+            }
             _ => self.iface = value.to_owned(),
         }
         Ok(())
@@ -123,6 +137,7 @@ impl Options {
         let rng = if self.rng == Rng::Global { "global" } else { "rank" };
         let mut flags = BTreeMap::from([("dist_wire".to_owned(), wire.to_owned()), ("rng".to_owned(), rng.to_owned())]);
         flags.extend(self.bucket.map(|n| ("dist_bucket_mb".to_owned(), (n >> 20).to_string())));
+        flags.extend(self.shard_optimizer.then(|| ("shard_optimizer".to_owned(), "true".to_owned())));
         flags
     }
 
@@ -139,9 +154,15 @@ mod tests {
     #[test]
     fn flags_are_taken_or_refused() {
         let mut o = Options::default();
-        for (flag, value) in
-            [("dist_backend", "gloo"), ("dist_timeout", "8"), ("dist_bucket_mb", "4"), ("dist_wire", "bf16"), ("rng", "rank"), ("dist_iface", "eth0")]
-        {
+        for (flag, value) in [
+            ("dist_backend", "gloo"),
+            ("dist_timeout", "8"),
+            ("dist_bucket_mb", "4"),
+            ("dist_wire", "bf16"),
+            ("rng", "rank"),
+            ("shard_optimizer", "true"),
+            ("dist_iface", "eth0"),
+        ] {
             assert!(FLAGS.contains(&flag));
             o.set(flag, value).unwrap();
         }
@@ -149,8 +170,11 @@ mod tests {
             (o.backend, o.timeout.as_secs(), o.bucket_bytes(), o.wire, o.rng, o.iface.as_str()),
             (Backend::Gloo, 8, 4 << 20, Wire::Bf16, Rng::Rank, "eth0")
         );
+        assert!(o.shard_optimizer && o.recorded()["shard_optimizer"] == "true" && !Options::default().recorded().contains_key("shard_optimizer"));
         assert!(o.set("dist_backend", "glo").unwrap_err().to_string().contains("did you mean `gloo`"));
-        for (flag, value) in [("dist_timeout", "0"), ("dist_timeout", "-1"), ("dist_bucket_mb", "x"), ("rng", ""), ("dist_wire", "f64")] {
+        for (flag, value) in
+            [("dist_timeout", "0"), ("dist_timeout", "-1"), ("dist_bucket_mb", "x"), ("rng", ""), ("dist_wire", "f64"), ("shard_optimizer", "2")]
+        {
             assert_eq!(o.set(flag, value).unwrap_err().code(), "E0101", "{flag} {value}");
         }
     }

@@ -605,7 +605,7 @@ impl<L: Batches> Fit<'_, L> {
     fn sample(&mut self, batch: &L::Batch) -> Result<()> {
         let run = self.run;
         // One rank draws, and the others wait for it.
-        self.callback("on_sample", &mut |steps| dist::alone("on_sample", || steps.on_sample(run, batch)).map(|_| ()))
+        self.callback("on_sample", &mut |steps| run.whole(|| dist::alone("on_sample", || steps.on_sample(run, batch)).map(|_| ())))
     }
 }
 

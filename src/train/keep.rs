@@ -3,7 +3,11 @@
 use super::checkpoint;
 use crate::error::Result;
 use crate::files;
+use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Beside the checkpoints: the steps of those that stay under a name, whatever their age.
+const PINS: &str = "kept.json";
 
 /// Which checkpoints stay: the newest few, and those of round steps. All of them unless something is given.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,13 +40,35 @@ impl std::fmt::Display for Keep {
     }
 }
 
+/// The steps of the checkpoints in the folder `dir` that stay under a name.
+///
+/// # Errors
+/// `E0301` when the system refuses, and for a file that is no list of them.
+pub fn pins(dir: &Path) -> Result<BTreeMap<String, u64>> {
+    let path = dir.join(PINS);
+    if path.is_file() { files::read_json(&path) } else { Ok(BTreeMap::new()) }
+}
+
+/// Lets the checkpoint of `step` in the folder `dir` stay under `name`, in the place of the one that had it. It need not be written yet.
+///
+/// # Errors
+/// As [`pins`].
+pub fn pin(dir: &Path, name: &str, step: u64) -> Result<()> {
+    let mut all = pins(dir)?;
+    all.insert(name.to_owned(), step);
+    files::create_dir(dir)?;
+    files::write_synced(&dir.join(PINS), files::json(&all)?)
+}
+
 /// Removes the checkpoints in the folder `dir` that do not stay; returns how many.
 ///
 /// # Errors
 /// `E0301` when the system refuses.
 pub fn prune(dir: &Path, keep: Keep) -> Result<usize> {
     let all = checkpoint::list(dir)?;
-    let gone: Vec<_> = all.iter().rev().enumerate().filter(|(newer, (step, _))| !keep.stays(*step, *newer)).map(|(_, (_, path))| path).collect();
+    let pinned = pins(dir)?;
+    let stays = |step: u64, newer: usize| keep.stays(step, newer) || pinned.values().any(|s| *s == step);
+    let gone: Vec<_> = all.iter().rev().enumerate().filter(|(newer, (step, _))| !stays(*step, *newer)).map(|(_, (_, path))| path).collect();
     for path in gone.iter().rev() {
         // First out of sight, so that a kill leaves no half-removed checkpoint under its name.
         let hidden = dir.join(format!(".tmp-old-{}", path.file_name().unwrap_or_default().to_string_lossy()));
@@ -55,6 +81,27 @@ pub fn prune(dir: &Path, keep: Keep) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_a_name_stays_until_another_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |step: u64| std::fs::create_dir_all(dir.path().join(checkpoint::folder_name(step))).unwrap();
+        let left = || checkpoint::list(dir.path()).unwrap().into_iter().map(|(s, _)| s).collect::<Vec<_>>();
+        let one = Keep { last: Some(1), every: None };
+        pin(dir.path(), "best", 100).unwrap();
+        for step in [100, 200, 300] {
+            write(step);
+            prune(dir.path(), one).unwrap();
+        }
+        assert_eq!(left(), [100, 300]);
+        pin(dir.path(), "best", 300).unwrap();
+        write(400);
+        prune(dir.path(), one).unwrap();
+        assert_eq!(left(), [300, 400]);
+        std::fs::write(dir.path().join(PINS), "[").unwrap();
+        assert!(prune(dir.path(), one).unwrap_err().to_string().contains(PINS), "a damaged list removes nothing");
+        assert_eq!(left(), [300, 400]);
+    }
 
     #[test]
     fn the_newest_and_round_steps_stay() {

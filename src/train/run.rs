@@ -313,6 +313,15 @@ impl OpenRun {
         self.0.keep.set(keep);
     }
 
+    /// Lets the checkpoint of the present step stay under `name`, in the place of the one that had it: neither `keep_last` nor `keep_every`
+    /// removes it. It need not be written yet.
+    ///
+    /// # Errors
+    /// `E0301` when the system refuses.
+    pub fn keep_as(&self, name: &str) -> Result<()> {
+        if self.is_owner() { keep::pin(&self.checkpoints(), name, self.step()) } else { Ok(()) }
+    }
+
     /// Says what it is made from, by the settings that name it: `data_dir`, `vae_ckpt`. Checkpoints keep it, and a run goes on only with the same, unless
     /// another was allowed.
     ///
@@ -707,7 +716,7 @@ impl OpenRun {
         let Some(d) = dist::at_work() else { return Ok(()) };
         let mut lines = String::new();
         for (name, object) in self.0.tracked.borrow().iter() {
-            let saved = object.save()?;
+            let saved = object.shared().map_or_else(|| object.save(), |s| s.common())?;
             lines.push_str(&format!("{name} {}\n", crate::nn::digest_state(&saved.tensors)?));
         }
         d.same("weights", lines.as_bytes(), |a, b| {
@@ -871,7 +880,7 @@ impl OpenRun {
         let inner = &*self.0;
         let mut parts = Vec::new();
         for (name, object) in inner.tracked.borrow().iter() {
-            let saved = object.save().map_err(|e| e.context(format!("saving `{name}`")))?;
+            let saved = object.shared().map_or_else(|| object.save(), |s| s.whole()).map_err(|e| e.context(format!("saving `{name}`")))?;
             parts.push(Part { name: name.clone(), kind: object.kind().to_owned(), saved });
         }
         let own = |name: &str, saved| Part { name: name.to_owned(), kind: "run".to_owned(), saved };

@@ -17,7 +17,7 @@ struct Form {
 }
 
 impl OpenRun {
-    /// Gives all ranks what the rank `root` tracks, but for its place in the data. Called by all.
+    /// Gives all ranks what the rank `root` tracks, but for its place in the data and for what ranks share out, of which each keeps its part. Called by all.
     ///
     /// # Errors
     /// `E0802` when a rank is gone, `E0401` when the ranks track other things.
@@ -25,7 +25,7 @@ impl OpenRun {
         let broken = |e: serde_json::Error| Error::run(format!("a state cannot be sent: {e}"));
         let is_root = d.world.rank == root;
         for (name, object) in self.tracked().into_iter().filter(|(name, object)| name != LOADER && object.kind() != "loader") {
-            let own = object.save()?;
+            let own = object.shared().map_or_else(|| object.save(), |s| s.common())?;
             let tensors = own.tensors.iter().map(|(name, t)| (name.clone(), t.shape(), dtype_name(t.dtype()).to_owned())).collect();
             let form = serde_json::to_vec(&Form { tensors, meta: own.meta.clone() }).map_err(broken)?;
             let form: Form = serde_json::from_slice(&d.said_by(root, &form)?).map_err(broken)?;
@@ -39,7 +39,11 @@ impl OpenRun {
                 }
             }
             if !is_root {
-                object.restore(&Saved { tensors, meta: form.meta }).map_err(|e| e.context(format!("taking `{name}` from rank {root}")))?;
+                let saved = Saved { tensors, meta: form.meta };
+                object
+                    .shared()
+                    .map_or_else(|| object.restore(&saved), |s| s.restore_common(&saved))
+                    .map_err(|e| e.context(format!("taking `{name}` from rank {root}")))?;
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What a checkpoint holds: objects that can be written down and put back.
 
 use super::optim::{Ema, GradScaler, Optimizer, Profile};
+use super::shared::Shared;
 use crate::data::{Changed, Loader, LoaderState};
 use crate::error::{Error, Result};
 use crate::nn::{Module, State};
@@ -59,6 +60,11 @@ pub trait Tracked {
         self.save()?.tensors.values().map(Tensor::version).collect()
     }
 
+    /// What there is to it where ranks share it out, and [`Tracked::save`] gives this rank's part.
+    fn shared(&self) -> Option<&dyn Shared> {
+        None
+    }
+
     /// Drops the gradients of its parameters, if it has any.
     ///
     /// # Errors
@@ -109,6 +115,10 @@ impl Tracked for Optimizer {
         self.state().map(Saved::tensors)
     }
 
+    fn shared(&self) -> Option<&dyn Shared> {
+        self.is_shared().then_some(self)
+    }
+
     fn drop_gradients(&self) -> Result<()> {
         self.zero_grad()
     }
@@ -126,17 +136,28 @@ impl Tracked for Ema {
     }
 
     fn save(&self) -> Result<Saved> {
-        let saved = self.module().save()?;
-        let follows = self.profile() != Profile::Constant;
-        Ok(if follows { Saved { meta: serde_json::json!({ "updates": self.updates() }), ..saved } } else { saved })
+        Ok(Saved { tensors: self.kept(), ..self.about() })
+    }
+
+    fn shared(&self) -> Option<&dyn Shared> {
+        self.is_shared().then_some(self)
     }
 
     fn restore(&self, saved: &Saved) -> Result<()> {
-        self.module().restore(saved)?;
+        self.load(&saved.tensors)?;
         if let Some(n) = saved.meta.get("updates").and_then(Value::as_u64) {
             self.set_updates(n);
         }
         Ok(())
+    }
+}
+
+impl Ema {
+    /// What is saved of it beside its weights.
+    pub(super) fn about(&self) -> Saved {
+        let follows = self.profile() != Profile::Constant;
+        let meta = if follows { serde_json::json!({ "updates": self.updates() }) } else { Value::Null };
+        Saved { tensors: State::new(), meta }
     }
 }
 

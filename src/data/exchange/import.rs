@@ -65,7 +65,7 @@ pub fn import_latents(path: &Path, dst: &Path, from: LatentLabels, mut options: 
             options.made_from.insert("images".into(), set.origin());
             None
         }
-        LatentLabels::Container(images) => Some(Source::open(images, Limit::default(), None)?),
+        LatentLabels::Container(images) => Some(Source::in_container(images, Limit::default(), None)?),
         LatentLabels::Own => Some(Source::of_container(path, &container, names.clone(), Vec::new())?),
     };
     if let Some(source) = &source {

@@ -85,6 +85,8 @@ pub struct Hot {
     open: RefCell<Option<WeakRun>>,
     /// Whether a save or SIGHUP waits for all ranks to take it in.
     wanted: Cell<bool>,
+    /// Whether SIGHUP was among it.
+    asked: Cell<bool>,
     /// Whether it was said that nobody takes it in.
     is_told: Cell<bool>,
     /// Whether all of several ranks try a step again that fails on one.
@@ -152,6 +154,7 @@ impl Hot {
             again: Cell::new(false),
             open: RefCell::default(),
             wanted: Cell::new(false),
+            asked: Cell::new(false),
             is_told: Cell::new(false),
             retries_together: Cell::new(false),
         };
@@ -305,16 +308,26 @@ impl Hot {
         Err(Error::run("the scripts are still being written").help("reload again when they are saved"))
     }
 
-    /// Tries to take in what is on disk; whether it runs now. An error is kept back for a moment unless `now`.
+    /// Tries to take in what is on disk; whether that mends a step that failed: other texts, or a save of those that run. A save of another script beside
+    /// them does not. An error is kept back for a moment unless `now`.
     fn attempt(&self, at: &Boundary, now: bool) -> bool {
-        let tried = if now { self.reload(at).map(|_| true) } else { self.swap(at).map(|tried| !matches!(tried, Tried::Unsettled)) };
-        tried.unwrap_or_else(|e| {
-            *self.held.borrow_mut() = Some((Instant::now(), e));
-            if now {
-                self.report(at);
+        let tried = if now { self.reload(at).map(|new| new.map_or(Tried::Same, Tried::Swapped)) } else { self.swap(at) };
+        match tried {
+            Ok(Tried::Unsettled) => false,
+            Ok(tried) => self.was_saved() || now || matches!(tried, Tried::Swapped(_)),
+            Err(e) => {
+                *self.held.borrow_mut() = Some((Instant::now(), e));
+                if now {
+                    self.report(at);
+                }
+                false
             }
-            false
-        })
+        }
+    }
+
+    /// Whether a file of the program was saved since the last time this was asked.
+    fn was_saved(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::saved)
     }
 
     /// Shows the error that was kept back, once, and marks the log lines.

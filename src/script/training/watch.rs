@@ -10,6 +10,8 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long nothing must happen before a save counts as done.
@@ -43,6 +45,7 @@ enum Message {
 pub(crate) struct Watch {
     tell: Sender<Message>,
     bell: Receiver<()>,
+    saved: Arc<AtomicBool>,
     /// Why looking must do, if it must.
     pub polls: Option<String>,
 }
@@ -82,18 +85,25 @@ impl Watch {
                 Err(e) => polls = Some(e.to_string()),
             }
         }
-        let mut thread = Thread { watcher, folders: BTreeSet::new(), files: Vec::new(), seen: BTreeMap::new(), remote: None };
+        let mut thread = Thread { watcher, folders: BTreeSet::new(), files: Vec::new(), seen: BTreeMap::new(), remote: None, saved: Arc::default() };
+        let saved = thread.saved.clone();
         thread.set_files(files);
         let polls = polls.or_else(|| thread.remote.clone());
         let looks = if polls.is_some() { POLL } else { LOOK };
         let spawned = std::thread::Builder::new().name("watch".into()).spawn(move || thread.run(&told, &ring, looks));
         let polls = polls.or_else(|| spawned.err().map(|e| format!("cannot start a thread, so that nothing is watched: {e}")));
-        Watch { tell, bell, polls }
+        Watch { tell, bell, saved, polls }
     }
 
     /// Says which files matter now.
     pub(crate) fn set_files(&self, files: Vec<PathBuf>) {
         let _ = self.tell.send(Message::Files(files));
+    }
+
+    /// Whether a file of the program itself was saved since the last time this was asked. The bell rings for every script beside them, since one
+    /// that is missed may be written anew.
+    pub(crate) fn saved(&self) -> bool {
+        self.saved.swap(false, Ordering::Relaxed)
     }
 
     /// Whether something was saved since the last time. Costs next to nothing.
@@ -125,6 +135,7 @@ struct Thread {
     seen: BTreeMap<PathBuf, Stamp>,
     /// Why events will not do.
     remote: Option<String>,
+    saved: Arc<AtomicBool>,
 }
 
 impl Thread {
@@ -145,8 +156,12 @@ impl Thread {
             if !forced && self.stamps() == self.seen {
                 continue;
             }
+            let before = self.seen.clone();
             if !self.settle(told) {
                 return;
+            }
+            if before.iter().any(|(path, old)| self.seen.get(path).is_some_and(|new| new != old)) {
+                self.saved.store(true, Ordering::Relaxed);
             }
             // One ring waiting is enough.
             let _ = ring.try_send(());
@@ -256,9 +271,12 @@ mod tests {
         let watch = Watch::start(mode, vec![file.clone()]);
         assert_eq!(watch.polls.is_some(), mode == WatchMode::Poll);
         let long = Duration::from_secs(10);
-        assert!(!watch.wait(Duration::from_millis(700)), "nothing happened yet");
+        assert!(!watch.wait(Duration::from_millis(700)) && !watch.saved(), "nothing happened yet");
+        std::fs::write(dir.path().join("other.rhai"), "1").unwrap();
+        assert_eq!(watch.wait(Duration::from_millis(700)), mode == WatchMode::Auto, "a script that may be missed");
+        assert!(!watch.saved(), "it is none of the program's");
         write("2");
-        assert!(watch.wait(long), "in place");
+        assert!(watch.wait(long) && watch.saved() && !watch.saved(), "in place");
         std::fs::write(dir.path().join(".a.rhai.tmp"), "3").unwrap();
         std::fs::rename(dir.path().join(".a.rhai.tmp"), &file).unwrap();
         assert!(watch.wait(long), "write and rename");

@@ -1,5 +1,9 @@
 //! PyTorch's c10d out of libtorch: the store where processes meet, groups and their collectives, the Reducer.
 
+mod order;
+
+pub use order::Order;
+
 use super::ffi::{self, RawGroup, RawReducer, RawStore, RawWork};
 use crate::error::{Error, Result};
 use crate::torch::{Tensor, from_message, out_of_memory};
@@ -267,15 +271,23 @@ pub struct Reducer {
 }
 
 impl Reducer {
-    /// Of these parameters, in buckets of `bucket` bytes; the first is of `first`.
+    /// Of these parameters, in buckets of `bucket` bytes that are sent one after the other: `order` says which gradients come first, all of them by
+    /// their numbers. The first bucket is of `first` bytes.
     ///
     /// # Errors
-    /// `E0802` when c10d refuses: parameters of several devices, or that differ between ranks in shape.
-    pub fn new(group: Arc<Group>, params: &[Tensor], first: i64, bucket: i64, wire: Wire) -> Result<Reducer> {
+    /// `E0802` when the order is not one of these parameters, or c10d refuses: parameters of several devices, or that differ between ranks in shape.
+    pub fn new(group: Arc<Group>, params: &[Tensor], order: &[usize], first: i64, bucket: i64, wire: Wire) -> Result<Reducer> {
+        let all: std::collections::BTreeSet<usize> = order.iter().copied().filter(|i| *i < params.len()).collect();
+        if all.len() != params.len() || order.len() != params.len() {
+            return Err(Error::lost(format!("the reducer: an order of {} for {} parameters", order.len(), params.len())));
+        }
         let (list, mut out) = (params.iter().map(pointer).collect::<Vec<_>>(), null_mut());
+        let numbers: Vec<i64> = order.iter().map(|i| *i as i64).collect();
         let n = list.len() as i64;
-        // SAFETY: tensors that the reducer keeps alive; on success `out` is a new one, taken over here.
-        checked("the reducer", |e| unsafe { ffi::lathe_reducer(group.raw, list.as_ptr(), n, first, bucket, wire as c_int, &mut out, e) })?;
+        // SAFETY: tensors that the reducer keeps alive, and as many numbers; on success `out` is a new one, taken over here.
+        checked("the reducer", |e| unsafe {
+            ffi::lathe_reducer(group.raw, list.as_ptr(), numbers.as_ptr(), n, first, bucket, wire as c_int, &mut out, e)
+        })?;
         Ok(Reducer { raw: out, _group: group })
     }
 

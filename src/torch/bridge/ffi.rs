@@ -121,6 +121,11 @@ pub struct RawReducer {
     _private: [u8; 0],
 }
 
+#[repr(C)]
+pub struct RawOrder {
+    _private: [u8; 0],
+}
+
 pub type OnTensor = extern "C" fn(*mut c_void, *const c_char, *const c_void);
 pub type OnSchema = extern "C" fn(*mut c_void, *const c_char, *const c_char);
 
@@ -261,6 +266,7 @@ unsafe extern "C" {
     pub fn lathe_reducer(
         group: *mut RawGroup,
         params: *const *mut c_void,
+        order: *const i64,
         count: i64,
         first_bytes: i64,
         bucket_bytes: i64,
@@ -268,6 +274,9 @@ unsafe extern "C" {
         out: *mut *mut RawReducer,
         err: *mut *mut c_char,
     ) -> c_int;
+    pub fn lathe_order_begin(params: *const *mut c_void, count: i64, out: *mut *mut RawOrder, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_order_end(order: *mut RawOrder, numbers: *mut i64, n: *mut i64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_order_free(order: *mut RawOrder);
     pub fn lathe_reaches(loss: *mut c_void, params: *const *mut c_void, count: i64, any: *mut c_int, err: *mut *mut c_char) -> c_int;
     pub fn lathe_reducer_prepare(reducer: *mut RawReducer, loss: *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_reducer_free(reducer: *mut RawReducer);

@@ -46,7 +46,7 @@ impl<L: Batches> Fit<'_, L> {
     fn step_until_done(&mut self, before: &Saved) -> Result<(Metrics, L::Batch)> {
         let run = self.run;
         let random = rng::save()?;
-        let state = run.versions()?;
+        let (state, parts) = (run.versions()?, run.versions_of_parts()?);
         loop {
             let batch = self.loader.next_batch()?;
             let done = self.own_step(&batch).and_then(|metrics| {
@@ -63,16 +63,27 @@ impl<L: Batches> Fit<'_, L> {
             // The script may have changed the batch in place.
             self.loader.restore(before)?;
             rng::restore(&random)?;
-            let own = Fell { error: is_own.then(|| error.render(false)), has_changed: run.versions()? != state, step: run.step() };
+            let own = Fell {
+                error: is_own.then(|| error.render(false)),
+                has_changed: run.versions()? != state,
+                has_changed_part: run.versions_of_parts()? != parts,
+                step: run.step(),
+            };
             let all = d.meet_again(&own)?;
             run.drop_gradients()?;
+            if all.iter().any(|f| f.has_changed_part) {
+                // What one rank alone keeps, and has changed, nobody can give back.
+                let error = if is_own { error } else { of_another(&errors_of(all)) };
+                run.warn(PARTS);
+                return Err(error);
+            }
             // What a rank still has that was before the step all have.
             let whole = all.iter().position(|f| !f.has_changed);
             let first = all.iter().position(|f| f.error.is_some()).unwrap_or(0);
             if all.iter().any(|f| f.has_changed) {
                 run.spread(d, whole.unwrap_or(first))?;
             }
-            let errors: Vec<(usize, String)> = all.into_iter().enumerate().filter_map(|(rank, f)| Some((rank, f.error?))).collect();
+            let errors = errors_of(all);
             let fall = Fall { error: is_own.then_some(&error), errors, has_changed_state: whole.is_none() };
             let outcome = self.steps.failed_together(run, &fall);
             let Fall { errors, .. } = fall;
@@ -90,6 +101,14 @@ impl<L: Batches> Fit<'_, L> {
             return Err(error);
         }
     }
+}
+
+const PARTS: &str = "the optimizer's step had begun, and under --shard-optimizer no rank has what another one has changed: \
+                     the same command goes on from the last checkpoint";
+
+/// What failed, by rank.
+fn errors_of(all: Vec<Fell>) -> Vec<(usize, String)> {
+    all.into_iter().enumerate().filter_map(|(rank, f)| Some((rank, f.error?))).collect()
 }
 
 /// The error of a step that is not tried again, where it failed on other ranks alone.

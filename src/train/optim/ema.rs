@@ -1,9 +1,10 @@
 //! Exponential moving average of a module's weights.
 
+use super::ema_parts::Parts;
 use super::groups;
 use super::profile::Profile;
 use crate::error::{Error, Result};
-use crate::nn::Module;
+use crate::nn::{Module, State};
 use crate::torch::bridge::{Value, call};
 use crate::torch::{Tensor, no_grad};
 use std::cell::Cell;
@@ -17,6 +18,8 @@ pub struct Ema(Rc<Inner>);
 struct Inner {
     source: Module,
     copy: Module,
+    /// Where ranks share the average out.
+    parts: Option<Parts>,
     /// What the average was made with, or was set to since.
     own: Cell<f64>,
     profile: Profile,
@@ -43,14 +46,67 @@ impl Ema {
         let copy = module.deep_copy()?;
         copy.set_requires_grad(false)?;
         copy.set_training(false);
-        let ema = Ema(Rc::new(Inner { source: module.clone(), copy, own: Cell::new(0.0), profile, updates: Cell::new(0), last: Cell::new(0.0) }));
+        let parts = Parts::of(&copy.entries());
+        let ema =
+            Ema(Rc::new(Inner { source: module.clone(), copy, parts, own: Cell::new(0.0), profile, updates: Cell::new(0), last: Cell::new(0.0) }));
         ema.set_decay(decay)?;
+        ema.disperse()?;
         Ok(ema)
     }
 
     /// The averaged module: for sampling and evaluation.
     pub fn module(&self) -> Module {
         self.0.copy.clone()
+    }
+
+    /// Whether ranks share it out: then [`Ema::module`] has the weights of other ranks only while [`Ema::whole_module`] is in force.
+    pub fn is_shared(&self) -> bool {
+        self.0.parts.is_some()
+    }
+
+    /// The averaged module with all its weights; where ranks share them out, until the next update. Then all ranks must call it.
+    ///
+    /// # Errors
+    /// `E0202` where one rank works alone and they are not here, `E0802` when another rank is gone, `E0803` when one does not call it.
+    pub fn whole_module(&self) -> Result<Module> {
+        if let Some(parts) = &self.0.parts {
+            parts.assemble(&self.0.copy.entries())?;
+        }
+        Ok(self.module())
+    }
+
+    /// Drops the weights that other ranks keep.
+    ///
+    /// # Errors
+    /// `E0201` when libtorch refuses.
+    pub(in crate::train) fn disperse(&self) -> Result<()> {
+        match &self.0.parts {
+            Some(parts) if parts.is_whole() => parts.disperse(&self.0.copy.entries()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The state dict of the average, as far as this rank keeps it.
+    pub(in crate::train) fn kept(&self) -> State {
+        let keeps = |i, e: &crate::nn::Entry| self.0.parts.as_ref().is_none_or(|p| p.keeps(i, e));
+        let entries = self.0.copy.entries().into_iter().enumerate();
+        entries.filter(|(i, e)| e.persistent && keeps(*i, e)).map(|(_, e)| (e.name, e.tensor)).collect()
+    }
+
+    /// Copies a state dict into the average. Of one that ranks share out this rank takes what it keeps, and the rest need not be there.
+    ///
+    /// # Errors
+    /// `E0401` with the difference when it does not fit.
+    pub(in crate::train) fn load(&self, state: &State) -> Result<()> {
+        let Some(parts) = &self.0.parts else { return self.0.copy.load_state(state, true).map(drop) };
+        let entries = self.0.copy.entries();
+        let others: Vec<String> = entries.iter().enumerate().filter(|(i, e)| !parts.keeps(*i, e)).map(|(_, e)| e.name.clone()).collect();
+        if !parts.is_whole() {
+            parts.make_room(&entries)?;
+        }
+        let loaded = self.0.copy.load_state_but(state, &others);
+        parts.disperse(&entries)?;
+        loaded.map(drop)
     }
 
     /// How much of the average each update keeps; of one that follows a rule, how much the last update kept.
@@ -120,14 +176,23 @@ impl Ema {
 
     /// Every tensor as it is now, beside its average. What is not averaged is copied here.
     pub(super) fn pairs(&self) -> Result<Vec<(Tensor, Tensor)>> {
+        self.disperse()?;
         let (from, to) = (self.0.source.entries(), self.0.copy.entries());
-        if from.len() != to.len() || from.iter().zip(&to).any(|(a, b)| a.name != b.name || a.tensor.shape() != b.tensor.shape()) {
+        let parts = self.0.parts.as_ref();
+        let keeps = |i, e: &crate::nn::Entry| parts.is_none_or(|p| p.keeps(i, e));
+        let is_same = |i, a: &Tensor, b: &crate::nn::Entry| {
+            let shape = parts.filter(|p| !p.keeps(i, b)).map_or_else(|| b.tensor.shape(), |p| p.shape(i));
+            a.shape() == shape
+        };
+        let differs = from.iter().zip(&to).enumerate().any(|(i, (a, b))| a.name != b.name || !is_same(i, &a.tensor, b));
+        if from.len() != to.len() || parts.is_some_and(|p| p.len() != to.len()) || differs {
             let message = format!("the {} has other parameters than when its average was begun", self.0.source.kind());
             return Err(Error::value("ema", message).help("make the average after the module is complete"));
         }
         let mut seen = std::collections::HashSet::new();
         let mut new = |to: &Tensor| to.numel() > 0 && seen.insert(to.id());
-        let pairs: Vec<_> = from.into_iter().zip(to).filter(|(_, to)| new(&to.tensor)).collect();
+        let kept = from.into_iter().zip(to).enumerate().filter(|(i, (_, to))| keeps(*i, to)).map(|(_, pair)| pair);
+        let pairs: Vec<_> = kept.filter(|(_, to)| new(&to.tensor)).collect();
         if self.0.profile.copies_buffers() {
             no_grad(|| pairs.iter().filter(|(_, to)| to.buffer).try_for_each(|(from, to)| to.tensor.copy_(&from.tensor.detach()?).map(drop)))?;
         }

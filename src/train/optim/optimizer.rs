@@ -3,6 +3,7 @@
 use super::algorithm::{Algorithm, OnePass, Ready, Step};
 use super::overlap::Overlap;
 use super::param_group::{Group, ParamGroups, Rates};
+use super::shards::Shards;
 use super::state::{self, Slot};
 use super::{groups, merged};
 use crate::dist;
@@ -27,6 +28,8 @@ struct Inner {
     groups: Vec<Group>,
     slots: RefCell<Vec<Slot>>,
     overlap: Overlap,
+    /// Where ranks share the parameters out: each keeps the state of some, steps those, and gives them to the others.
+    shards: Option<Shards>,
 }
 
 impl Optimizer {
@@ -95,13 +98,38 @@ impl Optimizer {
             let message = if slots.is_empty() { "there are no parameters" } else { "every parameter is frozen" };
             return Err(Error::value(op, message).help("pass `module.parameters()` or a module that is not frozen"));
         }
-        let inner = Inner { algorithms, lr: Cell::new(made.lr), groups: all, slots: RefCell::new(slots), overlap: Overlap::default() };
+        let kept = |s: &Slot| all.get(s.group).and_then(|g: &Group| algorithms.get(g.algorithm)).map(|a| a.state(&s.param)).unwrap_or_default();
+        let size = |s: &Slot| if s.param.requires_grad() { state::bytes(&kept(s), &s.param) } else { 0 };
+        let shards = Shards::of(|| slots.iter().map(size).collect());
+        let inner = Inner { algorithms, lr: Cell::new(made.lr), groups: all, slots: RefCell::new(slots), overlap: Overlap::default(), shards };
         Ok(Optimizer(Rc::new(inner)))
     }
 
     /// Whether both handles are the same optimizer.
     pub fn is_same(&self, other: &Optimizer) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether ranks share its parameters out: [`Optimizer::state`] is then this rank's part.
+    pub fn is_shared(&self) -> bool {
+        self.0.shards.is_some()
+    }
+
+    /// Whether this rank steps the parameter `i`.
+    fn is_own(&self, i: usize) -> bool {
+        self.0.shards.as_ref().is_none_or(|s| s.has(i))
+    }
+
+    /// Gives all ranks the parameters that their owners have changed.
+    fn share(&self, op: &str, is_changed: impl Fn(&Slot) -> Result<bool>) -> Result<()> {
+        let Some(shards) = &self.0.shards else { return Ok(()) };
+        let mut changed = Vec::new();
+        for (i, slot) in self.0.slots.borrow().iter().enumerate() {
+            if is_changed(slot)? {
+                changed.push((i, slot.param.clone()));
+            }
+        }
+        shards.share(op, changed.into_iter())
     }
 
     /// The name of its algorithm: `adamw`.
@@ -190,13 +218,16 @@ impl Optimizer {
     /// they hold them already.
     ///
     /// # Errors
-    /// `E0201` when libtorch refuses.
+    /// `E0201` when libtorch refuses; where ranks share the parameters out `E0202` while one works alone, as all must call it.
     pub fn set_training(&self, training: bool) -> Result<()> {
         no_grad(|| {
             for (i, group) in self.0.groups.iter().enumerate() {
                 let algorithm = self.algorithm(group)?;
                 if algorithm.is_training(&group.numbers.borrow()) == training {
                     continue;
+                }
+                if self.is_shared() {
+                    dist::together(self.kind())?;
                 }
                 let mut held = Vec::new();
                 for slot in self.0.slots.borrow_mut().iter_mut().filter(|s| s.group == i && s.state.is_some()) {
@@ -210,6 +241,8 @@ impl Optimizer {
                     let part: Vec<&Ready> = part.iter().map(|&i| &held[i]).collect();
                     algorithm.switch(training, &part, self.rates_of(group), &mut numbers)?;
                 }
+                // Which of them have a state their owners know alone.
+                self.share(self.kind(), |slot| Ok(slot.group == i))?;
             }
             Ok(())
         })
@@ -303,16 +336,16 @@ impl Optimizer {
                     }
                 }
             }
-            Ok(())
+            self.share("step", |slot| Ok(slot.param.grad()?.is_some()))
         })
     }
 
-    /// The parameters that have a gradient, with their state, whose counters are those of the step that begins; by group.
+    /// The parameters that have a gradient and that this rank steps, with their state, whose counters are those of the step that begins; by group.
     pub(super) fn begin_step(&self) -> Result<Vec<(Rates, Vec<Ready>)>> {
         let op = self.kind();
         let mut out: Vec<(Rates, Vec<Ready>)> = self.0.groups.iter().map(|g| (self.rates_of(g), Vec::new())).collect();
-        for slot in self.0.slots.borrow_mut().iter_mut() {
-            let Some(grad) = slot.param.grad()? else { continue };
+        for (i, slot) in self.0.slots.borrow_mut().iter_mut().enumerate() {
+            let Some(grad) = slot.param.grad()?.filter(|_| self.is_own(i)) else { continue };
             let kept = self.algorithm(self.group(slot.group)?)?.state(&slot.param);
             state::check(op, &kept, slot)?;
             let grad = fitting(op, &slot.name, &slot.param, &grad)?;
@@ -347,12 +380,25 @@ impl Optimizer {
     /// # Errors
     /// `E0201` when libtorch refuses.
     pub fn state(&self) -> Result<State> {
+        let mut out = self.common_state()?;
+        out.extend(self.slot_state()?);
+        Ok(out)
+    }
+
+    /// What a state holds beside what is kept for parameters.
+    pub(in crate::train) fn common_state(&self) -> Result<State> {
         let mut out = State::new();
         out.insert(state::LR.into(), state::number(self.lr())?);
         let with_rates = !matches!(&self.0.groups[..], [only] if !only.has_changed());
         for (i, g) in self.0.groups.iter().enumerate() {
             state::write_group(i, g, self.algorithm(g)?.numbers(), with_rates, &mut out)?;
         }
+        Ok(out)
+    }
+
+    /// What is kept for parameters, here.
+    pub(in crate::train) fn slot_state(&self) -> Result<State> {
+        let mut out = State::new();
         for s in self.0.slots.borrow().iter() {
             let Some(state) = &s.state else { continue };
             for (kept, t) in self.algorithm(self.group(s.group)?)?.state(&s.param).iter().zip(state) {
@@ -373,20 +419,32 @@ impl Optimizer {
         let all = &self.0.groups;
         let kept = slots.iter().map(|s| Ok(self.algorithm(self.group(s.group)?)?.state(&s.param))).collect::<Result<Vec<_>>>()?;
         let numbers = all.iter().map(|g| Ok(self.algorithm(g)?.numbers())).collect::<Result<Vec<_>>>()?;
-        let read = state::read(self.kind(), &kept, &slots, all, &numbers, state)?;
-        if let Some(lr) = read.lr {
+        let read = state::read(self.kind(), &kept, &slots, all, &numbers, state, &|i| self.is_own(i))?;
+        self.take(read.lr, read.groups)?;
+        for (slot, state) in slots.iter_mut().zip(read.slots) {
+            slot.state = state;
+        }
+        Ok(())
+    }
+
+    /// Puts back what [`Optimizer::common_state`] gave.
+    pub(in crate::train) fn load_common(&self, state: &State) -> Result<()> {
+        let numbers = self.0.groups.iter().map(|g| Ok(self.algorithm(g)?.numbers())).collect::<Result<Vec<_>>>()?;
+        let read = state::read(self.kind(), &[], &[], &self.0.groups, &numbers, state, &|_| false)?;
+        self.take(read.lr, read.groups)
+    }
+
+    fn take(&self, lr: Option<f64>, groups: Vec<state::ReadGroup>) -> Result<()> {
+        if let Some(lr) = lr {
             self.set_lr(lr)?;
         }
-        for (group, read) in all.iter().zip(read.groups) {
+        for (group, read) in self.0.groups.iter().zip(groups) {
             // A state of one group without rates of its own does not speak of them.
             let (base, rates) = read.rates.unwrap_or((self.lr(), Rates { lr: self.lr(), ..group.made }));
             group.lr.set((rates.lr, base));
             group.weight_decay.set(rates.weight_decay);
             group.betas.set(rates.betas);
             *group.numbers.borrow_mut() = read.numbers;
-        }
-        for (slot, state) in slots.iter_mut().zip(read.slots) {
-            slot.state = state;
         }
         Ok(())
     }

@@ -40,6 +40,16 @@ pub(super) fn make(kept: &[Kept], param: &Tensor) -> Result<Vec<Tensor>> {
     kept.iter().map(one).collect()
 }
 
+/// The bytes of what is kept for a parameter.
+pub(super) fn bytes(kept: &[Kept], param: &Tensor) -> usize {
+    let one = |k: &Kept| match k {
+        Kept::Like(_) => param.numel() * param.dtype().elt_size_in_bytes(),
+        Kept::Count(_) | Kept::HostCount(_) => 4,
+        Kept::Square(_, n) => usize::try_from(n * n).unwrap_or(0) * wide(param).elt_size_in_bytes(),
+    };
+    kept.iter().map(one).sum()
+}
+
 /// Whether `state` has the dtype, the device and the layout of the parameter: kernels walk both by address.
 pub(super) fn is_like(kept: &[Kept], state: &[Tensor], param: &Tensor) -> bool {
     let one = |(k, t): (&Kept, &Tensor)| match k {
@@ -139,11 +149,19 @@ pub(super) fn write_group(i: usize, group: &Group, names: &[(&str, f64)], with_r
     names.iter().zip(group.numbers.borrow().iter()).try_for_each(|((name, _), x)| put(name, *x))
 }
 
-/// Reads the state of an optimizer with these parameters and groups. `kept` is what is kept of each parameter, `numbers` what of each group.
-pub(super) fn read(op: &str, kept: &[Vec<Kept>], slots: &[Slot], groups: &[Group], numbers: &[&[(&str, f64)]], state: &State) -> Result<Read> {
+/// Reads the state of an optimizer with these parameters and groups. Of parameters that are not `own` nothing is taken. `kept` is what is kept of each parameter, `numbers` what of each group.
+pub(super) fn read(
+    op: &str,
+    kept: &[Vec<Kept>],
+    slots: &[Slot],
+    groups: &[Group],
+    numbers: &[&[(&str, f64)]],
+    state: &State,
+    own: &dyn Fn(usize) -> bool,
+) -> Result<Read> {
     let mut used: HashSet<String> = HashSet::new();
     let mut new = Vec::new();
-    for (s, kept) in slots.iter().zip(kept) {
+    for (i, (s, kept)) in slots.iter().zip(kept).enumerate() {
         let names: Vec<String> = kept.iter().map(|k| format!("{}.{}", s.name, k.name())).collect();
         let found: Vec<Tensor> = names.iter().filter_map(|n| state.get(n)).cloned().collect();
         if found.is_empty() {
@@ -162,7 +180,7 @@ pub(super) fn read(op: &str, kept: &[Vec<Kept>], slots: &[Slot], groups: &[Group
             }));
         }
         used.extend(names);
-        new.push(Some(copy_like(kept, &found, &s.param)?));
+        new.push(if own(i) { Some(copy_like(kept, &found, &s.param)?) } else { None });
     }
     let lr = state.get(LR).map(Tensor::item).transpose()?;
     used.extend(lr.map(|_| LR.to_owned()));

@@ -26,7 +26,9 @@ pub fn step(opt: &Optimizer, params: &[Tensor], max_norm: f64, ema: Option<&Ema>
         let whole = opt.params().iter().all(|(_, p)| clipped.contains(&p.id()));
         let pairs = ema.map(Ema::pairs).transpose()?.unwrap_or_default();
         let mut averages: HashMap<_, _> = pairs.iter().map(|(now, average)| (now.id(), average)).collect();
-        let pass = opt.one_pass().filter(|_| whole && opt.params().iter().all(|(_, p)| one_pass(p)));
+        // Where ranks share them out, new weights come from other ranks before the average can follow them.
+        let is_shared = opt.is_shared() || ema.is_some_and(Ema::is_shared);
+        let pass = opt.one_pass().filter(|_| !is_shared && whole && opt.params().iter().all(|(_, p)| one_pass(p)));
         let Some(pass) = pass else {
             scale(&grads, &coefficient)?;
             dist::rescaled(params)?;

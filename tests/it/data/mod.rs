@@ -6,6 +6,7 @@ mod labels;
 mod latents;
 mod loader;
 mod odd;
+mod packed;
 mod preprocess;
 mod process;
 mod windows;

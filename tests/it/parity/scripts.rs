@@ -8,6 +8,7 @@ use lathe::torch::Tensor;
 
 /// Loads every module that a check calls, and does from inside a script what only a script can.
 const ENTRY: &str = r#"
+    import "std/denoisers" as denoisers;
     import "std/flow" as flow;
     import "std/losses" as losses;
     import "std/pixels" as pixels;

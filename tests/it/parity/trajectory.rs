@@ -113,7 +113,8 @@ impl<'a> Session<'a> {
             let _ = script.call("begin", [vec![run.clone()], given.to_vec()].concat())?;
             models.extend([("vae", vae), ("disc", disc)]);
         } else {
-            let _ = script.call("begin", vec![run.clone(), Dynamic::from(sit), Dynamic::UNIT])?;
+            let denoiser = library.call("denoisers", "of_sit", vec![Dynamic::from(sit)])?;
+            let _ = script.call("begin", vec![run.clone(), denoiser, Dynamic::UNIT])?;
         }
         models.push(("ema", library.of(&run, "ema")?));
         // Everything trains, as after construction in the reference.

@@ -6,8 +6,8 @@ pub mod pictures;
 pub mod samples;
 
 use crate::data::{
-    Attribute, ImageSet, LatentOptions, LatentSet, LatentWriter, Loader, LoaderOptions, Pick, PixelRule, PreprocessOptions, Samples, Skipped,
-    is_hdf5, preprocess,
+    Attribute, DirectOptions, ImageSet, LatentOptions, LatentSet, LatentWriter, Loader, LoaderOptions, Pick, PixelRule, PreprocessOptions, Samples,
+    Skipped, is_hdf5, preprocess, source_files,
 };
 use crate::error::{Error, Result};
 use crate::script::lang::exception::into_script;
@@ -78,6 +78,8 @@ options! {
         seed,
         /// whether a last batch that is not whole is left out
         drop_last,
+        /// whether half of the pictures are mirrored, others in each epoch; a batch then has `flipped` u8 `[B]`
+        flip,
         /// threads that read
         workers,
         /// which of the processes that share the set this one is
@@ -102,10 +104,26 @@ options! {
         shard_size,
         /// names of the columns to take; all unless given
         attributes,
+        /// of parquet, the column of the pictures: a struct with `bytes`, or bytes
+        image_column,
+        /// of parquet, the column of the labels; "" for none
+        label_column,
         /// whether a broken picture is an error
         strict,
         /// whether no progress is shown
         quiet,
+    }
+    DirectOptions {
+        /// the side of the crops, in pixels, of pictures that are not shards; 0: 256
+        resolution,
+        /// of parquet, the column of the pictures: a struct with `bytes`, or bytes
+        image_column,
+        /// of parquet, the column of the labels; "" for none
+        label_column,
+        /// 16-bit grey: clipped at 255 as Pillow does, or scaled to 0..255
+        pixels,
+        /// whether a broken picture is an error, instead of the next one taking its place
+        strict,
     }
 }
 
@@ -133,6 +151,12 @@ fn skipped_map(s: &Skipped) -> Dynamic {
     Dynamic::from(Map::from_iter([("path".into(), s.path.clone().into()), ("reason".into(), s.reason.clone().into())]))
 }
 
+/// Asks for the files that a pattern such as `shards/{000..127}.tar` stands for.
+fn ask_for_files(cx: &crate::script::bind::Cx, src: &str) -> Result<()> {
+    let src = std::path::Path::new(src);
+    source_files(src)?.iter().filter(|f| f.as_path() != src).try_for_each(|f| cx.readable(f))
+}
+
 fn int(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
@@ -140,20 +164,22 @@ fn int(n: usize) -> i64 {
 api! {
     namespace "data";
 
-    /// Turns a folder tree of pictures into a data set folder of centre crops.
+    /// Turns pictures into a data set folder of centre crops. `src` is a folder tree, a `.tar`, `.tar.gz` or `.zip` of one, shards of WebDataset
+    /// (`"shards/{000..127}.tar"`, or their folder), parquet as Hugging Face writes it (a file, `"data/train-*.parquet"`, or the folder), or REPA-E's
+    /// container `images.h5` (in a build with `--features hdf5`). docs/guide/data.md has the order and the classes of each.
     ///
-    /// Classes are the sorted names of the folders in `src`, those without pictures too; hidden and system files (`.ipynb_checkpoints`, `__MACOSX`) are
+    /// Of a tree classes are the sorted names of the folders in `src`, those without pictures too; hidden and system files (`.ipynb_checkpoints`, `__MACOSX`) are
     /// left out, links that lead nowhere skipped, and a folder of `train` and `val` is refused. `dataset.json` there, `{"labels": [[path, class], ..]}`,
     /// overrides the folders; `attributes.csv` there (a header; first column the picture's path or file name) gives each picture
-    /// its attributes. `src` may be REPA-E's container `images.h5` (in a build with `--features hdf5`). The crop is ADM's (openai/guided-diffusion), byte for byte as with Pillow. Broken pictures are named,
+    /// its attributes. The crop is ADM's (openai/guided-diffusion), byte for byte as with Pillow. Broken pictures are named,
     /// counted and skipped, and pictures that lose something as Pillow's convert("RGB") has it (`clipped` 16-bit grey, `alpha`) counted. A run that was interrupted or killed continues when it is started again.
     /// Returns `#{folder, count, classes, class_counts, labelling, skipped, clipped, alpha, resumed, seconds, rate}`.
     ///
     /// # Shapes
     /// - writes `images` u8 `[N, 3, R, R]`, `labels` i64 `[N]`, `attributes` u8 `[N, A]`
     /// # Errors
-    /// `E0301` for a missing folder or a full disk, `E0302` for a folder without pictures or a destination that was made
-    /// with other options, `E0901` when interrupted.
+    /// `E0301` for a missing folder or a full disk, `E0302` for a source without pictures, an archive or table that is damaged (the message names file and
+    /// member), a parquet file without such columns, or a destination that was made with other options, `E0901` when interrupted.
     /// # Example
     /// ```rhai
     /// let report = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 32, max_images: 64, quiet: true});
@@ -162,6 +188,7 @@ api! {
     /// ```
     fn preprocess[cx](src: String, dst: String; options: PreprocessOptions) -> Map {
         cx.readable_within(&src)?;
+        ask_for_files(cx, &src)?;
         if is_hdf5(&src) {
             crate::script::api::data::hdf5::ask_for_container(cx, &src)?;
         }
@@ -184,19 +211,27 @@ api! {
         ]))
     }
 
-    /// Opens a data set folder that `data::preprocess` made; the shards are memory-mapped.
+    /// Opens a data set folder that `data::preprocess` made; the shards are memory-mapped. Or pictures as they are, in anything that `data::preprocess` takes:
+    /// each is then decoded and cropped whenever it is drawn, in a loader by its threads, and one that cannot be read is named and the next one takes its
+    /// place.
     ///
     /// # Errors
-    /// `E0301` when a file is missing, `E0302` when one is truncated or does not fit.
+    /// `E0301` when a file is missing, `E0302` when one is truncated or does not fit, or for pictures as `data::preprocess`; `E0202` for a `resolution` that
+    /// is not that of the shards.
     /// # Example
     /// ```rhai
     /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// let set = data::images(made.folder);
     /// assert_eq(set.len, 40);
+    /// assert_eq(data::images("tests/data/avatars64", #{resolution: 16}).take(torch::tensor([0])).images.shape, [1, 3, 16, 16]);
     /// ```
-    fn images[cx](dir: String) -> ImageSet {
+    fn images[cx](dir: String; options: DirectOptions) -> ImageSet {
         cx.readable_within(&dir)?;
-        ImageSet::open(&dir)
+        ask_for_files(cx, &dir)?;
+        if is_hdf5(&dir) {
+            crate::script::api::data::hdf5::ask_for_container(cx, &dir)?;
+        }
+        ImageSet::open_any(&dir, &options)
     }
 
     /// Opens a folder of cached latents; the shards are memory-mapped.
@@ -303,6 +338,27 @@ api! {
     /// assert_eq(attributes[1].name, "beard");
     /// ```
     fn attributes as "get$attributes"(set: ImageSet) -> Array { Ok(attribute_maps(set.attributes())) }
+
+    /// Whether it is a folder of shards, just as it lies there: not of pictures as they are, and without mirror images.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(!data::images("tests/data/avatars64", #{resolution: 16}).prepared, "pictures as they are");
+    /// ```
+    fn prepared as "get$prepared"(set: ImageSet) -> bool { Ok(set.is_prepared()) }
+
+    /// The same pictures, and behind them all of them mirrored: picture `n + i` is picture `i` with left and right exchanged.
+    ///
+    /// # Errors
+    /// None: any set has mirror images.
+    /// # Example
+    /// ```rhai
+    /// let both = data::images("tests/data/avatars64/bun", #{resolution: 16}).with_flips();
+    /// let n = both.len / 2;
+    /// let pair = both.take(torch::tensor([3, n + 3]));
+    /// assert_eq(pair.images[0].flip(2), pair.images[1]);
+    /// ```
+    fn with_flips(set: ImageSet) -> ImageSet { Ok(set.and_flips()) }
 
     /// Picture `i` (negative counts from the end) as a batch of one, and the same as `image`, `label` and `class`.
     ///

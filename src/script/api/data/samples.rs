@@ -141,6 +141,6 @@ api! {
         let at = |i: i64| usize::try_from(i).ok().filter(|i| *i < set.len())
             .ok_or_else(|| Error::value("take", format!("position {i} of a set of {}", set.len())));
         let positions: Vec<usize> = positions.into_iter().map(at).collect::<Result<_>>()?;
-        set.gather(&positions).map(|batch| crate::script::training::steps::batch_map(&batch))
+        set.take(&positions).map(|batch| crate::script::training::steps::batch_map(&batch))
     }
 }

@@ -148,16 +148,17 @@ api! {
     /// ```
     fn updates as "get$updates"(ema: Ema) -> i64 { Ok(i64::try_from(ema.updates()).unwrap_or(i64::MAX)) }
 
-    /// The averaged module, for sampling and evaluation.
+    /// The averaged module, for sampling and evaluation. Under `--shard-optimizer` it has all its weights in `on_sample`, and after this call until the next update;
+    /// there every rank must ask for it.
     ///
     /// # Errors
-    /// None.
+    /// `E0202` where one rank works alone and the weights are with others, `E0802` when another rank is gone.
     /// # Example
     /// ```rhai
     /// let ema = optim::ema(nn::linear(1, 1), 0.5);
     /// assert(!ema.module.weight.requires_grad);
     /// ```
-    fn module_of as "get$module"(ema: Ema) -> Module { Ok(ema.module()) }
+    fn module_of as "get$module"(ema: Ema) -> Module { ema.whole_module() }
 
     /// How much of the average each update keeps; where that follows a rule, how much the last one kept.
     ///

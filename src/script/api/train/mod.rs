@@ -495,6 +495,20 @@ api! {
     /// ```
     fn save(run: Run) -> String { run.run().save().map(|p| p.display().to_string()) }
 
+    /// Lets the checkpoint of the present step stay under a name, such as "best", in the place of the one that had it: neither `keep_last`
+    /// nor `keep_every` removes it. It need not be saved yet. `checkpoints/kept.json` has the names and their steps.
+    ///
+    /// # Errors
+    /// `E0301` when the disk is full.
+    /// # Example
+    /// ```rhai
+    /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1"});
+    /// run.save();
+    /// run.keep("best");
+    /// assert_eq(io::load(run.dir + "/checkpoints/kept.json"), #{best: 0});
+    /// ```
+    fn keep(run: Run, name: String) -> () { run.run().keep_as(&name) }
+
     /// Whether Ctrl-C or SIGTERM asks to stop, for a loop of one's own: from the first call on, the request waits for the script, which saves
     /// and ends its loop. A second Ctrl-C ends the process at once. Of several ranks all get the same answer, and all must ask.
     ///

@@ -17,7 +17,7 @@ const SAME: &[u8] = b"same";
 pub(crate) enum Taken {
     /// There is nothing to take in, yet or at all; or somebody refuses it, which was said.
     Nothing,
-    /// What is on disk is what runs.
+    /// What is on disk is what runs, and was saved again, or somebody asked.
     Same,
     /// All run it.
     New(Reloaded),
@@ -33,8 +33,10 @@ enum Found {
 impl Hot {
     /// Whether there is something that all ranks should take in at the next boundary.
     pub(crate) fn wants(&self) -> bool {
-        if interrupt::take_reload() || self.watch.as_ref().is_some_and(Watch::rang) {
+        let asked = interrupt::take_reload();
+        if asked || self.watch.as_ref().is_some_and(Watch::rang) {
             self.wanted.set(true);
+            self.asked.set(asked || self.asked.get());
         }
         self.wanted.get()
     }
@@ -132,12 +134,16 @@ impl Hot {
         match self.read(at) {
             Ok(Read::New(prepared, plan)) => {
                 self.wanted.set(false);
+                self.asked.set(false);
+                self.was_saved();
                 Found::New(Box::new((prepared, plan)))
             }
             Ok(Read::Same(plan)) => {
                 self.wanted.set(false);
                 self.same(at, plan);
-                Found::Same
+                // Another script of the folder was saved: no step that failed is mended by that.
+                let (asked, saved) = (self.asked.take(), self.was_saved());
+                if asked || saved { Found::Same } else { Found::Nothing }
             }
             // It is read again at the next boundary.
             Ok(Read::Unsettled) => Found::Nothing,

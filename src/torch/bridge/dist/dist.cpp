@@ -216,15 +216,17 @@ extern "C" int lathe_work_wait(LatheWork* work, char** err) {
   return lathe::guard(err, [&] { own->work->wait(); });
 }
 
-extern "C" int lathe_reducer(LatheGroup* group, void* const* params, int64_t count, int64_t first_bytes, int64_t bucket_bytes, int wire,
-                             LatheReducer** out, char** err) {
+extern "C" int lathe_reducer(LatheGroup* group, void* const* params, const int64_t* order, int64_t count, int64_t first_bytes,
+                             int64_t bucket_bytes, int wire, LatheReducer** out, char** err) {
   return lathe::guard(err, [&] {
     const auto list = tensors_of(params, count);
+    const std::vector<int64_t> numbers(order, order + count);
+    std::vector<at::Tensor> coming;
+    for (const auto i : numbers) coming.push_back(list.at(i));
     const std::vector<bool> sparse(list.size(), false);
     const auto first = static_cast<size_t>(first_bytes), most = static_cast<size_t>(bucket_bytes);
-    auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(list, {first, most}, sparse, {}, {}));
-    // Gradients come roughly in the reverse order of the parameters.
-    std::reverse(buckets.begin(), buckets.end());
+    // The Reducer sends its buckets in this order, as its own rebuild_buckets would make them: it does that only where no parameter may be left out.
+    auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(coming, {first, most}, sparse, numbers, {}));
     auto own = std::make_unique<LatheReducer>();
     own->reducer = std::make_unique<c10d::Reducer>(list, std::move(buckets), group->group, sparse, bucket_bytes,
                                                    /*find_unused_parameters=*/true, /*gradient_as_bucket_view=*/true,
@@ -264,8 +266,6 @@ extern "C" int lathe_reaches(void* loss, void* const* params, int64_t count, int
 
 extern "C" int lathe_reducer_prepare(LatheReducer* reducer, void* loss, char** err) {
   return lathe::guard(err, [&] {
-    // Once, after the first backward pass: in the order in which gradients came.
-    if (reducer->reducer->should_rebuild_buckets()) reducer->reducer->rebuild_buckets();
     reducer->reducer->prepare_for_backward({tensor_of(loss)});
   });
 }

@@ -10,6 +10,7 @@ typedef struct LatheStore LatheStore;      // c10d::Store: a TCPStore, perhaps b
 typedef struct LatheGroup LatheGroup;      // c10d::ProcessGroup with one backend
 typedef struct LatheWork LatheWork;        // c10d::Work and the tensors that it needs
 typedef struct LatheReducer LatheReducer;  // c10d::Reducer
+typedef struct LatheOrder LatheOrder;      // notes in which order gradients come
 
 enum { LATHE_SUM = 0, LATHE_MAX = 1, LATHE_MIN = 2 };
 enum { LATHE_WIRE_SAME = 0, LATHE_WIRE_BF16 = 1, LATHE_WIRE_FP16 = 2 };
@@ -39,8 +40,13 @@ int lathe_broadcast(LatheGroup* group, void* tensor, int root, LatheWork** out, 
 int lathe_all_gather(LatheGroup* group, void* tensor, void* const* outputs, LatheWork** out, char** err);
 int lathe_work_wait(LatheWork* work, char** err);  // frees it
 
-int lathe_reducer(LatheGroup* group, void* const* params, int64_t count, int64_t first_bytes, int64_t bucket_bytes, int wire,
-                  LatheReducer** out, char** err);
+// `order`: the numbers of all parameters in the order in which their gradients come.
+int lathe_reducer(LatheGroup* group, void* const* params, const int64_t* order, int64_t count, int64_t first_bytes, int64_t bucket_bytes,
+                  int wire, LatheReducer** out, char** err);
+// From now on. `lathe_order_end` writes the numbers of those that came, at most `count`, and how many; it does not free.
+int lathe_order_begin(void* const* params, int64_t count, LatheOrder** out, char** err);
+int lathe_order_end(LatheOrder* order, int64_t* numbers, int64_t* n, char** err);
+void lathe_order_free(LatheOrder* order);
 // Whether the graph of `loss` leads to any of these leaves.
 int lathe_reaches(void* loss, void* const* params, int64_t count, int* any, char** err);
 int lathe_reducer_prepare(LatheReducer* reducer, void* loss, char** err);

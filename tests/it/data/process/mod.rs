@@ -1,3 +1,4 @@
 #[cfg(feature = "hdf5")]
 mod h5py;
+mod packed;
 mod preprocess;

@@ -69,7 +69,7 @@ fn killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run() {
     assert!(contents(whole.path()) == contents(killed.path()));
 }
 
-fn shards(folder: &Path) -> usize {
+pub(super) fn shards(folder: &Path) -> usize {
     contents_names(folder).iter().filter(|n| n.starts_with("images-")).count()
 }
 

@@ -7,6 +7,7 @@ mod equal;
 mod hosts;
 mod launch;
 mod retry;
+mod shards;
 mod stages;
 
 use crate::support::process::{Place, lathe, ok};

@@ -6,7 +6,7 @@ use crate::support::process::{Place, ok, parts, until};
 use std::process::Child;
 
 /// The training with a line before everything else of a step.
-fn failing(line: &str) -> String {
+pub(super) fn failing(line: &str) -> String {
     TRAIN.replace("let rank = dist::get_rank();", &format!("let rank = dist::get_rank(); {line}"))
 }
 
@@ -15,19 +15,19 @@ fn failing_late(line: &str) -> String {
     TRAIN.replace("    // Gradients that one rank throws away.", &format!("    {line}"))
 }
 
-/// The script of a job, in a folder of its own: a save of any script beside it would have a failed step tried again.
-fn script(name: &str) -> String {
+/// The script of a job, in a folder of its own.
+pub(super) fn script(name: &str) -> String {
     format!("{name}/{name}.rhai")
 }
 
-fn watched(place: &Place, name: &str, text: &str, more: &[&str]) -> Child {
+pub(super) fn watched(place: &Place, name: &str, text: &str, more: &[&str]) -> Child {
     let script = script(name);
     place.write(&script, text);
     let args = ["run", "--watch", "--nproc", "2", &script, "--exp-name", name, "--threads", "1"];
     place.command(&[&args[..], more].concat()).spawn().unwrap()
 }
 
-fn until_it_waits(place: &Place, name: &str, times: usize) {
+pub(super) fn until_it_waits(place: &Place, name: &str, times: usize) {
     until("the failure", 120, || log(place, name).matches("all ranks try `step` again").count() == times);
 }
 
@@ -47,9 +47,15 @@ fn a_step_that_fails_on_one_rank_is_tried_again_by_all() {
     assert!(said.contains("`step` failed on rank 1; all have what was before the step") && said.contains("on purpose"), "{said}");
     let (code, out, err) = parts(place.command(&["attach", "exps/retried", "-e", "run.step + dist::get_world_size()"]).output().unwrap());
     assert_eq!((code, out.as_str()), (0, "5\n"), "{err}");
+    // A script that is not the job's mends nothing; a save of its own text may, where the cause lay elsewhere.
+    place.write("retried/other.rhai", "1");
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    until_it_waits(place, name, 1);
+    place.write(&script(name), &failing("if rank == 1 && run.step == 3 { throw \"on purpose\"; }"));
+    until_it_waits(place, name, 2);
     // Another mistake, of all ranks; then a text that nobody can build; then it is mended.
     place.write(&script(name), &failing("if run.step == 3 { throw \"once more\"; }"));
-    until_it_waits(place, name, 2);
+    until_it_waits(place, name, 3);
     assert!(log(place, name).contains("`step` failed on all 2 ranks"), "{}", log(place, name));
     place.write(&script(name), &failing("let x = ;"));
     until("the refusal", 60, || log(place, name).contains("not reloaded"));

@@ -45,10 +45,10 @@ fn killed(stage: &dyn Fn() -> Command, time: Duration, dice: &mut Dice) -> usize
 }
 
 /// Names with their bytes.
-type Content = Vec<(String, Vec<u8>)>;
+pub(super) type Content = Vec<(String, Vec<u8>)>;
 
 /// Everything in a folder, with its bytes; nothing half-written may be left.
-fn contents(folder: &Path) -> Content {
+pub(super) fn contents(folder: &Path) -> Content {
     let all = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(|e| e.unwrap()).filter(|e| e.file_type().is_file());
     // The lock of a run stays, with the process that held it.
     let all = all.filter(|e| e.file_name() != ".lock");
@@ -58,7 +58,7 @@ fn contents(folder: &Path) -> Content {
 }
 
 /// The stage done at once, and killed in between, at the same place: what it leaves must be the same. `clean` removes what it left.
-fn same(what: &str, seed: u64, stage: &dyn Fn() -> Command, content: &dyn Fn() -> Content, clean: &dyn Fn()) {
+pub(super) fn same(what: &str, seed: u64, stage: &dyn Fn() -> Command, content: &dyn Fn() -> Content, clean: &dyn Fn()) {
     let start = Instant::now();
     ok(&mut stage());
     let (time, a) = (start.elapsed(), content());
@@ -74,7 +74,7 @@ fn command(kind: &str, flags: &[&[&str]]) -> Command {
     script(kind, &flags.concat())
 }
 
-fn remove(path: &str) {
+pub(super) fn remove(path: &str) {
     std::fs::remove_dir_all(path).unwrap();
 }
 
@@ -110,7 +110,7 @@ fn repae(m: &Made, to: &str, more: &[&str]) -> Command {
 }
 
 /// What a training came to: its log, and what its last checkpoint holds.
-fn trained(m: &Made, to: &str) -> Content {
+pub(super) fn trained(m: &Made, to: &str) -> Content {
     let run = m.0.path(to);
     let mut all: Content = metrics(&run).into_iter().map(|l| ("log".to_owned(), l.to_string().into_bytes())).collect();
     let steps = crate::support::saved(&run);

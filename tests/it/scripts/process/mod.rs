@@ -2,8 +2,12 @@ mod after;
 mod chain;
 mod demo;
 mod killed;
+mod networks;
+mod online;
 mod origins;
+mod packed;
 mod published;
+mod rae;
 mod recipes;
 mod seeds;
 
