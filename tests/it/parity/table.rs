@@ -14,8 +14,9 @@ pub struct Row {
 
 const HEAD: &str = "# Parity
 
-Made by `make parity`; do not edit. Each row is a fixture of `tests/golden`: tensors that the PyTorch code of REPA-E computed, with all
-inputs. `tests/golden/README.md` describes them and sets the limits. The error shown is the one nearest to its limit among all that the
+Made by `make parity`; do not edit. Each row is a fixture: tensors that PyTorch code computed, with all inputs. Those of `tests/golden` are by REPA-E,
+those of `tests/golden2` by the public code of ten repositories of today's networks, transports, samplers and optimizers; the README.md of each folder
+describes them and sets the limits, and `tests/it/parity/checks` holds the checks of the second, in the language itself. The error shown is the one nearest to its limit among all that the
 fixture's check compares. `exact` means that bytes or values must be equal, and are.
 
 `LATHE_DEVICE=cuda` runs the same checks on a GPU, with TF32 off and ten times the limit for gradients of a loss through VGG16 and a discriminator,
