@@ -556,6 +556,20 @@ api! {
     /// ```
     fn manual_seed(seed: i64) -> () { bridge::manual_seed(seed) }
 
+    /// Runs a function and puts the random generators back, so that what it draws changes nothing that comes after it.
+    ///
+    /// # Errors
+    /// Whatever the function throws; the generators are put back then as well.
+    /// # Example
+    /// ```rhai
+    /// torch::manual_seed(0);
+    /// let plain = torch::rand([2]);
+    /// torch::manual_seed(0);
+    /// torch::fork_rng(|| torch::rand([100]));
+    /// assert(torch::rand([2]) == plain);
+    /// ```
+    fn fork_rng[cx](f: FnPtr) -> Dynamic { crate::train::rng::apart(|| cx.call(&f, vec![])) }
+
     /// Runs a function without recording gradients and gives its result.
     ///
     /// # Errors
