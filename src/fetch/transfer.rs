@@ -121,7 +121,7 @@ fn piece(http: &Http, job: &Job, partial: &mut Partial) -> Result<(), Failure> {
         partial.restart()?;
     }
     let rest = text(&headers, "content-length").and_then(|n| n.parse::<u64>().ok());
-    let size = job.size.or(rest.map(|n| n + partial.len));
+    let size = job.size.or(rest.map(|n| n.saturating_add(partial.len)));
     if let Some(size) = size {
         partial.has_room(job.label, size)?;
     }
