@@ -5,7 +5,7 @@ use super::batch::Batch;
 use super::choose::Pick;
 use super::crop::{center_crop, to_planes};
 use super::decode::{PixelRule, decode};
-use super::manifest::{Dataset, FORMAT_VERSION, LostCounts};
+use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, NAMED, name_skipped};
 use super::open_source::{Wanted, open_source};
 use super::source::{Item, Limit, Source};
 use crate::error::{Error, Result};
@@ -17,8 +17,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// So many pictures that cannot be read are named one by one.
-const NAMED: usize = 20;
 /// So many in a row that cannot be read are no accident.
 const IN_A_ROW: usize = 16;
 /// The side of the crops where nothing says another.
@@ -86,10 +84,7 @@ impl Direct {
         let say = |line: &str| crate::space::say(&format!("{}: {line}", root.display()));
         say(&format!("{} pictures, {}; each is cropped to {resolution} x {resolution} when it is drawn", dataset.count, source.labelling));
         source.left_out.iter().for_each(|line| say(line));
-        source.skipped.iter().take(NAMED).for_each(|s| say(&format!("skipped {}: {}", s.path, s.reason)));
-        if source.skipped.len() > NAMED {
-            say(&format!("skipped {} more", source.skipped.len() - NAMED));
-        }
+        name_skipped(&source.skipped, "", &say);
         Ok(Direct { source, dataset, strict: options.strict, broken: Mutex::default(), pass: Pass::here() })
     }
 

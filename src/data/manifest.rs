@@ -41,6 +41,17 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// So many pictures that cannot be used are named one by one.
+pub(super) const NAMED: usize = 20;
+
+/// Names what is skipped, one by one at first; `rest` goes on behind the number of the others.
+pub(super) fn name_skipped(all: &[Skipped], rest: &str, say: &dyn Fn(&str)) {
+    all.iter().take(NAMED).for_each(|s| say(&format!("skipped {}: {}", s.path, s.reason)));
+    if all.len() > NAMED {
+        say(&format!("skipped {} more{rest}", all.len() - NAMED));
+    }
+}
+
 /// How many pictures lost something on their way to 8-bit RGB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostCounts {

@@ -86,6 +86,11 @@ fn of_tree(path: &Path, archive: Archive, contents: &Contents, limit: Limit, wan
     Ok(source)
 }
 
+/// What the names of pictures are below, as they are shown: the folder of the files.
+fn base(root: &Path) -> PathBuf {
+    if root.is_dir() { root.to_owned() } else { root.parent().unwrap_or(Path::new("")).to_owned() }
+}
+
 fn of_shards(root: &Path, shards: Shards, limit: Limit) -> Result<Source> {
     let Shards { archives, samples, labels, remark, skipped } = shards;
     let mut source = Source { skipped, ..Source::default() };
@@ -106,7 +111,7 @@ fn of_shards(root: &Path, shards: Shards, limit: Limit) -> Result<Source> {
             Classes::named(vec!["all".into()])
         }
     };
-    let base = if root.is_dir() { root.to_owned() } else { root.parent().unwrap_or(Path::new("")).to_owned() };
+    let base = base(root);
     let mut places = Vec::with_capacity(samples.len());
     for s in samples {
         let label = s.label.as_ref().and_then(|l| classes.position(l)).unwrap_or(0);
@@ -139,7 +144,7 @@ pub(super) fn in_tables(root: &Path, paths: &[PathBuf], columns: &Columns, limit
         "" => "no column of labels, so one class: all labels are 0".into(),
         how => format!("{} classes by the column `{}` ({how})", classes.names.len(), columns.label),
     };
-    let base = if root.is_dir() { root.to_owned() } else { root.parent().unwrap_or(Path::new("")).to_owned() };
+    let base = base(root);
     let mut rows = Vec::with_capacity(found.rows.len());
     for (name, row, label) in found.rows {
         match label.as_ref().map_or(Some(0), |l| classes.position(l)) {

@@ -3,7 +3,7 @@
 use super::choose::{Pick, choose, words};
 use super::decode::{Lost, read_and_tell, read_picture};
 use super::listing::{Listing, parts, refuse_parts};
-use super::manifest::LostCounts;
+use super::manifest::{LostCounts, name_skipped};
 use super::names::relative;
 use super::sample_record::{Archive, origin_of};
 use super::{ImageSet, Samples};
@@ -18,9 +18,6 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// How many entries that cannot be read are named.
-const NAMED: usize = 20;
 
 /// The array of an `.npz` that samplers write.
 const ARRAY: &str = "arr_0";
@@ -255,10 +252,7 @@ fn folder(path: &Path) -> Result<Inner> {
     let listing = Listing::of(path)?;
     let say = |line: &str| crate::space::say(&format!("{}: {line}", path.display()));
     listing.left_out_line().iter().for_each(|line| say(line));
-    listing.skipped.iter().take(NAMED).for_each(|s| say(&format!("skipped {}: {}", s.path, s.reason)));
-    if listing.skipped.len() > NAMED {
-        say(&format!("skipped {} more", listing.skipped.len() - NAMED));
-    }
+    name_skipped(&listing.skipped, "", &say);
     let found = listing.pictures;
     let Some(first) = found.first().map(|f| &f.path) else {
         return Err(Error::data(path, "no picture in this folder or below it"));

@@ -8,7 +8,7 @@ use super::choose::Pick;
 use super::crop::{center_crop, to_planes};
 use super::decode::{Lost, PixelRule, decode};
 use super::files::{Column, remove_leftovers, write_json, write_shard, write_whole};
-use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, ShardInfo, Skipped};
+use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, NAMED, ShardInfo, Skipped, name_skipped};
 use super::open_source::{Wanted, open_source};
 use super::shared::Ranks;
 use super::source::{Item, Limit, Source};
@@ -119,8 +119,6 @@ struct Done {
 }
 
 const PARTIAL: &str = "dataset.partial.json";
-/// How many broken pictures are named on stderr; `dataset.json` has all.
-const NAMED: usize = 20;
 
 /// Turns pictures into a data set folder: a folder tree, a tar or zip of one, WebDataset's shards, parquet, or REPA-E's `images.h5`.
 ///
@@ -374,12 +372,7 @@ impl<'a> Job<'a> {
             pass: files::Pass::here(),
         };
         source.chosen.iter().chain(&source.left_out).for_each(|line| job.say(line));
-        for s in source.skipped.iter().take(NAMED) {
-            job.say(&format!("skipped {}: {}", s.path, s.reason));
-        }
-        if source.skipped.len() > NAMED {
-            job.say(&format!("skipped {} more; dataset.json will name them all", source.skipped.len() - NAMED));
-        }
+        name_skipped(&source.skipped, "; dataset.json will name them all", &|line| job.say(line));
         Ok(job)
     }
 

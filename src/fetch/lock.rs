@@ -1,11 +1,9 @@
 //! Locks between processes: of several that want the same file, one fetches it and the others wait. They are the locks of Python's `filelock`, so that
 //! `huggingface_hub` waits as well.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::{files, interrupt, space};
-use fs4::{FileExt, TryLockError};
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,23 +21,18 @@ pub(super) fn take(path: &Path, label: &str) -> Result<File> {
     let mut is_said = false;
     loop {
         let file = files::open_own(path)?;
-        match FileExt::try_lock(&file) {
-            // Python removes the file when it is done: then the lock that somebody else takes is on another.
-            Ok(()) if is_at(&file, path) => return Ok(file),
-            Ok(()) => continue,
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(e)) => return Err(Error::io("lock", path, e)),
+        files::lock(&file, path, || {
+            if !is_said {
+                space::say(&format!("another process fetches {label}: waiting for it"));
+                is_said = true;
+            }
+            interrupt::check()?;
+            std::thread::sleep(EVERY);
+            Ok(())
+        })?;
+        // Python removes the file when it is done: then the lock that somebody else takes is on another.
+        if files::leads_to(path, &file) {
+            return Ok(file);
         }
-        if !is_said {
-            space::say(&format!("another process fetches {label}: waiting for it"));
-            is_said = true;
-        }
-        interrupt::check()?;
-        std::thread::sleep(EVERY);
     }
-}
-
-fn is_at(file: &File, path: &Path) -> bool {
-    let place = |m: &std::fs::Metadata| (m.dev(), m.ino());
-    matches!((file.metadata(), path.symlink_metadata()), (Ok(a), Ok(b)) if place(&a) == place(&b))
 }

@@ -22,18 +22,8 @@ impl Partial {
     /// Opens what is there, or begins anew.
     pub(super) fn open(path: &Path) -> Result<Partial> {
         let mut file = files::open_own(path)?;
-        let (mut hash, mut len) = (Sha256::new(), 0);
-        let mut piece = vec![0; PIECE];
-        loop {
-            interrupt::check()?;
-            match file.read(&mut piece).map_err(|e| Error::io("read", path, e))? {
-                0 => return Ok(Partial { file, path: path.to_owned(), hash, len }),
-                n => {
-                    hash.update(&piece[..n]);
-                    len += n as u64;
-                }
-            }
-        }
+        let (hash, len) = hashed(&mut file, path)?;
+        Ok(Partial { file, path: path.to_owned(), hash, len })
     }
 
     /// Forgets what is there.
@@ -86,13 +76,20 @@ fn no_space(label: &str, path: &Path, rest: Option<(u64, u64)>) -> Error {
 
 /// The SHA-256 of a file that is there.
 pub(super) fn sha256_of(path: &Path) -> Result<String> {
-    let mut file = files::open_plain(path)?;
-    let (mut hash, mut piece) = (Sha256::new(), vec![0; PIECE]);
+    Ok(files::hex(&hashed(&mut files::open_plain(path)?, path)?.0.finalize()))
+}
+
+/// Reads a file to its end, and gives the hash and the number of what came.
+fn hashed(file: &mut File, path: &Path) -> Result<(Sha256, u64)> {
+    let (mut hash, mut len, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
     loop {
         interrupt::check()?;
         match file.read(&mut piece).map_err(|e| Error::io("read", path, e))? {
-            0 => return Ok(files::hex(&hash.finalize())),
-            n => hash.update(&piece[..n]),
+            0 => return Ok((hash, len)),
+            n => {
+                hash.update(&piece[..n]);
+                len += n as u64;
+            }
         }
     }
 }

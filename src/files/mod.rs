@@ -2,11 +2,13 @@
 //! under its name or not at all. What a script asked for is opened where it was allowed: see [`pass`].
 #![expect(clippy::disallowed_methods, reason = "what the rest calls instead of std::fs")]
 
+mod lock;
 pub mod pass;
 mod place;
 mod temporary;
 
 use crate::error::{Error, Result};
+pub use lock::{leads_to, lock};
 pub use pass::{Held, Pass, Rule};
 use place::Entry;
 pub use place::{Access, resolve, through};

@@ -233,9 +233,8 @@ impl Inception {
 
     /// What to say where the weights are not there.
     pub fn missing() -> Error {
-        Error::value("inception", "the weights are needed: they are not part of this program").help(format!(
-            "`lathe fetch inception` fetches them, `--fetch` while the script runs; or get {WEIGHTS} (95 MB) and name it: `#{{weights: \"{FILE}\"}}`"
-        ))
+        Error::value("inception", "the weights are needed: they are not part of this program")
+            .help(format!("{}get {WEIGHTS} (95 MB) and name it: `#{{weights: \"{FILE}\"}}`", super::published::remedy("inception")))
     }
 
     /// The same from a state dict.

@@ -73,7 +73,7 @@ impl Lpips {
     /// What to say where the weights are not there.
     pub fn missing() -> Error {
         Error::value("lpips", "the weights are needed: they are not part of this program")
-            .help("`lathe fetch lpips` fetches them, `--fetch` while the script runs; or `#{weights: [\"vgg16-397923af.pth\", \"vgg.pth\"]}`: torchvision's VGG16, and lpips/weights/v0.1/vgg.pth of the PyPI package lpips")
+            .help(super::published::remedy("lpips") + "`#{weights: [\"vgg16-397923af.pth\", \"vgg.pth\"]}`: torchvision's VGG16, and lpips/weights/v0.1/vgg.pth of the PyPI package lpips")
     }
 
     /// The same from a state dict.

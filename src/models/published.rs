@@ -67,6 +67,11 @@ pub fn all() -> Vec<Item> {
     Known::all().iter().filter_map(encoder::encoder_item).chain(eyes).chain(files).chain(folders).collect()
 }
 
+/// How the weights of that name are had, at the beginning of a message that goes on with other ways.
+pub(super) fn remedy(name: &str) -> String {
+    format!("`lathe fetch {name}` fetches them, `--fetch` while the script runs; or ")
+}
+
 /// What a name stands for; `None` for another one. Capitals do not matter.
 pub fn named(name: &str) -> Option<Item> {
     all().into_iter().find(|i| i.name.eq_ignore_ascii_case(name))

@@ -8,7 +8,6 @@ use fs4::{FileExt, TryLockError};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The file that says what a run is doing.
@@ -135,9 +134,7 @@ pub fn lock(dir: &Path) -> Result<Lock> {
             }
             tries += 1;
         }
-        // A lock file that was removed and made anew meanwhile is another's.
-        let is_same = |m: std::fs::Metadata| file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (m.dev(), m.ino()));
-        if !path.metadata().is_ok_and(is_same) {
+        if !files::leads_to(&path, &file) {
             continue;
         }
         let owner = format!("{} {}", std::process::id(), env::host().unwrap_or_default());

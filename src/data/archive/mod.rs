@@ -20,5 +20,8 @@ pub(super) use paths::{below, expand, is_archive, is_table};
 pub(super) use table::{Columns, Row, Tables};
 pub(super) use webdataset::{Shards, is_webdataset};
 
+/// What helps where an archive is damaged.
+const AGAIN: &str = "fetch or make the archive again";
+
 /// No picture needs more bytes.
 const MAX_BYTES: u64 = 1 << 30;

@@ -1,5 +1,6 @@
 //! Listing a tar: POSIX and GNU, with long names, plain or gzipped.
 
+use super::AGAIN;
 use super::gzip::{FirstPass, Gzip};
 use super::members::{Contents, Extent, Member};
 use super::paths::inside;
@@ -10,8 +11,6 @@ use std::collections::HashMap;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use tar::{Entry, EntryType};
-
-const AGAIN: &str = "fetch or make the archive again";
 
 /// Lists a tar that is not packed.
 pub(super) fn list(path: &Path, file: &Shared) -> Result<Contents> {

@@ -1,5 +1,6 @@
 //! Listing a zip: members that are stored or deflated, ZIP64 too.
 
+use super::AGAIN;
 use super::members::{Contents, Extent, Member};
 use super::paths::inside;
 use super::pread::Shared;
@@ -11,8 +12,6 @@ use std::io::BufReader;
 use std::path::Path;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
-
-const AGAIN: &str = "fetch or make the archive again";
 
 /// Lists a zip.
 pub(super) fn list(path: &Path, file: &Shared) -> Result<Contents> {

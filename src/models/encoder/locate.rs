@@ -3,6 +3,7 @@
 use super::known::{Known, Published};
 use crate::error::{Error, Result};
 use crate::fetch::{HubFile, Item, Part, PlainFile, Source, weight_folders};
+use crate::models::published::remedy;
 use crate::nn::{State, read_state};
 use crate::torch::files::{is_torchscript, read_pt, read_torchscript_state};
 use std::path::{Path, PathBuf};
@@ -86,7 +87,7 @@ fn source(known: &Known, put: &Path) -> String {
     let hub = hugging_face.as_ref().map_or(String::new(), |repo| {
         format!(", or `model.safetensors` of https://huggingface.co/{repo} as `{}`", put.join(format!("{}.safetensors", known.name)).display())
     });
-    let fetch = item(known).map_or(String::new(), |i| format!("`lathe fetch {}` fetches them, `--fetch` while the script runs; or ", i.name));
+    let fetch = item(known).map_or(String::new(), |i| remedy(&i.name));
     format!("{fetch}get {url} and put it there as `{}`{hub}", place.display())
 }
 

@@ -17,7 +17,7 @@ pub fn configure(engine: &mut Engine) {
     calls(engine);
     comparisons(engine);
     sleeps(engine);
-    super::data::configure(engine);
+    super::data::loader::configure(engine);
     let mut iteration = rhai::Module::new();
     iteration.set_iter_result(TypeId::of::<Tensor>(), |x| match x.cast::<Tensor>().unbind(0) {
         Ok(rows) => Box::new(rows.into_iter().map(|row| Ok(Dynamic::from(row)))),

@@ -31,10 +31,10 @@ pub fn all() -> Vec<ApiFn> {
     #[rustfmt::skip]
     let lists = [
         data::functions(),
-        data::image_functions(),
-        data::latent_functions(),
-        data::loader_functions(),
-        data::writer_functions(),
+        data::images::methods(),
+        data::latents::methods(),
+        data::loader::methods(),
+        data::latents::writer_functions(),
         data::pictures::functions(),
         data::pictures::methods(),
         data::hdf5::functions(),

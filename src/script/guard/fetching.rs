@@ -75,10 +75,7 @@ impl Cx<'_> {
                 None => return Ok(None),
             }
         };
-        let files = self.fetched(&item, || {
-            let wanted = format!("the weights `{}` are not here", item.name);
-            Error::fetch(wanted).help(format!("`lathe fetch {}` fetches them ({}); or run again with `--fetch`", item.name, item.sources()))
-        })?;
+        let files = self.fetched(&item, || absent(&item, format!("the weights `{}` are not here", item.name)))?;
         Ok(Some((item, files)))
     }
 
@@ -107,11 +104,7 @@ impl Cx<'_> {
         if let (Principal::Library(name), false) = (who(self), consent == Consent::Flag) {
             let message =
                 format!("the library `{name}` wants the weights `{}`, which are not here: libraries fetch nothing by themselves", item.name);
-            return Err(Error::fetch(message).help(format!(
-                "`lathe fetch {}` fetches them ({}); or run again with `--fetch`",
-                item.name,
-                item.sources()
-            )));
+            return Err(absent(item, message));
         }
         let says = match consent {
             Consent::Flag => "--fetch",
@@ -122,6 +115,11 @@ impl Cx<'_> {
         space::say(&format!("the weights `{}` are not here: they are fetched, as {says} says", item.name));
         Ok(())
     }
+}
+
+/// Weights are not here, and this is how to get them.
+fn absent(item: &Item, message: String) -> Error {
+    Error::fetch(message).help(format!("`lathe fetch {}` fetches them ({}); or run again with `--fetch`", item.name, item.sources()))
 }
 
 /// Asks whoever sits at the terminal. Ctrl-C is an answer as well.

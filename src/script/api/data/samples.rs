@@ -1,5 +1,6 @@
 //! `data::sample_writer`, generated pictures to PNG files and `.npz`.
 
+use super::int;
 use crate::api;
 use crate::data::{ImageSet, Pick, SampleOptions, SampleWriter, Samples as _};
 use crate::error::{Error, Result};
@@ -15,10 +16,6 @@ use std::rc::Rc;
 #[derive(Clone)]
 pub struct Samples(Rc<RefCell<SampleWriter>>);
 script_handle!(Samples, "a sample writer");
-
-fn int(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
 
 api! {
     namespace "data";

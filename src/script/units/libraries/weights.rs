@@ -1,10 +1,9 @@
 //! The weights in `lathe.lock`: what each was when it was fetched first, so that it is the same on every machine, or an error.
 
 use super::lock::{Lock, LockedWeights};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fetch::{Pin, Pins};
 use crate::{files, interrupt};
-use fs4::{FileExt, TryLockError};
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,15 +22,12 @@ impl PinnedWeights {
     /// The folder, held: of several processes that fetch, each adds its line to what the others wrote.
     fn alone(&self) -> Result<File> {
         let folder = files::open(self.lock.parent().unwrap_or(&self.lock))?;
-        loop {
-            match FileExt::try_lock(&folder) {
-                Ok(()) => return Ok(folder),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(e)) => return Err(Error::io("lock", &self.lock, e)),
-            }
+        files::lock(&folder, &self.lock, || {
             interrupt::check()?;
             std::thread::sleep(Duration::from_millis(20));
-        }
+            Ok(())
+        })?;
+        Ok(folder)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::hub::Hub;
 use super::{W, lathe};
 use crate::models::encoder_files::file;
-use crate::support::process::{Place, ok, refused};
+use crate::support::process::{Place, ok, on_terminal, refused};
 use crate::support::{TINY_VAE, root};
 
 const ENCODER: &str = r#"
@@ -116,19 +116,11 @@ fn somebody_at_the_terminal_is_asked() {
     let hub = hub();
     let place = Place::new(&[("s.rhai", ENCODER)]);
     for (answer, want) in [("n", "lathe fetch dinov1-vit-b"), ("y", "tokens [1, 16, 16]")] {
-        let command = lathe(&place, &hub, &["run", "s.rhai"]);
-        // `script` gives it a terminal; what is typed comes from the pipe.
-        let mut at_terminal = std::process::Command::new("script");
-        let line = format!("{} run s.rhai", command.get_program().display());
-        at_terminal.args(["-qefc", &line, "/dev/null"]).envs(command.get_envs().filter_map(|(k, v)| v.map(|v| (k, v)))).current_dir(place.folder());
-        at_terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-        let mut child = at_terminal.spawn().unwrap();
-        let mut typed = child.stdin.take().unwrap();
-        std::io::Write::write_all(&mut typed, format!("{answer}\n").as_bytes()).unwrap();
-        let out = child.wait_with_output().unwrap();
-        let said = crate::support::process::said(&out);
-        drop(typed);
-        assert!(said.contains("Fetch them (hf://facebook/dino-vitb16/model.safetensors)? [y/N]") && said.contains(want), "{said}");
+        let mut terminal = on_terminal(lathe(&place, &hub, &["run", "s.rhai"]));
+        terminal.exp_string("Fetch them (hf://facebook/dino-vitb16/model.safetensors)? [y/N]").unwrap();
+        terminal.send_line(answer).unwrap();
+        terminal.exp_string(want).unwrap();
+        terminal.exp_eof().unwrap();
     }
 }
 

@@ -1,7 +1,7 @@
 //! `lathe attach` on real runs in other processes: live objects, edits on record, and clients that misbehave.
 
 use super::job::{self, Job};
-use super::on_terminal;
+use crate::support::process::on_terminal;
 use crate::support::process::{signal, until};
 use lathe::script::prompt::answer::Mode;
 use lathe::script::prompt::attached::{Call, Got, Reply, Want};

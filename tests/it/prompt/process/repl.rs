@@ -1,6 +1,7 @@
 //! The prompt by the `lathe` binary: through a pipe, and through a real pseudo-terminal.
 
-use super::{on_terminal, terminal};
+use super::terminal;
+use crate::support::process::on_terminal;
 use crate::support::process::{self, parts};
 use rexpect::session::PtySession;
 use std::io::Write;

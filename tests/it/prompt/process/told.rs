@@ -75,7 +75,7 @@ fn debug_shows_the_variables_of_a_failed_step() {
 fn debug_shows_the_variables_of_a_failed_line() {
     let place = Place::new(&[]);
     // From a pipe nothing is run behind a failure, so the lines are typed on a terminal.
-    let mut session = super::on_terminal(terminal(place.command(&["repl"])));
+    let mut session = crate::support::process::on_terminal(terminal(place.command(&["repl"])));
     for line in ["fn f(a) { let b = a * 2; let c = [b]; c + 1.5 }", "let x = 4;", "f(x)"] {
         session.exp_string("lathe> ").unwrap();
         session.send_line(line).unwrap();
