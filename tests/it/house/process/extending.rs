@@ -134,11 +134,17 @@ fn every_change_of_the_page_applies_builds_and_runs() {
     for file in ["Cargo.toml", "Cargo.lock", "build.rs"] {
         std::fs::copy(root().join(file), fresh.path().join(file)).unwrap();
     }
-    // A name of its own: `lathe` of this build is what other tests run.
-    let manifest = std::fs::read_to_string(fresh.path().join("Cargo.toml")).unwrap();
-    let (before, binary) = ("name = \"lathe\"\npath = \"src/main.rs\"", "name = \"extended\"\npath = \"src/main.rs\"");
-    assert_eq!(manifest.matches(before).count(), 1, "Cargo.toml names the binary");
-    std::fs::write(fresh.path().join("Cargo.toml"), manifest.replace(before, binary)).unwrap();
+    // Names of its own: `lathe` of this build is what other tests run, and of two packages of one name cargo takes the build script of the copy for that of
+    // the project, whose changes it then does not see.
+    let mut manifest = std::fs::read_to_string(fresh.path().join("Cargo.toml")).unwrap();
+    for (before, after) in [
+        ("name = \"lathe\"\npath = \"src/main.rs\"", "name = \"extended\"\npath = \"src/main.rs\""),
+        ("[package]\nname = \"lathe\"", "[package]\nname = \"extended\""),
+    ] {
+        assert_eq!(manifest.matches(before).count(), 1, "Cargo.toml says {before}");
+        manifest = manifest.replace(before, after);
+    }
+    std::fs::write(fresh.path().join("Cargo.toml"), manifest).unwrap();
     let refused: Vec<String> = changes.iter().filter_map(|c| apply(fresh.path(), c).err()).collect();
     assert!(refused.is_empty(), "{}", refused.join("\n"));
     let script: String = uses.iter().map(|b| format!("// docs/extending.md:{}\n{{\n{}}}\n", b.line, b.text)).collect();
@@ -151,7 +157,7 @@ fn every_change_of_the_page_applies_builds_and_runs() {
         .current_dir(&tree)
         .env("CARGO_TARGET_DIR", target)
         .args(["build", "--quiet", "--offline", "--bin", "extended", "--profile", profile])
-        .args(["--config", &format!("profile.{profile}.package.lathe.opt-level=0"), "--message-format=json-render-diagnostics"])
+        .args(["--config", &format!("profile.{profile}.package.extended.opt-level=0"), "--message-format=json-render-diagnostics"])
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
