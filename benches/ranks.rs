@@ -102,7 +102,9 @@ fn run_peer(python: &str) -> f64 {
 
 fn join() -> Result<&'static dist::Dist> {
     let world: World = dist::launch::world(&|name| std::env::var(name).ok())?.expect("the parent sets it");
-    dist::join(world, Options::default())
+    // Where ranks are on machines of their own: the interface between them.
+    let iface = std::env::var("LATHE_BENCH_IFACE").unwrap_or_default();
+    dist::join(world, Options { iface, ..Options::default() })
 }
 
 /// How long ranks take to agree on a word, when nothing else is to be done.

@@ -44,7 +44,7 @@ pub fn join(world: World, mut options: Options) -> Result<&'static Dist> {
     let cannot = |e: Error| {
         let why = if world.serves { "or the port is in use" } else { "or rank 0 is not there yet, or cannot be reached" };
         Error::join(format!("rank {} cannot join the others at {place}: {e}", world.rank))
-            .help(format!("a rank may be missing, {why}; MASTER_ADDR and MASTER_PORT say where they meet, `--dist-join-timeout` how long they wait"))
+            .help(format!("a rank may be missing, {why}; MASTER_ADDR and MASTER_PORT say where they meet, `--dist-iface` at which interface each listens, `--dist-join-timeout` how long they wait"))
     };
     let store = meet(&world, options.join_timeout).map_err(cannot)?;
     let groups = Groups::meet(&store, &world, &options, 0).map_err(cannot)?;

@@ -167,3 +167,28 @@ fn a_library_that_may_write_everything_changes_no_script_and_no_record() {
         assert_eq!(std::fs::read(s.path(p)).unwrap(), before, "{p}");
     }
 }
+
+#[test]
+fn unsafe_operators_are_opened_to_the_script_alone() {
+    let s = place();
+    s.write(
+        "lab/aug.rhai",
+        "fn op(x) { torch::op(\"resize_\", [x, [4]]) }\nfn make() { |x| torch::op(\"resize_\", [x, [4]]) }\nfn through(f, x) { f.call(x) }",
+    );
+    let own = "fn own(x) { torch::op(\"resize_\", [x, [4]]) }\nfn code(f) { try { return f.call(torch::zeros([2])).numel(); } catch (e) { return e.code; } }\n";
+    let main = "fn main(cfg) { #{own: code(|x| own(x)), lent: code(|x| aug::through(own, x)), lib: code(|x| aug::op(x)), made: code(aug::make())} }";
+    s.write("project/main.rhai", &format!("import \"lab/aug\" as aug;\n{own}{main}"));
+    update(&s);
+    let tried = |unsafe_ops: bool| {
+        let mut permissions = Permissions::for_script(&s.path("project/main.rhai"));
+        if unsafe_ops {
+            permissions.allow_unsafe_ops();
+        }
+        let engine = Engine::new(EngineOptions { permissions: Some(permissions), ..EngineOptions::default() });
+        engine.load(s.path("project/main.rhai")).unwrap();
+        let m = run(&s, &engine, None);
+        ["own", "lent", "lib", "made"].map(|key| shown(&m, key))
+    };
+    assert_eq!(tried(false), ["E0202"; 4], "nobody, unless the user says so");
+    assert_eq!(tried(true), ["4", "4", "E0202", "E0202"], "the script, never a library");
+}

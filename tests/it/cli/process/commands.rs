@@ -53,6 +53,21 @@ fn wrong_flags_are_usage_errors() {
 }
 
 #[test]
+fn operators_without_checks_are_opened_by_a_flag() {
+    let s = Place::new(&[(
+        "op.rhai",
+        "//! Calls an operator that is not for scripts.\nfn main(cfg) { print(torch::op(\"resize_\", [torch::zeros([2]), [4]]).numel()); }\n",
+    )]);
+    let (code, _, err) = s.lathe(&["run", "op.rhai"]);
+    assert!(
+        code == 1 && err.contains("`resize_` is not for scripts") && err.contains("--allow-unsafe-ops") && err.contains("op.rhai:2"),
+        "{code} {err}"
+    );
+    let (code, out, err) = s.lathe(&["run", "op.rhai", "--allow-unsafe-ops"]);
+    assert_eq!((code, out.as_str()), (0, "4\n"), "{err}");
+}
+
+#[test]
 fn help_lists_the_scripts_settings() {
     let s = Place::new(&[("train.rhai", TRAIN)]);
     let (code, out, err) = s.lathe(&["run", "train.rhai", "--help"]);

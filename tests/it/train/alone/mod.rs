@@ -2,3 +2,4 @@ mod checkpointing;
 mod memory;
 mod rng;
 mod runs;
+mod share;
