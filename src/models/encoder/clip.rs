@@ -5,17 +5,17 @@
 //! block, without `ln_post` and `proj`: `[B, 3, R, R]` -> `[B, (R / 14)^2, 1024]`. `pooled` is the class token after `ln_post`, which is
 //! Hugging Face's `pooler_output`. The projection to the space of texts (`proj`, `visual_projection`) is no part of it.
 
+use super::config::{Ffn, LastNorm, VitConfig};
 use super::known::{Known, Published};
 use super::names::OPENAI;
 use super::preprocess::{CLIP, Preprocess};
-use super::vit::{Ffn, VitConfig};
 use crate::nn::layers::Activation;
 
 /// `clip-vit-L`.
 pub fn known() -> Vec<Known> {
     let config = VitConfig {
         pre_norm: true,
-        final_norm: false,
+        last_norm: LastNorm::Skipped,
         eps: 1e-5,
         ffn: Ffn::Mlp(Activation::QuickGelu),
         names: &OPENAI,

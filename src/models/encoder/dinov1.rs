@@ -3,15 +3,15 @@
 //! The plain ViT with patches of 16. Tokens are those of the last block after the final norm, without the class token: `[B, 3, R, R]` ->
 //! `[B, (R / 16)^2, D]`, D 384 (s), 768 (b). REPA resamples the published 14x14 positions to 16x16 and does not resize pictures of 256.
 
+use super::config::VitConfig;
 use super::known::{Known, Published};
 use super::positions::Interpolation;
-use super::vit::VitConfig;
 
 /// `dinov1-vit-s|b`.
 pub fn known() -> Vec<Known> {
     let one = |(letter, dim, heads, word): (&str, i64, i64, &str)| {
         let config = VitConfig {
-            interpolation: Some(Interpolation { offset: 0.1, antialias: false }),
+            interpolation: Some(Interpolation { offset: 0.1, ..Interpolation::default() }),
             wrappers: &["module.backbone.", "backbone.", "teacher.backbone."],
             ..VitConfig::new(dim, 12, heads, 16, 14)
         };

@@ -4,9 +4,9 @@
 //! four more tokens behind the class token, without positions; their code interpolates positions with antialiasing and without the
 //! offset of the first release. Tokens are `x_norm_patchtokens`: `[B, 3, R, R]` -> `[B, (R / 14)^2, D]`, D 384 (s), 768 (b), 1024 (l), 1536 (g).
 
+use super::config::{Ffn, VitConfig};
 use super::known::{Known, Published};
 use super::positions::Interpolation;
-use super::vit::{Ffn, VitConfig};
 
 /// Letter, width, depth, heads, and Hugging Face's word.
 const SIZES: [(&str, i64, i64, i64, &str); 4] =
@@ -22,9 +22,9 @@ pub fn known() -> Vec<Known> {
             registers: if registers { 4 } else { 0 },
             ffn: if letter == "g" { Ffn::SwiGlu } else { base.ffn },
             interpolation: Some(if registers {
-                Interpolation { offset: 0.0, antialias: true }
+                Interpolation { antialias: true, ..Interpolation::default() }
             } else {
-                Interpolation { offset: 0.1, antialias: false }
+                Interpolation { offset: 0.1, ..Interpolation::default() }
             }),
             wrappers: &["teacher.backbone.", "backbone."],
             ..base

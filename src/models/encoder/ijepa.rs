@@ -4,8 +4,8 @@
 //! the final norm: `[B, 3, R, R]` -> `[B, (R / 14)^2, 1280]`; `pooled` is their mean. Of a training checkpoint the `encoder` is taken, as
 //! REPA and Hugging Face's conversion do; `#{key: "target_encoder"}` takes its moving average.
 
+use super::config::{Positions, VitConfig};
 use super::known::{Known, Published};
-use super::vit::{Positions, VitConfig};
 
 /// `jepa-vit-h`.
 pub fn known() -> Vec<Known> {

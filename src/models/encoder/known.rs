@@ -1,8 +1,8 @@
 //! The vision models that have names, and where their weights are published.
 
-use super::preprocess::{IMAGENET, Preprocess};
-use super::vit::VitConfig;
-use super::{clip, dinov1, dinov2, ijepa, lite0, mae, mocov3};
+use super::config::VitConfig;
+use super::preprocess::{IMAGENET, Preprocess, Resize};
+use super::{clip, dinov1, dinov2, dinov3, ijepa, lite0, mae, mocov3, pe, siglip2, webssl};
 use crate::error::{Error, Result, did_you_mean};
 
 /// Where a model's weights come from.
@@ -14,7 +14,7 @@ pub struct Published {
     pub url: String,
     /// The SHA-256 of the official file, as far as its publisher says it: the first digits, or all, or none.
     pub sha256: &'static str,
-    /// The same weights on huggingface.co, where they are.
+    /// The same weights on huggingface.co, where they are: a repository in transformers' layout, or `owner/repo/file`.
     pub hugging_face: Option<String>,
     /// Places of the weights in the official checkpoint, best first.
     pub keys: &'static [&'static str],
@@ -48,7 +48,7 @@ impl Known {
     pub fn vit(name: String, config: VitConfig, published: Published) -> Self {
         let resolution = Self::vit_resolution(256, config.patch);
         let (mean, std) = IMAGENET;
-        let preprocess = Preprocess { unit: 255.0, mean, std, resize_first: false, resolution };
+        let preprocess = Preprocess { unit: 255.0, mean, std, resize_first: false, resize: Resize::Bicubic, resolution };
         Known { name, network: Network::Vit(Box::new(config)), published, preprocess }
     }
 
@@ -67,7 +67,9 @@ impl Known {
 
     /// Everything that exists.
     pub fn all() -> Vec<Known> {
-        [dinov2::known(), clip::known(), ijepa::known(), mae::known(), mocov3::known(), dinov1::known(), lite0::known()].concat()
+        let dino = [dinov1::known, dinov2::known, dinov3::known, webssl::known];
+        let others = [clip::known, ijepa::known, lite0::known, mae::known, mocov3::known, pe::known, siglip2::known];
+        dino.iter().chain(&others).flat_map(|line| line()).collect()
     }
 
     /// The model of that name; capitals do not matter.
@@ -80,6 +82,10 @@ impl Known {
             return Ok(known.clone());
         }
         let names = || all.iter().map(|k| k.name.as_str());
+        if name.to_ascii_lowercase().contains("naflex") {
+            return Err(Error::value("encoder", format!("`{name}`: NaFlex models read pictures of any shape, which is not implemented"))
+                .help("`siglip2-b`, `siglip2-l` and `siglip2-so400m` read squares of a fixed size"));
+        }
         Err(Error::value("encoder", format!("unknown vision model `{name}`{}", did_you_mean(name, names())))
             .help(format!("one of {}, or `torchscript:PATH`", names().collect::<Vec<_>>().join(", "))))
     }

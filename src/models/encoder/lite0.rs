@@ -5,7 +5,7 @@
 
 use super::VisionModel;
 use super::known::{Known, Network, Published};
-use super::preprocess::Preprocess;
+use super::preprocess::{Preprocess, Resize};
 use crate::error::{Error, Result};
 use crate::nn::Path;
 use crate::nn::layers::{BatchNorm2d, BatchNormOptions, Conv2d, Conv2dOptions, Linear, LinearInit, patchify};
@@ -106,7 +106,7 @@ pub struct EfficientNetLite0 {
 
 /// `efficientnet-lite0`.
 pub fn known() -> Vec<Known> {
-    let preprocess = Preprocess { unit: 1.0, mean: [127.0; 3], std: [128.0; 3], resize_first: true, resolution: RESOLUTION };
+    let preprocess = Preprocess { unit: 1.0, mean: [127.0; 3], std: [128.0; 3], resize_first: true, resize: Resize::Bicubic, resolution: RESOLUTION };
     let published = Published { files: Vec::new(), url: String::new(), sha256: "", hugging_face: None, keys: &[] };
     vec![Known { name: "efficientnet-lite0".into(), network: Network::Lite0, published, preprocess }]
 }

@@ -13,6 +13,8 @@ const EXTENSIONS: [&str; 3] = ["safetensors", "pth", "pt"];
 
 /// The weights in a folder of Hugging Face, best first.
 const SNAPSHOT: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+/// The lists of those that are in several files.
+const SHARDED: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 
 /// The file of the weights of the model `name`: the given one (a folder means the `model.safetensors` or `pytorch_model.bin` in it);
 /// else the first of `NAME.safetensors`, `.pth`, `.pt`, the official file names, and a folder `NAME`, in the folders that may hold one:
@@ -57,10 +59,18 @@ fn missing(known: &Known, path: PathBuf) -> Error {
     Error::io("find the weights", path, std::io::ErrorKind::NotFound.into()).help(help)
 }
 
+/// The files that may be meant by `owner/repo` or `owner/repo/file`, best first.
+fn on_hub(at: &str) -> Vec<HubFile> {
+    match at.match_indices('/').nth(1) {
+        Some((i, _)) => vec![HubFile::new(&at[..i], &at[i + 1..])],
+        None => SNAPSHOT.map(|file| HubFile::new(at, file)).to_vec(),
+    }
+}
+
 /// What can be fetched of it: the hub's file, whose hash the hub says, before the official one. `None` where neither has an address.
 pub fn item(known: &Known) -> Option<Item> {
     let Published { files, url, hugging_face, .. } = &known.published;
-    let hub = hugging_face.iter().flat_map(|repo| SNAPSHOT.map(|file| Source::Hub(HubFile::new(repo, file))));
+    let hub = hugging_face.iter().flat_map(|at| on_hub(at)).map(Source::Hub);
     let is_address = |url: &&String| url.starts_with("https://") && !url.contains(' ');
     let plain = Some(url)
         .filter(is_address)
@@ -73,29 +83,32 @@ pub fn item(known: &Known) -> Option<Item> {
 
 /// The file itself, or the weights in a folder.
 fn within(path: &Path) -> Option<PathBuf> {
-    if path.is_dir() { SNAPSHOT.iter().map(|n| path.join(n)).find(|p| p.is_file()) } else { path.is_file().then(|| path.to_owned()) }
+    let names = SNAPSHOT.iter().chain(&SHARDED);
+    if path.is_dir() { names.map(|n| path.join(n)).find(|p| p.is_file()) } else { path.is_file().then(|| path.to_owned()) }
 }
 
 /// How to get the weights.
 fn source(known: &Known, put: &Path) -> String {
     let Published { files, url, hugging_face, .. } = &known.published;
-    let file = files.first().map_or(known.name.as_str(), String::as_str);
-    if url.is_empty() {
-        return "`make weights` fetches them once".into();
-    }
-    let place = put.join(file);
-    let hub = hugging_face.as_ref().map_or(String::new(), |repo| {
-        format!(", or `model.safetensors` of https://huggingface.co/{repo} as `{}`", put.join(format!("{}.safetensors", known.name)).display())
-    });
     let fetch = item(known).map_or(String::new(), |i| remedy(&i.name));
-    format!("{fetch}get {url} and put it there as `{}`{hub}", place.display())
+    let official = files.first().filter(|_| !url.is_empty()).map(|file| format!("get {url} and put it there as `{}`", put.join(file).display()));
+    let hub = hugging_face.as_ref().and_then(|at| on_hub(at).into_iter().next()).map(|HubFile { repo, file, .. }| {
+        let end = file.rsplit('.').next().unwrap_or_default();
+        format!("`{file}` of https://huggingface.co/{repo} as `{}`", put.join(format!("{}.{end}", known.name)).display())
+    });
+    match (official, hub) {
+        (Some(official), Some(hub)) => format!("{fetch}{official}, or {hub}"),
+        (Some(one), None) => format!("{fetch}{one}"),
+        (None, Some(one)) => format!("{fetch}put {one}"),
+        (None, None) => "`make weights` fetches them once".into(),
+    }
 }
 
-/// The weights in a file: safetensors, PyTorch's formats (`key` names the place in a checkpoint, otherwise the model's usual places are
-/// looked at), and the parameters in a TorchScript archive, whose code is not run.
+/// The weights in a file: safetensors, the list of those in several files, PyTorch's formats (`key` names the place in a checkpoint, otherwise the
+/// model's usual places are looked at), and the parameters in a TorchScript archive, whose code is not run.
 pub fn read(path: &Path, key: Option<&str>, published: &Published) -> Result<State> {
-    let safetensors = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
-    if !safetensors && key.is_none() {
+    let plain = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors") || e.eq_ignore_ascii_case("json"));
+    if !plain && key.is_none() {
         if is_torchscript(path) {
             return read_torchscript_state(path);
         }

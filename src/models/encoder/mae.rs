@@ -4,13 +4,14 @@
 //! **without** the final norm and the class token: `[B, 3, R, R]` -> `[B, (R / patch)^2, D]`, D 768 (b), 1024 (l), 1280 (h), patches of 16
 //! (h: 14). REPA resamples the published 14x14 positions to 16x16 and does not resize pictures of 256.
 
+use super::config::{LastNorm, Positions, VitConfig};
 use super::known::{Known, Published};
-use super::vit::{Positions, VitConfig};
 
 /// `mae-vit-b|l|h`.
 pub fn known() -> Vec<Known> {
     let one = |(letter, dim, depth, heads, patch, word): (&str, i64, i64, i64, i64, &str)| {
-        let config = VitConfig { final_norm: false, positions: Positions::SinCos, ..VitConfig::new(dim, depth, heads, patch, 224 / patch) };
+        let config =
+            VitConfig { last_norm: LastNorm::Skipped, positions: Positions::SinCos, ..VitConfig::new(dim, depth, heads, patch, 224 / patch) };
         let published = Published {
             files: vec![format!("mae_pretrain_vit_{word}.pth"), format!("mae_vit{letter}.pth")],
             url: format!("https://dl.fbaipublicfiles.com/mae/pretrain/mae_pretrain_vit_{word}.pth"),

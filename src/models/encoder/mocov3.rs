@@ -4,8 +4,8 @@
 //! the final norm, without the class token: `[B, 3, R, R]` -> `[B, (R / 16)^2, D]`, D 384 (s), 768 (b), 1024 (l). REPA resamples the
 //! published 14x14 positions to 16x16 and does not resize pictures of 256. Of a training checkpoint the base encoder is taken, as in REPA.
 
+use super::config::{Positions, VitConfig};
 use super::known::{Known, Published};
-use super::vit::{Positions, VitConfig};
 
 /// `mocov3-vit-s|b|l`.
 pub fn known() -> Vec<Known> {

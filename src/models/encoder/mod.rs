@@ -3,27 +3,37 @@
 //! One line of models, one file, which lists its names in [`Known::all`]; a network of another kind implements [`VisionModel`].
 
 mod clip;
+mod config;
 mod dinov1;
 mod dinov2;
+mod dinov3;
+mod hugging_face;
 mod ijepa;
+mod import;
 mod known;
 mod lite0;
 mod locate;
 mod mae;
 mod mocov3;
 mod names;
+mod pe;
 mod positions;
 mod preprocess;
+mod rope;
+mod siglip2;
 mod torchscript;
 mod vit;
+mod webssl;
 
+pub use config::{Ffn, LastNorm, Positions, VitConfig, VitOptions};
 pub use known::{Known, Network, Published};
 pub use lite0::EfficientNetLite0;
 pub use locate::item as encoder_item;
 pub use locate::weights as encoder_weights;
 pub use positions::{Interpolation, interpolate_positions, resample_positions};
-pub use preprocess::Preprocess;
-pub use vit::{Ffn, Vit, VitConfig, VitOptions};
+pub use preprocess::{Preprocess, Resize};
+pub use rope::Rope;
+pub use vit::Vit;
 
 use crate::error::{Error, Result};
 use crate::fetch::Item;
@@ -219,7 +229,7 @@ impl Encoder {
         let path = path.to_owned();
         let module = Module::build(name, default_device(), move |p| {
             let (mean, std) = preprocess::IMAGENET;
-            let usual = Preprocess { unit: 255.0, mean, std, resize_first: false, resolution: torchscript::RESOLUTION };
+            let usual = Preprocess { unit: 255.0, mean, std, resize_first: false, resize: Resize::Bicubic, resolution: torchscript::RESOLUTION };
             let preprocess = options.preprocess(usual, |_| torchscript::RESOLUTION);
             let model = torchscript::Program::new(p, &path, &options, preprocess.resolution)?;
             Ok(Built::layer(Encoder { model: Box::new(model), preprocess, anchor: p.anchor() }))

@@ -5,12 +5,14 @@ use crate::torch::bridge::call1;
 use crate::torch::{DType, Tensor};
 
 /// How a network itself interpolates its positions when a picture has another number of patches than the table.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Interpolation {
     /// Added to the number of patches when the scale is computed: 0.1 in DINO and DINOv2. With 0 the scale follows from the sizes.
     pub offset: f64,
     /// Whether the bicubic filter widens when it shrinks, as in DINOv2 with registers.
     pub antialias: bool,
+    /// Bilinear instead of bicubic, as in Perception Encoder.
+    pub bilinear: bool,
 }
 
 /// timm's `resample_abs_pos_embed`, which REPA applies to published weights: bicubic with antialiasing, in f32; the first `prefix` rows
@@ -24,7 +26,7 @@ pub fn resample_positions(table: &Tensor, grid: i64, prefix: i64) -> Result<Tens
     remap(table, grid, prefix, |map, _| map.interpolate([grid, grid], "bicubic", false, true))
 }
 
-/// What DINO and DINOv2 do in their forward pass (`interpolate_pos_encoding`): bicubic, with the offset in the scale that their
+/// What a model does in its forward pass (`interpolate_pos_encoding`): in DINO and DINOv2 bicubic, with the offset in the scale that their
 /// published weights were evaluated with. A table of that grid comes back unchanged.
 ///
 /// # Shapes
@@ -33,12 +35,13 @@ pub fn resample_positions(table: &Tensor, grid: i64, prefix: i64) -> Result<Tens
 /// `E0202` when the table belongs to no square grid.
 pub fn interpolate_positions(table: &Tensor, grid: i64, prefix: i64, how: Interpolation) -> Result<Tensor> {
     remap(table, grid, prefix, |map, from| {
+        let filter = if how.bilinear { "bilinear" } else { "bicubic" };
         if how.offset == 0.0 {
-            return map.interpolate([grid, grid], "bicubic", false, how.antialias);
+            return map.interpolate([grid, grid], filter, false, how.antialias);
         }
-        let op = if how.antialias { "_upsample_bicubic2d_aa" } else { "upsample_bicubic2d" };
+        let op = format!("{}upsample_{filter}2d{}", if how.antialias { "_" } else { "" }, if how.antialias { "_aa" } else { "" });
         let scale = (grid as f64 + how.offset) / from as f64;
-        call1(op, &[map.into(), [grid, grid].into(), false.into(), scale.into(), scale.into()], &[])
+        call1(&op, &[map.into(), [grid, grid].into(), false.into(), scale.into(), scale.into()], &[])
     })
 }
 

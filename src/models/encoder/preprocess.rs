@@ -9,6 +9,18 @@ pub const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224
 /// The same of CLIP's pictures.
 pub const CLIP: ([f64; 3], [f64; 3]) = ([0.481_454_66, 0.457_827_5, 0.408_210_73], [0.268_629_54, 0.261_302_58, 0.275_777_11]);
 
+/// The mean and the deviation of SigLIP's and Perception Encoder's: to [-1, 1].
+pub const HALF: ([f64; 3], [f64; 3]) = ([0.5; 3], [0.5; 3]);
+
+/// How pictures of another size are resized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resize {
+    /// Bicubic without antialiasing, as REPA does.
+    Bicubic,
+    /// Bilinear, with a filter that widens when it shrinks, as Pillow and torchvision do.
+    Bilinear,
+}
+
 /// Divide, normalise, resize: the steps of REPA's `preprocess_raw_image`, in the model's own order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Preprocess {
@@ -20,13 +32,15 @@ pub struct Preprocess {
     pub std: [f64; 3],
     /// Whether pictures are resized before they are normalised (CLIP) or after (the others).
     pub resize_first: bool,
+    /// How they are resized.
+    pub resize: Resize,
     /// The side that pictures get.
     pub resolution: i64,
 }
 
 impl Preprocess {
-    /// Pictures `[B, 3, H, W]`, u8 or floats in [-1, 1], as the model's input `[B, 3, resolution, resolution]`. Bicubic without antialiasing,
-    /// as the reference resizes; pictures of that size are not resized.
+    /// Pictures `[B, 3, H, W]`, u8 or floats in [-1, 1], as the model's input `[B, 3, resolution, resolution]`. Pictures of that size
+    /// are not resized.
     ///
     /// # Errors
     /// `E0202` for another shape or dtype.
@@ -41,17 +55,21 @@ impl Preprocess {
             _ => return Err(Error::value("encoder", format!("pictures are u8, or floats in [-1, 1]; got {}", images.describe()))),
         };
         let scaled = if self.unit == 1.0 { pixels } else { pixels.div(&constant(&pixels, [self.unit; 3])?)? };
-        if self.resize_first { self.normalise(&self.resize(&scaled)?) } else { self.resize(&self.normalise(&scaled)?) }
+        if self.resize_first { self.normalise(&self.resized(&scaled)?) } else { self.resized(&self.normalise(&scaled)?) }
     }
 
     fn normalise(&self, x: &Tensor) -> Result<Tensor> {
         x.sub(&constant(x, self.mean)?)?.div(&constant(x, self.std)?)
     }
 
-    fn resize(&self, x: &Tensor) -> Result<Tensor> {
+    fn resized(&self, x: &Tensor) -> Result<Tensor> {
         let (_, _, h, w) = x.size4()?;
         let side = self.resolution;
-        if (h, w) == (side, side) { Ok(x.clone()) } else { x.upsample_bicubic2d([side, side], false) }
+        match self.resize {
+            _ if (h, w) == (side, side) => Ok(x.clone()),
+            Resize::Bicubic => x.upsample_bicubic2d([side, side], false),
+            Resize::Bilinear => x.interpolate([side, side], "bilinear", false, true),
+        }
     }
 }
 

@@ -80,6 +80,14 @@ impl Attention {
     /// # Errors
     /// `E0202` for a rank other than 3, `E0201` for another width.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_with(x, |queries_or_keys| Ok(queries_or_keys.clone()))
+    }
+
+    /// The same where `turn` changes queries and keys, `[B, heads, N, D / heads]` each, before they meet: rotary positions.
+    ///
+    /// # Errors
+    /// As [`Attention::forward`], and those of `turn`.
+    pub fn forward_with(&self, x: &Tensor, turn: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         let (b, n, d) = x.size3()?;
         // Views only: the fused kernel takes strided inputs.
         let qkv = self.qkv.forward(x)?.view(&[b, n, 3, self.heads, d / self.heads])?.permute(&[2, 0, 3, 1, 4])?;
@@ -87,7 +95,7 @@ impl Attention {
         if let Some((q_norm, k_norm)) = &self.norms {
             (q, k) = (q_norm.forward(&q)?, k_norm.forward(&k)?);
         }
-        let out = Tensor::attention(&q, &k, &v, None, false, None)?;
+        let out = Tensor::attention(&turn(&q)?, &turn(&k)?, &v, None, false, None)?;
         self.proj.forward(&out.transpose(1, 2)?.reshape(&[b, n, d])?)
     }
 }

@@ -21,17 +21,17 @@ fn expected() -> State {
     read_state(&file("expected.safetensors"), None).unwrap()
 }
 
-fn model(module: &Module) -> Rc<Encoder> {
+pub fn model(module: &Module) -> Rc<Encoder> {
     module.model().expect("an encoder")
 }
 
-fn difference(a: &Tensor, b: &Tensor) -> f64 {
+pub fn difference(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.shape(), b.shape());
     a.sub(b).unwrap().abs().unwrap().max().unwrap().item().unwrap()
 }
 
 /// The sizes of every fixture.
-fn tiny(weights: Option<&str>) -> EncoderOptions {
+pub fn tiny(weights: Option<&str>) -> EncoderOptions {
     let vit = VitOptions { embed_dim: Some(16), depth: Some(2), heads: Some(2), patch: Some(4), native_grid: Some(4), ..VitOptions::default() };
     EncoderOptions { weights: weights.map(file), resolution: Some(16), vit, ..EncoderOptions::default() }
 }
@@ -147,7 +147,7 @@ fn text(e: &Error) -> String {
     format!("{e} | {}", e.help_text().unwrap_or_default())
 }
 
-fn refused(made: Result<Module>, code: &str, parts: &[&str]) {
+pub fn refused(made: Result<Module>, code: &str, parts: &[&str]) {
     let e = made.err().unwrap_or_else(|| panic!("accepted, not refused with {parts:?}"));
     assert_eq!(e.code(), code, "{e:?}");
     let text = text(&e);

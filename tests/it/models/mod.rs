@@ -2,6 +2,7 @@
 
 mod encoder;
 pub mod encoder_files;
+mod encoders_today;
 mod inception;
 mod process;
 mod weights;

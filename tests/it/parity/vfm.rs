@@ -328,7 +328,7 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
             let offset =
                 how.strip_prefix("scale_offset").map_or(Some(0.0), |digits| digits.trim_end_matches("_aa").parse::<f64>().ok().map(|n| n / 10.0));
             let offset = offset.ok_or_else(|| Error::data(&f.path, format!("cannot read the offset in `{key}`")))?;
-            let got = interpolate_positions(&table, side, 0, Interpolation { offset, antialias })?;
+            let got = interpolate_positions(&table, side, 0, Interpolation { offset, antialias, ..Interpolation::default() })?;
             r.close(key, &got.transpose(1, 2)?.reshape(&want.shape())?, want, BICUBIC)?;
         } else if key != "grid" && !["_strided", "_corner", "_sum"].iter().any(|s| key.ends_with(s)) {
             r.fail(format!("nothing here computes `{key}`"));

@@ -353,6 +353,11 @@ api! {
     /// |---|---|---|
     /// | `dinov2-vit-s`, `-b`, `-l`, `-g` | 16x16 of 384, 768, 1024, 1536: `x_norm_patchtokens` | facebookresearch/dinov2, arXiv 2304.07193 |
     /// | `dinov2reg-vit-s`, `-b`, `-l`, `-g` | the same, with 4 registers | arXiv 2309.16588 |
+    /// | `dinov3-vit-s16`, `-s+16`, `-b16`, `-l16`, `-h+16` | 16x16 of 384, 384, 768, 1024, 1280: `x_norm_patchtokens` | facebookresearch/dinov3, arXiv 2508.10104 |
+    /// | `webssl-dino300m-full2b-224`, .. (the repositories' names, to `dino7b-full8b-518`) | 16x16 of 1024, .., 4096, after the norm | facebookresearch/webssl, arXiv 2504.01017 |
+    /// | `siglip2-b`, `-l`, `-so400m`, `-so400m-patch14` | 16x16 of 768, 1024, 1152, 1152, after `post_layernorm` | google-research/big_vision, arXiv 2502.14786 |
+    /// | `pe-core-b`, `-l` | 16x16 of 768, 1024, before `ln_post` | facebookresearch/perception_models, arXiv 2504.13181 |
+    /// | `pe-spatial-b`, `-l` | 16x16 of 768, 1024; there is no `ln_post` | the same |
     /// | `clip-vit-L` | 16x16 of 1024, before `ln_post` and `proj` | openai/CLIP, arXiv 2103.00020 |
     /// | `jepa-vit-h` | 16x16 of 1280, after the norm | facebookresearch/ijepa, arXiv 2301.08243 |
     /// | `mae-vit-b`, `-l`, `-h` | 16x16 of 768, 1024, 1280, before the norm | facebookresearch/mae, arXiv 2111.06377 |
@@ -361,15 +366,17 @@ api! {
     /// | `efficientnet-lite0` | 14x14 of 112 | tensorflow/tpu, arXiv 1905.11946 |
     /// | `torchscript:PATH` | what the program returns: `[B, N, D]`, or a map `[B, C, h, h]` | any |
     ///
-    /// Each has the preprocessing of its reference, as REPA applies it. Class token and registers are left out.
+    /// Each has the preprocessing of its reference, as REPA applies it; DINOv3, SigLIP 2 and Perception Encoder that of their published processors (bilinear with
+    /// antialiasing, then normalised; the latter two to [-1, 1]). Class token and registers are left out.
     ///
-    /// Weights have the official names or those of Hugging Face; without `weights` the file is looked for in `LATHE_WEIGHTS`, in the cache folder and in
+    /// Weights have the official names, those of Hugging Face (in one file or several) or of timm; without `weights` the file is looked for in `LATHE_WEIGHTS`, in the cache folder and in
     /// the hub's cache, and fetched where that is allowed (docs/guide/weights.md); else the error says where to get it. `pictures` gives the resolution as in REPA: the same for patches of 16, 14/16 for patches of 14.
     ///
-    /// Sizes of a transformer: `embed_dim`, `depth`, `heads`, `patch`, `registers`, `mlp_ratio`, `ffn` ("gelu", "quick_gelu" or "swiglu"),
+    /// Sizes of a transformer: `embed_dim`, `depth`, `heads`, `patch`, `registers`, `mlp_ratio`, `ffn` ("gelu", "gelu_tanh", "quick_gelu" or "swiglu"),
     /// `layer_scale`, `eps`; `native_grid`: patches along a side in the published position table, which is resampled to the input's grid on loading
     /// (bicubic with antialiasing, as timm does), or to `pos_grid`; where that is another grid than the input's, the forward pass
-    /// interpolates as DINO and DINOv2 do, with `interpolate_offset` and `interpolate_antialias`.
+    /// interpolates as DINO and DINOv2 do, with `interpolate_offset` and `interpolate_antialias`. SigLIP 2 (bicubic) and Perception Encoder (bilinear) are
+    /// resampled as their own code does it; DINOv3 has no table, and reads any multiple of 16.
     ///
     /// Of `efficientnet-lite0`: `stride` (16; pixels along a side of a token: 2, 4, 8, 16, 32).
     ///
