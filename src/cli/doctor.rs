@@ -174,8 +174,12 @@ fn fetched() -> Finding {
             finding(Mark::Good, "fetched", format!("nothing yet; files of the hub lie in {hub}"), Some("lathe fetch --list"))
         }
         Ok(here) => {
-            let list = here.iter().map(|(name, size)| format!("{name} ({})", crate::fetch::shown(*size))).collect::<Vec<_>>().join(", ");
-            finding(Mark::Good, "fetched", format!("{list}; files of the hub lie in {hub}"), None)
+            let list = here.iter().map(|(name, size, _)| format!("{name} ({})", crate::fetch::shown(*size))).collect::<Vec<_>>().join(", ");
+            let list = format!("{list}; files of the hub lie in {hub}");
+            match here.iter().find_map(|(_, _, damage)| damage.as_ref()) {
+                Some(e) => finding(Mark::Note, "fetched", format!("{e}; here are {list}"), e.help_text()),
+                None => finding(Mark::Good, "fetched", list, None),
+            }
         }
         Err(e) => finding(Mark::Note, "fetched", e.to_string(), None),
     }

@@ -109,10 +109,11 @@ fn as_json(rows: &[Row]) -> Result<String> {
     Ok(text + "\n")
 }
 
-/// The names whose weights are here, with their sizes, for `lathe doctor`.
+/// The names whose weights are here, with their sizes and what is wrong with them, for `lathe doctor`.
 ///
 /// # Errors
 /// As [`run`] of the list.
-pub(super) fn here() -> Result<Vec<(String, u64)>> {
-    Ok(rows()?.into_iter().filter(|r| r.files.is_some()).map(|r| (r.item.name, r.size)).collect())
+pub(super) fn here() -> Result<Vec<(String, u64, Option<Error>)>> {
+    let here = rows()?.into_iter().filter(|r| r.files.is_some());
+    Ok(here.map(|r| (r.item.name.clone(), r.size, fetch::usable(&r.item, None).err())).collect())
 }

@@ -11,12 +11,14 @@ use super::reference::HubFile;
 use super::transfer::{self, Job, changed};
 use super::{lock, partial, place};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::{files, space};
 use std::path::{Path, PathBuf};
 
 /// A file that is there.
 pub(super) struct Cached {
     pub path: PathBuf,
+    /// The commit of the repository that it is from.
+    pub commit: String,
     /// Where the cache's own names tell it.
     pub sha256: Option<String>,
 }
@@ -46,16 +48,16 @@ pub(super) fn cached(file: &HubFile, commit: Option<&str>) -> Option<Cached> {
         return None;
     }
     let blob = path.read_link().ok().and_then(|to| to.file_name().map(|n| n.to_string_lossy().into_owned()));
-    Some(Cached { sha256: blob.filter(|b| is_sha256(b)), path })
+    Some(Cached { sha256: blob.filter(|b| is_sha256(b)), path, commit })
 }
 
-/// Fetches a file, at the commit that is pinned if one is, and gives it its names in the cache.
-pub(super) fn fetch(http: &Http, file: &HubFile, pin: Option<&Pin>, says: &str) -> Result<(PathBuf, Pin), Failure> {
+/// Fetches a file, at the commit that is pinned if one is, else at `commit`, and gives it its names in the cache.
+pub(super) fn fetch(http: &Http, file: &HubFile, pin: Option<&Pin>, commit: Option<&str>, says: &str) -> Result<(PathBuf, Pin), Failure> {
     let label = file.reference();
     let folder = folder(file).ok_or_else(|| Error::usage("there is no folder for files of the hub").help("set HF_HOME, XDG_CACHE_HOME or HOME"))?;
     let endpoint = place::endpoint();
     let token = place::token();
-    let rev = pin.and_then(|p| p.commit.clone()).unwrap_or_else(|| file.rev.clone());
+    let rev = pin.and_then(|p| p.commit.as_deref()).or(commit).unwrap_or(&file.rev).to_owned();
     let url = format!("{endpoint}/{}/resolve/{}/{}", file.repo, rev.replace('/', "%2F"), escaped(&file.file));
     let known = look(http, &Ask { label: &label, url: &url, token: token.as_deref(), from: 0, mark: None })?;
     let want = pin.map_or("", |p| p.sha256.as_str());
@@ -69,9 +71,7 @@ pub(super) fn fetch(http: &Http, file: &HubFile, pin: Option<&Pin>, says: &str) 
     }
     let locks = place::hub_folder().unwrap_or_default().join(".locks").join(folder.file_name().unwrap_or_default());
     let _lock = lock::take(&locks.join(format!("{}.lock", known.mark)), &label)?;
-    let (sha256, size) = if blob.is_file() {
-        // Its name says what is in it, where that is a hash of the content.
-        let sha256 = own.map_or_else(|| partial::sha256_of(&blob), |own| Ok(own.to_owned()))?;
+    let (sha256, size) = if let Some(sha256) = whole(&blob, own, &known, &label)? {
         if !sha256.starts_with(want) {
             return Err(changed(&label, says, want, &sha256).into());
         }
@@ -93,6 +93,20 @@ pub(super) fn fetch(http: &Http, file: &HubFile, pin: Option<&Pin>, says: &str) 
         files::write(&note, known.commit.as_bytes())?;
     }
     Ok((path, Pin { commit: Some(known.commit), sha256, size }))
+}
+
+/// The SHA-256 of a file that is in the cache already; a damaged one is taken away.
+fn whole(blob: &Path, own: Option<&str>, known: &Known, label: &str) -> Result<Option<String>> {
+    if !blob.is_file() {
+        return Ok(None);
+    }
+    let (sha256, size) = (partial::sha256_of(blob)?, files::size(blob)?);
+    if own.is_none_or(|own| own == sha256) && known.size.is_none_or(|s| s == size) {
+        return Ok(Some(sha256));
+    }
+    space::say(&format!("what is in the cache of {label} is damaged: it is fetched again"));
+    files::remove(blob)?;
+    Ok(None)
 }
 
 /// Asks the hub for the commit, the mark and the size of a file.
@@ -143,7 +157,7 @@ fn is_commit(text: &str) -> bool {
     is_hex(text, 40)
 }
 
-fn is_sha256(text: &str) -> bool {
+pub(super) fn is_sha256(text: &str) -> bool {
     is_hex(text, 64)
 }
 

@@ -4,6 +4,8 @@
 //! fetches for them what has a name or a reference, when the user said so.
 
 mod address;
+mod blob;
+mod commits;
 mod failure;
 mod http;
 mod hub;
@@ -21,10 +23,11 @@ pub use plain::PlainFile;
 pub use reference::{HubFile, MAIN, diffusers, is_reference, parse};
 
 use crate::error::{Error, Result};
-use crate::space;
+use crate::{files, space};
+use commits::Commits;
 use failure::Failure;
 use http::Http;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a file can be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,37 +74,50 @@ impl Source {
     ///
     /// # Errors
     /// `E0303` for one that is known to be another than the pin says.
-    fn cached(&self, pins: Option<&dyn Pins>) -> Result<Option<PathBuf>> {
+    fn cached(&self, pins: Option<&dyn Pins>, commits: &mut Commits) -> Result<Option<PathBuf>> {
         let pin = pins.map(|p| p.get(&self.id())).transpose()?.flatten();
         match self {
             Source::Hub(file) => {
-                let Some(found) = hub::cached(file, pin.as_ref().and_then(|p| p.commit.as_deref())) else { return Ok(None) };
+                let commit = pin.as_ref().and_then(|p| p.commit.as_deref()).or(commits.of(file));
+                let Some(found) = hub::cached(file, commit) else { return Ok(None) };
                 if let (Some(pin), Some(own), Some(pins)) = (&pin, &found.sha256, pins)
                     && *own != pin.sha256
                 {
                     return Err(transfer::changed(&found.path.display().to_string(), &pins.place(), &pin.sha256, own));
                 }
+                if let (Some(pin), Some(pins)) = (&pin, pins) {
+                    let size = files::size(&found.path)?;
+                    if size != pin.size {
+                        return Err(resized(&found.path, size, &pins.place(), pin.size));
+                    }
+                }
+                commits.note(file, &found.commit);
                 Ok(Some(found.path))
             }
             Source::Plain(file) => Ok(plain::cached(file)),
         }
     }
 
-    /// Reads a file of an address that is there, and compares it with what it should be. Those of the hub are called by their content.
+    /// Reads a file that is there, and compares it with what it should be.
     fn check(&self, pins: Option<&dyn Pins>) -> Result<()> {
-        let (Source::Plain(file), Some(path)) = (self, self.cached(pins)?) else { return Ok(()) };
+        let Some(path) = self.cached(pins, &mut Commits::default())? else { return Ok(()) };
+        let Source::Plain(file) = self else { return blob::check(&path) };
         let pin = pins.map(|p| p.get(&self.id())).transpose()?.flatten();
         let (want, says) = plain::wanted(file, pin.as_ref(), pins.map_or(String::new(), Pins::place));
         let sha256 = if want.is_empty() { String::new() } else { partial::sha256_of(&path)? };
         if sha256.starts_with(&want) { Ok(()) } else { Err(transfer::changed(&path.display().to_string(), &says, &want, &sha256)) }
     }
 
-    fn fetch(&self, http: &Http, pins: Option<&dyn Pins>, again: bool) -> std::result::Result<PathBuf, Failure> {
+    fn fetch(&self, http: &Http, pins: Option<&dyn Pins>, again: bool, commits: &mut Commits) -> std::result::Result<PathBuf, Failure> {
         let id = self.id();
         let pin = if again { None } else { pins.map(|p| p.get(&id)).transpose()?.flatten() };
         let says = pins.map_or(String::new(), Pins::place);
         let (path, found) = match self {
-            Source::Hub(file) => hub::fetch(http, file, pin.as_ref(), &says)?,
+            Source::Hub(file) => {
+                let found = hub::fetch(http, file, pin.as_ref(), commits.of(file), &says)?;
+                commits.note(file, found.1.commit.as_deref().unwrap_or_default());
+                found
+            }
             Source::Plain(file) => plain::fetch(http, file, pin.as_ref(), &says, again)?,
         };
         if let Some(pins) = pins.filter(|_| pin.as_ref() != Some(&found)) {
@@ -124,7 +140,8 @@ impl Item {
     /// # Errors
     /// `E0303` for one that is known to be another than the pin says.
     pub fn cached(&self, pins: Option<&dyn Pins>) -> Result<Option<Vec<PathBuf>>> {
-        self.parts.iter().map(|part| part.cached(pins)).collect()
+        let mut commits = Commits::default();
+        self.parts.iter().map(|part| part.cached(pins, &mut commits)).collect()
     }
 
     /// The file, or the folder, that its files are.
@@ -135,14 +152,30 @@ impl Item {
 }
 
 impl Part {
-    fn cached(&self, pins: Option<&dyn Pins>) -> Result<Option<PathBuf>> {
+    fn cached(&self, pins: Option<&dyn Pins>, commits: &mut Commits) -> Result<Option<PathBuf>> {
         for source in &self.0 {
-            if let Some(path) = source.cached(pins)? {
+            if let Some(path) = source.cached(pins, commits)? {
                 return Ok(Some(path));
             }
         }
         Ok(None)
     }
+}
+
+/// The files of it that are here and are what they should be: those of the hub are read when they are used for the first time.
+///
+/// # Errors
+/// `E0303` for a damaged one, or one that is known to be another than the pin says.
+pub fn usable(item: &Item, pins: Option<&dyn Pins>) -> Result<Option<Vec<PathBuf>>> {
+    let files = item.cached(pins)?;
+    files.iter().flatten().try_for_each(|path| blob::check_once(path))?;
+    Ok(files)
+}
+
+/// A file has another size than it was fetched with.
+fn resized(path: &Path, size: u64, says: &str, want: u64) -> Error {
+    Error::fetch(format!("`{}` is damaged: it has {size} bytes, and {says} says {want}", path.display()))
+        .help("`lathe fetch --again` with its name fetches it again")
 }
 
 /// Reads what is there of it, and makes sure that it is what it should be, as far as anybody says that.
@@ -154,32 +187,32 @@ pub fn check(item: &Item, pins: Option<&dyn Pins>) -> Result<()> {
 }
 
 /// Fetches what is not there of it, and says so. What was pinned is what comes, or an error; what was not is pinned now. `again` looks whether it has
-/// changed since, and pins what it is.
+/// changed since, and pins what it is. Files of one repository come from one commit of it, though a branch may move meanwhile.
 ///
 /// # Errors
 /// `E0303` with what to do: no network, offline mode, refused, missing, changed; `E0301` when the cache cannot be written; an interrupt.
 pub fn fetch(item: &Item, pins: Option<&dyn Pins>, again: bool) -> Result<Vec<PathBuf>> {
     let http = Http::new();
-    let mut files = Vec::new();
+    let (mut files, mut commits) = (Vec::new(), Commits::default());
     for part in &item.parts {
-        let there = if again { None } else { part.cached(pins)? };
+        let there = if again { None } else { part.cached(pins, &mut commits)? };
         files.push(match there {
             Some(path) => path,
-            None => one(&http, part, pins, again)?,
+            None => one(&http, part, pins, again, &mut commits)?,
         });
     }
     Ok(files)
 }
 
 /// The first place that has it.
-fn one(http: &Http, part: &Part, pins: Option<&dyn Pins>, again: bool) -> Result<PathBuf> {
+fn one(http: &Http, part: &Part, pins: Option<&dyn Pins>, again: bool, commits: &mut Commits) -> Result<PathBuf> {
     let mut first = None;
     for source in &part.0 {
         if let Some(name) = offline() {
             return Err(Error::fetch(format!("`{}` is not in the cache, and {name} forbids to fetch it", source.id()))
                 .help(format!("unset {name}, or copy the file from a machine that has it")));
         }
-        match source.fetch(http, pins, again) {
+        match source.fetch(http, pins, again, commits) {
             Ok(path) => return Ok(path),
             Err(Failure::Missing(e)) => {
                 first.get_or_insert(e);

@@ -2,7 +2,7 @@
 
 use super::known::{Known, Published};
 use crate::error::{Error, Result};
-use crate::fetch::{HubFile, Item, Part, PlainFile, Source, weight_folders};
+use crate::fetch::{HubFile, Item, Part, PlainFile, Source, usable, weight_folders};
 use crate::models::published::remedy;
 use crate::nn::{State, read_state};
 use crate::torch::files::{is_torchscript, read_pt, read_torchscript_state};
@@ -48,7 +48,7 @@ fn present(known: &Known) -> Result<Option<PathBuf>> {
     if let Some(found) = weight_folders().iter().find_map(|f| names.iter().find_map(|n| within(&f.join(n)))) {
         return Ok(Some(found));
     }
-    Ok(item(known).map(|i| i.cached(None)).transpose()?.flatten().and_then(|files| files.first().cloned()))
+    Ok(item(known).map(|i| usable(&i, None)).transpose()?.flatten().and_then(|files| files.first().cloned()))
 }
 
 fn missing(known: &Known, path: PathBuf) -> Error {

@@ -86,7 +86,7 @@ impl Cx<'_> {
     pub fn fetched(&self, item: &Item, missing: impl FnOnce() -> Error) -> Result<Vec<PathBuf>> {
         let fetching = self.host().get::<Arc<Fetching>>();
         let pins = fetching.as_ref().and_then(|f| f.pins.as_deref());
-        let there = item.cached(pins)?;
+        let there = fetch::usable(item, pins)?;
         let files = match there {
             Some(files) => files,
             None => {

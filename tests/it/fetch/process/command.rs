@@ -52,6 +52,64 @@ fn a_folder_of_diffusers_is_its_settings_and_the_best_of_its_weights() {
 }
 
 #[test]
+fn all_files_of_a_folder_come_from_one_commit_though_the_branch_moves() {
+    let (hub, _) = hub_with(10);
+    hub.put("stabilityai/sd-vae-ft-mse/config.json", "{}");
+    hub.put("stabilityai/sd-vae-ft-mse/diffusion_pytorch_model.safetensors", "weights");
+    let place = Place::new(&[]);
+    ok(&mut lathe(&place, &hub, &["fetch", "sd-vae-ft-mse"]));
+    // Where the branch is, is asked once, with the first file.
+    let asked = |part: &str| -> Vec<String> { hub.log().iter().map(|r| r.path.clone()).filter(|p| p.contains(part)).collect() };
+    let log = asked("/resolve/");
+    assert!(log.iter().any(|p| p.contains("/resolve/main/config.json")), "{log:?}");
+    let weights: Vec<&String> = log.iter().filter(|p| p.contains("diffusion_pytorch_model")).collect();
+    assert!(!weights.is_empty() && weights.iter().all(|p| p.contains(&format!("/resolve/{COMMIT}/"))), "{log:?}");
+    // Of a folder whose settings are here, the weights are those beside them, wherever the branch is now.
+    let repo = place.path("hf/hub/models--stabilityai--sd-vae-ft-mse");
+    std::fs::remove_file(repo.join("snapshots").join(COMMIT).join("diffusion_pytorch_model.safetensors")).unwrap();
+    ok(&mut lathe(&place, &hub, &["fetch", "sd-vae-ft-mse"]));
+    assert!(asked("/resolve/").iter().all(|p| p.contains(&format!("/resolve/{COMMIT}/diffusion"))));
+}
+
+#[test]
+fn damaged_files_of_the_cache_are_not_believed() {
+    let (hub, content) = hub_with(300_000);
+    let place = Place::new(&[("s.rhai", &format!("print(models::weights(\"{W}\"));"))]);
+    ok(&mut lathe(&place, &hub, &["fetch", W]));
+    let repo = place.path("hf/hub/models--a--b");
+    let blob = repo.join("blobs").join(sha256(&content));
+    let mut other = content.clone();
+    other[150_000] ^= 1;
+    let run = || lathe(&place, &hub, &["run", "s.rhai"]);
+    ok(&mut run());
+    for damaged in [other, content[..299_999].to_vec(), Vec::new()] {
+        std::fs::write(&blob, &damaged).unwrap();
+        let words = ["E0303", "is damaged", &sha256(&damaged), &sha256(&content), "rm "];
+        refused(&mut run(), &words);
+        refused(&mut lathe(&place, &hub, &["fetch", W]), &words);
+    }
+    hub.put("facebook/dino-vitb16/model.safetensors", vec![7; 2000]);
+    let eye = PathBuf::from(parts(lathe(&place, &hub, &["fetch", "dinov1-vit-b"]).output().unwrap()).1.trim());
+    std::fs::write(eye.canonicalize().unwrap(), vec![8; 2000]).unwrap();
+    let said = ok(&mut lathe(&place, &hub, &["doctor"]));
+    assert!(said.contains("dinov1-vit-b (2.0 kB)") && said.contains(&format!("is damaged: its SHA-256 is {}", sha256(&[8; 2000]))), "{said}");
+    // Where the name is gone and the damaged file is not, it is fetched anew.
+    std::fs::remove_file(repo.join("snapshots").join(COMMIT).join("w.safetensors")).unwrap();
+    let said = ok(&mut lathe(&place, &hub, &["fetch", W]));
+    assert!(said.contains("is damaged: it is fetched again"), "{said}");
+    assert_eq!(std::fs::read(&blob).unwrap(), content);
+    ok(&mut run());
+    // A small file has no such name: its size is what lathe.lock knows.
+    let project = Place::new(&[("lathe.toml", "")]);
+    hub.put("a/b/config.json", "{\"a\": 1}");
+    let config = "hf://a/b/config.json";
+    ok(&mut lathe(&project, &hub, &["fetch", config]));
+    let path = project.path("hf/hub/models--a--b/snapshots").join(COMMIT).join("config.json").canonicalize().unwrap();
+    std::fs::write(path, "{}").unwrap();
+    refused(&mut lathe(&project, &hub, &["fetch", config]), &["E0303", "it has 2 bytes, and lathe.lock says 8", "lathe fetch --again"]);
+}
+
+#[test]
 fn lathe_lock_pins_what_came_and_a_change_is_refused() {
     let (hub, content) = hub_with(3000);
     let place = Place::new(&[("lathe.toml", "")]);
