@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Lists the pictures of an archive: a folder tree, or samples of WebDataset.
 pub(super) fn in_archive(path: &Path, kind: Kind, limit: Limit, wanted: Option<&[String]>) -> Result<Source> {
-    let (archive, contents) = Archive::open(path, kind)?;
+    let (archive, contents) = Archive::open(path, kind, 1)?;
     if kind != Kind::Zip && is_webdataset(&contents) {
         refuse_attributes(path, wanted)?;
         return of_shards(path, Shards::of(vec![(archive, contents)])?, limit);

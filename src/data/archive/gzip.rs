@@ -6,13 +6,20 @@ use super::pread::Shared;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags::TINFL_FLAG_HAS_MORE_INPUT};
 use std::io::{Error, ErrorKind, Read, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How far back deflate refers.
 const WINDOW: usize = 1 << 15;
-/// Unpacked bytes between two entry points at first; twice as many whenever there would be more than [`POINTS`].
+/// Unpacked bytes between two entry points at first; twice as many whenever there would be more of them than there may be.
 const SPAN: u64 = 1 << 20;
-/// Each takes about 44 kB of memory.
-const POINTS: usize = 2048;
+/// Entry points of all archives of a source together: each takes about 44 kB of memory.
+const POINTS: usize = 4096;
+/// No archive needs more.
+const MOST: usize = 2048;
+
+/// Decoders that stand somewhere, of all archives; each has a number.
+static IDLE: Cursors<Decoder> = Cursors::new();
+static NUMBERS: AtomicUsize = AtomicUsize::new(0);
 
 fn damaged(what: &str) -> Error {
     Error::new(ErrorKind::InvalidData, format!("the gzip stream is damaged: {what}"))
@@ -144,21 +151,28 @@ impl Input {
 pub(super) struct Gzip {
     file: Shared,
     points: Vec<Decoder>,
-    cursors: Cursors<Decoder>,
+    number: usize,
+}
+
+impl Drop for Gzip {
+    fn drop(&mut self) {
+        IDLE.forget(self.number);
+    }
 }
 
 impl Gzip {
-    /// Reads the unpacked stream, which a later [`Gzip`] will know.
-    pub(super) fn first_pass(file: Shared) -> FirstPass {
+    /// Reads the unpacked stream of one of so many archives, which a later [`Gzip`] will know.
+    pub(super) fn first_pass(file: Shared, among: usize) -> FirstPass {
         let input = Input::new(&file);
-        FirstPass { file, input, decoder: Decoder::start(), points: Vec::new(), span: SPAN, crc: flate2::Crc::new() }
+        let most = (POINTS / among.max(1)).min(MOST);
+        FirstPass { file, input, decoder: Decoder::start(), points: Vec::new(), most, span: SPAN, crc: flate2::Crc::new() }
     }
 
     /// The unpacked bytes `start .. start + len`.
     pub(super) fn bytes(&self, start: u64, len: u64) -> Result<Vec<u8>> {
         let point = self.points.partition_point(|p| p.out <= start).checked_sub(1).map(|i| &self.points[i]);
         let least = point.map_or(0, |p| p.out);
-        let idle = self.cursors.take(0, least, start).map(|(_, decoder)| decoder);
+        let idle = IDLE.take(self.number, 0, least, start).map(|(_, decoder)| decoder);
         let mut decoder = idle.unwrap_or_else(|| point.cloned().unwrap_or_else(Decoder::start));
         let mut input = Input::new(&self.file);
         let mut bytes = Vec::new();
@@ -174,7 +188,7 @@ impl Gzip {
                 decoder.given += wanted;
             }
             if bytes.len() as u64 == len {
-                self.cursors.put(0, decoder.given, decoder);
+                IDLE.put(self.number, 0, decoder.given, decoder);
                 return Ok(bytes);
             }
             if !decoder.step(&mut input)? {
@@ -190,6 +204,8 @@ pub(super) struct FirstPass {
     input: Input,
     decoder: Decoder,
     points: Vec<Decoder>,
+    /// Fewer than so many are kept.
+    most: usize,
     span: u64,
     /// Of the member under way.
     crc: flate2::Crc,
@@ -198,16 +214,16 @@ pub(super) struct FirstPass {
 impl FirstPass {
     /// The file, all of whose stream was read up to here.
     pub(super) fn finish(self) -> Gzip {
-        Gzip { file: self.file, points: self.points, cursors: Cursors::default() }
+        Gzip { file: self.file, points: self.points, number: NUMBERS.fetch_add(1, Ordering::Relaxed) }
     }
 
     fn keep_point(&mut self) {
         let d = &self.decoder;
-        if !d.is_inside || d.out < self.points.last().map_or(0, |p| p.out) + self.span {
+        if self.most < 2 || !d.is_inside || d.out < self.points.last().map_or(0, |p| p.out) + self.span {
             return;
         }
         self.points.push(d.clone());
-        if self.points.len() == POINTS {
+        if self.points.len() == self.most {
             let mut number = 0..;
             self.points.retain(|_| number.next().is_some_and(|i| i % 2 == 1));
             self.span *= 2;
@@ -285,7 +301,11 @@ mod tests {
     }
 
     fn all(file: Shared) -> Result<(Vec<u8>, Gzip)> {
-        let (mut pass, mut out) = (Gzip::first_pass(file), Vec::new());
+        among(file, 1)
+    }
+
+    fn among(file: Shared, archives: usize) -> Result<(Vec<u8>, Gzip)> {
+        let (mut pass, mut out) = (Gzip::first_pass(file, archives), Vec::new());
         pass.read_to_end(&mut out)?;
         Ok((out, pass.finish()))
     }
@@ -303,6 +323,23 @@ mod tests {
         }
         let e = gzip.bytes(data.len() as u64 - 1, 2).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn archives_share_the_memory_for_entry_points() {
+        let data = noise(9 << 20);
+        let file = packed(&data);
+        for (archives, most) in [(POINTS / 4, 4), (POINTS / 2, 2), (POINTS, 0), (100 * POINTS, 0)] {
+            let (_, gzip) = among(open(&file), archives).unwrap();
+            assert!(gzip.points.len() <= most, "{archives}: {gzip:?}");
+            for start in [8_000_000, 10, 5_000_000] {
+                assert!(gzip.bytes(start, 1000).unwrap() == data[start as usize..start as usize + 1000], "{archives} {start}");
+            }
+            let number = gzip.number;
+            assert!(IDLE.of(number) > 0);
+            drop(gzip);
+            assert_eq!(IDLE.of(number), 0, "what is gone keeps no memory");
+        }
     }
 
     #[test]

@@ -49,17 +49,17 @@ pub(in crate::data) struct Archive {
 }
 
 impl Archive {
-    /// Opens an archive of that kind and lists what is in it.
+    /// Opens an archive of that kind, one of `among` that are open together, and lists what is in it.
     ///
     /// # Errors
     /// `E0301` when it cannot be read; `E0302` when it is cut off or damaged, has two members of one name, one that leads out of it, or pictures that are
     /// encrypted or packed in a way that is not read here.
-    pub(in crate::data) fn open(path: &Path, kind: Kind) -> Result<(Archive, Contents)> {
+    pub(in crate::data) fn open(path: &Path, kind: Kind, among: usize) -> Result<(Archive, Contents)> {
         let io = |e| Error::io("read", path, e);
         let file = Shared::new(files::open_plain(path)?).map_err(io)?;
         let (bytes, contents) = match kind {
             Kind::TarGz => {
-                let (gzip, contents) = tar::list_gzipped(path, file)?;
+                let (gzip, contents) = tar::list_gzipped(path, file, among)?;
                 (Bytes::Gzip(gzip), contents)
             }
             Kind::Tar => {

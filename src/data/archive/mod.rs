@@ -4,6 +4,7 @@
 
 mod cursors;
 mod gzip;
+mod handles;
 mod kind;
 mod labels;
 mod members;

@@ -3,6 +3,7 @@
 
 use super::MAX_BYTES;
 use super::cursors::Cursors;
+use super::handles;
 use super::pread::{Reader, Shared};
 use super::webdataset::names;
 use crate::data::manifest::Skipped;
@@ -64,11 +65,12 @@ struct Table {
     column: usize,
     /// The first row of each row group, and the number of rows.
     starts: Vec<u64>,
-    cursors: Cursors<ColumnReaderImpl<ByteArrayType>>,
 }
 
-/// The tables of a source.
-pub(in crate::data) struct Tables(Vec<Table>);
+type Idle = Cursors<ColumnReaderImpl<ByteArrayType>>;
+
+/// The tables of a source, and the readers that stand in them.
+pub(in crate::data) struct Tables(Vec<Table>, Idle);
 
 impl std::fmt::Debug for Tables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -95,7 +97,9 @@ impl Tables {
     /// `E0301` when one cannot be read; `E0302` when one is damaged, has no such columns (the message lists those that it has), columns of another kind or
     /// packed in a way that is not read here, or other classes than the first.
     pub(in crate::data) fn open(paths: &[PathBuf], columns: &Columns) -> Result<Rows> {
-        let mut all = Rows { tables: Tables(Vec::new()), rows: Vec::new(), classes: None, skipped: Vec::new(), identity: String::new() };
+        handles::room_for(paths)?;
+        let mut all =
+            Rows { tables: Tables(Vec::new(), Cursors::new()), rows: Vec::new(), classes: None, skipped: Vec::new(), identity: String::new() };
         for (number, (path, name)) in paths.iter().zip(names(paths)).enumerate() {
             let table = guarded(path, || Table::open(path, name, columns))?;
             let classes = class_names(path, &table.file, &columns.label)?;
@@ -128,7 +132,7 @@ impl Tables {
     pub(in crate::data) fn read(&self, row: Row) -> std::result::Result<Vec<u8>, String> {
         let table = &self.0[row.table];
         // The crate's decoders may panic on damaged pages.
-        catch_unwind(AssertUnwindSafe(|| table.read(row.row)))
+        catch_unwind(AssertUnwindSafe(|| table.read(row, &self.1)))
             .unwrap_or_else(|_| Err("the reader of parquet failed on its page: the file is damaged".into()))
     }
 
@@ -193,14 +197,15 @@ impl Table {
             let rows = u64::try_from(group.num_rows()).map_err(|_| Error::data(path, "a row group of less than 0 rows").help("make it again"))?;
             starts.push(starts.last().copied().unwrap_or(0) + rows);
         }
-        Ok(Table { path: path.to_owned(), name, file, column, starts, cursors: Cursors::default() })
+        Ok(Table { path: path.to_owned(), name, file, column, starts })
     }
 
-    fn read(&self, row: u64) -> std::result::Result<Vec<u8>, String> {
+    fn read(&self, row: Row, idle: &Idle) -> std::result::Result<Vec<u8>, String> {
         let words = |e: ParquetError| format!("its page is damaged: {e}");
+        let Row { table, row } = row;
         let group = self.starts.partition_point(|s| *s <= row) - 1;
         let at = row - self.starts[group];
-        let (stands, mut reader) = match self.cursors.take(group, 0, at) {
+        let (stands, mut reader) = match idle.take(table, group, 0, at) {
             Some(found) => found,
             None => {
                 let groups = self.file.get_row_group(group).map_err(words)?;
@@ -217,7 +222,7 @@ impl Table {
         if skipped != ahead || read != 1 {
             return Err("its row group ends before it: the file is damaged".into());
         }
-        self.cursors.put(group, at + 1, reader);
+        idle.put(table, group, at + 1, reader);
         let bytes =
             values.pop().ok_or("the row has no bytes; pictures that are only named must be embedded: ds.save_to_disk or push_to_hub do so")?;
         if bytes.len() as u64 > MAX_BYTES {

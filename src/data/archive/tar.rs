@@ -19,9 +19,9 @@ pub(super) fn list(path: &Path, file: &Shared) -> Result<Contents> {
     collect(path, entries, Some(file.len()))
 }
 
-/// Lists a gzipped tar, for which all of it is unpacked once.
-pub(super) fn list_gzipped(path: &Path, file: Shared) -> Result<(Gzip, Contents)> {
-    let mut archive = tar::Archive::new(Gzip::first_pass(file));
+/// Lists a gzipped tar, for which all of it is unpacked once: one of so many.
+pub(super) fn list_gzipped(path: &Path, file: Shared, among: usize) -> Result<(Gzip, Contents)> {
+    let mut archive = tar::Archive::new(Gzip::first_pass(file, among));
     let entries = archive.entries().map_err(|e| Error::io("read", path, e))?;
     let contents = collect(path, entries, None)?;
     let mut pass: FirstPass = archive.into_inner();

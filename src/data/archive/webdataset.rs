@@ -2,6 +2,7 @@
 //!
 //! A sample's key is its path up to the first dot of the file name, the ending what follows: `00/000017.jpg` and `00/000017.cls`.
 
+use super::handles;
 use super::kind::Kind;
 use super::labels::{KINDS, LabelKind};
 use super::members::{Archive, Contents, Place};
@@ -74,10 +75,11 @@ impl Shards {
     /// # Errors
     /// As [`Archive::open`]; `E0302` for two pictures of one key, or a shard that is no tar.
     pub(in crate::data) fn open(paths: &[PathBuf], kind_of: impl Fn(&Path) -> Result<Kind>) -> Result<Shards> {
+        handles::room_for(paths)?;
         let mut opened = Vec::new();
         for path in paths {
             opened.push(match kind_of(path)? {
-                kind @ (Kind::Tar | Kind::TarGz) => Archive::open(path, kind)?,
+                kind @ (Kind::Tar | Kind::TarGz) => Archive::open(path, kind, paths.len())?,
                 _ => return Err(Error::data(path, "is no tar, as shards are").help("give shards of one kind: tars, or parquet files")),
             });
         }

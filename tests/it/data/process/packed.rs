@@ -2,7 +2,7 @@
 
 use crate::data::packed::{fixture, message, options, tree};
 use crate::data::{contents, process::preprocess::shards};
-use crate::support::process::until;
+use crate::support::process::{lathe, ok, refused, until};
 use lathe::data::{PreprocessOptions, preprocess};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -109,6 +109,25 @@ fn what_real_tools_encrypt_or_compress_otherwise_is_refused_by_name() {
     assert!(e.contains("locked.zip") && e.contains("`tree/") && e.contains("is encrypted") && e.contains("without one"), "{e}");
     let e = said("a.tar.bz2");
     assert!(e.contains("bzip2 has compressed") && e.contains("`bzip2 -dk FILE`"), "{e}");
+}
+
+#[test]
+fn more_shards_than_may_be_open_raise_the_limit_or_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..90 {
+        std::fs::copy(fixture("shard-000001.tar"), dir.path().join(format!("s-{i:03}.tar"))).unwrap();
+    }
+    std::fs::write(dir.path().join("s.rhai"), "print(data::images(\"s-{000..089}.tar\", #{resolution: 16}).len);").unwrap();
+    // A shell that lets its children have so many open files.
+    let limited = |limit: &str| {
+        let lathe = lathe(dir.path(), &["run", "s.rhai"]);
+        let mut c = Command::new("sh");
+        c.args(["-c", &format!("ulimit {limit} 80 && exec \"$@\""), "sh"]).arg(lathe.get_program()).args(lathe.get_args());
+        c.envs(lathe.get_envs().filter_map(|(k, v)| Some((k, v?)))).current_dir(dir.path()).env_remove("LATHE_STDLIB");
+        c
+    };
+    assert!(ok(&mut limited("-S -n")).lines().any(|l| l == "270"));
+    refused(&mut limited("-n"), &["E0301", "90 files are to be open at once", "this system allows 80", "ulimit"]);
 }
 
 /// Not a test: what the child process of the following test runs.
