@@ -28,7 +28,8 @@ fn measure() -> lathe::error::Result<()> {
                 let start = Instant::now();
                 engine.call(f, vec![o.clone()]).map(|_| start.elapsed().as_secs_f64())
             };
-            (time(own)?, time(host)?);
+            time(own)?;
+            time(host)?;
             let mut all = Vec::new();
             for i in 0..pairs {
                 // Who comes first changes from pair to pair.
