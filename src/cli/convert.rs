@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
     match format {
         Format::Safetensors => write_safetensors(&args.output, &state, &made_by_torch())?,
         Format::Pt => write_pt(&args.output, &dict(&state))?,
-        Format::Folder => write_folder(&args.output, &state, config)?,
+        Format::Folder => write_folder(&args.output, &state, &config.unwrap_or_default())?,
     }
     summary.push(format!("{}: {}", args.output.display(), contents(&state)));
     if let Some(stats) = stats {
@@ -133,10 +133,7 @@ fn renamed(args: &Args, read: &State, summary: &mut Vec<String>) -> Result<(Stat
         (None, Ok(config)) if args.input.is_dir() => config.norm_groups,
         _ => VaeConfig::default().norm_groups,
     };
-    let config = VaeConfig::of_state(&own, groups)?;
-    // What is left over after renaming would be lost or break the reader: the architecture must account for every tensor.
-    let module = vae::AutoencoderKl::module("autoencoder of these sizes", config.clone())?;
-    module.check_state(&own)?;
+    let config = checked(&own, groups)?;
     let (levels, channels) = (config.ch_mult.len(), config.z_channels);
     summary.push(format!(
         "an autoencoder: ch {}, ch_mult {:?}, {levels} levels, {channels} latent channels, {groups} norm groups",
@@ -154,26 +151,43 @@ fn renamed(args: &Args, read: &State, summary: &mut Vec<String>) -> Result<(Stat
     Ok((vae::to_diffusers(&own, levels)?, Some(described)))
 }
 
+/// The architecture of an autoencoder's state, which accounts for every tensor: what is left over would be lost, or break the reader.
+fn checked(own: &State, groups: i64) -> Result<VaeConfig> {
+    let config = VaeConfig::of_state(own, groups)?;
+    vae::AutoencoderKl::module("autoencoder of these sizes", config.clone())?.check_state(own)?;
+    Ok(config)
+}
+
+/// An autoencoder's state with diffusers' names, and its config.json.
+///
+/// # Errors
+/// `E0401` when it is no autoencoder of this family, `E0202` when diffusers has no such one.
+pub(super) fn vae_of_diffusers(state: &State, groups: i64) -> Result<(State, serde_json::Value)> {
+    let config = checked(state, groups)?;
+    Ok((vae::to_diffusers(state, config.ch_mult.len())?, config.to_diffusers()?))
+}
+
 /// Readers of Hugging Face's libraries want to know which library the tensors are of.
-fn made_by_torch() -> HashMap<String, String> {
+pub(super) fn made_by_torch() -> HashMap<String, String> {
     [("format".to_owned(), "pt".to_owned())].into()
 }
 
-fn dict(state: &State) -> PtItem {
+/// A state dict as an object of PyTorch's files.
+pub(super) fn dict(state: &State) -> PtItem {
     PtItem::Dict(state.iter().map(|(k, t)| (k.clone(), PtItem::Tensor(t.clone()))).collect())
 }
 
 /// The weights first: a folder with a config.json is whole.
-fn write_folder(folder: &Path, state: &State, config: Option<serde_json::Value>) -> Result<()> {
+pub(super) fn write_folder(folder: &Path, state: &State, config: &serde_json::Value) -> Result<()> {
     files::create_dir(folder)?;
     write_safetensors(&folder.join("diffusion_pytorch_model.safetensors"), state, &made_by_torch())?;
     let path = folder.join("config.json");
-    let text = serde_json::to_string_pretty(&config.unwrap_or_default()).map_err(|e| Error::data(&path, e.to_string()))?;
+    let text = serde_json::to_string_pretty(config).map_err(|e| Error::data(&path, e.to_string()))?;
     files::write(&path, text + "\n")
 }
 
 /// `250 tensors, 83 653 863 elements, f32 250`.
-fn contents(state: &State) -> String {
+pub(super) fn contents(state: &State) -> String {
     let mut dtypes: BTreeMap<&str, usize> = BTreeMap::new();
     for t in state.values() {
         *dtypes.entry(dtype_name(t.dtype())).or_default() += 1;

@@ -11,6 +11,7 @@ mod convert;
 mod diff;
 mod doc;
 mod doctor;
+mod export;
 mod fetch;
 mod flags;
 mod help;
@@ -59,6 +60,7 @@ enum Verb {
     Compare(compare::Args),
     Doc(doc::Args),
     Convert(convert::Args),
+    Export(export::Args),
     Doctor(doctor::Args),
     Fetch(fetch::Args),
     Recipes(recipes::Args),
@@ -120,6 +122,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Compare(args) => compare::run(&args),
         Verb::Doc(args) => doc::run(&args),
         Verb::Convert(args) => convert::run(&args),
+        Verb::Export(args) => export::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Fetch(args) => fetch::run(&args),
         Verb::Recipes(args) => recipes::run(&args),

@@ -41,12 +41,10 @@ fn flipped(s: &Scripts, what: &[&str], body: &str) -> Map {
     // A run is a hundred files, each of which is a try.
     let is_run = body.contains("train::run");
     let n = if is_run { tries() / 10 } else { tries() };
-    // On a busy machine few tries may meet but one of the twins: they go on until both were met.
-    let most = if is_run { n } else { n * 50 };
     let pairs: Vec<(PathBuf, PathBuf)> = what.iter().map(|w| (s.path(w), s.path(&format!("{w}.twin")))).collect();
     let (stop, flips) = (AtomicBool::new(false), AtomicUsize::new(0));
     let script = format!(
-        "fn one(cfg, i) {{ {body} }}\nfn main(cfg) {{\n    let got = #{{}};\n    for i in 0..{most} {{\n        if i >= {n} && got.len() > 1 {{ break; }}\n        let k = \"\";\n        \
+        "fn one(cfg, i) {{ {body} }}\nfn main(cfg) {{\n    let got = #{{}};\n    for i in 0..{n} {{\n        let k = \"\";\n        \
          try {{ k = `${{one(cfg, i)}}`; }} catch (e) {{ k = e.code; }}\n        got[k] = if k in got {{ got[k] + 1 }} else {{ 1 }};\n    }}\n    got\n}}"
     );
     s.write("project/main.rhai", &script);
@@ -60,15 +58,29 @@ fn flipped(s: &Scripts, what: &[&str], body: &str) -> Map {
             while !stop.load(Ordering::Relaxed) {
                 for (a, b) in &pairs {
                     renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).unwrap();
-                    flips.fetch_add(1, Ordering::Relaxed);
+                    // A rest now and then, each time on the other twin, lets what takes several steps come through.
+                    if flips.fetch_add(1, Ordering::Relaxed) % 7 == 0 {
+                        std::thread::sleep(std::time::Duration::from_micros(300));
+                    }
                 }
             }
         });
-        let got = engine.run(cfg);
+        let mut all = Map::new();
+        // On a busy machine few tries may meet but one of the twins: they go on until both were met.
+        for _ in 0..20 {
+            let got = engine.run(cfg.clone());
+            stop.store(got.is_err(), Ordering::Relaxed);
+            for (k, n) in got.unwrap().cast::<Map>() {
+                let before = all.get(&k).map_or(0, |n| n.as_int().unwrap());
+                all.insert(k, (before + n.as_int().unwrap()).into());
+            }
+            if flips.load(Ordering::Relaxed) > 100 && (all.len() > 1 || is_run) {
+                break;
+            }
+        }
         stop.store(true, Ordering::Relaxed);
-        let got = got.unwrap().cast::<Map>();
         assert!(flips.load(Ordering::Relaxed) > 100, "they were exchanged");
-        got
+        all
     })
 }
 

@@ -1,6 +1,7 @@
 mod after;
 mod chain;
 mod demo;
+mod exports;
 mod killed;
 mod networks;
 mod online;
