@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[command(override_usage = "lathe run [OPTIONS] SCRIPT [FLAGS]")]
 #[command(after_help = "Every script has, besides its own settings:
   --device auto|cpu|cuda|cuda:N   where tensors and models are made (auto: cuda where it works)
-  --dtype f32|bf16|f16            what the script computes in, where it honours cfg.dtype
+  --dtype f32|bf16|f16            what the script computes in: for scripts that read cfg.dtype, refused by others
   --config FILE.toml|RECIPE       values for settings, or a recipe: recipes/RECIPE.toml beside the script; flags go before it,
                                   and of several the last
   --print-config                  show every value with where it comes from, and stop
@@ -101,6 +101,9 @@ fn start(args: &Args, world: Option<World>) -> Result<()> {
         dist::join(world, flags.dist.clone())?;
     }
     let (config, device, dtype) = choose(&params, &flags)?;
+    if dtype != torch::DType::Float && !reads_dtype(&engine.sources()) {
+        return Err(dtype_unread(&script, dtype));
+    }
     if flags.print_config {
         return help::print_config(&config);
     }
@@ -165,6 +168,26 @@ fn choose(params: &Params, flags: &Flags) -> Result<(Config, torch::Device, torc
     };
     let dtype = torch::parse_dtype(&dtype).map_err(|e| Error::usage(format!("--dtype: {e}")).help(e.help_text().unwrap_or_default()))?;
     Ok((config, device, dtype))
+}
+
+/// Whether one of these texts, ids first, reads the setting: `cfg.dtype`, or that of the map as `main` calls it.
+fn reads_dtype(sources: &[(String, String)]) -> bool {
+    let main = sources
+        .first()
+        .and_then(|(_, text)| text.split_once("fn main("))
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map_or("cfg", |(name, _)| name.trim());
+    let reads = |text: &str, map: &str| {
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        text.contains(&format!("{map}.dtype")) || text.contains(&format!("{map}[\"dtype\"]"))
+    };
+    sources.iter().any(|(_, text)| reads(text, "cfg")) || (!main.is_empty() && sources.first().is_some_and(|(_, text)| reads(text, main)))
+}
+
+fn dtype_unread(script: &Path, dtype: torch::DType) -> Error {
+    let (script, name) = (script.display(), torch::dtype_name(dtype));
+    Error::usage(format!("--dtype {name}: {script} does not read `cfg.dtype`, so nothing in it would be computed in {name}"))
+        .help("leave it out; a script that has --mixed-precision trains with bf16 or fp16 by that, and a script of your own honours `cfg.dtype` once it reads it")
 }
 
 /// The device of a name; of several processes on a machine each has its own GPU.

@@ -19,11 +19,13 @@ pub struct PatchGanConfig {
     pub layers: i64,
     /// Image channels.
     pub in_channels: i64,
+    /// Whether a batch is normalised between the convolutions; without it a picture's logits do not depend on the others of its batch.
+    pub batch_norm: bool,
 }
 
 impl Default for PatchGanConfig {
     fn default() -> Self {
-        PatchGanConfig { ndf: 64, layers: 3, in_channels: 3 }
+        PatchGanConfig { ndf: 64, layers: 3, in_channels: 3, batch_norm: true }
     }
 }
 
@@ -58,10 +60,10 @@ impl PatchGan {
         let (mut width, mut index) = (c.ndf, 2);
         for n in 1..=c.layers {
             let outputs = c.ndf * (1 << n.min(3));
-            let stage = conv(index, width, outputs, if n < c.layers { 2 } else { 1 }, false)?;
-            let norm =
-                BatchNorm2d::new(&p.pp(index + 1), outputs, BatchNormOptions { weight: Init::Normal(1.0, 0.02), ..BatchNormOptions::default() })?;
-            stages.push(Stage { conv: stage, norm: Some(norm) });
+            let stage = conv(index, width, outputs, if n < c.layers { 2 } else { 1 }, !c.batch_norm)?;
+            let options = || BatchNormOptions { weight: Init::Normal(1.0, 0.02), ..BatchNormOptions::default() };
+            let norm = c.batch_norm.then(|| BatchNorm2d::new(&p.pp(index + 1), outputs, options())).transpose()?;
+            stages.push(Stage { conv: stage, norm });
             (width, index) = (outputs, index + 3);
         }
         Ok(PatchGan { stages, last: conv(index, width, 1, 1, true)? })

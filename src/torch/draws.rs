@@ -179,9 +179,12 @@ const REPLAY: &str = "replay_draws";
 
 /// The states of the generators that code here draws from.
 pub(super) fn generators() -> Result<Vec<Vec<u8>>> {
-    let mut devices = vec![Device::Cpu];
-    devices.extend((default_device() != Device::Cpu).then(default_device));
-    devices.into_iter().map(|d| rng_state(d)?.to_bytes()).collect()
+    devices().map(|d| rng_state(d)?.to_bytes()).collect()
+}
+
+/// The devices of those generators.
+pub(super) fn devices() -> impl Iterator<Item = Device> {
+    std::iter::once(Device::Cpu).chain((default_device() != Device::Cpu).then(default_device))
 }
 
 fn shown(law: Law, shape: &[i64]) -> String {

@@ -1,8 +1,8 @@
-//! Random numbers of a batch that several processes share: each draws those of the whole batch and takes its rows, so that the numbers are
-//! those that one process would draw.
+//! Random numbers of a batch that several processes share, or that is taken in parts: each draws those of the whole batch and takes its rows, so that
+//! the numbers are those that one process would draw at once.
 
-use super::bridge::moving;
-use super::draws::{Law, Wanted, generators};
+use super::bridge::{moving, rng_state, set_rng_state};
+use super::draws::{Law, Wanted, devices, generators};
 use super::{Tensor, no_grad};
 use crate::error::{Error, Result};
 use std::cell::RefCell;
@@ -77,6 +77,50 @@ pub fn unshared<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     result
 }
 
+/// Runs `f` for each of `parts` parts of a batch that has `rows` samples here; part i has every `parts`-th of them from i on. The generators are where they were
+/// before each part, and what a part draws for its samples are its rows of what is drawn for all: in the end the numbers are those of the whole batch. With `puts_back` the generators are in the end where they were at first.
+///
+/// # Errors
+/// `E0202` when the parts are not of one size, or a part draws what has no rows of a batch (as [`take_moved`] says), and what `f` returns.
+pub fn in_parts<T>(parts: usize, rows: i64, puts_back: bool, mut f: impl FnMut(usize) -> Result<T>) -> Result<Vec<T>> {
+    if parts == 1 && !puts_back {
+        return Ok(vec![f(0)?]);
+    }
+    let size = i64::try_from(parts).unwrap_or(i64::MAX);
+    if parts == 0 || rows < size || rows % size != 0 {
+        return Err(Error::value("in_parts", format!("{rows} samples do not divide into {parts} parts of one size")));
+    }
+    let outer = STATE.take();
+    let (first, ranks) = outer.as_ref().map_or((0, 1), |s| (s.share.rank, s.share.size));
+    let mut run = || {
+        let before = devices().map(|d| Ok((d, rng_state(d)?))).collect::<Result<Vec<_>>>()?;
+        let rewind = || before.iter().try_for_each(|(device, state)| set_rng_state(*device, state));
+        let mut all = Vec::with_capacity(parts);
+        for part in 0..parts {
+            rewind()?;
+            STATE.set(None);
+            set_share(Some(Share { rank: first + ranks * part, size: ranks * parts, rows: rows / size }))?;
+            all.push(f(part)?);
+            if take_moved()? {
+                let message = "a part of a batch drew what is not drawn for each sample: dropout, an in-place draw, a sampling operator called by name, or a \
+                               draw whose first size is not the number of samples; its numbers would not be those of the whole batch";
+                return Err(Error::value("in_parts", message)
+                    .help("switch it off, draw it before the batch is divided, or take the batch at once (`--accumulate 1`)"));
+            }
+        }
+        if puts_back {
+            rewind()?;
+        }
+        Ok(all)
+    };
+    let all = run();
+    STATE.set(match outer {
+        Some(outer) => Some(State { last: generators()?, ..outer }),
+        None => None,
+    });
+    all
+}
+
 /// A fresh draw: that of `fresh`, or the rows of this process of one of the whole batch.
 pub(super) fn draw(wanted: Wanted, fresh: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
     let Some(share) = STATE.with_borrow(|s| s.as_ref().map(|s| s.share)) else { return moving(fresh) };
@@ -106,7 +150,7 @@ fn whole(wanted: Wanted, share: Share) -> Result<Tensor> {
     let drawn = match (law, like) {
         // In the layout that the tensor would have in one process.
         (Law::Normal | Law::Uniform, Some(like)) => {
-            let like = no_grad(|| Tensor::cat(&vec![like; share.size], 0)?.to_dtype(dtype)?.to_device(device))?;
+            let like = no_grad(|| repeated(like, share.size)?.to_dtype(dtype)?.to_device(device))?;
             if law == Law::Normal { like.0.f_randn_like() } else { like.0.f_rand_like() }
         }
         (Law::Normal, None) => tch::Tensor::f_randn(&all[..], (dtype, device)),
@@ -117,4 +161,22 @@ fn whole(wanted: Wanted, share: Share) -> Result<Tensor> {
     let mine = drawn.and_then(|all| all.f_slice(0, rank, None, size)).map_err(refused)?;
     // A copy of its own, in its own layout: the rest of the batch is let go.
     Tensor(mine).copy()
+}
+
+/// So many of a tensor behind one another, in its own layout: a batch whose samples lie turned in memory is so as a whole.
+fn repeated(like: &Tensor, size: usize) -> Result<Tensor> {
+    let (strides, rank) = (like.strides(), like.shape().len());
+    let mut order: Vec<usize> = (1..rank).collect();
+    order.sort_by_key(|d| std::cmp::Reverse(strides[*d]));
+    order.insert(0, 0);
+    let turned = like.permute(&order.iter().map(|d| *d as i64).collect::<Vec<_>>())?;
+    let places = turned.shape().into_iter().zip(turned.strides()).rev();
+    // Whether it lies without gaps; sides of 1 have a stride of their own.
+    let (is_dense, _) = places.fold((true, 1), |(is_dense, next), (n, stride)| (is_dense && (n == 1 || stride == next), next * n));
+    if !is_dense {
+        return Tensor::cat(&vec![like; size], 0);
+    }
+    let mut back = vec![0; rank];
+    order.iter().enumerate().for_each(|(i, d)| back[*d] = i as i64);
+    Tensor::cat(&vec![&turned; size], 0)?.permute(&back)
 }

@@ -6,27 +6,28 @@ use crate::error::{Error, Result};
 use crate::torch::bridge::{Value, call, call1};
 use crate::torch::{DType, Device, Tensor, no_grad};
 
-/// Scales the gradients of `params` by `min(1, max_norm / (norm + 1e-6))` in place. Returns the norm before, an f32 scalar on the
-/// first gradient's device, without waiting for the device. Parameters without a gradient do not count; with none at all the norm is 0.
+/// Scales the gradients of `params` by `min(1, max_norm / (norm + 1e-6))` in place; with `max_norm` 0 they stay as they are. Returns the norm before, an
+/// f32 scalar on the first gradient's device, without waiting for the device. Parameters without a gradient do not count; with none at all the norm is 0.
 ///
 /// # Errors
-/// `E0202` when `max_norm` is not positive, `E0201` when libtorch refuses.
+/// `E0202` when `max_norm` is negative or NaN, `E0201` when libtorch refuses.
 pub fn clip_grad_norm(params: &[Tensor], max_norm: f64) -> Result<Tensor> {
     no_grad(|| {
         let grads = gradients(params, max_norm)?;
         let norm = total_norm(&grads, params)?;
-        scale(&grads, &coefficient(&norm, max_norm)?)?;
-        // The same was done to the gradients of all ranks.
-        dist::rescaled(params)?;
+        if let Some(coefficient) = coefficient(&norm, max_norm)? {
+            scale(&grads, &coefficient)?;
+            // The same was done to the gradients of all ranks.
+            dist::rescaled(params)?;
+        }
         Ok(norm)
     })
 }
 
 /// The gradients that there are.
 pub(super) fn gradients(params: &[Tensor], max_norm: f64) -> Result<Vec<Tensor>> {
-    // An infinite maximum is useful: it only measures.
-    if max_norm.is_nan() || max_norm <= 0.0 {
-        return Err(Error::value("clip_grad_norm", format!("the maximum must be above 0, got {max_norm}")));
+    if max_norm.is_nan() || max_norm < 0.0 {
+        return Err(Error::value("clip_grad_norm", format!("the maximum must be above 0, or 0 for no clipping, got {max_norm}")));
     }
     dist::average("clip_grad_norm", || params.to_vec())?;
     let mut grads = Vec::new();
@@ -58,9 +59,12 @@ pub(super) fn total_norm(grads: &[Tensor], params: &[Tensor]) -> Result<Tensor> 
     call1("linalg_vector_norm", &[Tensor::stack(&norms, 0)?.into()], &[])
 }
 
-/// What gradients of that norm are multiplied by: `min(1, max_norm / (norm + 1e-6))`.
-pub(super) fn coefficient(norm: &Tensor, max_norm: f64) -> Result<Tensor> {
-    call1("div", &[max_norm.into(), norm.add(1e-6)?.into()], &[])?.clamp(None, Some(1.0))
+/// What gradients of that norm are multiplied by: `min(1, max_norm / (norm + 1e-6))`; `None` where they are not clipped.
+pub(super) fn coefficient(norm: &Tensor, max_norm: f64) -> Result<Option<Tensor>> {
+    if max_norm == 0.0 {
+        return Ok(None);
+    }
+    call1("div", &[max_norm.into(), norm.add(1e-6)?.into()], &[])?.clamp(None, Some(1.0)).map(Some)
 }
 
 pub(super) fn scale(grads: &[Tensor], coefficient: &Tensor) -> Result<()> {

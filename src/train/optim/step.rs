@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 /// clipping. The same as the three calls, and where everything is f32 on the CPU in one pass over memory instead of three.
 ///
 /// # Errors
-/// `E0202` when `max_norm` is not positive, and as the three.
+/// `E0202` when `max_norm` is negative or NaN, and as the three.
 pub fn step(opt: &Optimizer, params: &[Tensor], max_norm: f64, ema: Option<&Ema>) -> Result<Tensor> {
     no_grad(|| {
         let grads = gradients(params, max_norm)?;
@@ -30,16 +30,18 @@ pub fn step(opt: &Optimizer, params: &[Tensor], max_norm: f64, ema: Option<&Ema>
         let is_shared = opt.is_shared() || ema.is_some_and(Ema::is_shared);
         let pass = opt.one_pass().filter(|_| !is_shared && whole && opt.params().iter().all(|(_, p)| one_pass(p)));
         let Some(pass) = pass else {
-            scale(&grads, &coefficient)?;
-            dist::rescaled(params)?;
+            if let Some(coefficient) = &coefficient {
+                scale(&grads, coefficient)?;
+                dist::rescaled(params)?;
+            }
             opt.step()?;
             ema.map_or(Ok(()), Ema::update)?;
             return Ok(norm);
         };
         let mut item = |ready: Ready| {
             // A gradient of another layout was copied: the pass scales the copy.
-            if let Some(original) = ready.param.grad()?.filter(|g| g.id() != ready.grad.id()) {
-                scale(&[original], &coefficient)?;
+            if let (Some(original), Some(coefficient)) = (ready.param.grad()?.filter(|g| g.id() != ready.grad.id()), &coefficient) {
+                scale(&[original], coefficient)?;
             }
             let average = averages.get(&ready.param.id()).filter(|a| one_pass(a) && a.strides() == ready.param.strides()).map(|a| (*a).clone());
             if average.is_some() {
@@ -50,7 +52,7 @@ pub fn step(opt: &Optimizer, params: &[Tensor], max_norm: f64, ema: Option<&Ema>
         if !whole {
             dist::average("step", || opt.tensors())?;
         }
-        let (factor, decay) = (coefficient.item()?, ema.map_or(0.0, Ema::begin));
+        let (factor, decay) = (coefficient.as_ref().map_or(Ok(1.0), Tensor::item)?, ema.map_or(0.0, Ema::begin));
         for (rates, ready) in opt.begin_step()? {
             let items = ready.into_iter().filter(|r| r.param.numel() > 0).map(&mut item).collect::<Result<_>>()?;
             pass.pass(items, rates, factor, decay)?;

@@ -225,7 +225,14 @@ fn clipping_equals_pytorchs_formula() {
     }
     assert_eq!(clip_grad_norm(&[tensor(&[1.0])], 1.0).unwrap().item().unwrap(), 0.0);
     assert_eq!(clip_grad_norm(&[], 1.0).unwrap().item().unwrap(), 0.0);
-    assert!(clip_grad_norm(&params, 0.0).is_err() && clip_grad_norm(&params, f64::NAN).is_err());
+    assert!(clip_grad_norm(&params, -1.0).is_err() && clip_grad_norm(&params, f64::NAN).is_err());
+    // 0 measures and clips nothing.
+    let flat = || {
+        Tensor::cat(&params.iter().map(|p| p.grad().unwrap().unwrap().flatten(0, -1).unwrap()).collect::<Vec<_>>(), 0).unwrap().to_vec_f64().unwrap()
+    };
+    let before = flat();
+    let total = clip_grad_norm(&params, 0.0).unwrap().item().unwrap();
+    assert!(flat() == before && (total - before.iter().map(|g| g * g).sum::<f64>().sqrt()).abs() < 1e-5);
 }
 
 fn module() -> Module {
@@ -423,5 +430,5 @@ fn one_pass_leaves_parameters_without_a_gradient_and_clips_only_what_it_is_given
     let norm = step(&opt, &p[..1], 1.0, None).unwrap().item().unwrap();
     assert!((norm - 6f64.sqrt()).abs() < 1e-6);
     assert_eq!(p[1].to_vec_f64().unwrap(), before);
-    assert!(step(&opt, &p, 0.0, None).is_err());
+    assert!(step(&opt, &p, -1.0, None).is_err());
 }

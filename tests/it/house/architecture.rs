@@ -255,3 +255,13 @@ fn tch_and_rhai_have_one_home_each() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A researcher reads a training script in ten minutes: what is the same in several of them, or a detail, is in the standard library.
+#[test]
+fn training_scripts_are_read_in_one_sitting() {
+    for (name, most) in [("train_sendvae", 130), ("train_ldm", 120), ("train_repae", 120)] {
+        let path = format!("{}/scripts/{name}.rhai", env!("CARGO_MANIFEST_DIR"));
+        let lines = std::fs::read_to_string(&path).expect("readable").lines().count();
+        assert!(lines <= most, "{path} has {lines} lines, {most} are allowed: move a part to stdlib/");
+    }
+}

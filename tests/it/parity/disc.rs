@@ -14,7 +14,8 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
 /// The whole check, at its pictures or beside them.
 fn at(f: &Fixture, r: &mut Report, place: Place) -> Result<()> {
     let x = place.of(f.get("x")?)?.requires_grad_(true)?;
-    let config = PatchGanConfig { ndf: f.number("ndf", 64.0) as i64, layers: f.number("n_layers", 3.0) as i64, in_channels: x.size(1)? };
+    let config =
+        PatchGanConfig { ndf: f.number("ndf", 64.0) as i64, layers: f.number("n_layers", 3.0) as i64, in_channels: x.size(1)?, batch_norm: true };
     let module = PatchGan::module(config)?;
     f.init(&module)?;
     let names = |m: &[String]| m.iter().filter(|k| !k.ends_with("num_batches_tracked")).cloned().collect::<std::collections::BTreeSet<_>>();

@@ -57,7 +57,7 @@ pub fn discriminator(spec: &Value) -> Result<Module> {
         return Err(Error::value("parity", "the discriminator's first convolution has no shape"));
     };
     let convolutions = spec.as_object().into_iter().flatten().filter(|(_, s)| shape_of(&s["shape"]).len() == 4).count();
-    PatchGan::module(PatchGanConfig { ndf, in_channels, layers: convolutions as i64 - 2 })
+    PatchGan::module(PatchGanConfig { ndf, in_channels, layers: convolutions as i64 - 2, batch_norm: true })
 }
 
 pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {

@@ -70,6 +70,8 @@ options! {
         layers,
         /// channels of pictures
         in_channels,
+        /// whether a batch is normalised between the convolutions; without it no picture's logits depend on the others
+        batch_norm,
     }
     VitOptions {
         /// width of the tokens

@@ -115,12 +115,12 @@ api! {
         groups: Option<Array>,
     ) -> Optimizer { sgd(params.read(cx, groups)?, options) }
 
-    /// Scales all gradients together so that their norm is at most `max`, and gives the norm before as a tensor.
+    /// Scales all gradients together so that their norm is at most `max`, and gives the norm before as a tensor. With `max` 0 they stay as they are.
     ///
     /// # Shapes
     /// - any parameters -> `[]`
     /// # Errors
-    /// `E0202` when `max` is not above 0.
+    /// `E0202` when `max` is negative.
     /// # Example
     /// ```rhai
     /// let w = torch::tensor([3.0, 4.0], #{ requires_grad: true });
@@ -131,14 +131,14 @@ api! {
     /// ```
     fn clip_norm as "clip_grad_norm"(params: Params, max: f64) -> Tensor { clip_grad_norm(&params.tensors(), max) }
 
-    /// Everything that follows `backward()`: scales the gradients of `params` so that their norm is at most `max`, takes the optimizer's step,
+    /// Everything that follows `backward()`: scales the gradients of `params` so that their norm is at most `max` (0: any), takes the optimizer's step,
     /// and updates the average `ema` (or `()`, or all of an array). Gives the norm before. The same as `clip_grad_norm`, `step` and `update`, and on the CPU faster: it
     /// goes through memory once.
     ///
     /// # Shapes
     /// - any parameters -> `[]`
     /// # Errors
-    /// `E0202` when `max` is not above 0, a gradient does not fit its parameter, or `ema` is no average.
+    /// `E0202` when `max` is negative, a gradient does not fit its parameter, or `ema` is no average.
     /// # Example
     /// ```rhai
     /// let m = nn::linear(2, 2);

@@ -1,10 +1,10 @@
-//! `torch::`, recording random draws and giving them again.
+//! `torch::`, recording random draws and giving them again, and draws of a batch in parts.
 
 use crate::api;
 use crate::error::{Error, Result};
 use crate::script::lang::value::{FromArg, type_name};
-use crate::torch::Tensor;
 use crate::torch::draws::{self, Draw, Law};
+use crate::torch::{Tensor, share};
 use rhai::{Array, Dynamic, FnPtr, Map};
 
 fn to_map(d: Draw) -> Dynamic {
@@ -40,6 +40,28 @@ api! {
         let (result, draws) = draws::record(|| cx.call(&f, vec![]))?;
         let draws: Array = draws.into_iter().map(to_map).collect();
         Ok([("result", result), ("draws", draws.into())].into_iter().map(|(k, v)| (k.into(), v)).collect())
+    }
+
+    /// Runs a function for each of `n` parts of a batch that has `rows` samples, and gives an array of its results. Part i has the samples i, i + n, .. of
+    /// the batch. Before each part the random generators are where they were, and a draw whose first size is the number of samples of a part gives its
+    /// rows of what would be drawn for the whole batch: the parts together see the numbers that the batch would see at once.
+    ///
+    /// # Errors
+    /// `E0202` when `rows` does not divide into `n` parts, or a part draws what has no rows of a batch, such as dropout; whatever the function throws.
+    /// # Example
+    /// ```rhai
+    /// torch::manual_seed(1);
+    /// let whole = torch::randn([4, 2]);
+    /// torch::manual_seed(1);
+    /// let parts = torch::in_parts(2, 4, |i| torch::randn([2, 2]));
+    /// assert_eq(parts[1][0], whole[1]);
+    /// assert_eq(parts[0][1], whole[2]);
+    /// ```
+    fn in_parts[cx](n: usize, rows: i64, f: FnPtr;
+        /// the generators are in the end where they were before the first part
+        put_back: bool = false,
+    ) -> Array {
+        share::in_parts(n, rows, put_back, |i| cx.call(&f, vec![i64::try_from(i).unwrap_or(0).into()]))
     }
 
     /// Runs a function with given draws, maps `#{kind, value}` as `record_draws` makes them, in place of fresh ones, and gives its result:

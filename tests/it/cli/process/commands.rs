@@ -46,6 +46,17 @@ fn wrong_flags_are_usage_errors() {
     assert!(code == 2 && out.is_empty() && err.contains("did you mean `--learning-rate`?"), "{code} {err}");
     let (code, _, err) = s.lathe(&["run", "train.rhai", "--dtype", "f99"]);
     assert!(code == 2 && err.contains("unknown dtype `f99`"), "{code} {err}");
+    // A script that does not read the dtype computes in no other.
+    let (unread, renamed) = (TRAIN.replace(" ${cfg.dtype}", ""), TRAIN.replace("cfg", "c").replace("fn main(c)", "fn main( c )"));
+    let s2 = Place::new(&[("unread.rhai", unread.as_str()), ("renamed.rhai", renamed.as_str())]);
+    let (code, out, err) = s2.lathe(&["run", "unread.rhai", "--dtype", "f64"]);
+    assert!(
+        code == 2 && out.is_empty() && err.contains("--dtype f64: unread.rhai does not read `cfg.dtype`") && err.contains("--mixed-precision"),
+        "{err}"
+    );
+    assert_eq!(s2.lathe(&["run", "unread.rhai", "--dtype", "f32"]).0, 0);
+    let (code, out, err) = s2.lathe(&["run", "renamed.rhai", "--dtype", "f64"]);
+    assert!(code == 0 && out.ends_with(" f64\n"), "{out} {err}");
     let (code, _, err) = s.lathe(&["run", "train.rhai", "--device", "cuda:99"]);
     assert!(code == 1 && err.contains("device `cuda:99` is not available"), "{code} {err}");
     let (code, _, err) = s.lathe(&["walk"]);

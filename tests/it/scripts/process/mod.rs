@@ -7,6 +7,8 @@ mod networks;
 mod online;
 mod origins;
 mod packed;
+mod parts;
+mod phema;
 mod published;
 mod rae;
 mod recipes;

@@ -1,5 +1,5 @@
-//! The recipes of networks other than SiT, in their tiny forms: each trains, is killed and goes on bit-equal, and draws the same pictures in any
-//! batch; and what does not go together is refused by name.
+//! The recipes of networks other than SiT, in their tiny forms: each trains, is killed and goes on bit-equal, draws the same pictures in any batch, and
+//! is judged by them; and what does not go together is refused by name.
 
 use super::chain::{Made, made, ok, refused};
 use crate::support::process::{Place, refused as refused_command, script, until};
@@ -63,7 +63,20 @@ fn drawn(name: &str, batch: &str, more: &[&str]) -> Vec<Vec<u8>> {
     (0..rows.shape()[0]).map(|i| rows.read(i, 1).unwrap().to_bytes().unwrap()).collect()
 }
 
-/// Recipes from their training to their pictures.
+/// The distance of those pictures from those of the training, by the evaluation's own script.
+fn judged(name: &str, batch: &str) -> f64 {
+    let m = made();
+    let (images, all, set) = (m.path("images"), m.path(""), m.path(&format!("{name}-{batch}")));
+    let (samples, out) = (format!("{set}.npz"), format!("{set}-eval"));
+    let few = ["--extractor", "efficientnet-lite0", "--max-images", "8", "--allow-read", &all];
+    let said = ok("evaluate", &[&["--samples", &samples, "--reference", &images, "--output", &out], &few]);
+    assert!(said.contains("FD-lite0"), "{said}");
+    let result: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(format!("{out}/result.json")).unwrap()).unwrap();
+    assert_eq!((result["n"].as_u64(), result["reference_n"].as_u64()), (Some(4), Some(8)), "{result}");
+    result["figures"][0]["value"].as_f64().unwrap()
+}
+
+/// Recipes from their training to their pictures and the figures of these.
 fn whole(recipes: &[&str], sampling: &[&str]) {
     let m = made();
     for recipe in recipes {
@@ -83,6 +96,8 @@ fn whole(recipes: &[&str], sampling: &[&str]) {
         let near = |a: &[u8], b: &[u8]| a.iter().zip(b).all(|(x, y)| x.abs_diff(*y) <= 1);
         assert!(four.iter().zip(&three).all(|(a, b)| near(a, b)), "{recipe}: pictures depend on the batch");
         assert!(!near(&four[0], &four[1]), "{recipe}: two pictures are the same");
+        let distance = judged(&at_once, "4");
+        assert!(distance.is_finite() && distance > 1.0, "{recipe}: hardly trained pictures are far from real ones: {distance}");
     }
 }
 
@@ -115,7 +130,8 @@ fn terms_and_weights_of_the_transport_go_on_bit_equal_and_sample() {
 
 #[test]
 fn a_batch_in_parts_is_the_batch() {
-    for recipe in ["lightningdit", "bench_ldit"] {
+    // SiT drops labels itself, while it is run.
+    for recipe in ["lightningdit", "bench_ldit", "repa"] {
         let names = [format!("{recipe}-1-part"), format!("{recipe}-2-parts")];
         train(recipe, &names[0], &[]);
         train(recipe, &names[1], &["--accumulate", "2"]);
