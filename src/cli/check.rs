@@ -35,7 +35,7 @@ pub struct Args {
 /// Folders that hold no scripts of the user's.
 const SKIPPED: &[&str] = &["target", "node_modules", "exps"];
 /// Folders that are checked where nothing is named.
-const USUAL: &[&str] = &["scripts", "stdlib"];
+pub(super) const DEFAULT_PATHS: &[&str] = &["scripts", "stdlib"];
 /// More than any `params` and any constant needs: one without an end must not hang the check.
 const LIMITS: Limits =
     Limits { operations: Some(50_000_000), time: Some(Duration::from_secs(20)), call_depth: None, string_bytes: None, elements: None };
@@ -51,7 +51,7 @@ struct Fault {
 /// # Errors
 /// `E0301` for a path that cannot be read, `E0503` when something is wrong with a script.
 pub fn run(args: &Args) -> Result<()> {
-    let usual: Vec<PathBuf> = USUAL.iter().map(PathBuf::from).filter(|p| p.is_dir()).collect();
+    let usual: Vec<PathBuf> = DEFAULT_PATHS.iter().map(PathBuf::from).filter(|p| p.is_dir()).collect();
     let here = vec![PathBuf::from(".")];
     let paths = match (args.paths.is_empty(), usual.is_empty()) {
         (false, _) => &args.paths,

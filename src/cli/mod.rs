@@ -14,8 +14,10 @@ mod doctor;
 mod export;
 mod fetch;
 mod flags;
+mod fmt;
 mod help;
 mod inspect;
+mod lsp;
 mod memory;
 mod nproc;
 mod output;
@@ -57,6 +59,8 @@ enum Verb {
     Add(add::Args),
     Attach(attach::Args),
     Check(check::Args),
+    Fmt(fmt::Args),
+    Lsp(lsp::Args),
     Compare(compare::Args),
     Doc(doc::Args),
     Convert(convert::Args),
@@ -119,6 +123,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Add(args) => add::run(&args),
         Verb::Attach(args) => attach::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Fmt(args) => fmt::run(&args),
+        Verb::Lsp(args) => lsp::run(&args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Doc(args) => doc::run(&args),
         Verb::Convert(args) => convert::run(&args),

@@ -11,6 +11,7 @@ pub mod runtime;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod text;
 pub mod training;
 pub mod units;
 

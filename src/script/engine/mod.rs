@@ -13,6 +13,7 @@ use crate::script::lang::host::Host;
 use crate::script::lang::known::Known;
 use crate::script::lang::limits::Meter;
 use crate::script::lang::stack::{self, Crossing};
+use crate::script::lang::unsaved;
 use crate::script::prompt::session::Session;
 use crate::script::prompt::twin::Twin;
 use crate::script::settings::params::Params;
@@ -21,13 +22,15 @@ use crate::script::training::stopping::Stopping;
 use crate::script::units::at::At;
 use crate::script::units::changes::Reloaded;
 use crate::script::units::doubts::{InSpite, Said};
+use crate::script::units::look::Look;
 use crate::script::units::program::Program;
 use crate::script::units::roots::Roots;
 use blueprint::Blueprint;
 use rhai::{AST, Dynamic, FnNamespace, FnPtr, FuncRegistration, Map, Module, Scope, Shared};
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -265,6 +268,33 @@ impl Engine {
         let place = |d: &Diagnostic| d.labels.first().map(|l| (l.file != entry, l.file.clone(), l.line, l.column));
         found.sort_by_cached_key(|d| (place(d), d.message.clone()));
         Ok(found)
+    }
+
+    /// Everything that can be known to be wrong with a script, and what is doubtful, as far as its text and those of its imports tell: nothing of
+    /// them runs. `texts` count instead of files, by canonical path.
+    ///
+    /// # Errors
+    /// `E0901` when it was interrupted.
+    pub fn faults_of_text(&self, path: impl AsRef<Path>, texts: HashMap<PathBuf, Arc<str>>) -> Result<Vec<Diagnostic>> {
+        let path = path.as_ref();
+        let program = self.program();
+        let found = unsaved::with(texts, || {
+            self.guarded(|| match program.std_name(path) {
+                Some(name) => program.look(&self.rhai, Look::Text(&format!("import \"std/{name}\" as m;"))),
+                None => program.look(&self.rhai, Look::File(path)),
+            })
+        });
+        found.or_else(|e| each(&e, path))
+    }
+
+    /// The modules of the standard library, without `std/`.
+    pub fn std_names(&self) -> Vec<String> {
+        self.program().std_names().into_iter().collect()
+    }
+
+    /// The module behind an import in a file: its file, where it has one, and its text.
+    pub fn module(&self, from: &Path, written: &str) -> Option<(Option<PathBuf>, Arc<str>)> {
+        self.program().module(from, written).map(|found| (found.path, found.text))
     }
 
     /// Loads every script anew from disk. Nothing changes unless all of them are sound and still have the functions in use.

@@ -1,6 +1,7 @@
 //! What an import names: its text, and what every import must keep to.
 
 use super::codes::IMPORT;
+use super::unsaved;
 use crate::error::Diagnostic;
 use crate::files;
 use std::path::{Component, Path, PathBuf};
@@ -48,8 +49,11 @@ pub(crate) fn read(import: &str, id: String, shown: String, path: &Path, root: &
     if !real.starts_with(root) {
         return Err(refuse(format!("`{import}` leads to `{}`, outside its folder", real.display()), None));
     }
-    let text = files::read_at(&real).map_err(|e| refuse(e.to_string(), None))?;
-    Ok(Found { id, shown, path: Some(real), text: text.into() })
+    let text = match unsaved::text(&real) {
+        Some(text) => text,
+        None => files::read_at(&real).map_err(|e| refuse(e.to_string(), None))?.into(),
+    };
+    Ok(Found { id, shown, path: Some(real), text })
 }
 
 pub(crate) fn module_name(path: &Path) -> Option<String> {

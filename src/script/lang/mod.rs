@@ -22,4 +22,5 @@ pub mod reading;
 pub mod shown;
 pub mod source;
 pub mod stack;
+pub mod unsaved;
 pub mod value;

@@ -30,11 +30,11 @@ struct Table {
 }
 
 impl Texts {
-    /// Stores a unit's text and gives its tag, which rhai carries as the source's name. The same text keeps its tag.
+    /// Stores a unit's text and gives its tag, which rhai carries as the source's name. The same text by the same name keeps its tag.
     pub(crate) fn add(&self, id: &str, shown: &str, text: &Arc<str>) -> ImmutableString {
         let mut table = self.0.borrow_mut();
         let version = match table.newest.get(id) {
-            Some((tag, _)) if table.by_tag.get(tag).is_some_and(|(_, s)| s.text == *text) => return table.by_tag[tag].0.clone(),
+            Some((tag, _)) if table.by_tag.get(tag).is_some_and(|(_, s)| s.text == *text && s.shown == shown) => return table.by_tag[tag].0.clone(),
             Some((_, n)) => n + 1,
             None => 0,
         };
@@ -157,5 +157,7 @@ mod tests {
         let tag = s.add("a", "a.rhai", &two);
         assert_eq!((id_of(&tag), &*s.get(&tag).unwrap().text), ("a", "2"));
         assert_eq!(&*s.get("a").unwrap().text, "1");
+        let other = s.add("a", "b/a.rhai", &two);
+        assert_eq!((s.get(&tag).unwrap().shown, s.get(&other).unwrap().shown), ("a.rhai".into(), "b/a.rhai".into()));
     }
 }

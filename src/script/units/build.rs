@@ -6,6 +6,7 @@ use super::generation::Generation;
 use super::libraries::is_name;
 use super::lint;
 use super::locate::Locator;
+use super::looked::Looked;
 use super::program::{Build, Entry, Program};
 use super::unit::{self, Parsed, Unit};
 use crate::error::{Diagnostic, Error, Result};
@@ -13,6 +14,7 @@ use crate::script::lang::codes::IMPORT;
 use crate::script::lang::diagnose::Explain;
 use crate::script::lang::import::Found;
 use crate::script::lang::stack::internal;
+use crate::script::lang::unsaved;
 use crate::train::Sources;
 use indexmap::IndexMap;
 use rhai::{AST, Dynamic, Module, Scope};
@@ -27,15 +29,27 @@ const MAX_IMPORTS: usize = 64;
 
 /// Every text of a generation, an imported one before its importers.
 #[derive(Default)]
-struct Reading {
-    parsed: IndexMap<String, Parsed>,
+pub(super) struct Reading<'a> {
+    pub parsed: IndexMap<String, Parsed>,
     /// The chain of imports that is being followed.
     stack: Vec<String>,
     /// Ids that were met, the broken ones too.
     met: BTreeSet<String>,
-    errors: Vec<Diagnostic>,
+    pub errors: Vec<Diagnostic>,
     /// Where imports lead to instead of the disk.
     recorded: Option<Rc<Sources>>,
+    /// Modules that were parsed before.
+    looked: Option<&'a Looked>,
+}
+
+/// Adds what the lint found, but for what is known already.
+pub(super) fn add(found: Vec<Diagnostic>, errors: &mut Vec<Diagnostic>) {
+    for d in found {
+        // The parser may have met an unknown module already.
+        if !errors.iter().any(|w| w.labels == d.labels && !d.labels.is_empty()) {
+            errors.push(d);
+        }
+    }
 }
 
 /// A unit of a record.
@@ -71,6 +85,14 @@ impl Program {
         self.recorded.borrow_mut().clear();
         *self.entry.borrow_mut() = Some(Entry::File(path.to_owned()));
         self.load(rhai)
+    }
+
+    /// The module behind an import in a file: as it is shown, its file, where it has one, and its text.
+    pub(crate) fn module(&self, from: &Path, written: &str) -> Option<Found> {
+        let locator = Locator::new(Some(from), self.stdlib.as_deref()).with_roots(&self.roots);
+        let importer =
+            self.std_name(from).map_or_else(|| from.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned()), |n| format!("std/{n}"));
+        locator.find(written, &importer, Some(from)).ok()
     }
 
     /// Loads a script from a text; `shown` names it in messages.
@@ -110,6 +132,15 @@ impl Program {
     }
 
     pub(super) fn build(&self, rhai: &rhai::Engine) -> Result<Generation> {
+        let known = self.known();
+        let explain = Explain { sources: &self.sources, known: &known };
+        let (id, reading) = self.reading(rhai, explain, None)?;
+        let units = self.evaluate_all(rhai, explain, reading, &BTreeMap::new())?;
+        Ok(Generation { number: self.current().number + 1, entry: id, units })
+    }
+
+    /// Reads the entry and the prompts, with all that they import: the entry's id, and what was read.
+    pub(super) fn reading<'a>(&self, rhai: &rhai::Engine, explain: Explain, looked: Option<&'a Looked>) -> Result<(String, Reading<'a>)> {
         let entry = self.entry.borrow().clone();
         if entry.is_none() && self.prompts.borrow().is_empty() {
             return Err(Error::usage("no script is loaded"));
@@ -124,12 +155,17 @@ impl Program {
                 Some(found)
             }
             Some(Entry::File(path)) => {
-                let text: Arc<str> = crate::files::read_text(&path)?.into();
+                let text: Arc<str> = match unsaved::text(&path) {
+                    Some(text) => text,
+                    None => crate::files::read_text(&path)?.into(),
+                };
                 let id = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-                let real = path.canonicalize().map_err(|e| Error::io("read", &path, e))?;
-                // Imports are looked up beside the path as it was given, were it a link.
+                // Imports are looked up beside the path as it was given, were it a link; an editor's text may have no file yet.
                 let beside = path.parent().and_then(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p }.canonicalize().ok());
-                let path_here = beside.map_or(real, |b| b.join(&id));
+                let path_here = match beside {
+                    Some(folder) => folder.join(&id),
+                    None => path.canonicalize().map_err(|e| Error::io("read", &path, e))?,
+                };
                 Some(Found { id, shown: path.display().to_string(), path: Some(path_here), text })
             }
         };
@@ -137,17 +173,14 @@ impl Program {
         if self.building.borrow().is_some() {
             return Err(Error::run("scripts cannot be reloaded while they are being loaded"));
         }
-        let known = self.known();
-        let explain = Explain { sources: &self.sources, known: &known };
-        let mut reading = Reading { recorded, ..Reading::default() };
+        let mut reading = Reading { recorded, looked, ..Reading::default() };
         if let Some(found) = found {
             self.read(rhai, explain, &mut reading, found, true);
         }
         for found in self.prompts.borrow().values() {
             self.read(rhai, explain, &mut reading, found.clone(), false);
         }
-        let units = self.evaluate_all(rhai, explain, reading, &BTreeMap::new())?;
-        Ok(Generation { number: self.current().number + 1, entry: id, units })
+        Ok((id, reading))
     }
 
     /// Checks and evaluates what was read; `loaded` are units that it may import besides.
@@ -159,12 +192,7 @@ impl Program {
         loaded: &BTreeMap<String, Rc<Unit>>,
     ) -> Result<BTreeMap<String, Rc<Unit>>> {
         let Reading { parsed, mut errors, .. } = reading;
-        for d in lint::check(&parsed, loaded, explain) {
-            // The parser may have met an unknown module already.
-            if !errors.iter().any(|w| w.labels == d.labels && !d.labels.is_empty()) {
-                errors.push(d);
-            }
-        }
+        add(lint::check(&parsed, loaded, explain), &mut errors);
         let in_spite = self.host.get_or_default::<InSpite>().0.get();
         if errors.is_empty() || in_spite {
             self.host.get_or_default::<Said>().say(doubts::all(&parsed, explain), crate::space::say);
@@ -206,9 +234,17 @@ impl Program {
     fn read(&self, rhai: &rhai::Engine, explain: Explain, reading: &mut Reading, found: Found, is_entry: bool) {
         let id = found.id.clone();
         reading.met.insert(id.clone());
-        let mut parsed = match unit::parse(rhai, explain, found, is_entry) {
-            Ok(parsed) => parsed,
-            Err(wrong) => return reading.errors.extend(wrong),
+        // A script is parsed in another way than a module, and is what changes.
+        let looked = reading.looked.filter(|_| !is_entry);
+        let mut parsed = match looked.and_then(|l| l.parsed(&found)) {
+            Some(parsed) => parsed,
+            None => match unit::parse(rhai, explain, found, is_entry) {
+                Ok(parsed) => {
+                    looked.inspect(|l| l.keep(&parsed, explain));
+                    parsed
+                }
+                Err(wrong) => return reading.errors.extend(wrong),
+            },
         };
         reading.errors.append(&mut parsed.wrong);
         reading.stack.push(id.clone());

