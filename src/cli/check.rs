@@ -1,5 +1,6 @@
 //! `lathe check [PATH..]`: everything that can be known to be wrong before a script runs.
 
+use super::output::{fault, print_json};
 use super::paths::Programs;
 use super::wants_color;
 use crate::error::{Diagnostic, Error, Result};
@@ -64,8 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let faults = on_big_stack(|| check_all(&files, &args.programs))??;
     if args.json {
-        let list: Vec<_> = faults.iter().map(json).collect();
-        println!("{}", serde_json::to_string_pretty(&list).unwrap_or_default());
+        print_json(&faults.iter().map(|f| fault(&f.diagnostic, Some(&f.met_in))).collect::<Vec<_>>())?;
     } else {
         faults.iter().for_each(|f| eprintln!("{}\n", f.diagnostic.render(wants_color())));
     }
@@ -81,21 +81,6 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let errors = format!("{errors}{doubts}");
     Err(Error::script(Diagnostic::plain("E0503", format!("checked {files}: {errors}"))))
-}
-
-fn json(fault: &Fault) -> serde_json::Value {
-    let d = &fault.diagnostic;
-    let place = d.labels.first();
-    serde_json::json!({
-        "file": place.map_or_else(|| fault.met_in.display().to_string(), |l| l.file.clone()),
-        "line": place.map(|l| l.line),
-        "column": place.map(|l| l.column),
-        "end": place.map(|l| l.column + l.width),
-        "severity": if d.is_warning { "warning" } else { "error" },
-        "code": d.code,
-        "message": d.message,
-        "help": d.help,
-    })
 }
 
 /// Each fault once, although a broken module is met by every script that imports it.

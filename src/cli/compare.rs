@@ -45,15 +45,10 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(file) = &args.html {
         page(&mut found, &names)?.write(file)?;
     }
-    let text = if args.json {
-        serde_json::to_string_pretty(&found).map_err(|e| Error::run(format!("the comparison has no JSON form: {e}")))? + "\n"
-    } else {
-        text(&found, &names)
-    };
     if args.json {
-        print_json(&text)?
+        print_json(&found)?
     } else {
-        print(&text)?
+        print(&text(&found, &names))?
     }
     found.remarks.iter().for_each(|r| crate::space::say(&format!("note: {r}")));
     if let Some(file) = &args.html {

@@ -2,7 +2,7 @@
 
 use super::output::{print, print_json};
 use super::table::{table, value};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::progress::{grouped, human, short};
 use crate::train::compare::{Comparison, MetricPair, compare};
 use std::path::PathBuf;
@@ -25,12 +25,7 @@ pub struct Args {
 /// `E0301` or `E0302` when a folder is no run.
 pub fn run(args: &Args) -> Result<()> {
     let c = compare(&args.a, &args.b)?;
-    let text = if args.json {
-        serde_json::to_string_pretty(&c).map_err(|e| Error::run(format!("the comparison has no JSON form: {e}")))? + "\n"
-    } else {
-        text(&c)
-    };
-    if args.json { print_json(&text) } else { print(&text) }
+    if args.json { print_json(&c) } else { print(&text(&c)) }
 }
 
 fn text(c: &Comparison) -> String {

@@ -1,5 +1,6 @@
 //! `lathe doc [NAME]`: the documentation in the terminal, and the files made from it.
 
+use super::doc_json::document;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::script::docs::terminal::{Style, dimmed, render, table};
@@ -17,13 +18,19 @@ use std::path::{Path, PathBuf};
   lathe doc tensor.matmul        a method; `lathe doc matmul` finds it as well
   lathe doc std/flow             a module of the standard library
   lathe doc lab/augment          one of a library; `lathe doc lab` lists its modules
-  lathe doc --search cosine      everything that speaks of it")]
+  lathe doc --search cosine      everything that speaks of it
+  lathe doc --json               all of it for programs; with a NAME or --search, what these find
+
+With --json: one object; docs/agents.md describes it.")]
 pub struct Args {
     /// `torch::op`, `tensor.matmul`, `std/flow`, `lab/augment`, `torch`. Without it: what there is.
     name: Option<String>,
     /// Look for words in all names and texts.
     #[arg(long, value_name = "WORDS", conflicts_with = "name")]
     search: Option<String>,
+    /// Print one JSON object, for programs.
+    #[arg(long, conflicts_with_all = ["pages", "definitions"])]
+    json: bool,
     /// Write the reference as Markdown pages into a folder (docs/reference).
     #[arg(long, value_name = "DIR", group = "pages", conflicts_with_all = ["name", "search"])]
     write: Option<PathBuf>,
@@ -62,6 +69,9 @@ fn start(args: &Args) -> Result<()> {
         eprintln!("wrote {} files to {}", files.len(), folder.display());
         return Ok(());
     }
+    if args.json {
+        return super::output::print_json(&json(args, &reference)?);
+    }
     let style = style();
     let text = match (&args.name, &args.search) {
         (None, None) => overview(&reference, style),
@@ -80,6 +90,25 @@ fn start(args: &Args) -> Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write", "stdout", e)),
         _ => Ok(()),
     }
+}
+
+/// The same for programs: what was asked for, or all.
+fn json(args: &Args, reference: &Reference) -> Result<serde_json::Value> {
+    let own = |name: &String| format!("{name}/");
+    Ok(match (&args.name, &args.search) {
+        (None, None) => document(reference.pages(), reference.items()),
+        (_, Some(words)) => document([], named(reference, words)?),
+        (Some(name), None) => {
+            let of_library: Vec<&Page> = reference.pages().iter().filter(|p| p.kind == PageKind::Library && p.name.starts_with(&own(name))).collect();
+            match of_library.is_empty() {
+                false => document(of_library.iter().copied(), of_library.iter().flat_map(|p| &p.items)),
+                true => match reference.find(name)? {
+                    Found::Page(page, others) => document([page], page.items.iter().chain(others)),
+                    Found::Items(items) => document([], items),
+                },
+            }
+        }
+    })
 }
 
 /// Takes the libraries of the project around the working directory in. What is wrong with one hides nothing else.
@@ -150,11 +179,16 @@ fn item(item: &Item, style: Style) -> String {
     format!("{}\n\n{}", style.bold(&item.signature), render(&item.markdown(), style))
 }
 
-fn found(reference: &Reference, words: &str, style: Style) -> Result<String> {
+fn named<'a>(reference: &'a Reference, words: &str) -> Result<Vec<&'a Item>> {
     let items = reference.search(words);
     if items.is_empty() {
         return Err(Error::usage(format!("nothing speaks of `{words}`")).help("`lathe doc` lists what there is"));
     }
+    Ok(items)
+}
+
+fn found(reference: &Reference, words: &str, style: Style) -> Result<String> {
+    let items = named(reference, words)?;
     let rows: Vec<(String, String)> = items.iter().map(|i| (i.signature.clone(), i.doc.summary.clone())).collect();
     Ok(table(&rows, style))
 }

@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         let rows: Vec<_> =
             findings.iter().map(|f| serde_json::json!({ "what": f.what, "state": state(f.mark), "text": f.text, "remedy": f.remedy })).collect();
-        println!("{}", serde_json::Value::Array(rows));
+        super::output::print_json(&rows)?;
     } else {
         println!("lathe {}", env!("CARGO_PKG_VERSION"));
         for f in &findings {

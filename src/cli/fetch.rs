@@ -37,7 +37,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     if args.list {
         let rows = rows()?;
-        return if args.json { super::output::print_json(&as_json(&rows)?) } else { super::output::print(&as_table(&rows)) };
+        return if args.json { super::output::print_json(&as_json(&rows)) } else { super::output::print(&as_table(&rows)) };
     }
     let items = args.names.iter().map(|name| item_of(name)).collect::<Result<Vec<Item>>>()?;
     let pins = project_of(Path::new("."))?.map(|p| p.pins());
@@ -96,7 +96,7 @@ fn as_table(rows: &[Row]) -> String {
     table(&rows.iter().map(line).collect::<Vec<_>>())
 }
 
-fn as_json(rows: &[Row]) -> Result<String> {
+fn as_json(rows: &[Row]) -> Vec<serde_json::Value> {
     let row = |r: &Row| {
         let sources: Vec<Vec<String>> = r.item.parts.iter().map(|p| p.0.iter().map(fetch::Source::id).collect()).collect();
         json!({
@@ -104,9 +104,7 @@ fn as_json(rows: &[Row]) -> Result<String> {
             "files": r.files, "bytes": r.files.is_some().then_some(r.size),
         })
     };
-    let text =
-        serde_json::to_string_pretty(&rows.iter().map(row).collect::<Vec<_>>()).map_err(|e| Error::run(format!("the list has no JSON form: {e}")))?;
-    Ok(text + "\n")
+    rows.iter().map(row).collect()
 }
 
 /// The names whose weights are here, with their sizes and what is wrong with them, for `lathe doctor`.

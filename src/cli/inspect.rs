@@ -1,7 +1,7 @@
 //! `lathe inspect PATH`.
 
 use super::output::{print, print_json};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::origin::Origin;
 use crate::train::origins;
 use std::path::PathBuf;
@@ -24,12 +24,7 @@ pub struct Args {
 /// `E0301` or `E0302` when the path cannot be read or is nothing that lathe knows.
 pub fn run(args: &Args) -> Result<()> {
     let origin = origins::of(&args.path)?;
-    let text = if args.json {
-        serde_json::to_string_pretty(&origin).map_err(|e| Error::run(format!("the origin has no JSON form: {e}")))? + "\n"
-    } else {
-        text(&origin)
-    };
-    if args.json { print_json(&text) } else { print(&text) }
+    if args.json { print_json(&origin) } else { print(&text(&origin)) }
 }
 
 fn text(origin: &Origin) -> String {

@@ -10,6 +10,7 @@ mod config_files;
 mod convert;
 mod diff;
 mod doc;
+mod doc_json;
 mod doctor;
 mod export;
 mod fetch;
@@ -86,6 +87,10 @@ pub fn main() -> ExitCode {
         Err(e) => {
             // Help and version are data; the rest is a usage error.
             let _ = e.print();
+            if e.use_stderr() {
+                let text = e.to_string();
+                output::print_error(&Error::usage(text.lines().next().unwrap_or_default().trim_start_matches("error: ")));
+            }
             return ExitCode::from(u8::from(e.use_stderr()) * 2);
         }
     };
@@ -93,6 +98,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             report(&e);
+            output::print_error(&e);
             if !e.is_asked() {
                 crate::dist::report(&e);
             }

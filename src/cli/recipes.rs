@@ -19,19 +19,18 @@ pub struct Args {
 /// `E0101` without a project; `E0302` after the table for the first library with which something is wrong.
 pub fn run(args: &Args) -> Result<()> {
     let (libraries, wrong) = find()?.look()?;
-    let text = if args.json { as_json(&libraries, &wrong)? } else { table(&libraries, &wrong) };
     if libraries.is_empty() && wrong.is_empty() && !args.json {
         eprintln!("no libraries; `lathe add NAME --path FOLDER` adds one");
     }
     if args.json {
-        super::output::print_json(&text)?
+        super::output::print_json(&as_json(&libraries, &wrong))?
     } else {
-        super::output::print(&text)?
+        super::output::print(&table(&libraries, &wrong))?
     }
     wrong.into_iter().next().map_or(Ok(()), |(_, e)| Err(e))
 }
 
-fn as_json(libraries: &[Library], wrong: &[(String, Error)]) -> Result<String> {
+fn as_json(libraries: &[Library], wrong: &[(String, Error)]) -> Vec<serde_json::Value> {
     let mut rows: Vec<serde_json::Value> = libraries
         .iter()
         .map(|l| {
@@ -42,8 +41,7 @@ fn as_json(libraries: &[Library], wrong: &[(String, Error)]) -> Result<String> {
         })
         .collect();
     rows.extend(wrong.iter().map(|(name, e)| json!({ "name": name, "state": "wrong", "error": e.to_string(), "help": e.help_text() })));
-    let text = serde_json::to_string_pretty(&rows).map_err(|e| Error::run(format!("the table has no JSON form: {e}")))?;
-    Ok(text + "\n")
+    rows
 }
 
 fn table(libraries: &[Library], wrong: &[(String, Error)]) -> String {

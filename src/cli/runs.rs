@@ -2,7 +2,7 @@
 
 use super::output::{print, print_json};
 use super::prune;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::unix_time;
 use crate::plain::shown;
 use crate::progress::{grouped, human, short, speed};
@@ -36,16 +36,13 @@ pub fn run(args: &Args) -> Result<()> {
     if args.prune {
         return prune::run(&rows, args.yes);
     }
-    let text = if args.json { json(&rows)? } else { table(&rows, unix_time()) };
-    if rows.is_empty() && !args.json {
+    if args.json {
+        return print_json(&rows);
+    }
+    if rows.is_empty() {
         eprintln!("no runs below `{}`", args.dir.display());
     }
-    if args.json { print_json(&text) } else { print(&text) }
-}
-
-fn json(rows: &[Row]) -> Result<String> {
-    let text = serde_json::to_string_pretty(rows).map_err(|e| Error::run(format!("the table has no JSON form: {e}")))?;
-    Ok(text + "\n")
+    print(&table(&rows, unix_time()))
 }
 
 fn table(rows: &[Row], now: f64) -> String {
@@ -149,7 +146,7 @@ no: there is no folder `x`
         assert_eq!(table(&[], 0.0), "");
         let odd = table(&[row("a\nb\u{202e}", status(Phase::Failed, None, None))], 300.0);
         assert!(odd.contains("a\\nb\\u{202e}  train_ldm.rhai") && odd.lines().count() == 2, "{odd}");
-        let back: serde_json::Value = serde_json::from_str(&json(&rows).unwrap()).unwrap();
+        let back: serde_json::Value = serde_json::to_value(&rows).unwrap();
         assert_eq!((&back[0]["state"], &back[1]["name"]), (&"running".into(), &"a/longer".into()));
     }
 }

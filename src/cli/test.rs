@@ -1,8 +1,9 @@
 //! `lathe test [PATH..]`: runs the functions `test_*` of scripts and libraries.
 
+use super::output::{error, print_json};
 use super::paths::Programs;
 use super::{check, wants_color};
-use crate::error::{Diagnostic, Error, ErrorKind, Result};
+use crate::error::{Diagnostic, Error, Result};
 use crate::files;
 use crate::script::units::libraries::Project;
 use crate::script::{Engine, EngineOptions, Permissions, embedded_tests, on_big_stack, stdlib_folder};
@@ -58,9 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (outcomes, skipped) = on_big_stack(|| run_all(args, &scripts))??;
     let failed = outcomes.iter().filter(|o| o.error.is_some()).count();
     if args.json {
-        let rows: Vec<serde_json::Value> = outcomes.iter().map(as_json).collect();
-        let text = serde_json::to_string_pretty(&rows).map_err(|e| Error::run(format!("the tests have no JSON form: {e}")))?;
-        put(&format!("{text}\n"))?;
+        print_json(&outcomes.iter().map(as_json).collect::<Vec<_>>())?;
     } else {
         outcomes.iter().filter(|o| o.error.is_some()).for_each(explain);
     }
@@ -190,13 +189,7 @@ fn explain(o: &Outcome) {
 }
 
 fn as_json(o: &Outcome) -> serde_json::Value {
-    let place = o.error.as_ref().and_then(|e| if let ErrorKind::Script(d) = e.kind() { d.labels.first() } else { None });
-    let error = o.error.as_ref().map(|e| {
-        json!({
-            "code": e.code(), "message": e.to_string(), "help": e.help_text(),
-            "file": place.map(|l| &l.file), "line": place.map(|l| l.line), "column": place.map(|l| l.column),
-        })
-    });
+    let error = o.error.as_ref().map(error);
     json!({ "file": o.file, "test": o.name, "line": o.line, "ok": o.error.is_none(), "seconds": o.seconds, "output": o.output, "error": error })
 }
 

@@ -252,7 +252,8 @@ fn check_tells_programs_where_a_fault_is() {
     assert_eq!(fine.lathe(&["check", "--json"]), (0, "[]\n".to_owned(), String::new()));
     // A script that cannot be read has no line.
     let (code, out, _) = fine.lathe(&["check", "--json", "fine.rhai", "none.rhai"]);
-    assert_eq!((code, out.as_str()), (1, ""));
+    let said: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &said["error"]["code"], &said["error"]["line"]), (1, &"E0301".into(), &serde_json::Value::Null));
 }
 
 #[test]

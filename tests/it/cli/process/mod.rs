@@ -1,3 +1,4 @@
+mod agents;
 mod commands;
 mod compare;
 mod git;
