@@ -4,6 +4,7 @@ mod damage;
 mod layout;
 mod neovim;
 mod saved;
+mod vscode;
 
 use super::client::Client;
 use crate::support::process::lathe;
