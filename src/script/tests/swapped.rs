@@ -60,7 +60,7 @@ fn flipped(s: &Scripts, what: &[&str], body: &str) -> Map {
                     renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).unwrap();
                     // A rest now and then, each time on the other twin, lets what takes several steps come through.
                     if flips.fetch_add(1, Ordering::Relaxed) % 7 == 0 {
-                        std::thread::sleep(std::time::Duration::from_micros(300));
+                        std::thread::sleep(std::time::Duration::from_millis(2));
                     }
                 }
             }
