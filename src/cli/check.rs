@@ -36,7 +36,7 @@ pub struct Args {
 /// Folders that hold no scripts of the user's.
 const SKIPPED: &[&str] = &["target", "node_modules", "exps"];
 /// Folders that are checked where nothing is named.
-pub(super) const DEFAULT_PATHS: &[&str] = &["scripts", "stdlib"];
+const DEFAULT_PATHS: &[&str] = &["scripts", "stdlib"];
 /// More than any `params` and any constant needs: one without an end must not hang the check.
 const LIMITS: Limits =
     Limits { operations: Some(50_000_000), time: Some(Duration::from_secs(20)), call_depth: None, string_bytes: None, elements: None };
@@ -52,17 +52,7 @@ struct Fault {
 /// # Errors
 /// `E0301` for a path that cannot be read, `E0503` when something is wrong with a script.
 pub fn run(args: &Args) -> Result<()> {
-    let usual: Vec<PathBuf> = DEFAULT_PATHS.iter().map(PathBuf::from).filter(|p| p.is_dir()).collect();
-    let here = vec![PathBuf::from(".")];
-    let paths = match (args.paths.is_empty(), usual.is_empty()) {
-        (false, _) => &args.paths,
-        (true, false) => &usual,
-        (true, true) => &here,
-    };
-    let files = scripts(paths)?;
-    if files.is_empty() {
-        return Err(Error::usage("there is no .rhai file here"));
-    }
+    let files = chosen(&args.paths)?;
     let faults = on_big_stack(|| check_all(&files, &args.programs))??;
     if args.json {
         print_json(&faults.iter().map(|f| fault(&f.diagnostic, Some(&f.met_in))).collect::<Vec<_>>())?;
@@ -98,6 +88,22 @@ fn check_all(files: &[PathBuf], programs: &Programs) -> Result<Vec<Fault>> {
         list.extend(new.map(|diagnostic| Fault { diagnostic, met_in: file.clone() }));
     }
     Ok(list)
+}
+
+/// The scripts of the paths that were given; of the usual folders, or of the working directory, where none were.
+///
+/// # Errors
+/// `E0301` for a path that cannot be read, `E0101` where there is no script.
+pub(super) fn chosen(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let usual: Vec<PathBuf> = DEFAULT_PATHS.iter().map(PathBuf::from).filter(|p| p.is_dir()).collect();
+    let here = [PathBuf::from(".")];
+    let paths: &[PathBuf] = match (given.is_empty(), usual.is_empty()) {
+        (false, _) => given,
+        (true, false) => &usual,
+        (true, true) => &here,
+    };
+    let files = scripts(paths)?;
+    if files.is_empty() { Err(Error::usage("there is no .rhai file here")) } else { Ok(files) }
 }
 
 pub(super) fn scripts(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {

@@ -1,6 +1,6 @@
 //! `lathe fmt [PATH..]`: one layout for all scripts.
 
-use super::check::{DEFAULT_PATHS, scripts};
+use super::check::chosen;
 use crate::error::{Diagnostic, Error, Label, Result};
 use crate::files;
 use crate::script::text::format::{Refused, format};
@@ -32,17 +32,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.paths == [Path::new("-")] {
         return stdin(args.check);
     }
-    let usual: Vec<PathBuf> = DEFAULT_PATHS.iter().map(PathBuf::from).filter(|p| p.is_dir()).collect();
-    let here = vec![PathBuf::from(".")];
-    let paths = match (args.paths.is_empty(), usual.is_empty()) {
-        (false, _) => &args.paths,
-        (true, false) => &usual,
-        (true, true) => &here,
-    };
-    let all = scripts(paths)?;
-    if all.is_empty() {
-        return Err(Error::usage("there is no .rhai file here"));
-    }
+    let all = chosen(&args.paths)?;
     let (mut changed, mut refused) = (0, Vec::new());
     for path in &all {
         crate::interrupt::check()?;

@@ -2,6 +2,7 @@
 
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
 use crate::plain::{self, is_plain};
+use clap::CommandFactory;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -31,8 +32,14 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<()> {
 
 /// Whether the command line asks for JSON. Scripts that are run have flags of their own.
 pub(super) fn wants_json() -> bool {
-    let mut args = std::env::args_os().skip(1);
-    args.any(|a| a == "--json") && !std::env::args_os().any(|a| a == "run" || a == "replay")
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    if !args.iter().any(|a| a == "--json") {
+        return false;
+    }
+    // The verb is the first that is one: behind it, `run` may be a word that is looked up.
+    let verbs = super::Cli::command();
+    let verb = args.iter().filter_map(|a| a.to_str()).find(|a| verbs.find_subcommand(a).is_some());
+    !matches!(verb, Some("run" | "replay"))
 }
 
 /// Prints why there is no result, where a program waits for one: a report of what is wrong is a result.

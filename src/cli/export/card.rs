@@ -38,16 +38,10 @@ pub fn write(e: &Export, w: &mut Written, folder: &Path) -> Result<()> {
         text.push_str("\n## Made from\n\nThe digits are the identity of the content.\n\n");
         origins(&head.made_from, 0, &mut text);
     }
-    let last: Vec<(String, f64)> = e.run.lines.iter().filter(|l| l.step <= head.step).flat_map(|l| l.values.clone()).collect();
+    let last = e.run.last();
     if !last.is_empty() {
         text.push_str("\n## Figures\n\nThe last that was logged up to this step.\n\n| metric | value |\n|---|---|\n");
-        let mut seen = Vec::new();
-        for (name, value) in last.iter().rev() {
-            if !seen.contains(&name) {
-                seen.push(name);
-                let _ = writeln!(text, "| {} | {value} |", cell(name));
-            }
-        }
+        last.iter().for_each(|(name, value)| _ = writeln!(text, "| {} | {value} |", cell(name)));
     }
     text.push_str("\n## Settings\n\nOf paths the last part stands.\n\n```toml\n");
     text.push_str(&settings(&e.run.config));

@@ -57,6 +57,7 @@ pub struct Args {
 pub(super) struct Export<'a> {
     args: &'a Args,
     checkpoint: Checkpoint,
+    /// Without what was logged after the checkpoint.
     run: Summary,
     networks: Networks,
 }
@@ -81,7 +82,8 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::usage(format!("`{}` is there already", args.out.display())).help("give the name of a folder that is not there"));
     }
     let checkpoint = Checkpoint::find(&args.run, args.step, &mut |text| say(&format!("warning: {text}")))?;
-    let run = Summary::of(checkpoint.run_folder())?;
+    let mut run = Summary::of(checkpoint.run_folder())?;
+    run.lines.retain(|l| l.step <= checkpoint.head().step);
     let networks = Networks::of(&checkpoint)?;
     let export = Export { args, checkpoint, run, networks };
     let folder = files::temporary_dir(&args.out)?;

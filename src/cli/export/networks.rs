@@ -39,7 +39,7 @@ impl Networks {
         let mut found = Networks { denoiser: None, vae: read("vae")?, discriminator: None, others: Vec::new() };
         for name in ["sit", "net"] {
             if let Some(model) = read(name)? {
-                let stats = if let Some(s) = read("stats")? { pair(&s)? } else { of_norm(ema.as_ref().unwrap_or(&model))? };
+                let stats = if let Some(s) = read("stats")? { pair(&s) } else { of_norm(ema.as_ref().unwrap_or(&model))? };
                 let averaged = over(&model, ema.as_ref());
                 found.denoiser = Some(Denoiser { name: name.to_owned(), model, ema: averaged, is_averaged: ema.is_some(), stats });
             }
@@ -66,11 +66,8 @@ fn over(model: &State, ema: Option<&State>) -> State {
 }
 
 /// What the scripts keep as `stats`.
-fn pair(stats: &State) -> Result<Option<(Tensor, Tensor)>> {
-    Ok(match (stats.get("scale"), stats.get("bias")) {
-        (Some(scale), Some(bias)) => Some((scale.clone(), bias.clone())),
-        _ => None,
-    })
+fn pair(stats: &State) -> Option<(Tensor, Tensor)> {
+    Some((stats.get("scale")?.clone(), stats.get("bias")?.clone()))
 }
 
 /// What SiT's batch norm knows.

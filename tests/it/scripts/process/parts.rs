@@ -1,6 +1,7 @@
 //! `--accumulate`: a step in parts is the step of the whole batch, in every training script; what would be another one is refused by name.
 
 use super::chain::{ENCODER, Made, SIT, VAE, made, ok, refused};
+use super::rae::DECODER;
 use crate::support::{TINY_VAE, metrics};
 use lathe::torch::Tensor;
 use lathe::torch::files::read_safetensors;
@@ -27,16 +28,6 @@ const DINO: &[&str] = &[
     "3",
 ];
 const MAPPER: &[&str] = &["--mapper.width", "16", "--mapper.heads", "2", "--mapper.hidden", "16"];
-const DECODER: &[&str] = &[
-    "--decoder-config.decoder-hidden-size",
-    "32",
-    "--decoder-config.decoder-num-hidden-layers",
-    "2",
-    "--decoder-config.decoder-num-attention-heads",
-    "2",
-    "--decoder-config.decoder-intermediate-size",
-    "64",
-];
 const STILL: &[&str] = &["--learning-rate", "0", "--disc-learning-rate", "0"];
 const STEPS: &[&str] = &["--batch-size", "8", "--max-train-steps", "3", "--checkpointing-steps", "1", "--log-every", "1", "--sampling-steps", "0"];
 

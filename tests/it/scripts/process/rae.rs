@@ -7,7 +7,7 @@ use crate::support::process::{self, script};
 use std::path::Path;
 use std::process::Command;
 
-const DECODER: &[&str] = &[
+pub(super) const DECODER: &[&str] = &[
     "--decoder-config.decoder-hidden-size",
     "32",
     "--decoder-config.decoder-num-hidden-layers",
