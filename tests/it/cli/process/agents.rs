@@ -92,6 +92,8 @@ fn an_error_is_a_document_too() {
         (&["test", "--json", "--filter", "nothing"], "E0101", 2),
         (&["runs", "--json", "--no-such-flag"], "E0101", 2),
         (&["compare", "--json", "one"], "E0101", 2),
+        (&["compare", "--json", "run"], "E0101", 2),
+        (&["doc", "run::nothing", "--json"], "E0101", 2),
     ] {
         let (status, out, err) = place.lathe(args);
         let Ok(said) = serde_json::from_str::<Value>(&out) else { panic!("{args:?}: no document: {out}{err}") };
