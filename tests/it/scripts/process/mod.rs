@@ -1,4 +1,5 @@
 mod after;
+mod autoencoders;
 mod chain;
 mod demo;
 mod exports;
@@ -13,5 +14,6 @@ mod published;
 mod rae;
 mod recipes;
 mod seeds;
+mod tiny;
 
 pub use chain::{ENCODER, SIT, VAE, ldm, made, words};
