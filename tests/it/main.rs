@@ -22,5 +22,6 @@ mod prompt;
 mod reload;
 mod scripts;
 mod support;
+mod terminal;
 mod text;
 mod train;

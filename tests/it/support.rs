@@ -117,7 +117,7 @@ pub fn alone(test: fn()) {
 /// For tests that start processes: those of the folders `process`.
 pub mod process {
     use super::{root, text};
-    use rexpect::session::{PtySession, spawn_command};
+    use crate::terminal::Terminal;
     use std::path::{Path, PathBuf};
     use std::process::{Child, Command, Output, Stdio};
     use std::time::{Duration, Instant};
@@ -141,9 +141,8 @@ pub mod process {
     }
 
     /// A command on a pseudo-terminal of its own: its input and output are that.
-    pub fn on_terminal(mut command: Command) -> PtySession {
-        command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
-        spawn_command(command, Some(60_000)).unwrap()
+    pub fn on_terminal(command: Command) -> Terminal {
+        Terminal::new(command)
     }
 
     /// All that a process said.

@@ -111,13 +111,20 @@ fn a_distributed_checkpoint_that_is_not_whole_says_what_is_missing() {
     assert!(Distributed::open(folder.path()).err().unwrap().to_string().contains("without its `.metadata`"));
     let e = read_pt(&folder.path().join("__0_0.distcp")).err().unwrap();
     assert!(e.help_text().unwrap().contains(&folder.path().display().to_string()), "{e}");
-    // A piece that was cut off, and a description that was altered anywhere: errors, and nothing worse.
     copy(&[".metadata", "__0_0.distcp", "__1_0.distcp"]);
     let whole = std::fs::read(folder.path().join("__1_0.distcp")).unwrap();
     std::fs::write(folder.path().join("__1_0.distcp"), &whole[..whole.len() / 3]).unwrap();
     let e = Distributed::open(folder.path()).unwrap().read("model", &|_| true).err().unwrap();
     assert!(e.to_string().contains("cut off") && e.help_text().unwrap().contains("fetch it again"), "{e}");
-    let whole = std::fs::read(folder.path().join(".metadata")).unwrap();
+}
+
+#[test]
+fn damage_to_the_description_of_a_distributed_checkpoint_is_an_error_and_nothing_worse() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["__0_0.distcp", "__1_0.distcp"] {
+        std::fs::copy(fixture("distributed").join(name), folder.path().join(name)).unwrap();
+    }
+    let whole = std::fs::read(fixture("distributed").join(".metadata")).unwrap();
     for at in 0..whole.len() {
         let mut data = whole.clone();
         data[at] ^= 1 << (at % 8);

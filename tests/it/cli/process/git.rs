@@ -94,7 +94,7 @@ fn transports_that_run_programs_and_revisions_that_are_options_are_refused() {
         assert!(matches!(out.status.code(), Some(1 | 2)) && !said(&out).contains('\u{7}'), "{rev}: {}", said(&out));
     }
     // The same in the files that a stranger's project brings along.
-    for url in &urls {
+    for (i, url) in urls.iter().enumerate() {
         let value = toml::Value::from(url.as_str());
         r.0.write("project/lathe.toml", &format!("[recipes]\nlab = {{ git = {value}, rev = \"main\" }}\n"));
         let lock = format!(
@@ -103,10 +103,10 @@ fn transports_that_run_programs_and_revisions_that_are_options_are_refused() {
         );
         r.0.write("project/lathe.lock", &lock);
         r.0.write("project/x.rhai", "import \"lab/m\" as m;\nfn main() { m::one() }");
-        for args in [&["update"][..], &["run", "x.rhai"], &["recipes"]] {
-            let out = r.done(&mut r.command(args));
-            assert!(matches!(out.status.code(), Some(1 | 2)), "{url} {args:?}: {}", said(&out));
-        }
+        // Each of them reads the same files by the same function.
+        let args = [&["update"][..], &["run", "x.rhai"], &["recipes"]][i % 3];
+        let out = r.done(&mut r.command(args));
+        assert!(matches!(out.status.code(), Some(1 | 2)), "{url} {args:?}: {}", said(&out));
     }
 }
 

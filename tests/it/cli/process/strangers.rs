@@ -163,7 +163,7 @@ fn damages() -> Vec<(&'static str, Change)> {
 
 #[test]
 fn a_tampered_run_hangs_nothing_and_touches_nothing() {
-    let tried: u64 = std::env::var("LATHE_TAMPERED").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
+    let tried: u64 = std::env::var("LATHE_TAMPERED").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
     let first = place();
     let whole = first.path("project/exps");
     let edit = std::fs::read_dir(whole.join("a/edits")).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();

@@ -117,10 +117,10 @@ fn somebody_at_the_terminal_is_asked() {
     let place = Place::new(&[("s.rhai", ENCODER)]);
     for (answer, want) in [("n", "lathe fetch dinov1-vit-b"), ("y", "tokens [1, 16, 16]")] {
         let mut terminal = on_terminal(lathe(&place, &hub, &["run", "s.rhai"]));
-        terminal.exp_string("Fetch them (hf://facebook/dino-vitb16/model.safetensors)? [y/N]").unwrap();
-        terminal.send_line(answer).unwrap();
-        terminal.exp_string(want).unwrap();
-        terminal.exp_eof().unwrap();
+        terminal.until("Fetch them (hf://facebook/dino-vitb16/model.safetensors)? [y/N]");
+        terminal.line(answer);
+        terminal.until(want);
+        terminal.end();
     }
 }
 

@@ -3,6 +3,7 @@
 use super::job::{self, Job};
 use crate::support::process::on_terminal;
 use crate::support::process::{signal, until};
+use crate::terminal::Terminal;
 use lathe::script::prompt::answer::Mode;
 use lathe::script::prompt::attached::{Call, Got, Reply, Want};
 use std::io::{BufRead, BufReader, Write};
@@ -179,16 +180,16 @@ fn two_clients_have_variables_of_their_own_and_share_the_run() {
     let job = Job::with(SCRIPT);
     let open = || {
         let mut t = on_terminal(job.attach(&[]));
-        t.exp_string("> ").unwrap();
+        t.until("> ");
         t
     };
     let (mut a, mut b) = (open(), open());
-    let line = |t: &mut rexpect::session::PtySession, text: &str, want: &str| {
-        t.send(&format!("{text}\r")).unwrap();
-        t.flush().unwrap();
-        t.exp_string(want).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let line = |t: &mut Terminal, text: &str, want: &str| {
+        t.keys(&format!("{text}\r"));
+        t.until(want);
         // `try1:1 301> `
-        t.exp_regex(r"try1:[0-9 ]+> ").unwrap();
+        t.until("try1:");
+        t.until("> ");
     };
     line(&mut a, "let mine = 11;", "");
     line(&mut b, "let mine = 22;", "");
@@ -198,9 +199,8 @@ fn two_clients_have_variables_of_their_own_and_share_the_run() {
     line(&mut b, "opt.lr", "0.125");
     line(&mut a, ":doc torch::zeros", "torch::zeros(shape");
     // Completion knows the live objects.
-    a.send("run.op\t").unwrap();
-    a.flush().unwrap();
-    a.exp_string("run.opt").unwrap();
+    a.keys("run.op\t");
+    a.until("run.opt");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::terminal;
 use crate::support::process::on_terminal;
 use crate::support::process::{self, parts};
-use rexpect::session::PtySession;
+use crate::terminal::Terminal;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -34,31 +34,17 @@ impl Place {
     }
 
     fn repl(&self, args: &[&str]) -> Terminal {
-        let mut t = Terminal(on_terminal(self.command(&[&["repl"], args].concat())));
+        let mut t = on_terminal(self.command(&[&["repl"], args].concat()));
         t.until("lathe> ");
         t
     }
 }
 
-/// A prompt on a pseudo-terminal.
-struct Terminal(PtySession);
-
-impl Terminal {
-    fn until(&mut self, text: &str) -> String {
-        self.0.exp_string(text).unwrap_or_else(|e| panic!("`{text}` did not come: {e}"))
-    }
-
-    fn keys(&mut self, keys: &str) {
-        self.0.send(keys).unwrap();
-        self.0.flush().unwrap();
-    }
-
-    /// Types a line; everything from then on to the next prompt, without the escape sequences of the editor.
-    fn line(&mut self, line: &str, want: &str) {
-        self.keys(&format!("{line}\r"));
-        self.until(want);
-        self.until("lathe> ");
-    }
+/// Types a line, and waits for a text of what it says and for the next prompt.
+fn line(t: &mut Terminal, line: &str, want: &str) {
+    t.keys(&format!("{line}\r"));
+    t.until(want);
+    t.until("lathe> ");
 }
 
 #[test]
@@ -142,7 +128,7 @@ fn completion_offers_what_fits() {
     t.keys("([2, 3])\r");
     t.until("tensor[2, 3] f32");
     t.until("lathe> ");
-    t.line("let picture = torch::ones([4, 4]); let cfg = #{rate: 0.5, depth: 2};", "");
+    line(&mut t, "let picture = torch::ones([4, 4]); let cfg = #{rate: 0.5, depth: 2};", "");
     t.keys("picture.resh\t");
     t.until("picture.reshape(");
     t.keys("[16])\r");
@@ -178,7 +164,7 @@ fn completion_offers_what_fits() {
     // The prompt above may be the one that is drawn again below the list; what is typed while it goes is lost.
     std::thread::sleep(Duration::from_millis(500));
     t.keys(":quit\r");
-    t.0.exp_eof().unwrap();
+    t.end();
 }
 
 #[test]
@@ -188,8 +174,8 @@ fn lines_go_on_and_history_is_kept_and_searched() {
     t.keys("let a = [1,\r");
     t.keys("2, 3];\r");
     t.until("lathe> ");
-    t.line("a.len() + 39", "42");
-    t.line("let other = 7;", "");
+    line(&mut t, "a.len() + 39", "42");
+    line(&mut t, "let other = 7;", "");
     // Up goes through the lines that begin alike.
     t.keys("a.\x1b[A");
     t.until("len() + 39");
@@ -201,7 +187,7 @@ fn lines_go_on_and_history_is_kept_and_searched() {
     t.until("21");
     t.until("lathe> ");
     t.keys("\x04");
-    t.0.exp_eof().unwrap();
+    t.end();
     let history = std::fs::read_to_string(p.path("history")).unwrap();
     assert!(history.contains("a.len() + 39") && history.contains("let other = 7;"), "{history}");
     // Another session finds it with Ctrl-R.
@@ -210,38 +196,38 @@ fn lines_go_on_and_history_is_kept_and_searched() {
     t.until("let other = 7;");
     t.keys("\r");
     t.until("lathe> ");
-    t.line("other", "7");
+    line(&mut t, "other", "7");
 }
 
 #[test]
 fn control_c_stops_the_script_and_keeps_variables() {
     let p = Place::new(&[]);
     let mut t = p.repl(&[]);
-    t.line("let kept = 123;", "");
+    line(&mut t, "let kept = 123;", "");
     t.keys("let n = 0; loop { n += 1; }\r");
     std::thread::sleep(Duration::from_millis(800));
     t.keys("\x03");
     t.until("stopped");
     t.until("lathe> ");
-    t.line("kept", "123");
-    t.line("n > 1000", "true");
+    line(&mut t, "kept", "123");
+    line(&mut t, "n > 1000", "true");
     // Once on an empty line says how to leave, twice leaves.
     t.keys("\x03");
     t.until("leaves");
     t.until("lathe> ");
     t.keys("\x03");
-    t.0.exp_eof().unwrap();
+    t.end();
 }
 
 #[test]
 fn a_saved_script_is_taken_in() {
     let p = Place::new(&[("lib.rhai", "fn answer() { 41 }\nfn main() { }\n")]);
     let mut t = p.repl(&["lib.rhai"]);
-    t.line("answer()", "41");
+    line(&mut t, "answer()", "41");
     std::fs::write(p.path("new"), "fn answer() { 42 }\nfn more() { answer() + 1 }\nfn main() { }\n").unwrap();
     std::fs::rename(p.path("new"), p.path("lib.rhai")).unwrap();
-    t.line("answer()", "42");
-    t.line("more()", "43");
+    line(&mut t, "answer()", "42");
+    line(&mut t, "more()", "43");
     std::fs::write(p.path("lib.rhai"), "fn answer() { 42 \n").unwrap();
     t.keys("answer()\r");
     t.until("the last good version stays");
@@ -264,7 +250,7 @@ fn pictures_are_saved_and_shown() {
         all.retain(|f| f.file_name().is_some_and(|n| n.to_string_lossy().starts_with("lathe-show-")));
         all
     };
-    let mut t = Terminal(on_terminal(command()));
+    let mut t = on_terminal(command());
     t.until("lathe> ");
     // Half blocks, as nothing tells of a terminal that can do better.
     t.keys("show(torch::rand([4, 3, 8, 8]))\r");
@@ -288,7 +274,7 @@ fn a_breakpoint_opens_the_frame() {
     let out = p.command(&["run", "b.rhai"]).output().unwrap();
     let err = String::from_utf8(out.stderr).unwrap();
     assert!(out.status.success() && err.contains("there is no terminal here; going on"), "{err}");
-    let mut t = Terminal(on_terminal(p.command(&["run", "b.rhai"])));
+    let mut t = on_terminal(p.command(&["run", "b.rhai"]));
     t.until("breakpoint in b.rhai");
     t.until("b.rhai> ");
     t.keys("helper(local)\r");
@@ -301,7 +287,7 @@ fn a_breakpoint_opens_the_frame() {
     t.until("b.rhai> ");
     t.keys("\x04");
     t.until("after 77");
-    t.0.exp_eof().unwrap();
+    t.end();
 }
 
 #[test]

@@ -77,15 +77,15 @@ fn debug_shows_the_variables_of_a_failed_line() {
     // From a pipe nothing is run behind a failure, so the lines are typed on a terminal.
     let mut session = crate::support::process::on_terminal(terminal(place.command(&["repl"])));
     for line in ["fn f(a) { let b = a * 2; let c = [b]; c + 1.5 }", "let x = 4;", "f(x)"] {
-        session.exp_string("lathe> ").unwrap();
-        session.send_line(line).unwrap();
+        session.until("lathe> ");
+        session.line(line);
     }
-    session.exp_string("does not work between").unwrap();
-    session.exp_string("lathe> ").unwrap();
-    session.send_line(":debug").unwrap();
-    session.exp_string("b = 8").unwrap();
-    session.exp_string("c = [8]").unwrap();
-    session.exp_string("lathe> ").unwrap();
-    session.send_line("locals.b + 1").unwrap();
-    session.exp_string("9").unwrap();
+    session.until("does not work between");
+    session.until("lathe> ");
+    session.line(":debug");
+    session.until("b = 8");
+    session.until("c = [8]");
+    session.until("lathe> ");
+    session.line("locals.b + 1");
+    session.until("9");
 }

@@ -89,7 +89,7 @@ fn train(place: &Demo) {
     let short = ["--log-every", "1", "--sampling-steps", "0"];
     let encoder = ["--enc-type", &map, "--enc-config.resolution", "16"];
 
-    let steps = ["--max-train-steps", "1500", "--exp-name", "vae", "--align", "none", "--watch"];
+    let steps = ["--max-train-steps", "400", "--exp-name", "vae", "--align", "none", "--watch"];
     let child = place.start("train_sendvae", &[&COMMON[..], TINY_VAE, &short, &steps].concat());
     place.wait("vae", "step", |log| log.len() > 2);
     let script = place.at("scripts/train_sendvae.rhai");

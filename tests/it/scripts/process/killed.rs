@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn kills() -> usize {
-    std::env::var("LATHE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(3)
+    std::env::var("LATHE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(2)
 }
 
 /// Starts a stage and ends it at some moment of the time that it takes, as often as is asked; in the end it is left alone. How it ends: `kill -9`, or

@@ -93,8 +93,9 @@ fn same(a: &str, b: &str) {
     for (key, t) in &x {
         let (t, other) = (t.to_vec_f64().unwrap(), y[key].to_vec_f64().unwrap());
         let far = t.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        assert!(t.len() == other.len() && far <= 1e-6, "{b}: {key} differs by {far}");
-        largest = t.iter().fold(largest, |most, x| most.max(x.abs()));
+        let most = t.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+        assert!(t.len() == other.len() && far <= 1e-6 * most.max(1.0), "{b}: {key} differs by {far}, the largest is {most}");
+        largest = largest.max(most);
     }
     assert!(largest > 1e-4, "there are gradients: {largest}");
 }

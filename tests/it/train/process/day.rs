@@ -1,11 +1,10 @@
 //! A day with runs: which checkpoints stay, going back to one, deaths in the set-up, `lathe runs` and what it removes, what stays on the terminal.
 
-use crate::support::process::{Place, ok, refused, said};
+use crate::support::process::{Place, ok, on_terminal, refused, said};
 use crate::support::{files, metrics, name, saved, text};
-use rexpect::session::spawn_command;
 use serde_json::Value;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// A network so small that a step is nothing but its noise.
 const TRAIN: &str = r#"
@@ -246,9 +245,8 @@ fn a_finished_training_leaves_its_lines_on_the_terminal() {
     day.run(&["--max-train-steps", "400", "--checkpointing-steps", "0"]);
     let flags = ["--max-train-steps", "440", "--checkpointing-steps", "0", "--spin", "30000"];
     let mut command = day.command(&flags);
-    command.env("TERM", "xterm").stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
-    let mut terminal = spawn_command(command, Some(60_000)).unwrap();
-    let all = terminal.exp_eof().unwrap();
+    command.env("TERM", "xterm");
+    let all = on_terminal(command).end();
     for line in ["try1  step 401/440  ", "try1  step 440/440  ", "try1  finished: 440 steps in "] {
         assert!(all.contains(line), "no `{line}` in\n{all}");
     }
