@@ -3,7 +3,8 @@
 //! Preprocess: 480 JPEG files of 500 x 375 (avatars scaled up, quality 90, 4:2:0 as ImageNet's) to 256 x 256 shards.
 //! Loader: batches of 64 from those shards, shuffled, through two background threads.
 //! Packed: the same files as a tar, a gzipped tar, WebDataset's shards, and, where LATHE_PYTHON is a Python with pyarrow, as parquet: each beside the folder in
-//! turn; then batches that are cropped when they are drawn.
+//! turn; then batches that are cropped when they are drawn. Beside them the readers of PyPI's webdataset and datasets, where that Python has them
+//! (benches/readers.py; `pip install pyarrow pillow numpy webdataset datasets`).
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_macros,
@@ -13,6 +14,7 @@
 )]
 
 use lathe::data::{DirectOptions, ImageSet, Loader, LoaderOptions, PreprocessOptions, preprocess, read_picture};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -66,7 +68,12 @@ fn packed(dir: &Path, source: &Path) -> lathe::error::Result<()> {
     }
     let options = PreprocessOptions { workers: 2, quiet: true, ..Default::default() };
     let mut rates = vec![(0.0f64, 0.0f64); sources.len()];
+    let mut peers: BTreeMap<String, f64> = BTreeMap::new();
     for round in 0..3 {
+        for (name, rate) in others(dir) {
+            let best = peers.entry(name).or_default();
+            *best = best.max(rate);
+        }
         for ((name, path), best) in sources.iter().zip(&mut rates) {
             let report = preprocess(path, dir.join(format!("out-{name}-{round}")), &options)?;
             assert_eq!(report.dataset.count, FILES);
@@ -88,7 +95,22 @@ fn packed(dir: &Path, source: &Path) -> lathe::error::Result<()> {
             drawn / folder
         );
     }
+    for (peer, own) in [("webdataset", "WebDataset"), ("datasets", "parquet")] {
+        let drawn = sources.iter().zip(&rates).find(|((name, _), _)| *name == own).map(|(_, (_, drawn))| *drawn);
+        if let (Some(theirs), Some(drawn)) = (peers.get(peer), drawn) {
+            println!("{peer} of PyPI, two processes: {theirs:.0} pictures/s; {own} cropped when drawn is {:.2} of it", drawn / theirs);
+        }
+    }
     Ok(())
+}
+
+/// The rates of PyPI's readers, where LATHE_PYTHON has them.
+fn others(dir: &Path) -> Vec<(String, f64)> {
+    let Some(python) = std::env::var_os("LATHE_PYTHON") else { return Vec::new() };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/readers.py");
+    let out = Command::new(python).arg(script).arg(dir).stderr(std::process::Stdio::inherit()).output().expect("python");
+    let line = |l: &str| l.split_once(' ').and_then(|(name, rate)| Some((name.to_owned(), rate.parse().ok()?)));
+    String::from_utf8_lossy(&out.stdout).lines().filter_map(line).collect()
 }
 
 /// WebDataset's shards of 120 samples.

@@ -235,6 +235,17 @@ impl Error {
         self
     }
 
+    /// The same of a file that will have another place: what lies in the folder `from` now will lie in `to`.
+    #[must_use]
+    pub fn moved(mut self, from: &Path, to: &Path) -> Self {
+        if let ErrorKind::Io { path, .. } | ErrorKind::Data { path, .. } = &mut *self.kind
+            && let Ok(rest) = path.strip_prefix(from)
+        {
+            *path = if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) };
+        }
+        self
+    }
+
     /// What was being done, the innermost first.
     pub fn contexts(&self) -> &[String] {
         &self.context

@@ -53,7 +53,8 @@ pub fn run(args: &Args) -> Result<()> {
             fetch::check(item, pins)?;
             eprintln!("{} is here already", item.name);
         }
-        let shown = if item.is_folder { vec![item.path(&paths)] } else { paths };
+        // Of weights in several files the list is what is named elsewhere.
+        let shown = if item.is_folder { vec![item.path(&paths)] } else { paths.into_iter().take(item.parts.len()).collect() };
         let lines: String = shown.iter().map(|p| format!("{}\n", p.display())).collect();
         super::output::print(&lines)?;
     }

@@ -24,6 +24,7 @@ mod nproc;
 mod output;
 mod paths;
 mod prune;
+mod push;
 mod ranks;
 mod recipes;
 mod remove;
@@ -68,6 +69,7 @@ enum Verb {
     Export(export::Args),
     Doctor(doctor::Args),
     Fetch(fetch::Args),
+    Push(push::Args),
     Recipes(recipes::Args),
     Remove(remove::Args),
     Diff(diff::Args),
@@ -137,6 +139,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Export(args) => export::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Fetch(args) => fetch::run(&args),
+        Verb::Push(args) => push::run(&args),
         Verb::Recipes(args) => recipes::run(&args),
         Verb::Remove(args) => remove::run(&args),
         Verb::Diff(args) => diff::run(&args),

@@ -56,6 +56,20 @@ pub trait Samples: Send + Sync {
         false
     }
 
+    /// Whether it crops pictures when they are drawn, anywhere it is told.
+    fn has_crops(&self) -> bool {
+        false
+    }
+
+    /// The same as [`Samples::gather`], each picture cropped as its number in `draws` says.
+    ///
+    /// # Errors
+    /// `E0202` for a set that crops nothing; as [`Samples::gather`].
+    fn gather_cropped(&self, positions: &[usize], draws: &[u64]) -> Result<Batch> {
+        let _ = (positions, draws);
+        Err(Error::value("loader", "this set crops no pictures"))
+    }
+
     /// The samples at these positions, each below [`Samples::len`], as one batch.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::archive::Columns;
 use super::batch::Batch;
 use super::choose::Pick;
-use super::crop::{center_crop, to_planes};
+use super::crop::{center_crop, random_crop, to_planes};
 use super::decode::{PixelRule, decode};
 use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, NAMED, name_skipped};
 use super::open_source::{Wanted, open_source};
@@ -42,6 +42,9 @@ impl Default for DirectOptions {
         DirectOptions { resolution: 0, image_column: "image".into(), label_column: "label".into(), pixels: PixelRule::default(), strict: false }
     }
 }
+
+/// Which part of a picture: the middle, or that of a number.
+pub(super) type Crop = Option<u64>;
 
 /// A source whose pictures are cropped when they are drawn.
 pub(super) struct Direct {
@@ -92,8 +95,8 @@ impl Direct {
         self.source.items[position].label as i64
     }
 
-    /// These pictures as one batch, decoded on this thread, or on all cores. Of one that cannot be read the next one takes the place, with its label.
-    pub(super) fn gather(&self, positions: &[usize], on_all_cores: bool) -> Result<Batch> {
+    /// These pictures as one batch, decoded on this thread, or on all cores, each with its crop: the middle, or as drawn. Of one that cannot be read the next one takes the place, with its label.
+    pub(super) fn gather(&self, positions: &[(usize, Crop)], on_all_cores: bool) -> Result<Batch> {
         let side = self.dataset.resolution;
         let size = 3 * side * side;
         let mut pixels = Vec::new();
@@ -102,7 +105,7 @@ impl Direct {
             .try_reserve_exact(bytes)
             .map_err(|_| Error::run(format!("not enough memory for a batch of {bytes} bytes")).help("choose a smaller batch"))?;
         pixels.resize(bytes, 0);
-        let one = |(planes, position): (&mut [u8], &usize)| self.draw(*position, planes);
+        let one = |(planes, (position, crop)): (&mut [u8], &(usize, Crop))| self.draw(*position, *crop, planes);
         let taken: Vec<usize> = if on_all_cores {
             pixels.par_chunks_exact_mut(size).zip(positions.par_iter()).map(one).collect::<Result<_>>()?
         } else {
@@ -122,7 +125,7 @@ impl Direct {
     }
 
     /// Draws a picture, or the next one that can be read; returns which it was.
-    fn draw(&self, position: usize, planes: &mut [u8]) -> Result<usize> {
+    fn draw(&self, position: usize, crop: Crop, planes: &mut [u8]) -> Result<usize> {
         let _pass = self.pass.enter();
         let len = self.source.items.len();
         for tries in 0..IN_A_ROW.min(len) {
@@ -131,7 +134,7 @@ impl Direct {
             if self.broken.lock().unwrap_or_else(PoisonError::into_inner).contains(&at) {
                 continue;
             }
-            match self.picture(&self.source.items[at], planes) {
+            match self.picture(&self.source.items[at], crop, planes) {
                 Ok(()) => return Ok(at),
                 Err(e) if self.strict => return Err(e.help("`preprocess` names, counts and skips such pictures")),
                 Err(e) => self.tell(at, &e),
@@ -142,10 +145,15 @@ impl Direct {
             .help("`lathe run scripts/preprocess.rhai` names every picture that cannot be read"))
     }
 
-    fn picture(&self, item: &Item, planes: &mut [u8]) -> Result<()> {
+    fn picture(&self, item: &Item, crop: Crop, planes: &mut [u8]) -> Result<()> {
         let bytes = self.source.read(item)?;
         let decoded = decode(&bytes, self.dataset.pixels).map_err(|reason| Error::data(&item.path, reason))?;
-        to_planes(&center_crop(&decoded.picture, self.dataset.resolution)?.rgb, planes);
+        let resolution = self.dataset.resolution;
+        let cut = match crop {
+            None => center_crop(&decoded.picture, resolution)?,
+            Some(draw) => random_crop(&decoded.picture, resolution, draw)?,
+        };
+        to_planes(&cut.rgb, planes);
         Ok(())
     }
 

@@ -72,7 +72,7 @@ pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<W
 
 /// One tensor of a shard to be written.
 pub(crate) struct Column<'a> {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) dtype: DType,
     pub(crate) shape: Vec<usize>,
     pub(crate) data: &'a [u8],
@@ -83,7 +83,8 @@ fn format_name(dtype: DType) -> &'static str {
         DType::Uint8 => "U8",
         DType::Int64 => "I64",
         DType::Float => "F32",
-        other => unreachable!("shards hold u8, i64 and f32, not {other:?}"),
+        DType::BFloat16 => "BF16",
+        other => unreachable!("shards hold u8, i64, f32 and bf16, not {other:?}"),
     }
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn write_shard(path: &Path, columns: &[Column]) -> Result<Written> {
     for c in columns {
         let size: usize = c.shape.iter().product::<usize>() * c.dtype.elt_size_in_bytes();
         assert_eq!(size, c.data.len(), "the shape of `{}` fits its data", c.name);
-        header.insert(c.name.into(), json!({"dtype": format_name(c.dtype), "shape": c.shape, "data_offsets": [at, at + size]}));
+        header.insert(c.name.clone(), json!({"dtype": format_name(c.dtype), "shape": c.shape, "data_offsets": [at, at + size]}));
         at += size;
     }
     let mut header = Value::Object(header).to_string().into_bytes();
@@ -134,6 +135,7 @@ impl Shard {
                 safetensors::Dtype::U8 => DType::Uint8,
                 safetensors::Dtype::I64 => DType::Int64,
                 safetensors::Dtype::F32 => DType::Float,
+                safetensors::Dtype::BF16 => DType::BFloat16,
                 other => return Err(bad(format!("`{name}` is {other:?}"))),
             };
             let range = data + info.data_offsets.0..data + info.data_offsets.1;

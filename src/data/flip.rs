@@ -1,19 +1,13 @@
 //! Horizontal flips: which samples are mirrored, and mirroring them.
 
 use super::batch::Batch;
+use super::draws::drawn;
 use crate::error::Result;
 use crate::torch::{DType, Tensor};
 
 /// Whether the sample at `position` is mirrored in an epoch: half of them, by the seed, the epoch and the position alone.
 pub(super) fn is_flipped(seed: u64, epoch: u64, position: usize) -> bool {
-    // SplitMix64 (Steele, Lea, Flood 2014) over the three numbers, one after the other.
-    let mix = |state: u64, value: u64| {
-        let mut z = state.wrapping_add(value).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
-    mix(mix(mix(0x666c_6970, seed), epoch), position as u64) >> 63 == 1
+    drawn(0x666c_6970, seed, epoch, position) >> 63 == 1
 }
 
 /// The batch with the rows of `images` mirrored that `flips` names, and `flipped` u8 `[B]`, which says so.

@@ -2,7 +2,8 @@
 
 use super::batch::{Batch, Samples};
 use super::choose::{Pick, choose};
-use super::direct::{Direct, DirectOptions};
+use super::direct::{Crop, Direct, DirectOptions};
+use super::draws::drawn;
 use super::flip::flipped;
 use super::manifest::{Attribute, Dataset, check_version};
 use super::shards::{Field, Shards};
@@ -21,7 +22,14 @@ pub struct ImageSet {
     all: Arc<Inner>,
     /// Whether every picture is there a second time, mirrored.
     with_flips: bool,
+    /// How often every picture is there, cropped at other places.
+    crops: usize,
 }
+
+/// More crops of one picture are none of it.
+const MOST_CROPS: usize = 1000;
+/// Tells what is drawn for these crops from what a loader draws.
+const CROPS: u64 = 0x6372_6f70_7065_6421;
 
 struct Inner {
     folder: PathBuf,
@@ -37,7 +45,8 @@ impl std::fmt::Debug for ImageSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let d = self.dataset();
         let flips = if self.with_flips { " and their mirror images" } else { "" };
-        write!(f, "{} pictures of {r} x {r}{flips}, {} classes, in {}", d.count, d.classes.len(), self.folder().display(), r = d.resolution)
+        let crops = if self.crops > 1 { format!(", {} crops of each", self.crops) } else { String::new() };
+        write!(f, "{} pictures of {r} x {r}{crops}{flips}, {} classes, in {}", d.count, d.classes.len(), self.folder().display(), r = d.resolution)
     }
 }
 
@@ -62,10 +71,12 @@ impl ImageSet {
             .map_err(|e| e.help("a data set folder is made by `data::preprocess`; is this the folder with the pictures?"))?;
         check_version(&manifest, dataset.version)?;
         let r = dataset.resolution;
-        let mut fields =
-            vec![Field { name: "images", dtype: DType::Uint8, shape: vec![3, r, r] }, Field { name: "labels", dtype: DType::Int64, shape: vec![] }];
+        let mut fields = vec![
+            Field { name: "images".into(), dtype: DType::Uint8, shape: vec![3, r, r] },
+            Field { name: "labels".into(), dtype: DType::Int64, shape: vec![] },
+        ];
         if !dataset.attributes.is_empty() {
-            fields.push(Field { name: "attributes", dtype: DType::Uint8, shape: vec![dataset.attributes.len()] });
+            fields.push(Field { name: "attributes".into(), dtype: DType::Uint8, shape: vec![dataset.attributes.len()] });
         }
         let shards = Shards::open(folder, &dataset.shards, fields)?;
         if shards.len() != dataset.count {
@@ -93,18 +104,46 @@ impl ImageSet {
     }
 
     fn new(folder: &Path, pixels: Pixels) -> ImageSet {
-        ImageSet { all: Arc::new(Inner { folder: folder.to_owned(), pixels }), with_flips: false }
+        ImageSet { all: Arc::new(Inner { folder: folder.to_owned(), pixels }), with_flips: false, crops: 1 }
     }
 
     /// The same pictures, and behind them all of them mirrored: picture `n + i` is picture `i` with left and right exchanged.
     #[must_use]
     pub fn and_flips(&self) -> ImageSet {
-        ImageSet { all: self.all.clone(), with_flips: true }
+        ImageSet { with_flips: true, ..self.clone() }
+    }
+
+    /// Every picture so often, with `n` pictures picture `k * n + i` is crop `k` of picture `i`: crop 0 is the middle, the others are drawn by their number
+    /// alone ([`random_crop`](super::crop::random_crop)). Mirror images of all come behind all.
+    ///
+    /// # Errors
+    /// `E0202` for a number out of range, and for shards, whose pictures are cropped already.
+    pub fn and_crops(&self, crops: usize) -> Result<ImageSet> {
+        if !(1..=MOST_CROPS).contains(&crops) {
+            return Err(Error::value("with_crops", format!("so many crops of a picture: {crops}")).help(format!("1 to {MOST_CROPS}")));
+        }
+        if crops > 1 && !self.has_crops() {
+            let message = format!("the pictures of `{}` are cropped already: there are no others of them", self.folder().display());
+            return Err(Error::value("with_crops", message)
+                .help("give the pictures themselves (a folder, tars, parquet), not the shards that `preprocess` made of them"));
+        }
+        Ok(ImageSet { crops, ..self.clone() })
+    }
+
+    /// Pictures and crops of them, without mirror images.
+    fn cropped_len(&self) -> usize {
+        self.plain_len() * self.crops
+    }
+
+    /// The picture of a position, and its crop.
+    fn cropped(&self, position: usize) -> (usize, Crop) {
+        let (i, k) = (position % self.plain_len(), position / self.plain_len() % self.crops);
+        (i, (k > 0).then(|| drawn(CROPS, 0, k as u64, i)))
     }
 
     /// Whether it is a folder of shards, just as it lies there.
     pub fn is_prepared(&self) -> bool {
-        !self.with_flips && matches!(self.all.pixels, Pixels::Shards(..))
+        !self.with_flips && self.crops == 1 && matches!(self.all.pixels, Pixels::Shards(..))
     }
 
     /// Pictures, without mirror images.
@@ -117,19 +156,22 @@ impl ImageSet {
     /// # Errors
     /// As [`Samples::gather`].
     pub fn take(&self, positions: &[usize]) -> Result<Batch> {
-        self.collect(positions, true)
+        self.collect(positions, None, true)
     }
 
-    fn collect(&self, positions: &[usize], on_all_cores: bool) -> Result<Batch> {
-        if !self.with_flips {
-            return self.plain(positions, on_all_cores);
+    fn collect(&self, positions: &[usize], draws: Option<&[u64]>, on_all_cores: bool) -> Result<Batch> {
+        let mut wanted: Vec<(usize, Crop)> = positions.iter().map(|p| self.cropped(*p)).collect();
+        if let Some(draws) = draws {
+            wanted.iter_mut().zip(draws).for_each(|((_, crop), draw)| *crop = Some(*draw));
         }
-        let n = self.plain_len();
-        let plain: Vec<usize> = positions.iter().map(|p| p % n).collect();
-        let batch = self.plain(&plain, on_all_cores)?;
-        let flips: Vec<bool> = positions.iter().map(|p| *p >= n).collect();
+        let batch = self.plain(&wanted, on_all_cores)?;
+        if !self.with_flips && self.crops == 1 {
+            return Ok(batch);
+        }
+        let flips: Vec<bool> = positions.iter().map(|p| *p >= self.cropped_len()).collect();
         // Of a picture that cannot be read the next one took the place.
-        let index = batch.get("index")?.to_vec_i64()?.iter().zip(&flips).map(|(i, f)| if *f { i + n as i64 } else { *i }).collect::<Vec<_>>();
+        let block = |p: &usize| (p - p % self.plain_len()) as i64;
+        let index = batch.get("index")?.to_vec_i64()?.iter().zip(positions).map(|(i, p)| i + block(p)).collect::<Vec<_>>();
         let batch = flipped(batch, &flips)?;
         let mut all = Batch::default();
         for (name, tensor) in batch.tensors().iter().filter(|(name, _)| name.as_str() != "flipped") {
@@ -138,11 +180,12 @@ impl ImageSet {
         Ok(all)
     }
 
-    fn plain(&self, positions: &[usize], on_all_cores: bool) -> Result<Batch> {
+    fn plain(&self, wanted: &[(usize, Crop)], on_all_cores: bool) -> Result<Batch> {
         let shards = match &self.all.pixels {
-            Pixels::Direct(direct) => return direct.gather(positions, on_all_cores),
+            Pixels::Direct(direct) => return direct.gather(wanted, on_all_cores),
             Pixels::Shards(_, shards) => shards,
         };
+        let positions = &wanted.iter().map(|(i, _)| *i).collect::<Vec<_>>()[..];
         let index: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
         let mut batch = Batch::default().with("images", shards.tensor(0, positions)?).with("labels", shards.tensor(1, positions)?);
         if !self.attributes().is_empty() {
@@ -223,6 +266,11 @@ impl ImageSet {
             let id = hash_of(&[&json!(["cropped", d.resolution, d.classes, d.attributes, d.pixels, d.source]).to_string()]);
             origin = origin.with_id(id);
         }
+        if self.crops > 1 {
+            let id = hash_of(&[&json!(["crops", self.crops, origin.id]).to_string()]);
+            let about = format!("{}, {} crops of each", origin.about, self.crops);
+            origin = origin.with_id(id).about(about);
+        }
         if self.with_flips {
             let id = hash_of(&[&json!(["and flips", origin.id]).to_string()]);
             let about = format!("{} and their mirror images", origin.about);
@@ -234,7 +282,7 @@ impl ImageSet {
 
 impl Samples for ImageSet {
     fn len(&self) -> usize {
-        if self.with_flips { 2 * self.plain_len() } else { self.plain_len() }
+        if self.with_flips { 2 * self.cropped_len() } else { self.cropped_len() }
     }
 
     fn identity(&self) -> String {
@@ -245,8 +293,16 @@ impl Samples for ImageSet {
         true
     }
 
+    fn has_crops(&self) -> bool {
+        matches!(self.all.pixels, Pixels::Direct(_))
+    }
+
+    fn gather_cropped(&self, positions: &[usize], draws: &[u64]) -> Result<Batch> {
+        self.collect(positions, Some(draws), false)
+    }
+
     fn gather(&self, positions: &[usize]) -> Result<Batch> {
-        self.collect(positions, false)
+        self.collect(positions, None, false)
     }
 }
 

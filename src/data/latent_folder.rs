@@ -30,6 +30,8 @@ pub(super) fn held(folder: &Path) -> Result<Option<Held>> {
             total: l.count,
             made_from: l.made_from,
             settings: l.settings,
+            dtype: l.dtype,
+            features: l.features,
             force: false,
         };
         return Ok(Some(Held { options, shards: Vec::new(), complete: Some(l.count) }));
@@ -58,6 +60,10 @@ pub(super) fn other_latents(folder: &Path, held: &Held, new: &LatentOptions) -> 
     };
     note("VAE", old.vae != new.vae, vae(old), vae(new));
     note("shape", old.shape != new.shape, format!("{:?}", old.shape), format!("{:?}", new.shape));
+    note("dtype", old.dtype != new.dtype, old.dtype.name().to_owned(), new.dtype.name().to_owned());
+    let models =
+        |o: &LatentOptions| some(&o.features.iter().map(|f| format!("{} {}", f.name, f.model.get(..12).unwrap_or(&f.model))).collect::<Vec<_>>());
+    note("features", old.features != new.features, models(old), models(new));
     note("shard_size", old.shard_size != new.shard_size, old.shard_size.to_string(), new.shard_size.to_string());
     let known = old.total > 0 && new.total > 0;
     note("latents", known && old.total != new.total, old.total.to_string(), new.total.to_string());

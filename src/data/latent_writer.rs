@@ -1,9 +1,11 @@
 //! Writing a cache of latents: shards, then `latents.json` with the statistics.
 
+use super::LatentSet;
 use super::files::{Column, remove_leftovers, write_json, write_shard};
 use super::latent_folder::{Held, discard, held, other_latents};
-use super::manifest::{Attribute, FORMAT_VERSION, LatentStats, Latents, ShardInfo};
-use super::{LatentSet, latents::fields};
+use super::latent_layout::{Features, Layout, Precision};
+use super::latent_sums::{Sums, rounding, statistics, sums};
+use super::manifest::{Attribute, FORMAT_VERSION, Latents, ShardInfo};
 use crate::dist;
 use crate::error::{Error, Result};
 use crate::files;
@@ -39,18 +41,15 @@ pub struct LatentOptions {
     /// The settings that decide about them.
     #[serde(default)]
     pub settings: Map<String, Value>,
+    /// What moments and features are kept as.
+    #[serde(default)]
+    pub dtype: Precision,
+    /// The vision models whose features come with them.
+    #[serde(default)]
+    pub features: Vec<Features>,
     /// Remove other latents in the folder, instead of an error.
     #[serde(skip)]
     pub force: bool,
-}
-
-/// Sums for the statistics of one shard. They are kept for each shard and added in order at the end, so that an
-/// interrupted run gives the same figures as an uninterrupted one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Sums {
-    mean: Vec<f64>,
-    mean_squared: Vec<f64>,
-    variance: Vec<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +87,11 @@ struct Rows {
     labels: Vec<u8>,
     index: Vec<u8>,
     attributes: Vec<u8>,
+    /// Of each vision model.
+    features: Vec<Vec<u8>>,
+    /// How far the means are from what they were: the sum of the squares, and the largest.
+    squared: f64,
+    worst: f64,
 }
 
 pub(super) const PARTIAL: &str = "latents.partial.json";
@@ -112,7 +116,8 @@ impl LatentWriter {
             return Err(Error::value("latent_writer", format!("a latent of shape {:?}", options.shape)));
         }
         if options.shard_size == 0 {
-            options.shard_size = ((256 << 20) / (8 * c * h * w)).max(1);
+            let numbers = 2 * c * h * w + options.features.iter().map(|f| f.tokens * f.dim).sum::<usize>();
+            options.shard_size = ((256 << 20) / (options.dtype.size() * numbers).max(1)).max(1);
         }
         files::create_dir(folder)?;
         let mut writer =
@@ -156,15 +161,17 @@ impl LatentWriter {
         self.0.borrow().complete.is_some()
     }
 
-    /// Adds posteriors: `mean` and `std` `[B, C, h, w]`, `labels` and `index` `[B]`, `attributes` u8 `[B, A]`.
+    /// Adds posteriors: `mean` and `std` `[B, C, h, w]`, `labels` and `index` `[B]`, `attributes` u8 `[B, A]`, and for each vision model of
+    /// [`LatentOptions::features`] its tokens `[B, T, D]`.
     ///
     /// `index` says which picture of the image set each latent belongs to.
     ///
     /// # Errors
     /// `E0202` for shapes that do not fit, values that are not finite or a finished folder; `E0301` when a shard cannot
     /// be written.
-    pub fn push(&self, mean: &Tensor, std: &Tensor, labels: &Tensor, index: &Tensor, attributes: Option<&Tensor>) -> Result<()> {
-        self.0.borrow_mut().push(mean, std, labels, index, attributes)
+    pub fn push(&self, mean: &Tensor, std: &Tensor, labels: &Tensor, index: &Tensor, attributes: Option<&Tensor>, features: &[Tensor]) -> Result<()> {
+        let features = self.0.borrow().features(mean, features)?;
+        self.0.borrow_mut().push(mean, std, labels, index, attributes, &features)
     }
 
     /// Writes the last shard and `latents.json`, and opens the folder.
@@ -183,7 +190,38 @@ impl Writer {
         self.done.iter().map(|d| d.info.count).sum()
     }
 
-    fn push(&mut self, mean: &Tensor, std: &Tensor, labels: &Tensor, index: &Tensor, attributes: Option<&Tensor>) -> Result<()> {
+    /// The numbers of the features that come with a batch.
+    fn features(&self, mean: &Tensor, features: &[Tensor]) -> Result<Vec<Vec<f32>>> {
+        let bad = |message: String| Error::value("latent_writer.push", message);
+        let wanted = &self.options.features;
+        if features.len() != wanted.len() {
+            let names: Vec<&str> = wanted.iter().map(|f| f.name.as_str()).collect();
+            return Err(bad(format!("`features` are of {} models, the writer was opened for {}: {names:?}", features.len(), wanted.len())));
+        }
+        let b = mean.size(0)?;
+        let one = |(f, t): (&Features, &Tensor)| {
+            if t.shape() != [b, f.tokens as i64, f.dim as i64] || !t.is_float() {
+                return Err(bad(format!("the features of {} must be a float tensor [{b}, {}, {}], got {}", f.name, f.tokens, f.dim, t.describe())));
+            }
+            let numbers = t.to_vec_f32()?;
+            if numbers.iter().all(|x| x.is_finite()) {
+                Ok(numbers)
+            } else {
+                Err(bad(format!("the features of {} have values that are not finite", f.name)))
+            }
+        };
+        wanted.iter().zip(features).map(one).collect()
+    }
+
+    fn push(
+        &mut self,
+        mean: &Tensor,
+        std: &Tensor,
+        labels: &Tensor,
+        index: &Tensor,
+        attributes: Option<&Tensor>,
+        features: &[Vec<f32>],
+    ) -> Result<()> {
         let bad = |message: String| Error::value("latent_writer.push", message);
         if self.complete.is_some() {
             return Err(bad(format!("`{}` is finished", self.folder.display())).help("`writer.complete` says so before anything is computed"));
@@ -218,10 +256,21 @@ impl Writer {
         let (labels, index) = (labels.to_vec_i64()?, index.to_vec_i64()?);
         let attributes = attributes.filter(|_| factors > 0).map(Tensor::to_bytes).transpose()?.unwrap_or_default();
         let one = self.options.shape.iter().product::<usize>();
+        let precision = self.options.dtype;
         for i in 0..labels.len() {
             let rows = &mut self.rows;
-            rows.mean.extend(mean[i * one..(i + 1) * one].iter().flat_map(|x| x.to_le_bytes()));
-            rows.std.extend(std[i * one..(i + 1) * one].iter().flat_map(|x| x.to_le_bytes()));
+            for x in &mean[i * one..(i + 1) * one] {
+                precision.write(*x, &mut rows.mean);
+                let error = f64::from(precision.kept(*x)) - f64::from(*x);
+                rows.squared += error * error;
+                rows.worst = rows.worst.max(error.abs());
+            }
+            std[i * one..(i + 1) * one].iter().for_each(|x| precision.write(*x, &mut rows.std));
+            rows.features.resize(features.len(), Vec::new());
+            for ((f, all), kept) in self.options.features.iter().zip(features).zip(&mut rows.features) {
+                let size = f.tokens * f.dim;
+                all[i * size..(i + 1) * size].iter().for_each(|x| precision.write(*x, kept));
+            }
             rows.labels.extend(labels[i].to_le_bytes());
             rows.index.extend(index[i].to_le_bytes());
             rows.attributes.extend_from_slice(&attributes[i * factors..(i + 1) * factors]);
@@ -236,9 +285,15 @@ impl Writer {
     /// Writes the rows as the next shard and notes it.
     fn flush(&mut self) -> Result<()> {
         let rows = &self.rows;
-        let [c, h, w] = self.options.shape;
-        let data: [&[u8]; 5] = [&rows.mean, &rows.std, &rows.labels, &rows.index, &rows.attributes];
-        let columns: Vec<Column> = fields([c, h, w], self.options.attributes.len())
+        let o = &self.options;
+        let [c, h, w] = o.shape;
+        let mut data: Vec<&[u8]> = vec![&rows.mean, &rows.std, &rows.labels, &rows.index];
+        if !o.attributes.is_empty() {
+            data.push(&rows.attributes);
+        }
+        data.extend(rows.features.iter().map(Vec::as_slice));
+        let columns: Vec<Column> = Layout { shape: o.shape, precision: o.dtype, attributes: &o.attributes, features: &o.features }
+            .fields()
             .into_iter()
             .zip(data)
             .map(|(f, data)| Column { name: f.name, dtype: f.dtype, shape: [vec![rows.count], f.shape].concat(), data })
@@ -246,7 +301,8 @@ impl Writer {
         let file = format!("latents-{:05}.safetensors", self.done.len());
         let written = write_shard(&self.folder.join(&file), &columns)?;
         let info = ShardInfo { file, count: rows.count, bytes: written.bytes, sha256: written.sha256 };
-        let sums = sums(c, h * w, &rows.mean, &rows.std);
+        let mut sums = sums(c, h * w, o.dtype, &rows.mean, &rows.std);
+        (sums.squared, sums.worst) = (rows.squared, rows.worst);
         self.done.push(Done { info, sums });
         self.rows = Rows::default();
         write_json(&self.folder.join(PARTIAL), &Partial { options: self.options.clone(), shards: self.done.clone() })?;
@@ -265,6 +321,7 @@ impl Writer {
             return Err(Error::value("latent_writer.finish", "nothing was pushed"));
         }
         let o = &self.options;
+        let stats = statistics(o.shape, count, self.done.iter().map(|d| &d.sums));
         let latents = Latents {
             version: FORMAT_VERSION,
             name: o.name.clone(),
@@ -275,43 +332,17 @@ impl Writer {
             attributes: o.attributes.clone(),
             shard_size: o.shard_size,
             shards: self.done.iter().map(|d| d.info.clone()).collect(),
-            stats: statistics(o.shape, count, &self.done),
+            rounding: rounding(o.shape, count, o.dtype, &stats, self.done.iter().map(|d| &d.sums)),
+            stats,
             made_from: o.made_from.clone(),
             settings: o.settings.clone(),
+            dtype: o.dtype,
+            features: o.features.clone(),
         };
         write_json(&self.folder.join("latents.json"), &latents)?;
         let partial = self.folder.join(PARTIAL);
         files::remove(&partial)?;
         self.complete = Some(count);
         Ok(())
-    }
-}
-
-fn sums(channels: usize, area: usize, mean: &[u8], std: &[u8]) -> Sums {
-    let mut s = Sums { mean: vec![0.0; channels], mean_squared: vec![0.0; channels], variance: vec![0.0; channels] };
-    let float = |b: &[u8]| f64::from(f32::from_le_bytes(b.try_into().expect("four bytes")));
-    for (i, (m, d)) in mean.chunks_exact(area * 4).zip(std.chunks_exact(area * 4)).enumerate() {
-        let c = i % channels;
-        for (m, d) in m.chunks_exact(4).zip(d.chunks_exact(4)) {
-            let (m, d) = (float(m), float(d));
-            s.mean[c] += m;
-            s.mean_squared[c] += m * m;
-            s.variance[c] += d * d;
-        }
-    }
-    s
-}
-
-/// The law of total variance: `z = mean + std * eps` has variance `var(mean) + E[std^2]`, without drawing any `eps`.
-fn statistics([c, h, w]: [usize; 3], count: usize, done: &[Done]) -> LatentStats {
-    let n = (count * h * w) as f64;
-    let total = |pick: fn(&Sums) -> &Vec<f64>| -> Vec<f64> { (0..c).map(|i| done.iter().map(|d| pick(&d.sums)[i]).sum::<f64>() / n).collect() };
-    let (mean, squared, variance) = (total(|s| &s.mean), total(|s| &s.mean_squared), total(|s| &s.variance));
-    let of_mean: Vec<f64> = (0..c).map(|i| (squared[i] - mean[i] * mean[i]).max(0.0)).collect();
-    LatentStats {
-        count,
-        std: of_mean.iter().zip(&variance).map(|(m, v)| (m + v).sqrt()).collect(),
-        std_of_mean: of_mean.iter().map(|v| v.sqrt()).collect(),
-        mean,
     }
 }

@@ -1,8 +1,9 @@
 //! A folder of cached latents.
 
 use super::batch::{Batch, Samples};
+use super::latent_layout::{Features, feature_name};
 use super::manifest::{Attribute, Latents, check_version};
-use super::shards::{Field, Shards};
+use super::shards::Shards;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::origin::Origin;
@@ -12,7 +13,14 @@ use std::sync::Arc;
 
 /// A folder of latents made by a [`LatentWriter`](super::LatentWriter), memory-mapped. Clones share it.
 #[derive(Clone)]
-pub struct LatentSet(Arc<Inner>);
+pub struct LatentSet(Arc<Inner>, With);
+
+/// Whether batches have the features that are kept.
+#[derive(Clone, Copy, PartialEq)]
+enum With {
+    Features,
+    LatentsAlone,
+}
 
 struct Inner {
     folder: PathBuf,
@@ -25,20 +33,6 @@ impl std::fmt::Debug for LatentSet {
         let l = &self.0.latents;
         write!(f, "{} latents {:?} of `{}`, in {}", l.count, l.shape, l.name, self.0.folder.display())
     }
-}
-
-/// The fields of a latent shard, in the order in which [`LatentSet::gather`] reads them.
-pub(crate) fn fields(shape: [usize; 3], attributes: usize) -> Vec<Field> {
-    let mut fields = vec![
-        Field { name: "mean", dtype: DType::Float, shape: shape.to_vec() },
-        Field { name: "std", dtype: DType::Float, shape: shape.to_vec() },
-        Field { name: "labels", dtype: DType::Int64, shape: vec![] },
-        Field { name: "index", dtype: DType::Int64, shape: vec![] },
-    ];
-    if attributes > 0 {
-        fields.push(Field { name: "attributes", dtype: DType::Uint8, shape: vec![attributes] });
-    }
-    fields
 }
 
 impl LatentSet {
@@ -56,13 +50,13 @@ impl LatentSet {
         }
         let latents: Latents = files::read_json(&manifest)?;
         check_version(&manifest, latents.version)?;
-        let shards = Shards::open(folder, &latents.shards, fields(latents.shape, latents.attributes.len()))?;
+        let shards = Shards::open(folder, &latents.shards, latents.layout().fields())?;
         let channels = latents.shape[0];
         let stats = &latents.stats;
         if shards.len() != latents.count || [&stats.mean, &stats.std, &stats.std_of_mean].iter().any(|v| v.len() != channels) {
             return Err(Error::data(&manifest, "its counts or statistics do not fit its shards"));
         }
-        Ok(LatentSet(Arc::new(Inner { folder: folder.to_owned(), latents, shards })))
+        Ok(LatentSet(Arc::new(Inner { folder: folder.to_owned(), latents, shards }), With::Features))
     }
 
     /// Reads every shard and compares its SHA-256.
@@ -91,6 +85,17 @@ impl LatentSet {
     /// The attributes' names and values.
     pub fn attributes(&self) -> &[Attribute] {
         &self.0.latents.attributes
+    }
+
+    /// The vision models whose features are kept beside the latents.
+    pub fn features(&self) -> &[Features] {
+        if self.1 == With::Features { &self.0.latents.features } else { &[] }
+    }
+
+    /// The same without features, which are not read then.
+    #[must_use]
+    pub fn without_features(&self) -> LatentSet {
+        LatentSet(self.0.clone(), With::LatentsAlone)
     }
 
     /// What they are and what they were made from, as `latents.json` says: nothing is read for it.
@@ -129,10 +134,15 @@ impl Samples for LatentSet {
 
     fn gather(&self, positions: &[usize]) -> Result<Batch> {
         let shards = &self.0.shards;
-        let mut batch = Batch::default().with("mean", shards.tensor(0, positions)?).with("std", shards.tensor(1, positions)?);
-        batch = batch.with("labels", shards.tensor(2, positions)?);
+        let float = |field: usize| shards.tensor(field, positions)?.to_dtype(DType::Float);
+        let mut batch = Batch::default().with("mean", float(0)?).with("std", float(1)?).with("labels", shards.tensor(2, positions)?);
+        let mut next = 4;
         if !self.attributes().is_empty() {
-            batch = batch.with("attributes", shards.tensor(4, positions)?);
+            batch = batch.with("attributes", shards.tensor(next, positions)?);
+            next += 1;
+        }
+        for i in 0..self.features().len() {
+            batch = batch.with(&feature_name(i), float(next + i)?);
         }
         Ok(batch.with("index", shards.tensor(3, positions)?))
     }

@@ -1,6 +1,7 @@
 //! The loader: batches in a seeded order from background threads, with a position that can be saved and restored.
 
 use super::batch::{Batch, Samples};
+use super::draws::drawn;
 use super::flip::{flipped, is_flipped};
 use super::order::{epoch_order, share, share_len};
 use crate::dist;
@@ -15,6 +16,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// Tells what is drawn for crops from other draws.
+const CROPS: u64 = 0x6372_6f70;
+
 /// How a [`Loader`] draws.
 #[derive(Debug, Clone)]
 pub struct LoaderOptions {
@@ -28,6 +32,8 @@ pub struct LoaderOptions {
     pub drop_last: bool,
     /// Mirror half of the pictures, others in each epoch: by seed, epoch and position.
     pub flip: bool,
+    /// Cut another part out of every picture in each epoch: by seed, epoch and position. For pictures that are cropped when they are drawn.
+    pub random_crop: bool,
     /// Background threads.
     pub workers: usize,
     /// Which of `world` processes this is; each gets its own share of every epoch. Of a job that trains together these are the job's.
@@ -55,7 +61,7 @@ fn own_share(mut o: LoaderOptions) -> Result<LoaderOptions> {
 
 impl Default for LoaderOptions {
     fn default() -> Self {
-        LoaderOptions { batch: 32, shuffle: false, seed: 0, drop_last: false, flip: false, workers: 2, rank: 0, world: 1 }
+        LoaderOptions { batch: 32, shuffle: false, seed: 0, drop_last: false, flip: false, random_crop: false, workers: 2, rank: 0, world: 1 }
     }
 }
 
@@ -79,6 +85,9 @@ pub struct LoaderState {
     /// As in [`LoaderOptions`].
     #[serde(default)]
     pub flip: bool,
+    /// As in [`LoaderOptions`].
+    #[serde(default)]
+    pub random_crop: bool,
     /// How many processes shared the set without being one job: their shares are other batches. Ranks of one job do not count.
     pub world: usize,
     /// The identity of the set; empty where it is not known.
@@ -151,6 +160,10 @@ impl Loader {
         if o.flip && !samples.has_pictures() {
             return Err(bad("option `flip` is for pictures: mirrored latents are no latents of mirrored pictures".into())
                 .help("`cache_latents --flip` keeps the latents of both"));
+        }
+        if o.random_crop && !samples.has_crops() {
+            return Err(bad("option `random_crop` is for pictures that are cropped when they are drawn, and these are cropped already".into())
+                .help("give the pictures themselves (a folder, tars, parquet), not shards or latents of them; `cache_latents --crops` keeps latents of several crops"));
         }
         let len = samples.len();
         if len == 0 {
@@ -281,6 +294,7 @@ impl Loader {
             seed: o.seed,
             drop_last: o.drop_last,
             flip: o.flip,
+            random_crop: o.random_crop,
             world: if self.0.global == o.batch { o.world } else { 1 },
             set: self.0.set.clone(),
         }
@@ -300,6 +314,7 @@ impl Loader {
             () if !same_set => format!("a set of other content, {}, this one is {}", short(&state.set), short(&now.set)),
             () if state.batch != now.batch => format!("`batch` {}, now it is {}", state.batch, now.batch),
             () if state.flip != now.flip => format!("`flip` {}, now it is {}", state.flip, now.flip),
+            () if state.random_crop != now.random_crop => format!("`random_crop` {}, now it is {}", state.random_crop, now.random_crop),
             () if state.seed != now.seed => format!("`seed` {}, now it is {}", state.seed, now.seed),
             () if *state != expected => format!("other options: {state:?}, now {now:?}"),
             () if state.batch_in_epoch > self.0.batches => format!("batch {} of an epoch of {}", state.batch_in_epoch, self.0.batches),
@@ -459,8 +474,14 @@ impl Shared {
     }
 
     fn gather(&self, positions: &[usize], epoch: u64) -> Result<Batch> {
-        let batch = self.samples.gather(positions)?;
-        if !self.options.flip {
+        let o = &self.options;
+        let batch = if o.random_crop {
+            let draws: Vec<u64> = positions.iter().map(|p| drawn(CROPS, o.seed, epoch, *p)).collect();
+            self.samples.gather_cropped(positions, &draws)?
+        } else {
+            self.samples.gather(positions)?
+        };
+        if !o.flip {
             return Ok(batch);
         }
         flipped(batch, &positions.iter().map(|p| is_flipped(self.options.seed, epoch, *p)).collect::<Vec<_>>())

@@ -1,6 +1,7 @@
 //! `dataset.json` and `latents.json`: what a data set folder holds.
 
 use super::decode::{Lost, PixelRule};
+use super::latent_layout::{Features, Layout, Precision};
 use crate::error::{Error, Result};
 use crate::origin::{Made, Origin, hash_of};
 use serde::{Deserialize, Serialize};
@@ -179,9 +180,31 @@ pub struct Latents {
     /// The settings that decided about them.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub settings: Map<String, Value>,
+    /// What moments and features are kept as.
+    #[serde(default, skip_serializing_if = "Precision::is_whole")]
+    pub dtype: Precision,
+    /// What that costs; nothing where nothing is rounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<Rounding>,
+    /// The vision models whose features are beside them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<Features>,
+}
+
+/// How far the means of latents are from what was computed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rounding {
+    /// The largest distance.
+    pub max: f64,
+    /// The root of the mean squared distance, over that of the latents' own deviation.
+    pub relative: f64,
 }
 
 impl Latents {
+    pub(super) fn layout(&self) -> Layout<'_> {
+        Layout { shape: self.shape, precision: self.dtype, attributes: &self.attributes, features: &self.features }
+    }
+
     /// What they are: what the pictures, the VAE and the settings make them; where one of these is not known, what the shards hold.
     pub fn origin(&self, folder: &Path) -> Origin {
         let mut from = self.made_from.clone();
@@ -190,6 +213,12 @@ impl Latents {
         }
         let mut settings = self.settings.clone();
         settings.insert("shape".into(), json!(self.shape));
+        if !self.dtype.is_whole() {
+            settings.insert("dtype".into(), json!(self.dtype));
+        }
+        if !self.features.is_empty() {
+            settings.insert("features".into(), json!(self.features));
+        }
         let about = format!("{} latents {:?}", self.count, self.shape);
         let o = Origin::new("latents", folder).about(about).made(from, settings);
         if o.from.contains_key("images") && o.from.contains_key("vae") {

@@ -115,7 +115,7 @@ fn of_shards(root: &Path, shards: Shards, limit: Limit) -> Result<Source> {
     let mut places = Vec::with_capacity(samples.len());
     for s in samples {
         let label = s.label.as_ref().and_then(|l| classes.position(l)).unwrap_or(0);
-        source.items.push(Item { path: base.join(&s.name), name: s.name, label, size: s.place.size, at: places.len() });
+        source.items.push(Item { path: base.join(&s.name), name: s.name, label, size: s.place.size, at: places.len(), flipped: false });
         places.push(s.place);
     }
     source.classes = classes.names;
@@ -149,7 +149,7 @@ pub(super) fn in_tables(root: &Path, paths: &[PathBuf], columns: &Columns, limit
     for (name, row, label) in found.rows {
         match label.as_ref().map_or(Some(0), |l| classes.position(l)) {
             Some(label) => {
-                source.items.push(Item { path: base.join(&name), name, label, size: 0, at: rows.len() });
+                source.items.push(Item { path: base.join(&name), name, label, size: 0, at: rows.len(), flipped: false });
                 rows.push(row);
             }
             None => {

@@ -5,7 +5,7 @@
 
 use super::archive::Columns;
 use super::choose::Pick;
-use super::crop::{center_crop, to_planes};
+use super::crop::{center_crop, mirror, to_planes};
 use super::decode::{Lost, PixelRule, decode};
 use super::files::{Column, remove_leftovers, write_json, write_shard, write_whole};
 use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, NAMED, ShardInfo, Skipped, name_skipped};
@@ -38,6 +38,8 @@ pub struct PreprocessOptions {
     pub seed: u64,
     /// What becomes of 16-bit grey.
     pub pixels: PixelRule,
+    /// Write the mirror image of every picture as well, behind all of them: with `n` pictures, `n + i` is `i` mirrored.
+    pub flip: bool,
     /// Source pictures in a shard; 0 chooses about 256 MiB.
     pub shard_size: usize,
     /// The columns of `attributes.csv`; `None` takes all.
@@ -61,6 +63,7 @@ impl Default for PreprocessOptions {
             pick: Pick::default(),
             seed: 0,
             pixels: PixelRule::default(),
+            flip: false,
             shard_size: 0,
             attributes: None,
             image_column: "image".into(),
@@ -146,7 +149,10 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
     }
     let limit = Limit { most: options.max_images, pick: options.pick, seed: options.seed };
     let columns = Columns { image: options.image_column.clone(), label: options.label_column.clone() };
-    let listed = open_source(root, &Wanted { limit, attributes: options.attributes.as_deref(), columns })?;
+    let mut listed = open_source(root, &Wanted { limit, attributes: options.attributes.as_deref(), columns })?;
+    if options.flip {
+        listed.add_flips();
+    }
     if options.strict
         && let Some(s) = listed.skipped.first()
     {
@@ -441,11 +447,11 @@ impl<'a> Job<'a> {
         }
         let side = self.resolution;
         let mut columns = vec![
-            Column { name: "images", dtype: DType::Uint8, shape: vec![kept, 3, side, side], data: &pixels[..kept * size] },
-            Column { name: "labels", dtype: DType::Int64, shape: vec![kept], data: &labels },
+            Column { name: "images".into(), dtype: DType::Uint8, shape: vec![kept, 3, side, side], data: &pixels[..kept * size] },
+            Column { name: "labels".into(), dtype: DType::Int64, shape: vec![kept], data: &labels },
         ];
         if factors > 0 {
-            columns.push(Column { name: "attributes", dtype: DType::Uint8, shape: vec![kept, factors], data: &attributes });
+            columns.push(Column { name: "attributes".into(), dtype: DType::Uint8, shape: vec![kept, factors], data: &attributes });
         }
         let file = format!("images-{k:05}.safetensors");
         let written = write_shard(&folder.join(&file), &columns)?;
@@ -464,6 +470,9 @@ impl<'a> Job<'a> {
         let made = match made {
             Ok((crop, lost)) => {
                 to_planes(&crop.rgb, planes);
+                if item.flipped {
+                    mirror(planes, self.resolution);
+                }
                 Ok(lost)
             }
             Err(e) if self.strict => return Err(e.help("without `strict` such a picture is named, counted and skipped")),

@@ -10,7 +10,7 @@ use std::path::Path;
 /// What each shard must hold under one name: so many elements of that dtype for each sample.
 #[derive(Debug)]
 pub(crate) struct Field {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) dtype: DType,
     /// The shape of one sample.
     pub(crate) shape: Vec<usize>,
@@ -45,7 +45,7 @@ impl Shards {
             let shard = Shard::open(&folder.join(&info.file), Some(info.bytes))?;
             let place = |f: &Field| {
                 let shape: Vec<Option<usize>> = [info.count].iter().chain(&f.shape).map(|n| Some(*n)).collect();
-                shard.column(f.name, f.dtype, &shape)
+                shard.column(&f.name, f.dtype, &shape)
             };
             ranges.push(fields.iter().map(place).collect::<Result<Vec<_>>>()?);
             starts.push(starts.last().copied().unwrap_or(0) + info.count);

@@ -40,6 +40,8 @@ pub(crate) struct Item {
     pub(crate) size: u64,
     /// Its number in what [`Stored`] holds.
     pub(super) at: usize,
+    /// Whether it is its mirror image.
+    pub(crate) flipped: bool,
 }
 
 /// Where the bytes of the pictures lie.
@@ -145,7 +147,8 @@ impl Source {
             }
             None => {
                 // The folders of a container are numbers, not classes.
-                let item = |name: String| Item { path: path.join(&name), label: 0, size: container.entries()[&name].bytes, name, at: 0 };
+                let item =
+                    |name: String| Item { path: path.join(&name), label: 0, size: container.entries()[&name].bytes, name, at: 0, flipped: false };
                 let labelling = "no dataset.json in the container, so one class: all labels are 0".into();
                 let items = names.into_iter().map(item).collect();
                 Source { items, classes: vec!["all".into()], labelling, skipped, ..Source::default() }
@@ -167,6 +170,13 @@ impl Source {
         let mut chosen = choose(&labels, most, limit.pick, limit.seed).into_iter().peekable();
         let mut position = 0..;
         self.items.retain(|_| chosen.next_if(|c| position.next() == Some(*c)).is_some());
+    }
+
+    /// Adds the mirror image of every picture, behind all of them.
+    pub(super) fn add_flips(&mut self) {
+        let mirrored: Vec<Item> = self.items.iter().map(|i| Item { flipped: true, ..i.clone() }).collect();
+        self.items.extend(mirrored);
+        self.values.extend_from_within(..);
     }
 
     /// The bytes of a picture's file.
@@ -196,7 +206,7 @@ impl Source {
     pub(crate) fn hash(&self) -> String {
         let mut hash = Sha256::new();
         for i in &self.items {
-            hash.update(format!("{}\0{}\0{}\n", i.name, i.label, i.size));
+            hash.update(format!("{}\0{}\0{}{}\n", i.name, i.label, i.size, if i.flipped { "\0mirrored" } else { "" }));
         }
         hash.update(&self.values);
         hash.update(&self.identity);
@@ -294,8 +304,8 @@ pub(super) fn by_folder(root: &Path, listing: Listing) -> Result<Source> {
     let mut items = Vec::new();
     for Listed { path, name, size, member: at } in pictures {
         match name.split_once('/').map(|(folder, _)| positions[folder]) {
-            Some(label) => items.push(Item { label, name, path, size, at }),
-            None if !labelled => items.push(Item { label: 0, name, path, size, at }),
+            Some(label) => items.push(Item { label, name, path, size, at, flipped: false }),
+            None if !labelled => items.push(Item { label: 0, name, path, size, at, flipped: false }),
             None => skipped.push(Skipped { path: name, reason: "it lies beside the class folders, so it has no class".into() }),
         }
     }
@@ -357,7 +367,7 @@ pub(super) fn by_file(
         let label = classes.position(class).ok_or_else(|| bad(format!("the class of `{name}` is {class}; a number or a name is needed")))?;
         let path = root.join(path);
         match find(&path) {
-            Ok((size, at)) => items.push(Item { name: relative(root, &path), path, label, size, at }),
+            Ok((size, at)) => items.push(Item { name: relative(root, &path), path, label, size, at, flipped: false }),
             Err(reason) => skipped.push(Skipped { path: name.clone(), reason }),
         }
     }

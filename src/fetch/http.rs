@@ -11,6 +11,8 @@ use ureq::{Agent, Body};
 
 /// How long a server may take to be reached, and to say something.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for a server that was sent something.
+const LONG_PATIENCE: Duration = Duration::from_secs(180);
 /// As many redirects as browsers follow, or fewer.
 const MOST_REDIRECTS: usize = 10;
 /// A server that wants a longer pause is not waited for.
@@ -38,6 +40,15 @@ pub(super) struct Http(Agent);
 
 impl Http {
     pub(super) fn new() -> Self {
+        Self::waiting(PATIENCE)
+    }
+
+    /// For requests after which a server has work to do, such as putting parts together.
+    pub(super) fn patient() -> Self {
+        Self::waiting(LONG_PATIENCE)
+    }
+
+    fn waiting(patience: Duration) -> Self {
         // A company's own certificate is among those of the system; a bare container has none at all.
         let has_own = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|v| std::env::var_os(v).is_some_and(|v| !v.is_empty()));
         let is_stored = has_own || STORES.iter().any(|s| Path::new(s).exists());
@@ -50,8 +61,9 @@ impl Http {
             .accept_encoding("identity")
             .timeout_resolve(Some(PATIENCE))
             .timeout_connect(Some(PATIENCE))
-            .timeout_recv_response(Some(PATIENCE))
-            .timeout_per_read(Some(PATIENCE))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
+            .timeout_per_write(Some(patience))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build();
         Http(config.new_agent())
@@ -68,6 +80,11 @@ impl Http {
         self.follow(ask, false)
     }
 
+    /// One request as it stands: no redirect is followed.
+    pub(super) fn send(&self, request: ureq::http::Request<impl ureq::AsSendBody>) -> Result<Response<Body>, ureq::Error> {
+        self.0.run(request)
+    }
+
     fn follow(&self, ask: &Ask, head: bool) -> Result<Response<Body>, Failure> {
         let first = Address::parse(ask.url).ok_or_else(|| Error::fetch(format!("`{}` is no address of http or https", ask.url)))?;
         let mut at = first.clone();
@@ -79,7 +96,7 @@ impl Http {
                 return judge(ask, &at, response, head);
             }
             let to = text(response.headers(), "location").unwrap_or_default();
-            let next = led(ask.label, &at, &to)?;
+            let next = led(&not_fetched(ask.label), &at, &to)?;
             if head && next.host != first.host {
                 return Ok(response);
             }
@@ -101,16 +118,26 @@ impl Http {
                 request = request.header("If-Range", mark);
             }
         }
-        request.call().map_err(|e| match distrusted(ask.label, at, &e) {
-            Some(error) => Failure::Final(error),
-            None => Failure::Passing(unreachable(ask.label, at, &e), None),
-        })
+        request.call().map_err(|e| trouble(&not_fetched(ask.label), at, &e))
+    }
+}
+
+/// How a message begins.
+fn not_fetched(label: &str) -> String {
+    format!("`{label}` is not fetched")
+}
+
+/// What it means that no answer came; `not` begins the message: `x is not fetched`.
+pub(super) fn trouble(not: &str, at: &Address, e: &ureq::Error) -> Failure {
+    match distrusted(not, at, e) {
+        Some(error) => Failure::Final(error),
+        None => Failure::Passing(unreachable(not, at, e), None),
     }
 }
 
 /// Where a redirect leads, if one may go there.
-fn led(label: &str, at: &Address, to: &str) -> Result<Address, Error> {
-    let error = |what: String| Error::fetch(format!("`{label}` is not fetched: {} {what}", at.host)).help(ANOTHER_WAY);
+pub(super) fn led(not: &str, at: &Address, to: &str) -> Result<Address, Error> {
+    let error = |what: String| Error::fetch(format!("{not}: {} {what}", at.host)).help(ANOTHER_WAY);
     let next = at.join(to).ok_or_else(|| error(format!("redirects to `{}`, which is no address of http or https", to.escape_debug())))?;
     if at.scheme == "https" && next.scheme == "http" {
         return Err(error(format!("redirects from https to http (`{next}`): what comes from there could be anybody's")));
@@ -124,22 +151,22 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// The server shows a certificate that nobody here knows. ureq hands on what rustls says of it as a text alone.
-fn distrusted(label: &str, at: &Address, e: &ureq::Error) -> Option<Error> {
+fn distrusted(not: &str, at: &Address, e: &ureq::Error) -> Option<Error> {
     let why = e.to_string();
     why.contains("certificate").then(|| {
-        Error::fetch(format!("`{label}` is not fetched: the certificate of {} is not trusted: {why}", at.host))
+        Error::fetch(format!("{not}: the certificate of {} is not trusted: {why}", at.host))
             .help("is the clock right? SSL_CERT_FILE names the certificates of a proxy that reads along")
     })
 }
 
 /// The server cannot be talked to.
-pub(super) fn unreachable(label: &str, at: &Address, e: &ureq::Error) -> Error {
+pub(super) fn unreachable(not: &str, at: &Address, e: &ureq::Error) -> Error {
     let why = match e {
         ureq::Error::HostNotFound => "there is no such host, or no network".to_owned(),
         ureq::Error::Timeout(_) => format!("nothing came for {} s", PATIENCE.as_secs()),
         other => other.to_string(),
     };
-    Error::fetch(format!("`{label}` is not fetched: {} cannot be reached: {why}", at.host)).help(
+    Error::fetch(format!("{not}: {} cannot be reached: {why}", at.host)).help(
         "is there a network here? HTTPS_PROXY names a proxy, HF_ENDPOINT a mirror of the hub; the same command goes on where it stopped, \
          and a file that lies here already can be named instead",
     )

@@ -1,7 +1,7 @@
 //! Weights from the net: by reference ([`parse`]) or by address, into the caches where other tools look for them, whole or not at all.
 //!
-//! [`fetch`] is the only thing here that opens a connection. Who may call it is decided above: scripts have no network of their own, the program
-//! fetches for them what has a name or a reference, when the user said so.
+//! [`fetch`] and [`push`] are the only things here that open a connection. Who may call it is decided above: scripts have no network of their own, the program
+//! fetches for them what has a name or a reference, when the user said so. Only a command of the user's pushes.
 
 mod address;
 mod blob;
@@ -9,18 +9,21 @@ mod commits;
 mod failure;
 mod http;
 mod hub;
+mod index;
 mod lock;
 mod partial;
 mod pins;
 mod place;
 mod plain;
+mod push;
 mod reference;
 mod transfer;
 
 pub use pins::{Pin, Pins};
 pub use place::{cache_folder, hub_folder, offline, weight_folders};
 pub use plain::PlainFile;
-pub use reference::{HubFile, MAIN, diffusers, is_reference, parse};
+pub use push::{Push, Pushed, push};
+pub use reference::{HubFile, MAIN, diffusers, is_branch, is_reference, parse, parse_repository};
 
 use crate::error::{Error, Result};
 use crate::{files, space};
@@ -135,13 +138,24 @@ impl Item {
         self.parts.iter().filter_map(|p| p.0.first()).map(Source::id).collect::<Vec<_>>().join(", ")
     }
 
-    /// Its files, when all of them are in a cache; nothing is asked of the net.
+    /// Its files, when all of them are in a cache, one for each part, and behind them those that a list of weights in several files names; nothing is asked
+    /// of the net.
     ///
     /// # Errors
     /// `E0303` for one that is known to be another than the pin says.
     pub fn cached(&self, pins: Option<&dyn Pins>) -> Result<Option<Vec<PathBuf>>> {
         let mut commits = Commits::default();
-        self.parts.iter().map(|part| part.cached(pins, &mut commits)).collect()
+        let (mut files, mut more) = (Vec::new(), Vec::new());
+        for part in &self.parts {
+            let Some((source, path)) = part.cached(pins, &mut commits)? else { return Ok(None) };
+            more.extend(index::named(source, &path)?);
+            files.push(path);
+        }
+        for source in more {
+            let Some(path) = source.cached(pins, &mut commits)? else { return Ok(None) };
+            files.push(path);
+        }
+        Ok(Some(files))
     }
 
     /// The file, or the folder, that its files are.
@@ -152,10 +166,10 @@ impl Item {
 }
 
 impl Part {
-    fn cached(&self, pins: Option<&dyn Pins>, commits: &mut Commits) -> Result<Option<PathBuf>> {
+    fn cached(&self, pins: Option<&dyn Pins>, commits: &mut Commits) -> Result<Option<(&Source, PathBuf)>> {
         for source in &self.0 {
             if let Some(path) = source.cached(pins, commits)? {
-                return Ok(Some(path));
+                return Ok(Some((source, path)));
             }
         }
         Ok(None)
@@ -183,7 +197,12 @@ fn resized(path: &Path, size: u64, says: &str, want: u64) -> Error {
 /// # Errors
 /// `E0303` for a file that is another; `E0301` when one cannot be read.
 pub fn check(item: &Item, pins: Option<&dyn Pins>) -> Result<()> {
-    item.parts.iter().flat_map(|part| &part.0).try_for_each(|source| source.check(pins))
+    for source in item.parts.iter().flat_map(|part| &part.0) {
+        source.check(pins)?;
+        let Some(path) = source.cached(pins, &mut Commits::default())? else { continue };
+        index::named(source, &path)?.iter().try_for_each(|named| named.check(pins))?;
+    }
+    Ok(())
 }
 
 /// Fetches what is not there of it, and says so. What was pinned is what comes, or an error; what was not is pinned now. `again` looks whether it has
@@ -193,19 +212,28 @@ pub fn check(item: &Item, pins: Option<&dyn Pins>) -> Result<()> {
 /// `E0303` with what to do: no network, offline mode, refused, missing, changed; `E0301` when the cache cannot be written; an interrupt.
 pub fn fetch(item: &Item, pins: Option<&dyn Pins>, again: bool) -> Result<Vec<PathBuf>> {
     let http = Http::new();
-    let (mut files, mut commits) = (Vec::new(), Commits::default());
-    for part in &item.parts {
+    let (mut files, mut more, mut commits) = (Vec::new(), Vec::new(), Commits::default());
+    let mut get = |part: &Part| {
         let there = if again { None } else { part.cached(pins, &mut commits)? };
-        files.push(match there {
-            Some(path) => path,
+        let (source, path) = match there {
+            Some(there) => there,
             None => one(&http, part, pins, again, &mut commits)?,
-        });
+        };
+        Ok::<_, Error>((index::named(source, &path)?, path))
+    };
+    for part in &item.parts {
+        let (named, path) = get(part)?;
+        more.extend(named);
+        files.push(path);
+    }
+    for source in more {
+        files.push(get(&source.into())?.1);
     }
     Ok(files)
 }
 
 /// The first place that has it.
-fn one(http: &Http, part: &Part, pins: Option<&dyn Pins>, again: bool, commits: &mut Commits) -> Result<PathBuf> {
+fn one<'a>(http: &Http, part: &'a Part, pins: Option<&dyn Pins>, again: bool, commits: &mut Commits) -> Result<(&'a Source, PathBuf)> {
     let mut first = None;
     for source in &part.0 {
         if let Some(name) = offline() {
@@ -213,7 +241,7 @@ fn one(http: &Http, part: &Part, pins: Option<&dyn Pins>, again: bool, commits: 
                 .help(format!("unset {name}, or copy the file from a machine that has it")));
         }
         match source.fetch(http, pins, again, commits) {
-            Ok(path) => return Ok(path),
+            Ok(path) => return Ok((source, path)),
             Err(Failure::Missing(e)) => {
                 first.get_or_insert(e);
             }

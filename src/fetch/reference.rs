@@ -43,33 +43,66 @@ pub fn is_reference(text: &str) -> bool {
 /// # Errors
 /// `E0202` for what is no reference, with the forms.
 pub fn parse(text: &str) -> Result<Item> {
+    let (repo, rev, file) = split(text)?;
+    let rev = rev.unwrap_or_else(|| MAIN.to_owned());
+    let of = |file: String| Source::Hub(HubFile { repo: repo.clone(), rev: rev.clone(), file });
+    let is_file = !file.is_empty() && !file.ends_with('/');
+    let parts = if is_file { vec![Part::from(of(file.to_owned()))] } else { diffusers(file.trim_end_matches('/'), &of) };
+    Ok(Item { name: text.to_owned(), about: String::new(), parts, is_folder: !is_file })
+}
+
+/// The repository that a reference names, and the branch where it names one.
+///
+/// # Errors
+/// `E0202` for what is no reference, or one of a file.
+pub fn parse_repository(text: &str) -> Result<(String, Option<String>)> {
+    match split(text)? {
+        (repo, rev, "") => Ok((repo, rev)),
+        (repo, _, _) => {
+            Err(Error::value("push", format!("`{}` names a file, and a repository is meant", text.escape_debug())).help(format!("`hf://{repo}`")))
+        }
+    }
+}
+
+/// The repository, the revision and the file of a reference.
+fn split(text: &str) -> Result<(String, Option<String>, &str)> {
     let wrong = |what: &str| Error::value("weights", format!("`{}` is no reference: {what}", text.escape_debug())).help(FORM);
     let rest = text.strip_prefix(SCHEME).ok_or_else(|| wrong("it does not begin with hf://"))?;
     let mut parts = rest.splitn(3, '/');
     let (owner, named, file) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let (name, rev) = named.split_once('@').unwrap_or((named, MAIN));
-    let rev = rev.replace("%2F", "/").replace("%2f", "/");
+    let (name, rev) = named.split_once('@').map_or((named, None), |(name, rev)| (name, Some(rev)));
+    let rev = rev.map(|r| r.replace("%2F", "/").replace("%2f", "/"));
     if !is_name(owner) || !is_name(name) {
         return Err(wrong("a repository is called `owner/repo`, by letters, digits, `-`, `_` and `.`"));
     }
-    if rev.is_empty() || !rev.split('/').all(is_name) {
+    if rev.as_ref().is_some_and(|rev| !is_branch(rev)) {
         return Err(wrong("the revision behind `@` is no branch, tag or commit (a `/` in it is written %2F)"));
     }
     let folder = file.trim_end_matches('/');
     if !folder.is_empty() && !folder.split('/').all(is_part) {
         return Err(wrong("the path of the file has a part that is none"));
     }
-    let repo = format!("{owner}/{name}");
-    let of = |file: String| Source::Hub(HubFile { repo: repo.clone(), rev: rev.clone(), file });
-    let is_file = !file.is_empty() && !file.ends_with('/');
-    let parts = if is_file { vec![Part::from(of(file.to_owned()))] } else { diffusers(folder, &of) };
-    Ok(Item { name: text.to_owned(), about: String::new(), parts, is_folder: !is_file })
+    Ok((format!("{owner}/{name}"), rev, file))
+}
+
+/// Whether a text can be a branch, a tag or a commit.
+pub fn is_branch(text: &str) -> bool {
+    !text.is_empty() && text.split('/').all(is_name)
 }
 
 /// The files of a network in a folder of diffusers, or of transformers.
 pub fn diffusers(folder: &str, of: &dyn Fn(String) -> Source) -> Vec<Part> {
     let at = |name: &str| of(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
-    let weights = ["diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin"];
+    let weights = [
+        "diffusion_pytorch_model.safetensors",
+        "diffusion_pytorch_model.safetensors.index.json",
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "diffusion_pytorch_model.bin",
+        "diffusion_pytorch_model.bin.index.json",
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+    ];
     vec![Part::from(at("config.json")), Part(weights.iter().map(|name| at(name)).collect())]
 }
 
@@ -78,7 +111,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// A part of a path that leads nowhere else.
-fn is_part(text: &str) -> bool {
+pub(super) fn is_part(text: &str) -> bool {
     !text.is_empty() && text != "." && text != ".." && !text.contains(|c: char| c.is_control() || "\\?#%".contains(c))
 }
 

@@ -77,6 +77,14 @@ impl Folder {
         &self.named
     }
 
+    /// Fills it. Errors name the files as they would have been called.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub fn fill<T>(&self, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+        fill(self.path()).map_err(|e| e.moved(self.path(), &self.to))
+    }
+
     /// Gives it its name, and makes that durable. What is in it was synced before.
     ///
     /// # Errors

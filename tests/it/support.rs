@@ -140,6 +140,23 @@ pub mod process {
         c
     }
 
+    /// The folder that has packages of PyPI, `name==version` with spaces between them, which are installed once; or why there is none.
+    pub fn python(packages: &str, module: &str) -> Result<PathBuf, String> {
+        let folder = root().join("target/python").join(packages.replace(' ', "+"));
+        let is_there = || {
+            let out = Command::new("python3").args(["-c", &format!("import {module}")]).env("PYTHONPATH", &folder).output();
+            out.is_ok_and(|o| o.status.success())
+        };
+        if !is_there() {
+            let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"];
+            let out = Command::new("python3").args(pip).arg(&folder).args(packages.split(' ')).output().map_err(|e| format!("python3: {e}"))?;
+            if !out.status.success() || !is_there() {
+                return Err(format!("{packages} cannot be installed: {}", text(&out.stderr)));
+            }
+        }
+        Ok(folder)
+    }
+
     /// A command on a pseudo-terminal of its own: its input and output are that.
     pub fn on_terminal(command: Command) -> Terminal {
         Terminal::new(command)

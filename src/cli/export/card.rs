@@ -13,7 +13,7 @@ use std::path::Path;
 pub fn write(e: &Export, w: &mut Written, folder: &Path) -> Result<()> {
     let head = e.checkpoint.head();
     let name = e.checkpoint.run_folder().file_name().map_or_else(|| "run".into(), |n| n.to_string_lossy().into_owned());
-    let mut text = format!("---\nlicense: {}\ntags:\n- latent-diffusion\n---\n\n# {}\n\n", yaml(&e.args.license), plain(&name));
+    let mut text = format!("---\nlicense: {}\ntags:\n- latent-diffusion\n---\n\n# {}\n\n", yaml(&e.options.license), plain(&name));
     let model = e.setting("model");
     let _ = writeln!(
         text,
@@ -47,8 +47,8 @@ pub fn write(e: &Export, w: &mut Written, folder: &Path) -> Result<()> {
     text.push_str(&settings(&e.run.config));
     text.push_str("```\n");
     files::write(&folder.join("README.md"), text)?;
-    w.files.push(("README.md".into(), format!("the model card, licence `{}`", e.args.license)));
-    if e.args.license == "unknown" {
+    w.files.push(("README.md".into(), format!("the model card, licence `{}`", e.options.license)));
+    if e.options.license == "unknown" {
         w.notes.push("the card says `license: unknown`: --license says another".into());
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::space::say;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::compare::Summary;
 use networks::Networks;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Write the weights of a run as other programs load them: a folder OUT with the weights and a model card (README.md).
 ///
@@ -37,8 +37,18 @@ pub struct Args {
     #[arg(value_name = "OUT")]
     out: PathBuf,
     /// Who is to load it.
-    #[arg(long, value_name = "FORMAT", value_parser = ["repae", "lightningdit", "diffusers", "safetensors-sharded"])]
+    #[arg(long, value_name = "FORMAT", value_parser = FORMATS)]
     to: String,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Who can load what is written.
+pub(super) const FORMATS: [&str; 4] = ["repae", "lightningdit", "diffusers", "safetensors-sharded"];
+
+/// What else decides how a run is exported.
+#[derive(clap::Args)]
+pub(super) struct Options {
     /// The step of the checkpoint; without it the newest.
     #[arg(long, value_name = "N")]
     step: Option<u64>,
@@ -55,7 +65,9 @@ pub struct Args {
 
 /// What is exported, and what is said of it.
 pub(super) struct Export<'a> {
-    args: &'a Args,
+    options: &'a Options,
+    /// Where it will lie, where that is known.
+    place: Option<&'a Path>,
     checkpoint: Checkpoint,
     /// Without what was logged after the checkpoint.
     run: Summary,
@@ -81,29 +93,50 @@ pub fn run(args: &Args) -> Result<()> {
     if args.out.symlink_metadata().is_ok() {
         return Err(Error::usage(format!("`{}` is there already", args.out.display())).help("give the name of a folder that is not there"));
     }
-    let checkpoint = Checkpoint::find(&args.run, args.step, &mut |text| say(&format!("warning: {text}")))?;
+    let parent = args.out.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir());
+    if let Some(parent) = parent {
+        return Err(Error::usage(format!("there is no folder `{}` to write `{}` in", parent.display(), args.out.display()))
+            .help(format!("`mkdir -p {}`", parent.display())));
+    }
+    let folder = files::temporary_dir(&args.out)?;
+    let (from, written) = folder.fill(|folder| write(&args.run, &args.to, &args.options, Some(&args.out), folder))?;
+    folder.persist()?;
+    print(&format!("{}: {from}\n{}", args.out.display(), written.shown()))
+}
+
+/// Writes everything into a folder that is there and will be called `place`; gives what it is of.
+pub(super) fn write(run: &Path, to: &str, options: &Options, place: Option<&Path>, folder: &Path) -> Result<(String, Written)> {
+    let checkpoint = Checkpoint::find(run, options.step, &mut |text| say(&format!("warning: {text}")))?;
     let mut run = Summary::of(checkpoint.run_folder())?;
     run.lines.retain(|l| l.step <= checkpoint.head().step);
     let networks = Networks::of(&checkpoint)?;
-    let export = Export { args, checkpoint, run, networks };
-    let folder = files::temporary_dir(&args.out)?;
-    let mut written = match args.to.as_str() {
-        "repae" => reference::repae(&export, folder.path())?,
-        "lightningdit" => reference::lightningdit(&export, folder.path())?,
-        "diffusers" => diffusers(&export, folder.path())?,
-        _ => safetensors::sharded(&export, folder.path())?,
+    let export = Export { options, place, checkpoint, run, networks };
+    let mut written = match to {
+        "repae" => reference::repae(&export, folder)?,
+        "lightningdit" => reference::lightningdit(&export, folder)?,
+        "diffusers" => diffusers(&export, folder)?,
+        _ => safetensors::sharded(&export, folder)?,
     };
-    card::write(&export, &mut written, folder.path())?;
-    files::sync_dir(folder.path())?;
-    folder.persist()?;
-    let mut text = format!("{}: step {} of `{}`\n", args.out.display(), export.checkpoint.head().step, export.checkpoint.run_folder().display());
-    written.files.iter().for_each(|(name, what)| text.push_str(&format!("  {name}: {what}\n")));
-    written.notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
-    print(&text)
+    card::write(&export, &mut written, folder)?;
+    files::sync_dir(folder)?;
+    Ok((format!("step {} of `{}`", export.checkpoint.head().step, export.checkpoint.run_folder().display()), written))
+}
+
+impl Written {
+    /// What the reader must know.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// A line for each file and each note.
+    pub(super) fn shown(&self) -> String {
+        let files = self.files.iter().map(|(name, what)| format!("  {name}: {what}\n"));
+        files.chain(self.notes.iter().map(|note| format!("note: {note}\n"))).collect()
+    }
 }
 
 /// The VAE for diffusers.
-fn diffusers(e: &Export, folder: &std::path::Path) -> Result<Written> {
+fn diffusers(e: &Export, folder: &Path) -> Result<Written> {
     let Some(vae) = &e.networks.vae else {
         return Err(Error::weights(format!("`{}` holds no VAE, and diffusers has none of its other networks", e.checkpoint.path().display()))
             .help("`--to repae` or `--to safetensors-sharded` write a denoiser"));
@@ -124,7 +157,7 @@ impl Export<'_> {
     /// Groups of the VAE's group norms: the flag's, the settings', else 32.
     fn norm_groups(&self) -> i64 {
         let own = self.run.config.get("vae_config").and_then(|c| c.get("norm_groups")).and_then(serde_json::Value::as_i64);
-        self.args.norm_groups.or(own).unwrap_or(crate::models::VaeConfig::default().norm_groups)
+        self.options.norm_groups.or(own).unwrap_or(crate::models::VaeConfig::default().norm_groups)
     }
 
     /// A setting of the run that is a text, or nothing.

@@ -58,9 +58,17 @@ pub fn repae(e: &Export, folder: &Path) -> Result<Written> {
     } else if let Some((vae, stats)) = of_latents(e, d, &mut w)? {
         file(&mut w, folder, "vae.pt", "the VAE that the latents were made by", &tensors(&vae))?;
         file(&mut w, folder, "vae-latents-stats.pt", "their statistics", &stats)?;
-        let path = std::path::absolute(e.args.out.join("vae.pt")).map_err(|err| Error::io("find", &e.args.out, err))?;
+        let path = match e.place {
+            Some(out) => {
+                w.notes.push("vae_ckpt in args.json is an absolute path: change it when the folder is moved".into());
+                std::path::absolute(out.join("vae.pt")).map_err(|err| Error::io("find", out, err))?
+            }
+            None => {
+                w.notes.push("vae_ckpt in args.json is `vae.pt`: write the path of the downloaded file there".into());
+                "vae.pt".into()
+            }
+        };
         args.insert("vae_ckpt".into(), path.display().to_string().into());
-        w.notes.push("vae_ckpt in args.json is an absolute path: change it when the folder is moved".into());
     }
     entries.push(("steps", PtItem::Int(step(e)?)));
     files::create_dir(&folder.join("checkpoints"))?;

@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Every network of the run: alone in the folder, or each in one of its own.
 pub fn sharded(e: &Export, folder: &Path) -> Result<Written> {
-    let most = bytes(&e.args.shard_size)?;
+    let most = bytes(&e.options.shard_size)?;
     let mut all: Vec<(&str, &str, &State)> = Vec::new();
     if let Some(d) = &e.networks.denoiser {
         all.push((&d.name, if d.is_averaged { "the denoiser's moving average" } else { "the denoiser" }, &d.ema));

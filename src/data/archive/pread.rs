@@ -1,5 +1,6 @@
 //! A file that many threads read at places of their own.
 
+use super::handles::Counted;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -8,14 +9,14 @@ use std::sync::Arc;
 /// An open file without a position; clones are the same file.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
-    file: Arc<File>,
+    file: Arc<(File, Counted)>,
     len: u64,
 }
 
 impl Shared {
     pub(super) fn new(file: File) -> Result<Shared> {
         let len = file.metadata()?.len();
-        Ok(Shared { file: Arc::new(file), len })
+        Ok(Shared { file: Arc::new((file, Counted::one())), len })
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -28,7 +29,7 @@ impl Shared {
             return Err(Error::new(ErrorKind::UnexpectedEof, "the file ends before it: it is cut off"));
         }
         let mut bytes = vec![0; usize::try_from(len).map_err(|_| Error::from(ErrorKind::OutOfMemory))?];
-        self.file.read_exact_at(&mut bytes, start)?;
+        self.file.0.read_exact_at(&mut bytes, start)?;
         Ok(bytes)
     }
 
@@ -47,7 +48,7 @@ pub(super) struct Reader {
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let n = self.shared.file.read_at(buffer, self.at)?;
+        let n = self.shared.file.0.read_at(buffer, self.at)?;
         self.at += n as u64;
         Ok(n)
     }

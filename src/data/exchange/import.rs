@@ -111,7 +111,7 @@ pub fn import_latents(path: &Path, dst: &Path, from: LatentLabels, mut options: 
             }
             (None, _) => unreachable!("only shards have no list"),
         };
-        writer.push(&mean, &std, &labels, &Tensor::from_slice(&index)?, attributes.as_ref())?;
+        writer.push(&mean, &std, &labels, &Tensor::from_slice(&index)?, attributes.as_ref(), &[])?;
     }
     writer.finish()
 }

@@ -63,7 +63,7 @@ fn missing(known: &Known, path: PathBuf) -> Error {
 fn on_hub(at: &str) -> Vec<HubFile> {
     match at.match_indices('/').nth(1) {
         Some((i, _)) => vec![HubFile::new(&at[..i], &at[i + 1..])],
-        None => SNAPSHOT.map(|file| HubFile::new(at, file)).to_vec(),
+        None => SNAPSHOT.iter().zip(SHARDED).flat_map(|(one, several)| [one, several]).map(|file| HubFile::new(at, file)).collect(),
     }
 }
 

@@ -61,7 +61,8 @@ impl Cx<'_> {
     pub fn weight_files(&self, text: &str) -> Result<Vec<PathBuf>> {
         Ok(match self.named(text)? {
             Some((item, files)) if item.is_folder => vec![item.path(&files)],
-            Some((_, files)) => files,
+            // Of weights in several files the list of them stands for all.
+            Some((item, files)) => files.into_iter().take(item.parts.len()).collect(),
             None => vec![PathBuf::from(text)],
         })
     }

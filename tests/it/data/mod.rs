@@ -1,6 +1,7 @@
 //! Data: decoding of odd files, preprocessing with every kind of accident, loaders, latent caches, damaged files.
 
 mod alone;
+mod crops;
 mod hdf5;
 mod labels;
 mod latents;

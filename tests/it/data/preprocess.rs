@@ -200,3 +200,20 @@ fn a_truncated_shard_is_named() {
     let e = message(ImageSet::open(dst.path()).unwrap().verify().unwrap_err());
     assert!(e.contains("images-00001.safetensors") && e.contains("SHA-256"), "{e}");
 }
+
+#[test]
+fn with_flips_every_picture_is_there_a_second_time_mirrored() {
+    let (plain, both) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let some = PreprocessOptions { max_images: Some(21), shard_size: 8, ..options(16) };
+    preprocess(avatars(), plain.path(), &some).unwrap();
+    preprocess(avatars(), both.path(), &PreprocessOptions { flip: true, ..some.clone() }).unwrap();
+    let (want, got) = (ImageSet::open(plain.path()).unwrap().and_flips(), ImageSet::open(both.path()).unwrap());
+    assert_eq!((got.len(), got.dataset().class_counts.iter().sum::<usize>()), (42, 42));
+    let all: Vec<usize> = (0..42).collect();
+    let (want, got) = (want.gather(&all).unwrap(), got.gather(&all).unwrap());
+    for name in ["images", "labels", "attributes", "index"] {
+        assert_eq!(want.get(name).unwrap().to_bytes().unwrap(), got.get(name).unwrap().to_bytes().unwrap(), "{name}");
+    }
+    let e = preprocess(avatars(), both.path(), &some).unwrap_err();
+    assert_eq!(e.code(), "E0302", "another set: {e}");
+}

@@ -1,9 +1,10 @@
 //! A hub on 127.0.0.1: `HEAD` and `GET` of `/OWNER/REPO/resolve/REV/FILE` with the hub's headers, large files by a redirect to another host (the same
-//! server as `localhost`), ranges, and the ways in which servers fail.
+//! server as `localhost`), ranges, and the ways in which servers fail. What is pushed goes to `uploads`.
 
+use super::uploads::Uploads;
 use crate::support::sha256;
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -37,6 +38,9 @@ pub struct Request {
     pub path: String,
     pub range: Option<String>,
     pub token: Option<String>,
+    /// What kind of body came, and the body.
+    pub kind: Option<String>,
+    pub body: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -46,6 +50,7 @@ struct State {
     log: Vec<Request>,
     /// Files of at least so many bytes lie elsewhere.
     large: usize,
+    uploads: Uploads,
 }
 
 /// The server. Its thread ends with the test's process.
@@ -91,6 +96,11 @@ impl Hub {
         self.state().moods.clear();
     }
 
+    /// What was pushed, and what decides over that.
+    pub fn uploads<T>(&self, look: impl FnOnce(&mut Uploads) -> T) -> T {
+        look(&mut self.state().uploads)
+    }
+
     /// What was asked for since the last time.
     pub fn log(&self) -> Vec<Request> {
         std::mem::take(&mut self.state().log)
@@ -109,6 +119,24 @@ fn answer(stream: TcpStream, port: u16, state: &Mutex<State>) -> std::io::Result
         request = next;
     }
     state.lock().unwrap().log.push(request.clone());
+    let at = request.path.split('?').next().unwrap_or_default().trim_start_matches('/').to_owned();
+    let mood = state.lock().unwrap().moods.get(&at).cloned();
+    match mood {
+        // The beginning of a body is read, and then nobody is there.
+        Some(Mood::Breaks(_, times)) if times > 0 && !request.body.is_empty() => {
+            state.lock().unwrap().moods.insert(at, Mood::Breaks(0, times - 1));
+            return Ok(());
+        }
+        Some(Mood::Says(..)) => {}
+        _ => {
+            let answer = state.lock().unwrap().uploads.answer(&format!("http://127.0.0.1:{port}"), &request);
+            if let Some((status, headers, body)) = answer {
+                let headers: String = headers.iter().map(|(k, v)| format!("{k}: {v}\r\n")).collect();
+                write!(out, "HTTP/1.1 {status} so\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n", body.len())?;
+                return out.write_all(&body);
+            }
+        }
+    }
     let parts: Vec<&str> = request.path.trim_start_matches('/').splitn(5, '/').collect();
     let (key, is_hub) = match parts[..] {
         [owner, repo, "resolve", _, file] => (format!("{owner}/{repo}/{file}"), true),
@@ -116,7 +144,7 @@ fn answer(stream: TcpStream, port: u16, state: &Mutex<State>) -> std::io::Result
     };
     let (file, mood, large) = {
         let s = state.lock().unwrap();
-        (s.files.get(&key).cloned(), s.moods.get(&key).cloned(), s.large)
+        (s.files.get(&key).cloned().or_else(|| s.uploads.file(&key)), s.moods.get(&key).cloned(), s.large)
     };
     let is_head = request.method == "HEAD";
     match &mood {
@@ -169,7 +197,7 @@ fn answer(stream: TcpStream, port: u16, state: &Mutex<State>) -> std::io::Result
     Ok(())
 }
 
-/// The head of a request; `None` where nothing came.
+/// A request; `None` where nothing came.
 fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -177,16 +205,25 @@ fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
     let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
     // A proxy is asked for whole addresses.
     let path = path.split_once("://").map_or(path, |(_, rest)| rest.find('/').map_or("/", |i| &rest[i..]));
-    let mut request = Request { method: method.into(), host: String::new(), path: path.into(), range: None, token: None };
+    let mut request =
+        Request { method: method.into(), host: String::new(), path: path.into(), range: None, token: None, kind: None, body: Vec::new() };
+    let mut length = 0;
     loop {
         let mut header = String::new();
         reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim_end().split_once(':') else { return Ok(Some(request)) };
+        let Some((name, value)) = header.trim_end().split_once(':') else {
+            request.body = vec![0; length];
+            reader.read_exact(&mut request.body)?;
+            return Ok(Some(request));
+        };
         let value = value.trim().to_owned();
         match name.to_lowercase().as_str() {
             "host" => request.host = value,
             "range" => request.range = Some(value),
             "authorization" => request.token = Some(value),
+            "content-type" => request.kind = Some(value),
+            // A storage that knows no `Transfer-Encoding` is what the hub's is.
+            "content-length" => length = value.parse().unwrap_or(0),
             _ => {}
         }
     }

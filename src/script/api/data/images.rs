@@ -72,6 +72,23 @@ api! {
     /// ```
     fn with_flips(set: ImageSet) -> ImageSet { Ok(set.and_flips()) }
 
+    /// Every picture so many times: with `n` pictures picture `k * n + i` is crop `k` of picture `i`. Crop 0 is the middle, as without; the others are cut out
+    /// anywhere, of a picture whose shorter side is 1 to 1.25 times the resolution (`random_crop_arr` of openai/guided-diffusion), by their number alone.
+    ///
+    /// # Errors
+    /// `E0202` for 0 or more than 1000, and for shards, whose pictures are cropped already.
+    /// # Example
+    /// ```rhai
+    /// let plain = data::images("tests/data/avatars64/bun", #{resolution: 16});
+    /// let more = plain.with_crops(3);
+    /// assert_eq(more.len, 3 * plain.len);
+    /// let n = plain.len;
+    /// let same = more.take(torch::tensor([4, n + 4, 2 * n + 4])).images;
+    /// assert_eq(same[0], plain.take(torch::tensor([4])).images[0]);
+    /// assert(same[1] != same[2]);
+    /// ```
+    fn with_crops(set: ImageSet, crops: usize) -> ImageSet { set.and_crops(crops) }
+
     /// Picture `i` (negative counts from the end) as a batch of one, and the same as `image`, `label` and `class`.
     ///
     /// # Shapes

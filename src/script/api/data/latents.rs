@@ -1,7 +1,8 @@
 //! `data::latents` and `data::latent_writer`, latents of pictures.
 
 use super::{attribute_maps, int, sample, strings};
-use crate::data::{LatentSet, LatentWriter, Loader, LoaderOptions, Samples as _};
+use crate::data::{Features, LatentSet, LatentWriter, Loader, LoaderOptions, Rounding, Samples as _};
+use crate::error::{Error, Result};
 use crate::script_handle;
 use crate::torch::{DType, Device, Tensor};
 use crate::{api, entries};
@@ -74,6 +75,65 @@ api! {
     /// ```
     fn attributes as "get$attributes"(set: LatentSet) -> Array { Ok(attribute_maps(set.attributes())) }
 
+    /// What moments and features are kept as on the disk: `"f32"` or `"bf16"`. Batches have f32 either way.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2, dtype: "bf16"});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0])});
+    /// let set = w.finish();
+    /// assert_eq(set.dtype, "bf16");
+    /// assert_eq(set.get(0).mean.dtype, "f32");
+    /// ```
+    fn dtype as "get$dtype"(set: LatentSet) -> String { Ok(set.latents().dtype.name().to_owned()) }
+
+    /// How far the means are from what was computed, where they are kept as bf16: `#{max, relative}`, the largest distance, and the root of the mean squared
+    /// distance over that of the latents' deviation; `()` where nothing is rounded.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2, dtype: "bf16"});
+    /// w.push(#{mean: torch::randn([9, 1, 2, 2]), std: torch::ones([9, 1, 2, 2]), labels: torch::zeros([9]).to_dtype("i64")});
+    /// let rounding = w.finish().rounding;
+    /// assert(rounding.relative > 0.0 && rounding.relative < 0.01);
+    /// ```
+    fn rounding as "get$rounding"(set: LatentSet) -> Dynamic {
+        let map = |r: &Rounding| Map::from_iter([("max".into(), r.max.into()), ("relative".into(), r.relative.into())]);
+        Ok(set.latents().rounding.as_ref().map_or(Dynamic::UNIT, |r| Dynamic::from(map(r))))
+    }
+
+    /// The vision models whose features are kept beside the latents: `[#{name, model, tokens, dim}, ..]`, `model` the hash of the weights. Batches have those of
+    /// model i as `features.i`.
+    ///
+    /// # Shapes
+    /// - `batch["features.0"]`: f32 `[B, T, D]`
+    /// # Example
+    /// ```rhai
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2, features: [#{name: "eye", model: "", tokens: 4, dim: 3}]});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0]), features: [torch::ones([2, 4, 3])]});
+    /// let set = w.finish();
+    /// assert_eq(set.features[0].name, "eye");
+    /// assert_eq(set.loader(#{batch: 2}).next()["features.0"].shape, [2, 4, 3]);
+    /// ```
+    fn features as "get$features"(set: LatentSet) -> Array {
+        let one = |f: &Features| {
+            let sizes = [("tokens".into(), int(f.tokens).into()), ("dim".into(), int(f.dim).into())];
+            let names = [("name".into(), f.name.clone().into()), ("model".into(), f.model.clone().into())];
+            Dynamic::from(names.into_iter().chain(sizes).collect::<Map>())
+        };
+        Ok(set.features().iter().map(one).collect())
+    }
+
+    /// The same latents without the features that are kept beside them: batches are read faster without what nobody looks at.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2, features: [#{name: "eye", model: "", tokens: 4, dim: 3}]});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 0]), features: [torch::ones([2, 4, 3])]});
+    /// assert(!("features.0" in w.finish().without_features().loader(#{batch: 2}).next()));
+    /// ```
+    fn without_features(set: LatentSet) -> LatentSet { Ok(set.without_features()) }
+
     /// Latent `i` (negative counts from the end) as a batch of one, and its `label` and `class`.
     ///
     /// # Shapes
@@ -88,7 +148,7 @@ api! {
     /// ```
     fn get(set: LatentSet, i: i64) -> Map { sample(&set, set.classes(), i) }
 
-    /// A loader of batches `#{mean, std, labels, attributes, index}` from background threads; options as for images.
+    /// A loader of batches `#{mean, std, labels, attributes, index}`, and `features.0` .. where they are kept, from background threads; options as for images.
     ///
     /// # Shapes
     /// - `mean` and `std`: f32 `[B, C, h, w]`, `labels` and `index`: i64 `[B]`, `attributes`: u8 `[B, A]`
@@ -147,11 +207,11 @@ api! {
     fn writer_functions;
     methods LatentWriter;
 
-    /// Adds a batch of posteriors `#{mean, std, labels, index, attributes}`; a batch's `images` are ignored. Without `index`
+    /// Adds a batch of posteriors `#{mean, std, labels, index, attributes, features}`; a batch's `images` are ignored. Without `index`
     /// the latents are counted on.
     ///
     /// # Shapes
-    /// - `mean` and `std`: `[B, C, h, w]`, `labels` and `index`: `[B]`, `attributes`: u8 `[B, A]`
+    /// - `mean` and `std`: `[B, C, h, w]`, `labels` and `index`: `[B]`, `attributes`: u8 `[B, A]`, `features`: an array with `[B, T, D]` of each vision model
     /// # Errors
     /// `E0202` for shapes that do not fit, values that are not finite or a finished folder; `E0301` when a shard cannot be
     /// written.
@@ -164,8 +224,10 @@ api! {
     /// ```
     fn push(writer: LatentWriter, batch: Map) -> () {
         // A batch of pictures may be handed on as it is: they are not kept.
-        entries!(all "push", batch; mean: Tensor, std: Tensor, labels: Tensor, index: Option<Tensor>, attributes: Option<Tensor>, images: Option<Tensor>);
+        entries!(all "push", batch; mean: Tensor, std: Tensor, labels: Tensor, index: Option<Tensor>, attributes: Option<Tensor>, features: Option<Array>, images: Option<Tensor>);
         drop(images);
+        let of = |d: Dynamic| d.try_cast::<Tensor>().ok_or_else(|| Error::value("push", "`features` must be an array of tensors"));
+        let features = features.unwrap_or_default().into_iter().map(of).collect::<Result<Vec<_>>>()?;
         let index = match index {
             Some(index) => index,
             None => {
@@ -173,7 +235,7 @@ api! {
                 Tensor::arange(first as f64, first.saturating_add(mean.size(0)?) as f64, 1.0, DType::Int64, Device::Cpu)?
             }
         };
-        writer.push(&mean, &std, &labels, &index, attributes.as_ref())
+        writer.push(&mean, &std, &labels, &index, attributes.as_ref(), &features)
     }
 
     /// How many latents there are, those of an interrupted run included: they need not be pushed again.

@@ -9,8 +9,8 @@ pub mod pictures;
 pub mod samples;
 
 use crate::data::{
-    Attribute, DirectOptions, ImageSet, LatentOptions, LatentSet, LatentWriter, LoaderOptions, Pick, PixelRule, PreprocessOptions, Samples, Skipped,
-    is_hdf5, preprocess, source_files,
+    Attribute, DirectOptions, Features, ImageSet, LatentOptions, LatentSet, LatentWriter, LoaderOptions, Pick, PixelRule, Precision,
+    PreprocessOptions, Samples, Skipped, is_hdf5, preprocess, source_files,
 };
 use crate::error::{Error, Result};
 use crate::script::training::steps::batch_map;
@@ -50,6 +50,8 @@ options! {
         drop_last,
         /// whether half of the pictures are mirrored, others in each epoch; a batch then has `flipped` u8 `[B]`
         flip,
+        /// whether another part is cut out of every picture in each epoch (ADM's random crop): for pictures that are cropped when they are drawn
+        random_crop,
         /// threads that read
         workers,
         /// which of the processes that share the set this one is
@@ -70,6 +72,8 @@ options! {
         seed,
         /// 16-bit grey: clipped at 255 as Pillow does, or scaled to 0..255
         pixels,
+        /// whether the mirror image of every picture is written as well, behind all of them
+        flip,
         /// source pictures in a shard; 0: about 256 MiB
         shard_size,
         /// names of the columns to take; all unless given
@@ -115,6 +119,14 @@ pub(crate) fn attribute_maps(attributes: &[Attribute]) -> Array {
 fn read_attributes(list: &[Dynamic]) -> Result<Vec<Attribute>> {
     let wrong = || Error::value("latent_writer", "option `attributes` must be what `.attributes` of a set gives: [#{name, values}, ..]");
     list.iter().map(|d| serde_json::from_value(crate::script::lang::value::to_json(d)).map_err(|_| wrong())).collect()
+}
+
+fn read_features(list: &[Dynamic]) -> Result<Vec<Features>> {
+    let wrong = || Error::value("latent_writer", "option `features` must be [#{name, model, tokens, dim}, ..]");
+    let one = |d: &Dynamic| serde_json::from_value::<Features>(crate::script::lang::value::to_json(d)).ok();
+    // So large that no shard could hold one.
+    let fits = |f: &Features| (1..=1 << 20).contains(&f.tokens) && (1..=1 << 20).contains(&f.dim);
+    list.iter().map(|d| one(d).filter(fits).ok_or_else(wrong)).collect()
 }
 
 fn skipped_map(s: &Skipped) -> Dynamic {
@@ -253,6 +265,10 @@ api! {
         made_from: Map = Map::new(),
         /// the settings that decide about them
         settings: Map = Map::new(),
+        /// what moments and features are kept as, f32 or bf16 (half the disk); batches have f32
+        dtype: String = "f32".to_owned(),
+        /// the vision models whose features come with them, `[#{name, model: hash, tokens, dim}, ..]`
+        features: Array = Array::new(),
         /// whether other latents in the folder are removed and made anew, instead of an error
         force: bool = false,
     ) -> LatentWriter {
@@ -261,7 +277,8 @@ api! {
         let shape = [channels, side(size[0])?, side(size[1])?];
         let attributes = read_attributes(&attributes)?;
         let (made_from, settings) = (origin::made_of("latent_writer", &made_from)?, origin::settings_of(&settings));
-        let options = LatentOptions { name, vae, shape, shard_size, classes, attributes, total, made_from, settings, force };
+        let (dtype, features) = (Precision::of(&dtype)?, read_features(&features)?);
+        let options = LatentOptions { name, vae, shape, shard_size, classes, attributes, total, made_from, settings, dtype, features, force };
         LatentWriter::open(&dir, options)
     }
 }

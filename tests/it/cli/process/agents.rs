@@ -86,6 +86,7 @@ fn an_error_is_a_document_too() {
         (&["compare", "--json", "a", "b"], "E0301", 1),
         (&["diff", "--json", "a", "b"], "E0301", 1),
         (&["inspect", "--json", "none"], "E0301", 1),
+        (&["push", "--json", "none", "hf://a/b"], "E0301", 1),
         (&["doc", "--json", "no_such_thing"], "E0101", 2),
         (&["doc", "--json", "--search", "nosuchwordsxx"], "E0101", 2),
         (&["recipes", "--json"], "E0101", 2),

@@ -4,6 +4,8 @@ mod command;
 mod failures;
 mod layout;
 mod plain;
+mod push;
+mod python;
 mod resume;
 mod scripts;
 

@@ -126,7 +126,8 @@ fn somebody_at_the_terminal_is_asked() {
 
 #[test]
 fn train_sendvae_runs_on_a_cold_machine_with_a_hub_alone() {
-    let hub = hub();
+    let hub = Hub::new();
+    hub.put("facebook/dinov2-base/model.safetensors", std::fs::read(file("dinov2/model.safetensors")).unwrap());
     let place = Place::new(&[]);
     let script = |name: &str, flags: &[&str]| {
         let path = root().join(format!("scripts/{name}.rhai")).display().to_string();
@@ -137,7 +138,7 @@ fn train_sendvae_runs_on_a_cold_machine_with_a_hub_alone() {
     let pictures = root().join("tests/data/avatars64").display().to_string();
     ok(&mut script("preprocess", &["--imagenet-path", &pictures, "--resolution", "32", "--max-images", "32", "--output-path", "exps/images"]));
     let eye = "embed_dim = 16, depth = 2, heads = 2, patch = 4, native_grid = 4, resolution = 16";
-    place.write("eye.toml", &format!("enc_type = \"dinov1-vit-b\"\nenc_config = {{ {eye} }}\n"));
+    place.write("eye.toml", &format!("enc_type = \"dinov2-vit-b\"\nenc_config = {{ {eye} }}\n"));
     let flags = [
         &["--config", "eye.toml", "--data-dir", "exps/images", "--output-dir", "exps", "--exp-name", "sendvae", "--perceptual", "none"][..],
         &["--mapper.width", "32", "--mapper.heads", "2", "--mapper.hidden", "32", "--max-train-steps", "2", "--batch-size", "4"],
@@ -145,8 +146,48 @@ fn train_sendvae_runs_on_a_cold_machine_with_a_hub_alone() {
         TINY_VAE,
     ]
     .concat();
-    refused(&mut script("train_sendvae", &flags), &["lathe fetch dinov1-vit-b"]);
+    refused(&mut script("train_sendvae", &flags), &["lathe fetch dinov2-vit-b"]);
     let said = ok(script("train_sendvae", &flags).arg("--fetch"));
-    assert!(said.contains("fetched hf://facebook/dino-vitb16/model.safetensors"), "{said}");
+    assert!(said.contains("fetched hf://facebook/dinov2-base/model.safetensors"), "{said}");
     assert_eq!(crate::support::saved(&place.path("exps/sendvae")).last(), Some(&2), "{said}");
+}
+
+#[test]
+fn weights_in_several_files_are_fetched_by_name_and_by_their_list() {
+    let hub = Hub::new();
+    let place = Place::new(&[("lathe.toml", "")]);
+    // As transformers writes large models: a list, and the files that it names.
+    let all = lathe::torch::files::read_safetensors(&file("dinov2/model.safetensors")).unwrap().0;
+    let (mut map, mut parts) = (serde_json::Map::new(), vec![lathe::nn::State::new(), lathe::nn::State::new()]);
+    for (i, (name, tensor)) in all.iter().enumerate() {
+        map.insert(name.clone(), format!("model-0000{}-of-00002.safetensors", i % 2 + 1).into());
+        parts[i % 2].insert(name.clone(), tensor.clone());
+    }
+    for (i, part) in parts.iter().enumerate() {
+        let path = place.path("part.safetensors");
+        lathe::torch::files::write_safetensors(&path, part, &std::collections::HashMap::new()).unwrap();
+        hub.put(&format!("facebook/dinov2-base/model-0000{}-of-00002.safetensors", i + 1), std::fs::read(path).unwrap());
+    }
+    let list = serde_json::json!({ "metadata": {}, "weight_map": map }).to_string();
+    hub.put("facebook/dinov2-base/model.safetensors.index.json", list);
+    let script = |weights: &str| ENCODER.replace("dinov1-vit-b", "dinov2-vit-b").replace("pictures: 16", &format!("pictures: 16{weights}"));
+    place.write("s.rhai", &script(""));
+    refused(&mut lathe(&place, &hub, &["run", "s.rhai"]), &["lathe fetch dinov2-vit-b"]);
+    let said = ok(&mut lathe(&place, &hub, &["run", "s.rhai", "--fetch"]));
+    assert!(said.contains("tokens [1, 16, 16]") && said.contains("fetched hf://facebook/dinov2-base/model-00002-of-00002.safetensors"), "{said}");
+    assert_eq!(place.read("lathe.lock").matches("dinov2-base/model").count(), 3, "the list and both files are pinned");
+    // By the list itself, which is what is printed; a file that has gone is fetched again, and one that has changed is not believed.
+    hub.log();
+    let by_list = "hf://facebook/dinov2-base/model.safetensors.index.json";
+    let (code, out, _) = crate::support::process::parts(lathe(&place, &hub, &["fetch", by_list]).output().unwrap());
+    let index = std::path::PathBuf::from(out.trim());
+    assert!(code == 0 && index.ends_with("model.safetensors.index.json") && hub.log().is_empty(), "{out}");
+    place.write("s.rhai", &script(&format!(", weights: \"{by_list}\"")));
+    let second = index.with_file_name("model-00002-of-00002.safetensors");
+    std::fs::remove_file(&second).unwrap();
+    refused(&mut lathe(&place, &hub, &["run", "s.rhai"]), &["E0303", by_list]);
+    ok(&mut lathe(&place, &hub, &["fetch", by_list]));
+    ok(&mut lathe(&place, &hub, &["run", "s.rhai"]));
+    std::fs::write(second.canonicalize().unwrap(), vec![0; 100]).unwrap();
+    refused(&mut lathe(&place, &hub, &["run", "s.rhai"]), &["E0303", "is damaged"]);
 }

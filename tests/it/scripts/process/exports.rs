@@ -64,8 +64,39 @@ fn a_run_is_exported_as_repae_takes_it() {
     assert!(card.starts_with("---\nlicense: mit\n") && card.contains("--exp-path exported --train-steps 2"), "{card}");
     assert!(card.contains("latents `latents`") && card.contains("max_train_steps = 2") && card.contains("| loss | "), "{card}");
     assert!(!card.contains(&m.path("")), "no folder of this machine: {card}");
+    process::refused(&mut export(m, "exported", "no/such/out", &["--to", "repae"]), &["no folder `no/such`", "mkdir -p no/such"]);
+    // What cannot be written is called as it would have been called.
+    let mut limited = std::process::Command::new("bash");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "-", process::LATHE, "export", "exported", "full", "--to", "safetensors-sharded"]);
+    let e = process::refused(limited.current_dir(m.0.folder()), &["E0301", "`full/"]);
+    assert!(!e.contains(".tmp-"), "{e}");
     let again = process::refused(&mut export(m, "exported", "repae", &["--to", "repae"]), &["`repae` is there already"]);
     assert!(!again.contains("panicked"), "{again}");
+}
+
+#[test]
+fn a_run_is_exported_and_pushed_by_one_command() {
+    let m = trained();
+    let hub = crate::fetch::hub::Hub::new();
+    let run = m.path("exported");
+    let push = |more: &[&str]| {
+        let args = [&["push", &run, "hf://me/run", "--to", "repae", "--license", "mit", "--create"], more].concat();
+        let mut c = crate::fetch::process::lathe(&m.0, &hub, &args);
+        c.env("HF_TOKEN", crate::fetch::uploads::TOKEN);
+        c
+    };
+    let list = process::ok(&mut push(&["--dry-run"]));
+    assert!(list.contains("checkpoints/0000002.pt (") && list.contains("README.md (") && hub.log().is_empty(), "{list}");
+    let said = process::ok(&mut push(&[]));
+    let last = hub.uploads(|u| u.last("me/run", "main"));
+    assert!(last.summary.contains("`exported` for repae") && said.contains(&last.id), "{said} {last:?}", last = last.summary);
+    let file = m.0.path("pushed.pt");
+    std::fs::write(&file, &last.files["checkpoints/0000002.pt"]).unwrap();
+    same(&file, Some("ema"), &m.0.path("exported/checkpoints/0000002/ema.safetensors"));
+    assert!(String::from_utf8_lossy(&last.files["README.md"]).starts_with("---\nlicense: mit\n"));
+    // Of the folder that was made for it nothing stays.
+    assert!(crate::support::files(m.0.folder()).iter().all(|p| !crate::support::name(p).starts_with(".tmp-")));
+    assert!(!String::from_utf8_lossy(&last.files["args.json"]).contains(".tmp-"));
 }
 
 #[test]

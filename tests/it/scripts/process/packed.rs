@@ -14,6 +14,8 @@ fn flags(place: &Place, name: &str) -> Vec<String> {
         "--resolution",
         "32",
         "--flip",
+        "--crop",
+        "random",
         "--output-dir",
         &out,
         "--exp-name",
@@ -41,7 +43,7 @@ fn flags(place: &Place, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_run_on_a_gzipped_tar_that_is_killed_sees_the_same_pictures_mirrored_alike() {
+fn a_run_on_a_gzipped_tar_that_is_killed_sees_the_same_pictures_cropped_and_mirrored_alike() {
     let place = Place::new(&[]);
     for class in ["bun", "spiky"] {
         pictures(place.path("tree").join(class), class, 0, 24);
@@ -77,18 +79,20 @@ fn the_chain_runs_from_parquet_and_latents_of_mirror_images_find_their_pictures(
     let short = ["--discriminator-weight", "0", "--batch-size", "4", "--max-train-steps", "2"];
     ok("train_sendvae", &[&vae, &short, TINY_VAE, VAE]);
     let cache = ["--data-dir", &src, "--resolution", "32", "--output-dir", &out, "--vae-ckpt-path", &place.at("vae")];
-    assert!(ok("cache_latents", &[&cache, &["--flip"]]).contains("16 latents"));
+    assert!(ok("cache_latents", &[&cache, &["--flip", "--crops", "3"]]).contains("48 latents"));
     ok("cache_latents", &[&cache, &["--vae-latents-name", "plain"]]);
-    // The first half are the latents without --flip.
+    // The first are the latents without --flip and --crops, then come other crops, then all of them mirrored.
     place.write(
         "same.rhai",
         r#"fn main(cfg) {
             let both = data::latents("latents").get(5);
             // Up to the rounding of batches of another size.
             assert((both.mean - data::latents("plain").get(5).mean).abs().max().item() < 1e-5, "the same latent");
-            let other = data::latents("latents").get(8 + 5);
-            assert_eq([both.label, other.label, other.index.item()], [2, 2, 13.0]);
-            assert((both.mean - other.mean).abs().max().item() > 1e-3, "another latent");
+            for at in [8 + 5, 16 + 5, 24 + 5, 40 + 5] {
+                let other = data::latents("latents").get(at);
+                assert_eq([both.label, other.label, other.index.item().to_int()], [2, 2, at]);
+                assert((both.mean - other.mean).abs().max().item() > 1e-3, "another latent");
+            }
         }"#,
     );
     crate::support::process::ok(&mut place.command(&["run", "same.rhai", "--device", "cpu", "--threads", "1"]));
@@ -107,7 +111,7 @@ fn the_chain_runs_from_parquet_and_latents_of_mirror_images_find_their_pictures(
         &place.at("vae"),
     ];
     let said = ok("train_ldm", &[&ldm, SIT, ENCODER, &["--max-train-steps", "3", "--log-every", "1"]]);
-    assert!(said.contains("proj ") && said.contains("features of 16 pictures"), "{said}");
+    assert!(said.contains("proj ") && said.contains("features of 48 pictures"), "{said}");
     let said = super::chain::refused(
         "train_ldm",
         &[&ldm[..2], &["--image-dir", "tests/data/avatars64", "--resolution", "32", "--output-dir", &out, "--exp-name", "x"], SIT, ENCODER],

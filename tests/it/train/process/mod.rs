@@ -5,3 +5,4 @@ mod one_run;
 mod own_loop;
 mod runs;
 mod second_signal;
+mod wandb;

@@ -1,0 +1,67 @@
+//! Several crops of a picture, and another one in each epoch.
+
+use super::some_avatars;
+use lathe::data::{Batch, DirectOptions, ImageSet, Loader, LoaderOptions, PreprocessOptions, Samples, preprocess};
+use std::path::Path;
+
+/// Nine avatars, cropped to 24 when they are drawn.
+fn set(folder: &Path) -> ImageSet {
+    some_avatars(folder, &[("bun", 5), ("spiky", 4)]);
+    ImageSet::open_any(folder, &DirectOptions { resolution: 24, ..Default::default() }).unwrap()
+}
+
+fn row(b: &Batch, i: i64) -> Vec<u8> {
+    b.get("images").unwrap().narrow(0, i, 1).unwrap().to_bytes().unwrap()
+}
+
+#[test]
+fn crops_of_a_picture_are_pictures_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = set(dir.path());
+    let three = plain.and_crops(3).unwrap();
+    assert_eq!((three.len(), three.and_flips().len(), three.is_prepared()), (27, 54, false));
+    let batch = three.take(&[2, 9 + 2, 18 + 2, 18 + 3]).unwrap();
+    assert_eq!(batch.get("index").unwrap().to_vec_i64().unwrap(), [2, 11, 20, 21]);
+    assert_eq!(row(&batch, 0), row(&plain.take(&[2]).unwrap(), 0), "the first is the middle");
+    assert!(row(&batch, 1) != row(&batch, 0) && row(&batch, 2) != row(&batch, 1));
+    let labels = plain.take(&[2, 2, 2, 3]).unwrap().get("labels").unwrap().to_vec_i64().unwrap();
+    assert_eq!(batch.get("labels").unwrap().to_vec_i64().unwrap(), labels);
+    // The same whenever they are drawn, and mirrored behind all of them.
+    let again = three.and_flips().take(&[20, 27 + 20]).unwrap();
+    assert_eq!(row(&again, 0), row(&batch, 2));
+    let mirrored = again.get("images").unwrap().narrow(0, 1, 1).unwrap().flip(&[3]).unwrap().contiguous().unwrap();
+    assert_eq!((mirrored.to_bytes().unwrap(), again.get("index").unwrap().to_vec_i64().unwrap()), (row(&batch, 2), vec![20, 47]));
+    assert_eq!(plain.and_crops(1).unwrap().identity(), plain.identity());
+    let ids = [plain.identity(), three.identity(), three.and_flips().identity(), plain.and_crops(2).unwrap().identity()];
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    for n in [0, 1001] {
+        assert_eq!(plain.and_crops(n).unwrap_err().code(), "E0202");
+    }
+}
+
+#[test]
+fn a_loader_crops_elsewhere_in_each_epoch_and_goes_on_at_the_same_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = set(dir.path());
+    let options = || LoaderOptions { batch: 4, seed: 3, random_crop: true, flip: true, ..Default::default() };
+    let loader = Loader::new(plain.clone(), options()).unwrap();
+    let first: Vec<Batch> = (0..3).map(|_| loader.next().unwrap()).collect();
+    let state = loader.state();
+    let second: Vec<Batch> = (0..3).map(|_| loader.next().unwrap()).collect();
+    assert_eq!(first[0].get("index").unwrap().to_vec_i64().unwrap(), second[0].get("index").unwrap().to_vec_i64().unwrap());
+    assert!(row(&first[0], 0) != row(&second[0], 0), "another epoch, another crop");
+    let other = Loader::new(plain.clone(), LoaderOptions { workers: 4, ..options() }).unwrap();
+    other.set_state(&state).unwrap();
+    for b in &second {
+        assert_eq!(other.next().unwrap().get("images").unwrap().to_bytes().unwrap(), b.get("images").unwrap().to_bytes().unwrap());
+    }
+    let e = Loader::new(plain, LoaderOptions { random_crop: false, ..options() }).unwrap().set_state(&state).unwrap_err().to_string();
+    assert!(e.contains("`random_crop` true, now it is false"), "{e}");
+    // Shards are cropped already.
+    let shards = tempfile::tempdir().unwrap();
+    preprocess(dir.path(), shards.path(), &PreprocessOptions { resolution: 24, quiet: true, ..Default::default() }).unwrap();
+    let shards = ImageSet::open(shards.path()).unwrap();
+    for e in [Loader::new(shards.clone(), options()).unwrap_err(), shards.and_crops(2).unwrap_err()] {
+        assert!(e.code() == "E0202" && e.to_string().contains("cropped already") && e.help_text().is_some(), "{e}");
+    }
+}
