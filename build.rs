@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "src/torch/bridge";
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 19] = [
     "adamw.cpp",
     "autograd.cpp",
     "bounded.cpp",
@@ -18,7 +18,9 @@ const SOURCES: [&str; 17] = [
     "dist/order.cpp",
     "dist/sync.cpp",
     "dual.cpp",
+    "finite.cpp",
     "guarded.cpp",
+    "profiler.cpp",
     "program/graph.cpp",
     "program/operators.cpp",
     "program/program.cpp",

@@ -20,6 +20,10 @@ pub(super) struct Flags {
     pub dist: dist::Options,
     /// Whether saves of the scripts are noticed, and how.
     pub watch: Option<WatchMode>,
+    /// How many steps are measured.
+    pub profile: Option<u64>,
+    /// Whether what stops being finite is looked for.
+    pub find_nan: bool,
     /// Settings by name, in the order given: the last one counts.
     pub values: Vec<(String, String)>,
 }
@@ -75,6 +79,8 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
             }
             (flag, None) if FLAGS.contains(&flag) => flags.dist.set(flag, &value(given)?)?,
             ("watch", None) => flags.watch = Some(watch_mode(given.as_deref())?),
+            ("profile", None) => flags.profile = Some(profile_steps(given.as_deref())?),
+            ("find_nan", None) => flags.find_nan = true,
             ("config", None) => flags.config.push(value(given)?.into()),
             ("threads", None) => {
                 let text = value(given)?;
@@ -110,6 +116,19 @@ pub(super) fn parse(args: &[String], params: &Params) -> Result<Flags> {
         }
     }
     Ok(flags)
+}
+
+/// Steps that are measured unless a number is given.
+const PROFILED: u64 = 10;
+
+/// `--profile` or `--profile=20`.
+///
+/// # Errors
+/// `E0101` for no number of steps.
+pub(super) fn profile_steps(given: Option<&str>) -> Result<u64> {
+    let Some(text) = given.filter(|t| !t.is_empty()) else { return Ok(PROFILED) };
+    let n = text.parse().ok().filter(|n| *n > 0);
+    n.ok_or_else(|| Error::usage(format!("`--profile` takes a number of steps, such as `--profile=20`, got `{text}`")))
 }
 
 /// `--watch`, `--watch=auto` or `--watch=poll`.

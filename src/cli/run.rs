@@ -30,6 +30,8 @@ use std::path::{Path, PathBuf};
                                   how they work together: docs/guide/many-gpus.md
   --fetch                         fetch published weights that are missing: docs/guide/weights.md
   --watch                         take saved edits in between two steps (SIGHUP does it once without)
+  --profile[=STEPS]               measure where the time of STEPS steps goes (10): docs/guide/debugging.md
+  --find-nan                      end with the first line whose result or gradient is not finite
   --help                          the script's settings")]
 pub struct Args {
     #[command(flatten)]
@@ -37,6 +39,12 @@ pub struct Args {
     /// Take saved edits of the scripts in between two steps. `--watch=poll` looks at the files instead of waiting for events.
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     watch: Option<String>,
+    /// Measure where the time of steps goes, line by line, and record a trace of some more: in `profile/` of the run.
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    profile: Option<String>,
+    /// End with the first line and call whose result, or whose gradient, is not finite. Slow.
+    #[arg(long)]
+    find_nan: bool,
     /// Train with N processes on this machine, one for each GPU. `batch_size` is the batch of all of them.
     #[arg(long, value_name = "N")]
     nproc: Option<usize>,
@@ -118,6 +126,10 @@ fn start(args: &Args, world: Option<World>) -> Result<()> {
     engine.set_permissions(permissions);
     let folder = script.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     engine.host().put(fetching(folder, args.paths.fetch || flags.paths.fetch)?);
+    let profiled = args.profile.as_deref().map(|steps| flags::profile_steps(Some(steps))).transpose()?.or(flags.profile);
+    // Every rank looks at its own part of the batch; one is measured.
+    let profiled = profiled.filter(|_| dist::is_main()).map(|steps| (script.clone(), steps));
+    let finds_nan = args.find_nan || flags.find_nan;
     let context = RunContext { script, args: std::env::args().collect(), sources: engine.sources(), config: config.clone(), device, dtype };
     engine.host().put(context);
     // Rank 0 alone watches: what it takes in all take in.
@@ -132,7 +144,13 @@ fn start(args: &Args, world: Option<World>) -> Result<()> {
     let settings = Some((again, params, config.clone(), files));
     engine.install_hot(HotOptions { watch, color: super::wants_color(), settings, replay: None });
     crate::repl::on_breakpoint(&engine);
+    let looking = finds_nan.then(|| engine.find_nan()).transpose()?;
+    let profile = profiled.map(|(script, steps)| engine.profile(&script, steps));
     let result = engine.run(config.map());
+    if let Some(profile) = profile {
+        profile.end();
+    }
+    drop(looking);
     // A script that ends early because the reader of its output went away, or that was stopped in Rust code, says so.
     if result.is_ok() && interrupt::requested() {
         return Err(interrupt::stopped());

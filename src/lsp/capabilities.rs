@@ -16,6 +16,12 @@ pub struct Client {
     pub process: Option<u64>,
     /// Whether it watches files for the server.
     pub watches: bool,
+    /// Whether it can be asked for its settings.
+    pub configures: bool,
+    /// Whether it can be told that inlay hints are others now.
+    pub refreshes: bool,
+    /// What it was given to begin with.
+    pub options: Value,
 }
 
 impl Client {
@@ -29,11 +35,15 @@ impl Client {
         if folders.is_empty() {
             folders.extend(params.get("rootUri").and_then(Value::as_str).map(uri::path));
         }
+        let can = |key: &str| params.pointer("/capabilities/workspace").and_then(|w| w.pointer(key)) == Some(&Value::Bool(true));
         Client {
             columns: if utf8 { Columns::Utf8 } else { Columns::Utf16 },
             folders,
             process: params.get("processId").and_then(Value::as_u64),
-            watches: params.pointer("/capabilities/workspace/didChangeWatchedFiles/dynamicRegistration") == Some(&Value::Bool(true)),
+            watches: can("/didChangeWatchedFiles/dynamicRegistration"),
+            configures: can("/configuration"),
+            refreshes: can("/inlayHint/refreshSupport"),
+            options: params.get("initializationOptions").cloned().unwrap_or_default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the server needs to know of the program that it belongs to: its functions, its modules, and what is wrong with a script.
 
+use super::live::Settings;
 use crate::script::text::script::Script;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,6 +122,45 @@ pub struct Replacement {
     pub new: String,
 }
 
+/// A metric's last value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// Its name.
+    pub name: String,
+    /// As it is shown.
+    pub value: String,
+    /// How many steps were done then.
+    pub step: u64,
+}
+
+/// What a call returned in a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returned {
+    /// The call's line, from 1.
+    pub line: usize,
+    /// Its column, in characters, from 1.
+    pub column: usize,
+    /// The function.
+    pub call: String,
+    /// `[4, 3] f32 cpu`
+    pub shown: String,
+}
+
+/// What a run that is running tells of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// The run's name.
+    pub run: String,
+    /// How many older runs of the script run as well.
+    pub others: usize,
+    /// The script as the run has it.
+    pub text: Arc<str>,
+    /// The last values of its metrics.
+    pub metrics: Vec<Logged>,
+    /// What calls returned, the last one last; nothing where that is not known yet.
+    pub shapes: Vec<Returned>,
+}
+
 /// The texts as they count now.
 pub trait Texts {
     /// The text of a file as the editor has it; `None` for one that is not open.
@@ -163,6 +203,16 @@ pub trait Host {
             Some(key) => key.starts_with("on_"),
             None => matches!((name, argument), ("Fn" | "hot" | "is_def_fn", 0) | ("fit", 2)),
         }
+    }
+
+    /// What the newest running run of a script tells of it; `None` where none runs. `folders` are open in the editor.
+    fn live(&self, _script: &Path, _folders: &[PathBuf], _settings: &Settings) -> Option<Live> {
+        None
+    }
+
+    /// A number that is another one once [`Host::live`] tells something else of one of these scripts.
+    fn live_state(&self, _scripts: &[PathBuf], _folders: &[PathBuf], _settings: &Settings) -> u64 {
+        0
     }
 
     /// The scripts below a folder, for references and symbols.

@@ -10,6 +10,7 @@ mod folding;
 mod hints;
 pub mod host;
 mod hover;
+pub mod live;
 mod meaning;
 mod mend;
 mod project;

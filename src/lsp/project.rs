@@ -1,6 +1,7 @@
 //! All files: the texts, the host's functions, and where imports lead.
 
-use super::host::{Entry, Host, Owner, Texts};
+use super::host::{Entry, Host, Live, Owner, Texts};
+use super::live::{Settings, Show};
 use super::store::Store;
 use crate::script::text::items::ItemKind;
 use crate::script::text::names::{Decl, DeclKind};
@@ -23,6 +24,8 @@ pub struct Project {
     known: OnceCell<Known>,
     /// Folders open in the editor.
     pub folders: Vec<PathBuf>,
+    /// What is shown of running runs.
+    pub settings: Settings,
     /// Which file an import leads to, until files come or go.
     imports: RefCell<HashMap<(PathBuf, String), Option<PathBuf>>>,
 }
@@ -30,7 +33,24 @@ pub struct Project {
 impl Project {
     /// A project of that host.
     pub fn new(host: Box<dyn Host>) -> Self {
-        Project { host, store: Store::default(), known: OnceCell::new(), folders: Vec::new(), imports: RefCell::default() }
+        Project {
+            host,
+            store: Store::default(),
+            known: OnceCell::new(),
+            folders: Vec::new(),
+            settings: Settings::default(),
+            imports: RefCell::default(),
+        }
+    }
+
+    /// What a running run tells of a script.
+    pub fn live(&self, path: &Path) -> Option<Live> {
+        if self.settings.show == Show::Off { None } else { self.host.live(path, &self.folders, &self.settings) }
+    }
+
+    /// A number that is another one once that tells something else of an open script.
+    pub fn live_state(&self) -> u64 {
+        if self.settings.show == Show::Off { 0 } else { self.host.live_state(&self.store.all_open(), &self.folders, &self.settings) }
     }
 
     fn known(&self) -> &Known {

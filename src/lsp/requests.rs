@@ -3,7 +3,7 @@
 use super::host::Texts;
 use super::project::Project;
 use super::wire::Wire;
-use super::{colors, completion, definition, diagnostics, folding, hints, hover, rename, signature, symbols};
+use super::{colors, completion, definition, diagnostics, folding, hints, hover, live, rename, signature, symbols};
 use crate::script::text::format;
 use crate::script::text::script::Script;
 use gen_lsp_types::{
@@ -161,7 +161,11 @@ impl Answers<'_> {
             }
             "textDocument/inlayHint" => {
                 let (path, script, part) = self.part(params)?;
-                shown(hints::hints(project, &path, &script, part, wire))
+                let mut all = hints::hints(project, &path, &script, part.clone(), wire);
+                if let Some(live) = project.live(&path) {
+                    all.extend(live::hints(&script, &live, &part, wire));
+                }
+                shown(all)
             }
             "textDocument/formatting" | "textDocument/rangeFormatting" => self.layout(params),
             "textDocument/codeAction" => {

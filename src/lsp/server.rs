@@ -3,6 +3,7 @@
 use super::capabilities::{Client, answer, watch};
 use super::diagnostics::Diagnostics;
 use super::host::Host;
+use super::live::Settings;
 use super::project::Project;
 use super::requests::{Answers, Refused, codes};
 use super::store::Change;
@@ -12,7 +13,7 @@ use super::wire::{Wire, place};
 use gen_lsp_types::{
     DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams, TextDocumentContentChangeEvent,
 };
-use lsp_server::{Message, Notification, Request, RequestId};
+use lsp_server::{Message, Notification, Request, RequestId, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -20,10 +21,14 @@ use std::io::{BufReader, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the server looks whether the client's process still lives.
 const WATCH: Duration = Duration::from_millis(500);
+/// How often it looks whether running runs tell something else, and the client draws hints anew.
+const REFRESH: Duration = Duration::from_secs(1);
+/// The request for the client's settings.
+const SETTINGS: &str = "settings";
 
 /// How the server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,9 @@ pub fn serve(input: impl Read + Send + 'static, output: impl Write, host: Box<dy
         client: Client::new(&Value::Null),
         phase: Phase::New,
         version: version.to_owned(),
+        refreshed: Instant::now(),
+        live: 0,
+        requests: 0,
     };
     // A client that no longer reads has gone.
     Ok(server.run().unwrap_or(Ended::Alone))
@@ -78,11 +86,17 @@ struct Server<W> {
     client: Client,
     phase: Phase,
     version: String,
+    /// When it was last looked at what running runs tell, and what that was.
+    refreshed: Instant,
+    live: u64,
+    /// Requests to the client so far.
+    requests: u64,
 }
 
 impl<W: Write> Server<W> {
     fn run(&mut self) -> std::io::Result<Ended> {
         loop {
+            self.look_at_runs()?;
             self.inbox.extend(self.receiver.try_iter());
             let next = match self.inbox.pop_front() {
                 Some(next) => next,
@@ -106,9 +120,49 @@ impl<W: Write> Server<W> {
                     return Ok(if self.phase == Phase::ShutDown { Ended::Asked } else { Ended::Alone });
                 }
                 Incoming::Message(Message::Notification(notification)) => self.notification(notification)?,
-                Incoming::Message(Message::Response(_)) => {}
+                Incoming::Message(Message::Response(response)) => self.answered(response)?,
             }
         }
+    }
+
+    /// Has the client draw hints anew once running runs tell something else.
+    fn look_at_runs(&mut self) -> std::io::Result<()> {
+        if self.phase != Phase::Running || !self.client.refreshes || self.refreshed.elapsed() < REFRESH {
+            return Ok(());
+        }
+        let now = self.project.live_state();
+        // What takes long must not bring two of them close together.
+        self.refreshed = Instant::now();
+        if std::mem::replace(&mut self.live, now) == now {
+            return Ok(());
+        }
+        self.requests += 1;
+        self.send(&json!({ "jsonrpc": "2.0", "id": format!("refresh-{}", self.requests), "method": "workspace/inlayHint/refresh" }))
+    }
+
+    /// Takes the client's settings.
+    fn answered(&mut self, response: Response) -> std::io::Result<()> {
+        if response.id != RequestId::from(SETTINGS.to_owned()) {
+            return Ok(());
+        }
+        let given = response.response_result.ok().and_then(|r| r.get(0).cloned()).unwrap_or_default();
+        if given.is_null() { Ok(()) } else { self.set(&given) }
+    }
+
+    /// Sets what the client wants; what cannot be understood is shown to it.
+    fn set(&mut self, given: &Value) -> std::io::Result<()> {
+        match Settings::read(given) {
+            Ok(settings) => {
+                self.project.settings = settings;
+                Ok(())
+            }
+            Err(e) => self.send(&json!({ "jsonrpc": "2.0", "method": "window/showMessage", "params": { "type": 2, "message": e } })),
+        }
+    }
+
+    fn ask_settings(&mut self) -> std::io::Result<()> {
+        let params = json!({ "items": [{ "section": "lathe" }] });
+        self.send(&json!({ "jsonrpc": "2.0", "id": SETTINGS, "method": "workspace/configuration", "params": params }))
     }
 
     fn send(&mut self, body: &Value) -> std::io::Result<()> {
@@ -196,8 +250,14 @@ impl<W: Write> Server<W> {
 
     fn told(&mut self, method: &str, params: Value) -> Result<std::io::Result<()>, serde_json::Error> {
         match method {
-            "initialized" if self.client.watches => {
-                return Ok(self.send(&json!({ "jsonrpc": "2.0", "id": "watch", "method": "client/registerCapability", "params": watch() })));
+            "initialized" => return Ok(self.begin()),
+            "workspace/didChangeConfiguration" => {
+                let given = params.pointer("/settings/lathe").cloned();
+                return Ok(match given {
+                    Some(given) if !given.is_null() => self.set(&given),
+                    _ if self.client.configures => self.ask_settings(),
+                    _ => Ok(()),
+                });
             }
             "textDocument/didOpen" => {
                 let text = DidOpenTextDocumentParams::deserialize(params)?.text_document;
@@ -232,6 +292,18 @@ impl<W: Write> Server<W> {
             _ => {}
         }
         Ok(Ok(()))
+    }
+
+    /// What is said to a client that is ready.
+    fn begin(&mut self) -> std::io::Result<()> {
+        if self.client.watches {
+            self.send(&json!({ "jsonrpc": "2.0", "id": "watch", "method": "client/registerCapability", "params": watch() }))?;
+        }
+        let options = std::mem::take(&mut self.client.options);
+        if !options.is_null() {
+            self.set(&options)?;
+        }
+        if self.client.configures { self.ask_settings() } else { Ok(()) }
     }
 
     fn changed(&mut self, params: DidChangeTextDocumentParams) {

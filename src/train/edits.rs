@@ -316,6 +316,20 @@ pub fn list(run: &Path) -> Result<Vec<Edit>> {
     Ok(edits)
 }
 
+/// The number of the newest edit of a run, from the names in its folder; 0 without one.
+pub fn newest(run: &Path) -> u64 {
+    let number = |name: &str| name.split('-').next().and_then(|n| n.parse().ok());
+    files::list(&run.join(EDITS)).unwrap_or_default().iter().filter_map(|(name, _)| number(name)).max().unwrap_or(0)
+}
+
+/// The scripts of a run as its newest edit left them.
+///
+/// # Errors
+/// `E0301` or `E0302` when they are missing or cannot be read.
+pub fn newest_sources(run: &Path) -> Result<Sources> {
+    list(run)?.last().map_or_else(|| first_sources(run), |edit| edit.sources(run))
+}
+
 /// Removes what a killed process left half-written.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use super::metrics::{Metrics, NonFinite};
 use super::run::{LOADER, OpenRun};
 use super::tracked::{Saved, Tracked};
 use super::unchanged::Marks;
+use super::watcher::{Watcher, part, watched};
 use super::{log, rng};
 use crate::data::{Batch, Loader};
 use crate::dist::{self, Guests};
@@ -116,6 +117,11 @@ pub trait Steps<B> {
     /// Who is at a prompt that is attached to the run. Of several ranks the first alone is asked.
     fn guests(&mut self) -> Guests {
         Guests::None
+    }
+
+    /// Who measures the steps, if anybody does.
+    fn watcher(&self) -> Option<Rc<dyn Watcher>> {
+        None
     }
 
     /// Says whether all of several ranks try a step again that fails on one.
@@ -347,9 +353,28 @@ impl<L: Batches> Fit<'_, L> {
         n > 0 && (done.is_multiple_of(n) || done == self.options.steps)
     }
 
+    /// One step, measured if somebody does.
     fn one(&mut self) -> Result<()> {
+        let Some(watcher) = self.steps.watcher() else { return self.once() };
+        watcher.begins(self.run);
+        let done = self.once();
+        watcher.ends(self.run);
+        done
+    }
+
+    /// The next batch.
+    fn batch(&self) -> Result<L::Batch> {
+        watched(self.steps.watcher(), part::BATCH, || self.loader.next_batch())
+    }
+
+    /// Writes a checkpoint.
+    fn save(&self, owed: Option<Saved>) -> Result<()> {
+        watched(self.steps.watcher(), part::SAVE, || self.run.save_owing(owed).map(drop))
+    }
+
+    fn once(&mut self) -> Result<()> {
         let run = self.run;
-        self.steps.between(run)?;
+        watched(self.steps.watcher(), part::BETWEEN, || self.steps.between(run))?;
         let start = Instant::now();
         let before = self.loader.save()?;
         let (metrics, batch) = match &self.job {
@@ -371,7 +396,7 @@ impl<L: Batches> Fit<'_, L> {
         self.counted += 1;
         self.refuse_bad(bad, log || save || sample || self.stops(), &batch)?;
         if log {
-            self.log()?;
+            watched(self.steps.watcher(), part::LOG, || self.log())?;
         } else if let Some(console) = &mut *run.console().borrow_mut() {
             console.advance(run.step());
         }
@@ -394,7 +419,7 @@ impl<L: Batches> Fit<'_, L> {
         let stop = self.stops();
         if (save || stop) && !run.is_saved() {
             self.check_now(&batch)?;
-            run.save_owing(owed.then_some(before))?;
+            self.save(owed.then_some(before))?;
         }
         if stop && (owed || !last) { Err(interrupt::stopped()) } else { Ok(()) }
     }
@@ -427,9 +452,9 @@ impl<L: Batches> Fit<'_, L> {
             self.mark();
         }
         loop {
-            let batch = self.loader.next_batch()?;
+            let batch = self.batch()?;
             run.set_in_step(true);
-            let metrics = self.steps.step(run, &batch);
+            let metrics = watched(self.steps.watcher(), part::STEP, || self.steps.step(run, &batch));
             run.set_in_step(false);
             let error = match metrics {
                 Ok(metrics) => return Ok((metrics, batch)),
@@ -603,6 +628,10 @@ impl<L: Batches> Fit<'_, L> {
     }
 
     fn sample(&mut self, batch: &L::Batch) -> Result<()> {
+        watched(self.steps.watcher(), part::SAMPLE, || self.draw(batch))
+    }
+
+    fn draw(&mut self, batch: &L::Batch) -> Result<()> {
         let run = self.run;
         // One rank draws, and the others wait for it.
         self.callback("on_sample", &mut |steps| run.whole(|| dist::alone("on_sample", || steps.on_sample(run, batch)).map(|_| ())))

@@ -11,7 +11,7 @@ use crate::torch::{DType, Device, Tensor};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// One logged value: a number, or a tensor with one element that is read later.
@@ -342,6 +342,31 @@ pub fn read(path: &Path) -> Result<Vec<Line>> {
     }
 }
 
+/// How far from its end a log is looked at for the last values.
+const TAIL: u64 = 1 << 16;
+
+/// The last value of each metric that stands near the end of a `metrics.jsonl`, with the steps that were done then.
+///
+/// # Errors
+/// `E0301` when it cannot be read.
+pub fn last(path: &Path) -> Result<IndexMap<String, (u64, f64)>> {
+    let io = |e| Error::io("read", path, e);
+    let mut file = files::open_plain(path)?;
+    let length = file.metadata().map_err(io)?.len();
+    let from = length.saturating_sub(TAIL);
+    file.seek(SeekFrom::Start(from)).map_err(io)?;
+    let mut tail = Vec::new();
+    file.take(TAIL).read_to_end(&mut tail).map_err(io)?;
+    let text = String::from_utf8_lossy(&tail);
+    let mut last = IndexMap::new();
+    // The first line is a part of one, unless it is the file's.
+    for line in text.split_inclusive('\n').skip(usize::from(from > 0)).filter(|l| l.ends_with('\n')) {
+        let Some(line) = parse(line.trim_end()) else { continue };
+        last.extend(line.values.into_iter().map(|(name, x)| (name, (line.step, x))));
+    }
+    Ok(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,6 +403,23 @@ mod tests {
         let (a, b) = (w.take(), back.take());
         assert_eq!(a[0].0, "z");
         assert_eq!(a.iter().map(|x| x.1.to_bits()).collect::<Vec<_>>(), b.iter().map(|x| x.1.to_bits()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_last_values_are_read_from_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let mut log = Log::open(&path, None, 0).unwrap();
+        log.append(1, 0.0, &[("old".into(), 7.0)]).unwrap();
+        for step in 2..4000 {
+            log.append(step, 0.0, &[("loss".into(), step as f64)]).unwrap();
+        }
+        log.append(4000, 0.0, &[("fid".into(), 1.5)]).unwrap();
+        log.file.write_all(b"{\"step\": 4001, \"loss\": 1").unwrap();
+        let found = last(&path).unwrap();
+        assert_eq!(found.get("loss"), Some(&(3999, 3999.0)));
+        assert_eq!(found.get("fid"), Some(&(4000, 1.5)));
+        assert_eq!(found.get("old"), None, "too far from the end");
     }
 
     #[test]

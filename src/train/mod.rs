@@ -28,6 +28,7 @@ pub mod status;
 mod sum;
 mod tracked;
 mod unchanged;
+pub mod watcher;
 
 pub use allowed::Allowed;
 pub use checkpoint::Checkpoint;
@@ -40,3 +41,4 @@ pub use run::{OpenRun, Options, ended, ending};
 pub use shared::Shared;
 pub use sources::{Source, Sources};
 pub use tracked::{Saved, Tracked};
+pub use watcher::Watcher;

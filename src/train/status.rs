@@ -205,6 +205,25 @@ pub fn list(dir: &Path, warn: &mut dyn FnMut(String)) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// The runs below `dir`, at most four folders deep, on which a process works. What cannot be read is no run of those.
+pub fn running(dir: &Path) -> Vec<(PathBuf, Status)> {
+    let mut found = Vec::new();
+    let mut walk = walkdir::WalkDir::new(dir).max_depth(4).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
+        let Ok(entry) = entry else { continue };
+        if !entry.file_type().is_dir() || !entry.path().join(FILE).is_file() {
+            continue;
+        }
+        walk.skip_current_dir();
+        if let Ok(status) = Status::read(entry.path())
+            && status.state == Phase::Running
+        {
+            found.push((entry.into_path(), status));
+        }
+    }
+    found
+}
+
 fn size(dir: &Path) -> u64 {
     let files = walkdir::WalkDir::new(dir).into_iter().filter_map(Result::ok).filter(|e| e.file_type().is_file());
     files.filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum()

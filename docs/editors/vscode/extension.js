@@ -7,7 +7,8 @@ let client;
 async function start() {
   const command = vscode.workspace.getConfiguration("lathe").get("path", "lathe");
   const server = { command, args: ["lsp"] };
-  client = new LanguageClient("lathe", "Lathe", server, { documentSelector: [{ language: "lathe", scheme: "file" }] });
+  const documentSelector = [{ language: "lathe", scheme: "file" }];
+  client = new LanguageClient("lathe", "Lathe", server, { documentSelector, synchronize: { configurationSection: "lathe" } });
   try {
     await client.start();
   } catch (e) {

@@ -1,8 +1,10 @@
 //! Lathe as the language server sees it: its reference, its modules, its check.
 
+use super::live::Runs;
 use super::tables::entries;
 use crate::error::{Diagnostic, Error};
-use crate::lsp::host::{Entry, Fault, Host, Module, Replacement, Spot, Texts};
+use crate::lsp::host::{Entry, Fault, Host, Live, Module, Replacement, Spot, Texts};
+use crate::lsp::live::Settings;
 use crate::script::docs::Reference;
 use crate::script::lang::unsaved::with;
 use crate::script::{Engine, EngineOptions, Limits, Permissions, stdlib_folder};
@@ -20,6 +22,7 @@ const LIMITS: Limits =
 pub(super) struct Lathe {
     engine: Engine,
     reference: OnceCell<Reference>,
+    runs: Runs,
 }
 
 impl Lathe {
@@ -27,7 +30,7 @@ impl Lathe {
         // Nothing but the protocol may be written to stdout.
         let print: Rc<dyn Fn(&str)> = Rc::new(|text: &str| eprintln!("{text}"));
         let engine = Engine::new(EngineOptions { limits: LIMITS, print: Some(print), ..EngineOptions::default() });
-        Lathe { engine, reference: OnceCell::new() }
+        Lathe { engine, reference: OnceCell::new(), runs: Runs::default() }
     }
 
     fn reference(&self) -> &Reference {
@@ -109,6 +112,14 @@ impl Host for Lathe {
         };
         let unfinished = |e: Error| vec![Diagnostic::plain(e.code(), format!("the check did not end: {e}"))];
         found.unwrap_or_else(unfinished).iter().map(|d| self.fault(script, d)).collect()
+    }
+
+    fn live(&self, script: &Path, folders: &[PathBuf], settings: &Settings) -> Option<Live> {
+        self.runs.live(script, folders, settings)
+    }
+
+    fn live_state(&self, scripts: &[PathBuf], folders: &[PathBuf], settings: &Settings) -> u64 {
+        self.runs.state(scripts, folders, settings)
     }
 
     fn scripts(&self, folder: &Path) -> Vec<PathBuf> {

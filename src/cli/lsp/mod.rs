@@ -1,6 +1,7 @@
 //! `lathe lsp`: the language server, on stdin and stdout.
 
 mod host;
+mod live;
 mod tables;
 
 use crate::error::{Error, Result};

@@ -11,6 +11,7 @@ use crate::script::lang::indices;
 use crate::script::lang::place;
 use crate::script::lang::stack;
 use crate::script::lang::value::{FromArg, type_name};
+use crate::script::lang::witness::{Seen, Witnesses};
 use crate::script::units::callback;
 use crate::script::units::program::Program;
 use crate::torch::Tensor;
@@ -77,6 +78,8 @@ fn install_one(f: &ApiFn, module: &mut Module, host: &Host) {
             {
                 callback::bind_here(args.iter_mut(), &ctx, &program);
             }
+            let seen = Seen { name, tag: ctx.call_source(), at: ctx.call_position(), is_native: true };
+            let witnesses = Witnesses::before(&seen, args.iter());
             let property = args.get(1).filter(|a| is_unnamed && !indices::is_mark(a)).and_then(|a| a.clone().into_string().ok());
             let ty = property.as_ref().and(args.front()).map(type_name);
             // What the call checks holds until it is over.
@@ -90,14 +93,14 @@ fn install_one(f: &ApiFn, module: &mut Module, host: &Host) {
             // that there is nothing to write.
             if result.is_err() && name == "index$set$" && property.is_some() {
                 let text = format!("{} [{}]", ty.unwrap_or_default(), property.unwrap_or_default());
-                return Err(Box::new(EvalAltResult::ErrorIndexingType(text, ctx.call_position())));
+                return witnesses.after(&seen, Err(Box::new(EvalAltResult::ErrorIndexingType(text, ctx.call_position()))));
             }
             let result = result.map_err(|e| match (property, ty, host.get::<Program>()) {
                 // Modules and runs look their parts up themselves and know what was meant.
                 (Some(property), Some(ty), Some(program)) if ty == "tensor" => diagnose::no_property(&program.known(), &ty, &property),
                 _ => e,
             });
-            result.map_err(|e| into_script(e, ctx.call_source(), ctx.call_position()))
+            witnesses.after(&seen, result.map_err(|e| into_script(e, ctx.call_source(), ctx.call_position())))
         };
         FuncRegistration::new(f.name).with_namespace(FnNamespace::Global).set_into_module_raw(
             module,

@@ -17,7 +17,9 @@ use crate::script::lang::unsaved;
 use crate::script::prompt::session::Session;
 use crate::script::prompt::twin::Twin;
 use crate::script::settings::params::Params;
+use crate::script::training::find_nan::{FindNan, Looking};
 use crate::script::training::hot::{Hot, HotOptions};
+use crate::script::training::profile::{Profile, Profiled};
 use crate::script::training::stopping::Stopping;
 use crate::script::units::at::At;
 use crate::script::units::changes::Reloaded;
@@ -339,6 +341,22 @@ impl Engine {
         // A notebook has no parameters; rhai would refuse an unused variable no more than we do.
         drop(cfg);
         self.rhai.eval_ast_with_scope(&mut Scope::new(), ast).map_err(|e| self.program.explain(tag, &e))
+    }
+
+    /// Measures where the time of the script goes from now on: of `steps` steps of its first fit, or of all of `main` where it has none. The figures are
+    /// written when they are there, and when the profile [ends](Profile::end).
+    pub fn profile(&self, script: &Path, steps: u64) -> Rc<Profile> {
+        let profile = Profile::begin(&self.program, script, steps);
+        self.host.put(Profiled(profile.clone()));
+        profile
+    }
+
+    /// Ends the script at the first call whose result or gradient is not finite, for as long as what this returns lives.
+    ///
+    /// # Errors
+    /// `E0203` without memory.
+    pub fn find_nan(&self) -> Result<Looking> {
+        FindNan::begin(&self.program)
     }
 
     /// Whether the loaded script has a function of that name and number of parameters.

@@ -22,5 +22,7 @@ pub mod reading;
 pub mod shown;
 pub mod source;
 pub mod stack;
+pub mod tensors;
 pub mod unsaved;
 pub mod value;
+pub mod witness;

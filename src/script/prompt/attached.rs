@@ -15,6 +15,7 @@ use crate::script::bind::with_caller;
 use crate::script::training::boundary::Boundary;
 use crate::script::training::hot::Hot;
 use crate::script::training::run::{Guests, Run};
+use crate::script::training::shapes::{Shape, Shapes};
 use crate::script::training::steps::FailedStep;
 use crate::script::units::at::At;
 use crate::train::attach::{Request, Server};
@@ -47,6 +48,8 @@ pub enum Want {
     },
     /// A question about the prompt.
     Ask(Ask),
+    /// What the calls of the next step return.
+    Shapes,
     /// What the word at a place could become.
     Complete {
         /// The line.
@@ -79,6 +82,8 @@ pub enum Got {
     Error(String),
     /// For a word.
     Completions(Completions),
+    /// What the calls of one step returned.
+    Shapes(Vec<Shape>),
 }
 
 /// A reply with the number of its request and the prompt from now on.
@@ -108,6 +113,8 @@ pub(crate) struct Attached {
     gone: RefCell<Vec<u64>>,
     /// Whether all ranks have heard that somebody is there.
     is_heard: Cell<bool>,
+    /// The calls of the step at hand, and who wants to know of them.
+    shapes: RefCell<Option<(Shapes, Vec<Asked>)>>,
 }
 
 /// A request that was read.
@@ -140,6 +147,7 @@ impl Attached {
                 waiting: RefCell::default(),
                 gone: RefCell::default(),
                 is_heard: Cell::new(false),
+                shapes: RefCell::default(),
             }),
             Err(e) => {
                 log::say(&format!("warning: nobody can attach to this run: {e}"));
@@ -165,6 +173,11 @@ impl Attached {
     }
 
     fn answer_read(&self, at: At, run: &Run, asked: Asked) {
+        if matches!(asked.want, Want::Shapes) && dist::at_work().is_none() {
+            let mut shapes = self.shapes.borrow_mut();
+            shapes.get_or_insert_with(|| (Shapes::begin(), Vec::new())).1.push(asked);
+            return;
+        }
         let Asked { request, id, want } = asked;
         if matches!(want, Want::Eval { .. }) {
             request.tell(line(id, prompt(at, run), Got::Begun));
@@ -208,6 +221,7 @@ impl Attached {
             Want::Ask(Ask::Debug) if at.host.get::<FailedStep>().is_some() => told(post_mortem::step(at, session, run)),
             Want::Ask(Ask::Reload) if at.host.get::<Hot>().is_some() => reload(at, run),
             Want::Ask(ask) => told(session.ask(at, &ask)),
+            Want::Shapes => Got::Error("shapes are told by runs of one process: several ranks work on this one".into()),
             Want::Eval { text, mode, color, seconds } => {
                 let (before, time) = (marks(run), Duration::from_secs(seconds).min(MAX_LIMIT));
                 let how = How { mode, color, time, seconds };
@@ -216,6 +230,15 @@ impl Attached {
                 Got::Answer(self.noted(at, run, done, recorded.into_iter().collect()))
             }
         })
+    }
+
+    /// Tells what the calls of the step that is over returned, to who asked before it.
+    fn tell_shapes(&self, at: At, run: &Run) {
+        let Some((shapes, asked)) = self.shapes.take() else { return };
+        let found = shapes.end(at.program);
+        for Asked { request, id, .. } in asked {
+            request.reply(line(id, prompt(at, run), Got::Shapes(found.clone())));
+        }
     }
 
     /// An answer with what else is to be said.
@@ -293,6 +316,9 @@ impl Guests for Attached {
     /// Forgets the prompts' variables: among them is the run, which would otherwise keep itself alive, with its socket and lock.
     fn end(&self) {
         self.sessions.borrow_mut().clear();
+        for Asked { request, id, .. } in self.shapes.take().into_iter().flat_map(|(_, asked)| asked) {
+            request.reply(line(id, "> ".into(), Got::Error("the steps of the run have ended".into())));
+        }
         self.waiting.take();
         self.batch.take();
         self.overwritten.clear();
@@ -312,6 +338,7 @@ impl Guests for Attached {
             return self.between_ranks(at, run, now);
         }
         self.overwritten.look(at.program, run);
+        self.tell_shapes(at, run);
         let Some(server) = self.events().filter(|_| !self.is_busy.get()) else { return Ok(()) };
         // The first line of a prompt that came between two steps: the batch is there after the next one.
         if !now && self.batch.borrow().is_none() && !self.is_deferred.replace(true) {

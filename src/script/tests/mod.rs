@@ -3,6 +3,7 @@
 mod bounds;
 mod diagnostics;
 mod examples;
+mod find_nan;
 mod isolation;
 mod libraries;
 mod library_rights;
@@ -17,6 +18,7 @@ mod runtime;
 mod safety;
 mod settings_use;
 mod several_indices;
+mod shapes;
 mod swapped;
 mod words;
 

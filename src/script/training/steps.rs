@@ -2,6 +2,7 @@
 
 use super::boundary::Boundary;
 use super::hot::{Busy, Hot};
+use super::profile::Profile;
 use super::run::Run;
 use crate::data::{Batch, Loader};
 use crate::dist::{self, Guests};
@@ -13,7 +14,7 @@ use crate::script::units::at::At;
 use crate::script::units::program::{AtWork, Program};
 use crate::torch::Tensor;
 use crate::train::optim::{Ema, GradScaler, Optimizer};
-use crate::train::{Failure, Fall, FitOptions, Metric, Metrics, OpenRun, Retry, Steps, Tracked};
+use crate::train::{Failure, Fall, FitOptions, Metric, Metrics, OpenRun, Retry, Steps, Tracked, Watcher};
 use rhai::{Dynamic, FnPtr, Map};
 use std::rc::Rc;
 
@@ -175,6 +176,7 @@ pub(crate) struct ScriptSteps<'a, 'b> {
     pub on_sample: Option<Callback>,
     pub on_log: Option<Callback>,
     pub hot: Option<Rc<Hot>>,
+    pub profile: Option<Rc<Profile>>,
     pub _busy: Option<Busy>,
     /// Where the script is meanwhile.
     pub _work: AtWork,
@@ -229,6 +231,10 @@ impl<B: IntoBatch> Steps<B> for ScriptSteps<'_, '_> {
     fn between(&mut self, _: &OpenRun) -> Result<()> {
         self.at(|hot, at| hot.between(at))?.unwrap_or(Ok(()))?;
         self.run.answer(&At { rhai: self.cx.native().engine(), program: &self.cx.program()?, host: self.cx.host() }, false)
+    }
+
+    fn watcher(&self) -> Option<Rc<dyn Watcher>> {
+        Some(self.profile.clone()?)
     }
 
     fn guests(&mut self) -> Guests {

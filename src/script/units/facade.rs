@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::script::lang::exception::ScriptResult;
 use crate::script::lang::host::Host;
 use crate::script::lang::source::id_of;
+use crate::script::lang::witness::{Seen, Witnesses};
 use rhai::{Dynamic, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, NativeCallContext, Position, RhaiFunc, Shared};
 use std::any::TypeId;
 
@@ -51,12 +52,15 @@ fn trampoline(unit: String, name: String, host: Host) -> impl Fn(Option<NativeCa
         let program = host.get::<Program>().expect("the program is put into the host before any script is loaded");
         let mut args: Vec<Dynamic> = args.iter_mut().map(|a| std::mem::take(*a)).collect();
         callback::bind_here(args.iter_mut(), &ctx, &program);
-        call(&program, ctx.engine(), &unit, &name, args).map_err(|mut e| {
+        let seen = Seen { name: &name, tag: ctx.call_source(), at: ctx.call_position(), is_native: false };
+        let witnesses = Witnesses::before(&seen, args.iter());
+        let result = call(&program, ctx.engine(), &unit, &name, args).map_err(|mut e| {
             if e.position().is_none() {
                 e.set_position(ctx.call_position());
             }
             e
-        })
+        });
+        witnesses.after(&seen, result)
     }
 }
 

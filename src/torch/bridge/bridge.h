@@ -85,6 +85,24 @@ int lathe_records(int on);
 // Forgets the gradient of a leaf.
 int lathe_clear_grad(void* tensor, char** err);
 
+// What is in a tensor: 0 for finite numbers alone, 1 where infinities are, 2 where something is no number.
+int lathe_finite(const void* tensor, int* what, char** err);
+// A look at gradients that go through graphs; null without memory.
+typedef struct LatheGradients LatheGradients;
+LatheGradients* lathe_gradients_new(void);
+void lathe_gradients_free(LatheGradients* gradients);
+// Has every node looked at in backward passes that a tensor was computed by, and that no call before this one made.
+int lathe_gradients_look(LatheGradients* gradients, const void* tensor, int64_t call, char** err);
+// The call and the node where a gradient stopped being finite since this was asked last: 0 where none did. The name is freed with lathe_free_str.
+int lathe_gradients_lost(LatheGradients* gradients, int64_t* call, char** name);
+
+// libtorch's profiler, on this thread; `cuda` for the kernels of GPUs as well. It ends with a Chrome trace in a file, or with none for null.
+int lathe_profiler_begin(int cuda, char** err);
+int lathe_profiler_end(int cuda, const char* path, char** err);
+// A range of this thread's, to be ended in the reverse order.
+int lathe_range_begin(const char* name, void** range, char** err);
+void lathe_range_end(void* range);
+
 // Random numbers. `device` is -1 for the CPU, else the index of a CUDA device.
 int lathe_rng_get(int device, void** state, char** err);
 int lathe_rng_set(int device, const void* state, char** err);

@@ -102,6 +102,11 @@ pub struct RawItem {
 }
 
 #[repr(C)]
+pub struct RawGradients {
+    _private: [u8; 0],
+}
+
+#[repr(C)]
 pub struct RawStore {
     _private: [u8; 0],
 }
@@ -179,6 +184,15 @@ unsafe extern "C" {
         release: OnRelease,
         err: *mut *mut c_char,
     ) -> c_int;
+    pub fn lathe_finite(tensor: *const c_void, what: *mut c_int, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_gradients_new() -> *mut RawGradients;
+    pub fn lathe_gradients_free(gradients: *mut RawGradients);
+    pub fn lathe_gradients_look(gradients: *mut RawGradients, tensor: *const c_void, call: i64, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_gradients_lost(gradients: *mut RawGradients, call: *mut i64, name: *mut *mut c_char) -> c_int;
+    pub fn lathe_profiler_begin(cuda: c_int, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_profiler_end(cuda: c_int, path: *const c_char, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_range_begin(name: *const c_char, range: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
+    pub fn lathe_range_end(range: *mut c_void);
     pub fn lathe_clear_grad(tensor: *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_get(device: c_int, state: *mut *mut c_void, err: *mut *mut c_char) -> c_int;
     pub fn lathe_rng_set(device: c_int, state: *const c_void, err: *mut *mut c_char) -> c_int;

@@ -8,6 +8,7 @@ use crate::train::job::Job;
 use crate::train::metrics::Metrics;
 use crate::train::rng;
 use crate::train::tracked::Saved;
+use crate::train::watcher::{part, watched};
 
 impl<L: Batches> Fit<'_, L> {
     /// One step with its batch, on all ranks.
@@ -16,7 +17,7 @@ impl<L: Batches> Fit<'_, L> {
             return self.step_until_done(before);
         }
         self.say()?;
-        let batch = self.loader.next_batch()?;
+        let batch = self.batch()?;
         let metrics = self.own_step(&batch)?;
         self.hear()?;
         Ok((metrics, batch))
@@ -24,7 +25,7 @@ impl<L: Batches> Fit<'_, L> {
 
     fn own_step(&mut self, batch: &L::Batch) -> Result<Metrics> {
         self.run.set_in_step(true);
-        let metrics = self.steps.step(self.run, batch);
+        let metrics = watched(self.steps.watcher(), part::STEP, || self.steps.step(self.run, batch));
         self.run.set_in_step(false);
         metrics
     }
@@ -48,7 +49,7 @@ impl<L: Batches> Fit<'_, L> {
         let random = rng::save()?;
         let (state, parts) = (run.versions()?, run.versions_of_parts()?);
         loop {
-            let batch = self.loader.next_batch()?;
+            let batch = self.batch()?;
             let done = self.own_step(&batch).and_then(|metrics| {
                 self.say()?;
                 self.hear()?;

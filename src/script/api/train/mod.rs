@@ -12,6 +12,7 @@ use crate::script::lang::value::{from_json, type_name};
 use crate::script::prompt::attached::Attached;
 use crate::script::training::hot::Hot;
 use crate::script::training::open::{options, text};
+use crate::script::training::profile::Profiled;
 use crate::script::training::run::{Guests, OWN, Run};
 use crate::script::training::steps::{Callback, FailedStep, ScriptSteps, is_same_object, metrics_of, tracked};
 use crate::script::training::stopping::Stopping;
@@ -153,6 +154,7 @@ api! {
             run: run.clone(),
             _busy: hot.as_ref().map(|hot| hot.busy(true)),
             hot,
+            profile: cx.host().get::<Profiled>().map(|p| p.0.clone()),
             _work: cx.program()?.at_work(cx.native()),
             step: Callback::new(cx, "step", &step, &[2, 1])?,
             on_sample: on_sample.map(|f| Callback::new(cx, "on_sample", &f, &[2, 1])).transpose()?,

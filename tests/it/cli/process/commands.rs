@@ -111,6 +111,8 @@ settings [default]:
   --allow-torchscript  lets it run TorchScript programs that it can read and cannot write; =PATH the one in that file
   --allow-unsafe-ops   opens operators to `torch::op` that do not check their arguments
   --watch              take saved edits of the scripts in between two steps; --watch=poll looks at the files instead
+  --profile[=STEPS]    measure where the time of STEPS steps goes (10), line by line, in `profile/` of the run
+  --find-nan           end with the first line whose result or gradient is not finite; slow
   --log-level LEVEL    off, error, warn, info, debug or trace
   --help               this text
 ";

@@ -2,6 +2,7 @@
 
 mod damage;
 mod layout;
+mod live;
 mod neovim;
 mod saved;
 mod vscode;

@@ -1,5 +1,6 @@
 mod corrupted;
 mod day;
+mod looked_at;
 mod memory;
 mod one_run;
 mod own_loop;
