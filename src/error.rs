@@ -216,6 +216,15 @@ impl Error {
         Self::new(ErrorKind::Shown)
     }
 
+    /// The same with its places in scripts as `place` says them.
+    #[must_use]
+    pub fn placed(mut self, place: &dyn Fn(&mut Label)) -> Self {
+        if let ErrorKind::Script(d) = &mut *self.kind {
+            d.place(place);
+        }
+        self
+    }
+
     /// Whether the user has been told already.
     pub fn is_shown(&self) -> bool {
         matches!(*self.kind, ErrorKind::Shown)
@@ -386,6 +395,11 @@ impl Diagnostic {
     /// A message without a place.
     pub fn plain(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic { code, message: message.into(), labels: Vec::new(), help: None, also: Vec::new(), ticket: None, is_warning: false }
+    }
+
+    fn place(&mut self, place: &dyn Fn(&mut Label)) {
+        self.labels.iter_mut().for_each(place);
+        self.also.iter_mut().for_each(|d| d.place(place));
     }
 
     /// The text that goes to the terminal.

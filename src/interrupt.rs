@@ -95,6 +95,16 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
+/// Lets SIGINT ask everything to stop from now on, however often it comes: for what goes on afterwards. SIGTERM ends the process at once.
+///
+/// # Errors
+/// `E0301` when the system refuses the handler.
+pub fn install_request() -> Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT]).map_err(|e| Error::io("open", "signals", e))?;
+    std::thread::spawn(move || signals.forever().for_each(|_| request()));
+    Ok(())
+}
+
 /// Catches SIGHUP from now on: it asks for a reload at the next boundary between two steps. When it comes because the terminal was
 /// closed, the process ends as it would without this.
 ///

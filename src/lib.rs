@@ -44,6 +44,7 @@ pub mod fetch;
 pub mod files;
 pub mod git;
 pub mod interrupt;
+pub mod kernel;
 pub mod lsp;
 pub mod memory;
 pub mod models;

@@ -4,11 +4,15 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The bar on the terminal now, for whoever prints beside it.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Numbers those that programs show.
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
     SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,7 +56,11 @@ pub fn picture(path: &std::path::Path) {
 pub struct Progress {
     bar: ProgressBar,
     terminal: bool,
+    /// Its number, where a program shows it instead of a terminal.
+    watched: Option<u64>,
     label: String,
+    unit: String,
+    message: String,
     total: u64,
     done: u64,
     start: Instant,
@@ -65,6 +73,7 @@ impl Progress {
     /// Starts at `first` of `total` things, say `images`.
     pub fn new(label: impl Into<String>, unit: &str, first: u64, total: u64) -> Self {
         let terminal = !crate::space::has_sink() && std::io::stderr().is_terminal();
+        let watched = crate::space::has_bars().then(|| NEXT.fetch_add(1, Ordering::Relaxed));
         let label = label.into();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target).with_position(first);
@@ -76,7 +85,11 @@ impl Progress {
         if terminal {
             *shown() = Some(bar.clone());
         }
-        Progress { bar, terminal, label, total, done: first, start: now, first, last_line: now, every: Duration::from_secs(10) }
+        let (unit, message) = (unit.to_owned(), String::new());
+        let every = Duration::from_secs(10);
+        let progress = Progress { bar, terminal, watched, label, unit, message, total, done: first, start: now, first, last_line: now, every };
+        progress.tell(false);
+        progress
     }
 
     /// Says that `done` things are ready, with a remark such as the last metrics.
@@ -84,6 +97,10 @@ impl Progress {
         self.done = done;
         self.bar.set_position(done);
         self.bar.set_message(message.to_owned());
+        if self.watched.is_some() {
+            message.clone_into(&mut self.message);
+            return self.tell(false);
+        }
         if !self.terminal && self.last_line.elapsed() >= self.every {
             self.last_line = Instant::now();
             self.line(message);
@@ -94,6 +111,14 @@ impl Progress {
     pub fn advance(&mut self, done: u64) {
         self.done = done;
         self.bar.set_position(done);
+        self.tell(false);
+    }
+
+    /// Tells the program that shows it how far it is.
+    fn tell(&self, is_finished: bool) {
+        let Some(id) = self.watched else { return };
+        let (label, unit, message) = (self.label.as_str(), self.unit.as_str(), self.message.as_str());
+        crate::space::bar(&crate::space::Bar { id, label, unit, done: self.done, total: self.total, left: self.eta(), message, is_finished });
     }
 
     /// Changes how many things there are.
@@ -130,6 +155,12 @@ impl Progress {
     /// Takes the bar away; without a terminal, prints the last line.
     pub fn finish(&mut self, message: &str) {
         self.bar.finish_and_clear();
+        if self.watched.is_some() {
+            message.clone_into(&mut self.message);
+            self.tell(true);
+            self.watched = None;
+            return;
+        }
         if !self.terminal && !message.is_empty() {
             self.line(message);
         }
@@ -138,6 +169,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        self.tell(true);
         if self.terminal {
             self.bar.finish_and_clear();
             *shown() = None;
@@ -225,6 +257,16 @@ pub fn short(x: f64) -> String {
 /// `1.9 it/s`, or `7.1 s/it` where a step takes more than a second.
 pub fn speed(rate: f64) -> String {
     if rate >= 1.0 || rate <= 0.0 { format!("{rate:.1} it/s") } else { format!("{:.1} s/it", 1.0 / rate) }
+}
+
+/// `12 us`, `3.1 ms`, `2.05 s`, `3m 20s`.
+pub fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-3 => format!("{:.0} us", s * 1e6),
+        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s if s < 60.0 => format!("{s:.2} s"),
+        s => human(s),
+    }
 }
 
 /// `1h 02m`, `3m 20s`, `12s`.

@@ -10,12 +10,37 @@ pub type LineSink = Box<dyn Fn(&str)>;
 /// Takes the metrics of a step: steps done, names and values.
 pub type MetricSink = Box<dyn Fn(u64, &[(String, f64)])>;
 
+/// How far a long call is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar<'a> {
+    /// Which one.
+    pub id: u64,
+    /// What is done.
+    pub label: &'a str,
+    /// What is counted.
+    pub unit: &'a str,
+    /// So many are done.
+    pub done: u64,
+    /// Of so many.
+    pub total: u64,
+    /// Seconds to the end, where known.
+    pub left: Option<f64>,
+    /// A remark, such as the last metrics.
+    pub message: &'a str,
+    /// Whether this is the last that is heard of it.
+    pub is_finished: bool,
+}
+
+/// Takes how far a call is, each time that it gets on.
+pub type BarSink = Box<dyn Fn(&Bar)>;
+
 /// A runtime's own place for what is said while it works.
 #[derive(Default)]
 pub struct Space {
     id: u64,
     say: Option<LineSink>,
     metrics: Option<MetricSink>,
+    bars: Option<BarSink>,
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -27,7 +52,13 @@ thread_local! {
 impl Space {
     /// A space of its own; what it has no sink for goes where it would without a space.
     pub fn new(say: Option<LineSink>, metrics: Option<MetricSink>) -> Self {
-        Space { id: NEXT.fetch_add(1, Ordering::Relaxed), say, metrics }
+        Space { id: NEXT.fetch_add(1, Ordering::Relaxed), say, metrics, bars: None }
+    }
+
+    /// The same with a sink for how far long calls are: see [`bar`].
+    #[must_use]
+    pub fn with_bars(self, bars: BarSink) -> Self {
+        Space { bars: Some(bars), ..self }
     }
 }
 
@@ -75,6 +106,20 @@ pub fn metrics(step: u64, values: &[(String, f64)]) {
         && let Some(sink) = &space.metrics
     {
         sink(step, values);
+    }
+}
+
+/// Whether the space has a sink for how far long calls are.
+pub fn has_bars() -> bool {
+    current().is_some_and(|s| s.bars.is_some())
+}
+
+/// Hands how far a call is to the space's sink, if it has one.
+pub fn bar(bar: &Bar) {
+    if let Some(space) = current()
+        && let Some(sink) = &space.bars
+    {
+        sink(bar);
     }
 }
 

@@ -48,6 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     findings.push(stdlib());
     findings.push(weights());
     findings.push(fetched());
+    findings.push(kernel());
     if args.json {
         let rows: Vec<_> =
             findings.iter().map(|f| serde_json::json!({ "what": f.what, "state": state(f.mark), "text": f.text, "remedy": f.remedy })).collect();
@@ -182,5 +183,18 @@ fn fetched() -> Finding {
             }
         }
         Err(e) => finding(Mark::Note, "fetched", e.to_string(), None),
+    }
+}
+
+/// Whether Jupyter knows of the kernel, and finds it.
+fn kernel() -> Finding {
+    use crate::kernel::spec;
+    let install = Some("lathe kernel install");
+    let Some(folder) = spec::user_folder() else { return finding(Mark::Good, "jupyter", "HOME is not set: no kernelspec of this user", None) };
+    match spec::installed(&folder) {
+        Ok(None) => finding(Mark::Good, "jupyter", "no kernel for notebooks is installed for this user", install),
+        Ok(Some(program)) if program.is_file() => finding(Mark::Good, "jupyter", format!("notebooks start {}", program.display()), None),
+        Ok(Some(program)) => finding(Mark::Note, "jupyter", format!("notebooks would start {}, which is not there", program.display()), install),
+        Err(e) => finding(Mark::Note, "jupyter", e.to_string(), install),
     }
 }

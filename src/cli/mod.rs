@@ -18,6 +18,7 @@ mod flags;
 mod fmt;
 mod help;
 mod inspect;
+mod kernel;
 mod lsp;
 mod memory;
 mod nproc;
@@ -74,6 +75,7 @@ enum Verb {
     Remove(remove::Args),
     Diff(diff::Args),
     Inspect(inspect::Args),
+    Kernel(kernel::Args),
     Replay(replay::Args),
     Repl(repl::Args),
     Run(run::Args),
@@ -125,7 +127,11 @@ fn dispatch(cli: Cli) -> Result<()> {
         std::process::exit(nproc::run(n)?);
     }
     start_log(level.unwrap_or(&cli.log_level))?;
-    crate::interrupt::install()?;
+    match &cli.verb {
+        // A notebook's variables outlast whatever is stopped.
+        Verb::Kernel(_) => crate::interrupt::install_request()?,
+        _ => crate::interrupt::install()?,
+    }
     memory::start(cli.max_memory.as_deref())?;
     match cli.verb {
         Verb::Add(args) => add::run(&args),
@@ -144,6 +150,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Verb::Remove(args) => remove::run(&args),
         Verb::Diff(args) => diff::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
+        Verb::Kernel(args) => kernel::run(&args),
         Verb::Replay(args) => replay::run(&args),
         Verb::Repl(args) => repl::run(&args),
         Verb::Run(args) => run::run(&args),

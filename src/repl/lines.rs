@@ -2,35 +2,9 @@
 
 use crate::script::prompt::lines::LineParser;
 
-/// A text as lines that are each whole, as if they were typed one after the other. A last one that is not stays as it is: its error
-/// says what is missing.
+/// A text as lines that are each whole: see [`LineParser::split`].
 pub fn split(parser: &LineParser, text: &str) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut open = String::new();
-    let mut lines = text.lines().peekable();
-    while let Some(line) = lines.next() {
-        if open.is_empty() && (line.trim().is_empty() || line.starts_with(':')) {
-            if line.starts_with(':') {
-                out.push(line.to_owned());
-            }
-            continue;
-        }
-        if !open.is_empty() {
-            open.push('\n');
-        }
-        open += line;
-        // `}` and then `else`, or a chain of methods, goes on in the next line.
-        let next = lines.peek().map(|l| l.trim_start()).unwrap_or_default();
-        let goes_on = next.starts_with('.') || next.starts_with("else") || next.starts_with("catch");
-        let is_comment = open.lines().all(|l| l.trim_start().starts_with("//") || l.trim().is_empty());
-        if !goes_on && !is_comment && !parser.needs_more(&open) {
-            out.push(std::mem::take(&mut open));
-        }
-    }
-    if !open.trim().is_empty() {
-        out.push(open);
-    }
-    out
+    parser.split(text).into_iter().map(|typed| typed.text).collect()
 }
 
 /// A pasted session without its prompts and its output; a text that has none is one line.

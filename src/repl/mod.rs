@@ -191,7 +191,7 @@ impl Repl {
             say(note);
         }
         if mode == Mode::Timed || answer.seconds > SLOW {
-            say(&format!("took {}", time(answer.seconds)));
+            say(&format!("took {}", crate::progress::seconds(answer.seconds)));
         }
         drop(out);
         match &answer.error {
@@ -306,13 +306,4 @@ fn help() -> String {
                 Tab completes, Ctrl-R searches the history, Up goes through lines that begin alike, Alt-Enter makes a new line,\n  \
                 Ctrl-C stops what runs and keeps the variables.";
     rows.collect::<Vec<_>>().join("\n") + "\n" + keys
-}
-
-fn time(seconds: f64) -> String {
-    match seconds {
-        s if s < 1e-3 => format!("{:.0} us", s * 1e6),
-        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
-        s if s < 60.0 => format!("{s:.2} s"),
-        s => crate::progress::human(s),
-    }
 }

@@ -63,6 +63,18 @@ impl Remote {
         self.call(Want::Complete { line: String::new(), pos: 0 }, Some(PATIENCE)).map(drop)
     }
 
+    /// Asks a question about the prompt there: the answer, or why there is none.
+    ///
+    /// # Errors
+    /// `E0601` when the run has ended; `E0901` when the user no longer waits.
+    pub fn question(&mut self, ask: &Ask) -> Result<std::result::Result<String, String>> {
+        match self.call(Want::Ask(ask.clone()), None)? {
+            Some(Got::Text(text)) => Ok(Ok(text)),
+            Some(Got::Error(e)) => Ok(Err(e)),
+            _ => Err(Error::run("the run gave no answer")),
+        }
+    }
+
     fn send(&mut self, line: &str) -> Result<()> {
         let sent = self.stream.write_all(format!("{line}\n").as_bytes());
         sent.map_err(|_| self.ended())
@@ -142,6 +154,13 @@ impl Remote {
     }
 }
 
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // The thread that reads holds the stream as well: without this the run would not hear that nobody is there any more.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
 impl Backend for Remote {
     fn prompt(&self) -> String {
         self.prompt.clone()
@@ -159,14 +178,10 @@ impl Backend for Remote {
     }
 
     fn ask(&mut self, ask: &Ask) -> Result<String> {
-        match self.call(Want::Ask(ask.clone()), None)? {
-            Some(Got::Text(text)) => Ok(text),
-            Some(Got::Error(e)) => {
-                eprintln!("{}", e.trim_end());
-                Err(Error::shown())
-            }
-            _ => Err(Error::run("the run gave no answer")),
-        }
+        self.question(ask)?.map_err(|e| {
+            eprintln!("{}", e.trim_end());
+            Error::shown()
+        })
     }
 
     fn complete(&mut self, line: &str, pos: usize) -> Completions {

@@ -28,7 +28,7 @@ impl Console {
     /// Starts at step `first` of `steps`.
     pub fn new(name: &str, first: u64, steps: u64) -> Self {
         let is_terminal = !crate::space::has_sink() && std::io::stderr().is_terminal();
-        let bar = is_terminal.then(|| Progress::new(name, "steps", first, steps));
+        let bar = (is_terminal || crate::space::has_bars()).then(|| Progress::new(name, "steps", first, steps));
         Console { name: name.to_owned(), steps, bar }
     }
 

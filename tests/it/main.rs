@@ -15,6 +15,7 @@ mod dist;
 mod eval;
 mod fetch;
 mod house;
+mod kernel;
 mod lsp;
 mod models;
 mod parity;

@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod dist;
+pub mod drawing;
 pub mod eval;
 pub mod f;
 pub mod global;
@@ -14,6 +15,7 @@ pub mod optim;
 pub mod probe;
 pub mod progress;
 pub mod report;
+pub mod show;
 pub mod tensor;
 pub mod torch;
 pub mod train;
@@ -45,6 +47,7 @@ pub fn all() -> Vec<ApiFn> {
         data::samples::image_functions(),
         data::samples::methods(),
         dist::functions(),
+        drawing::methods(),
         eval::functions(),
         eval::features::functions(),
         eval::features::sums_functions(),
@@ -82,6 +85,7 @@ pub fn all() -> Vec<ApiFn> {
         progress::methods(),
         report::functions(),
         report::methods(),
+        show::functions(),
         tensor::functions(),
         tensor::binary::functions(),
         tensor::convert::functions(),
@@ -104,7 +108,6 @@ pub fn all() -> Vec<ApiFn> {
         train::origin::run_functions(),
         train::run_methods(),
         viz::functions(),
-        viz::global_functions(),
     ];
     lists.into_iter().flatten().collect()
 }

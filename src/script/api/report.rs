@@ -19,6 +19,16 @@ use std::rc::Rc;
 pub struct Page(Rc<RefCell<report::Page>>);
 script_handle!(Page, "a page");
 
+impl Page {
+    /// Writes it as a file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// `E0202` for a name that does not end in `.html`, `E0301` when it cannot be written.
+    pub(super) fn write_to(&self, path: &Path) -> Result<()> {
+        self.0.borrow().write(path)
+    }
+}
+
 /// A value as it stands in a cell: `()` is a dash, `#{value, note, strong}` says more.
 fn cell(d: &Dynamic) -> Result<Cell> {
     if let Some(map) = Map::from_dynamic(d) {
@@ -300,7 +310,7 @@ api! {
     /// ```
     fn write[cx](page: Page, path: String) -> () {
         cx.writable(&path)?;
-        page.0.borrow().write(Path::new(&path))
+        page.write_to(Path::new(&path))
     }
 
     /// The page in a word.

@@ -1,14 +1,13 @@
-//! `viz::`, pictures and charts as files, and `show`.
+//! `viz::`, pictures and charts.
 
+use super::drawing::Drawing;
 use crate::error::{Error, Result};
 use crate::eval::{Chart, GridOptions, Range, Series, grid, pictures, save_png};
-use crate::files;
-use crate::script::Cx;
 use crate::script::lang::value::{FromArg, type_name};
 use crate::torch::Tensor;
 use crate::{api, options};
 use rhai::{Array, Dynamic, Map};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 api! {
     namespace "viz";
@@ -70,7 +69,28 @@ api! {
         cx.writable(&path)?;
         let mut series = curves(&series)?;
         series.iter_mut().for_each(|s| smoothed(s, smooth));
-        write_svg("plot", &path, &chart.curves(&series)?)
+        Drawing(chart.curves(&series)?.into()).write("plot", &path)
+    }
+
+    /// The same as a value: `show` shows it, as a notebook does by itself, and `.write(path)` makes a file of it.
+    ///
+    /// # Shapes
+    /// - vectors `[N]`
+    /// # Errors
+    /// `E0202` when there is nothing to draw.
+    /// # Example
+    /// ```rhai
+    /// let loss = viz::chart(#{vae: [3.0, 2.0, 1.5]}, #{title: "loss", x: "step"});
+    /// loss.write(io::temp_dir() + "/loss.svg");
+    /// ```
+    fn chart(curves: Dynamic;
+        chart: Chart,
+        /// weight of the past in a running mean
+        smooth: f64[0.0..1.0] = 0.0,
+    ) -> Drawing {
+        let mut series = self::curves(&curves)?;
+        series.iter_mut().for_each(|s| smoothed(s, smooth));
+        Ok(Drawing(chart.curves(&series)?.into()))
     }
 
     /// Draws how values are distributed as an SVG file; `values` is a tensor or array, or a map from names to several, which share their bins.
@@ -91,45 +111,26 @@ api! {
         range: Option<Range>,
     ) -> () {
         cx.writable(&path)?;
-        let sets: Vec<(String, Tensor)> = curves(&values)?.into_iter().map(|s| Ok((s.name, column(&s.points)?))).collect::<Result<_>>()?;
-        let limits = range.map_or_else(|| Range::of(&Tensor::cat(&sets.iter().map(|(_, t)| t).collect::<Vec<_>>(), 0)?), Ok)?;
-        let counts = sets.into_iter().map(|(name, t)| Ok((name, t.histogram(bins, limits.low(), limits.high())?))).collect::<Result<Vec<_>>>()?;
-        write_svg("hist", &path, &chart.histogram(&counts, limits.low(), limits.high())?)
+        histogram(&values, &chart, bins, range)?.write("hist", &path)
     }
-}
 
-api! {
-    fn global_functions;
-    global;
-
-    /// Saves a picture or a batch as PNG, in `samples/` of the open run or else in a temporary folder that stays, shows it in the terminal, and
-    /// tells where.
-    /// Floats are stretched from their least to their largest value unless `range` is given.
+    /// The same as a value, for `show` and for notebooks.
     ///
     /// # Shapes
-    /// - as for `viz::grid`
+    /// - any shape
     /// # Errors
-    /// `E0202` for another shape; `E0301` when the file cannot be written.
+    /// `E0202` when there is nothing to draw.
     /// # Example
     /// ```rhai
-    /// let x = torch::rand([4, 3, 8, 8]);
-    /// show(x, #{dir: io::temp_dir()});
+    /// show(viz::bars(torch::randn([4, 16]), #{bins: 20}), #{dir: io::temp_dir()});
     /// ```
-    fn show[cx](image: Dynamic;
-        layout: GridOptions,
-        /// what black and white are in floats: `[-1, 1]`, `[0, 1]` or `"auto"` (least and largest value)
-        range: Shades = Shades::Auto,
-        /// another folder than that of the run
-        dir: Option<String>,
-    ) -> () {
-        let path = free_path(cx, dir)?;
-        save_png(&path, &one_picture("show", &image, range, layout)?)?;
-        if !crate::script::prompt::evaluation::capture_picture(&path) {
-            crate::progress::picture(&path);
-            crate::progress::line(&path.display().to_string());
-        }
-        Ok(())
-    }
+    fn bars(values: Dynamic;
+        chart: Chart,
+        /// how many bars
+        bins: usize[1..=10_000] = 50,
+        /// `[low, high]`; all values unless given
+        range: Option<Range>,
+    ) -> Drawing { histogram(&values, &chart, bins, range) }
 }
 
 /// The option `range`.
@@ -267,31 +268,9 @@ fn smoothed(s: &mut Series, keep: f64) {
     }
 }
 
-fn write_svg(op: &str, path: &str, svg: &str) -> Result<()> {
-    let path = Path::new(path);
-    if path.extension().is_none_or(|e| e != "svg") {
-        return Err(
-            Error::value(op, format!("`{}`: charts are written as SVG", path.display())).help("use a name that ends in `.svg`; browsers show it")
-        );
-    }
-    files::write(path, svg.as_bytes())
-}
-
-/// Where `show` puts pictures, among the host's values: the folder of the open run, or one made for it.
-pub struct ShowFolder(pub PathBuf);
-
-/// A name that is not taken: `show-0001.png` and so on.
-fn free_path(cx: &Cx, folder: Option<String>) -> Result<PathBuf> {
-    // Without a folder the program chooses the place, and a name that is free.
-    folder.as_ref().map_or(Ok(()), |folder| cx.writable(folder))?;
-    let folder = match folder.map(PathBuf::from).or_else(|| cx.host().get::<ShowFolder>().map(|f| f.0.clone())) {
-        Some(folder) => folder,
-        None => {
-            let made = tempfile::Builder::new().prefix("lathe-show-").tempdir().map_err(|e| Error::io("create", std::env::temp_dir(), e))?;
-            cx.host().put(ShowFolder(made.keep())).0.clone()
-        }
-    };
-    files::create_dir(&folder)?;
-    let mut names = (1..100_000).map(|i| folder.join(format!("show-{i:04}.png")));
-    names.find(|p| !p.exists()).ok_or_else(|| Error::value("show", "too many pictures; remove some `show-*.png`"))
+fn histogram(values: &Dynamic, chart: &Chart, bins: usize, range: Option<Range>) -> Result<Drawing> {
+    let sets: Vec<(String, Tensor)> = curves(values)?.into_iter().map(|s| Ok((s.name, column(&s.points)?))).collect::<Result<_>>()?;
+    let limits = range.map_or_else(|| Range::of(&Tensor::cat(&sets.iter().map(|(_, t)| t).collect::<Vec<_>>(), 0)?), Ok)?;
+    let counts = sets.into_iter().map(|(name, t)| Ok((name, t.histogram(bins, limits.low(), limits.high())?))).collect::<Result<Vec<_>>>()?;
+    Ok(Drawing(chart.histogram(&counts, limits.low(), limits.high())?.into()))
 }

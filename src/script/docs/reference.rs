@@ -21,6 +21,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("data", "Pictures and latents on disk: data sets, their loaders, and what writes them."),
     ("encoder", "A vision model, made with `models::encoder`: a module with these methods besides those of every module."),
     ("ema", "An exponential moving average of a module's weights, made with `optim::ema`."),
+    ("drawing", "A chart as a value, made with `viz::chart` or `viz::bars`."),
     ("dist", "Several processes that train together: who they are, and collectives."),
     ("eval", "Distances between sets of pictures, and between pictures."),
     ("F", "PyTorch's `torch.nn.functional`: layers and losses as functions of tensors."),
@@ -49,7 +50,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("torch", "Making and joining tensors, random numbers, gradients and autocast, devices, and any operator of libtorch by name."),
     ("train", "Runs, the fit loop and checkpoints."),
     ("vae", "An autoencoder, made with `models::vae`: a module with these methods besides those of every module."),
-    ("viz", "Pictures and charts as files."),
+    ("viz", "Pictures and charts."),
 ];
 
 /// Everything that is documented.

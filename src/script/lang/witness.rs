@@ -129,12 +129,12 @@ mod tests {
     #[test]
     fn a_witness_sees_calls_while_it_is_called() {
         let notes = Rc::new(Notes::default());
-        called("f").unwrap();
+        let _ = called("f").unwrap();
         let guard = Called::new(notes.clone());
-        called("g").unwrap();
+        let _ = called("g").unwrap();
         let second = Called::new(Rc::new(Notes::default()));
         drop(guard);
-        called("h").unwrap();
+        let _ = called("h").unwrap();
         assert!(IS_ASKED.get(), "the second one still looks");
         drop(second);
         assert!(!IS_ASKED.get());

@@ -4,6 +4,7 @@ use super::display;
 use super::evaluation::{Limit, captured};
 use super::manual;
 use super::post_mortem;
+use super::rich::{Rich, rich};
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::script::units::at::At;
@@ -16,6 +17,8 @@ use std::path::PathBuf;
 pub enum Mode {
     /// Tensors in one line.
     Plain,
+    /// As plain, and as a picture, a chart or a table besides, where it is one.
+    Rich,
     /// Every number.
     Raw,
     /// As plain, with the time it took when the device has done its work.
@@ -54,6 +57,9 @@ pub struct Answer {
     /// Its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<String>,
+    /// The value as more than text, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rich: Option<Rich>,
     /// What went wrong, rendered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -97,11 +103,13 @@ impl Session {
             Ok(shown) => (shown, None),
             Err(e) => (None, Some(e)),
         };
-        let error = outcome.error.or(late);
+        let rich = if mode == Mode::Rich && !outcome.is_hidden { rich(at, &outcome.value) } else { None };
+        let error = outcome.error.or(late).map(|e| self.parts.placed(&self.id, e));
         Answer {
             printed: print.text,
             pictures: print.pictures,
             shown,
+            rich,
             interrupted: error.as_ref().is_some_and(Error::is_asked),
             error: error.map(|e| e.render(color)),
             seconds: outcome.time.as_secs_f64(),

@@ -3,7 +3,8 @@
 use rhai::{Dynamic, Scope};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -13,7 +14,7 @@ thread_local! {
     static VARIABLES: RefCell<Vec<BTreeMap<String, Dynamic>>> = const { RefCell::new(Vec::new()) };
     static IS_EVALUATING: Cell<bool> = const { Cell::new(false) };
     static LIMIT: RefCell<Option<Limit>> = const { RefCell::new(None) };
-    static CAPTURE: RefCell<Option<Captured>> = const { RefCell::new(None) };
+    static CAPTURE: RefCell<Option<Taker>> = const { RefCell::new(None) };
 }
 
 /// Evaluates a line by `f` until `limit` ends it.
@@ -56,33 +57,79 @@ pub struct Captured {
     pub pictures: Vec<PathBuf>,
 }
 
+/// What a line says, as it says it.
+pub enum Output<'a> {
+    /// A line that it prints.
+    Text(&'a str),
+    /// A picture that `show` saved.
+    Picture(&'a Path),
+}
+
+/// Takes what a line says, at once.
+pub type Sink = Rc<dyn Fn(Output)>;
+
+/// Where the output of the line under way goes.
+enum Taker {
+    Kept(Captured),
+    Told(Sink),
+}
+
 /// The most that is kept of what one line prints.
 const MAX_CAPTURED: usize = 1 << 20;
 
+/// Tells the output of the line under way to whoever told it to take it; whether there is one.
+fn take(output: Output, keep: impl FnOnce(&mut Captured)) -> bool {
+    let sink = CAPTURE.with_borrow_mut(|taker| match taker {
+        None => Err(false),
+        Some(Taker::Kept(kept)) => {
+            keep(kept);
+            Err(true)
+        }
+        Some(Taker::Told(sink)) => Ok(sink.clone()),
+    });
+    // Outside of the borrow: what takes it may say something itself.
+    sink.map_or_else(
+        |is_taken| is_taken,
+        |sink| {
+            sink(output);
+            true
+        },
+    )
+}
+
 /// Takes what a script prints, when a prompt elsewhere waits for it.
 pub(crate) fn capture(text: &str) -> bool {
-    CAPTURE.with_borrow_mut(|c| {
-        let Some(c) = c else { return false };
+    take(Output::Text(text), |c| {
         if c.text.len() + text.len() < MAX_CAPTURED {
             c.text.push_str(text);
             c.text.push('\n');
         } else if !c.text.ends_with("...\n") {
             c.text.push_str("...\n");
         }
-        true
     })
 }
 
 /// Takes a picture that a script shows, when a prompt elsewhere waits for it.
-pub(crate) fn capture_picture(path: &std::path::Path) -> bool {
-    CAPTURE.with_borrow_mut(|c| c.as_mut().map(|c| c.pictures.push(path.to_owned())).is_some())
+pub(crate) fn capture_picture(path: &Path) -> bool {
+    take(Output::Picture(path), |c| c.pictures.push(path.to_owned()))
 }
 
 /// Collects what `f` prints and shows instead of letting it reach this terminal.
 pub fn captured<T>(f: impl FnOnce() -> T) -> (T, Captured) {
-    let before = CAPTURE.replace(Some(Captured::default()));
+    let before = CAPTURE.replace(Some(Taker::Kept(Captured::default())));
     let value = f();
-    (value, CAPTURE.replace(before).unwrap_or_default())
+    match CAPTURE.replace(before) {
+        Some(Taker::Kept(kept)) => (value, kept),
+        _ => (value, Captured::default()),
+    }
+}
+
+/// Tells `sink` what `f` prints and shows instead of letting it reach this terminal.
+pub fn told<T>(sink: Sink, f: impl FnOnce() -> T) -> T {
+    let before = CAPTURE.replace(Some(Taker::Told(sink)));
+    let value = f();
+    CAPTURE.replace(before);
+    value
 }
 
 /// Whether the evaluation under way must end: for the engine's progress hook.

@@ -6,6 +6,7 @@
 
 use super::display;
 use super::evaluation::{self, Limit};
+use super::parts::Parts;
 use super::twin::Twin;
 use crate::error::{Diagnostic, Error, ErrorKind, Result};
 use crate::script::lang::import::Found;
@@ -61,6 +62,7 @@ pub struct Session {
     pub(super) results: Array,
     /// The last line that failed.
     pub(super) failed: Option<(AST, Diagnostic)>,
+    pub(super) parts: Parts,
 }
 
 impl Session {
@@ -81,7 +83,13 @@ impl Session {
             lines: 0,
             results: Array::new(),
             failed: None,
+            parts: Parts::default(),
         }
+    }
+
+    /// Says that the next line comes from a part of a larger text, such as a cell: places in it are told as places there.
+    pub fn part(&mut self, name: &str, text: &str, first: usize) {
+        self.parts.next(name, text, first);
     }
 
     /// What it is called in messages.
@@ -224,7 +232,9 @@ impl Session {
     fn run(&mut self, at: At, text: &str, limit: Limit) -> Result<Dynamic> {
         if self.lines + text.lines().count() > MAX_LINES {
             (self.text, self.lines) = (String::new(), 0);
+            self.parts.clear();
         }
+        self.parts.begin(self.lines, text.split('\n').count());
         let padded = format!("{}{text}", "\n".repeat(self.lines));
         self.text += text;
         self.text.push('\n');

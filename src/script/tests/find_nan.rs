@@ -98,5 +98,5 @@ fn nothing_is_looked_for_afterwards() {
     let looking = engine.find_nan().unwrap();
     engine.run(Map::new()).unwrap_err();
     drop(looking);
-    engine.run(Map::new()).unwrap();
+    let _ = engine.run(Map::new()).unwrap();
 }

@@ -12,7 +12,7 @@ fn every_place_tells_what_was_returned_there_last() {
     let engine = engine();
     engine.load(scripts.path("main.rhai")).unwrap();
     let shapes = Shapes::begin();
-    engine.run(Map::new()).unwrap();
+    let _ = engine.run(Map::new()).unwrap();
     let found = shapes.end(engine.program());
     let at = |unit: &str, line: usize| -> Vec<String> {
         found.iter().filter(|s| s.unit == unit && s.line == line).map(|s| format!("{} {}", s.call, s.shown)).collect()
@@ -24,7 +24,7 @@ fn every_place_tells_what_was_returned_there_last() {
     assert_eq!(at("helper.rhai", 1), ["* [2, 3] f32 cpu"]);
     // Of another version of the text nothing is told.
     let shapes = Shapes::begin();
-    engine.run(Map::new()).unwrap();
+    let _ = engine.run(Map::new()).unwrap();
     scripts.write("main.rhai", &main.replace("2, 3", "5, 3"));
     engine.reload().unwrap();
     assert!(shapes.end(engine.program()).iter().all(|s| s.unit == "helper.rhai"));

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Parts by level; a part may use its own level's own part and everything below.
 const LEVELS: &[(&str, u32)] = &[
-    ("cli", 11),
+    ("cli", 12),
+    ("kernel", 11),
     ("repl", 10),
     ("lsp", 10),
     ("script", 9),

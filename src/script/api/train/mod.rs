@@ -91,7 +91,7 @@ api! {
         train::check_name(&options.name)?;
         cx.writable_within(options.output_dir.join(&options.name))?;
         let run = train::OpenRun::open(options)?;
-        cx.host().put(crate::script::api::viz::ShowFolder(run.dir().join("samples")));
+        cx.host().put(crate::script::api::show::ShowFolder(run.dir().join("samples")));
         let guests = Attached::start(&run).map(|a| Box::new(a) as Box<dyn Guests>);
         let run = Run::new(run, cx.program()?.current().number, cfg, guests);
         if let Some(hot) = cx.host().get::<Hot>() {

@@ -1,0 +1,3 @@
+//! `lathe kernel`, driven by Jupyter's own clients.
+
+mod process;
