@@ -9,7 +9,7 @@ pub(super) fn information() -> Value {
     json!({
         "status": "ok", "protocol_version": PROTOCOL, "implementation": "lathe", "implementation_version": version,
         "language_info": { "name": "lathe", "version": version, "mimetype": "text/x-rhai", "file_extension": ".rhai", "pygments_lexer": "rust",
-            "codemirror_mode": "rust" },
+            "codemirror_mode": "javascript" },
         "banner": format!("Lathe {version}. Cells are what is typed at `lathe repl`; `:help` lists the commands."),
         "debugger": false, "help_links": [],
     })

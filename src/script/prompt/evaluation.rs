@@ -111,7 +111,8 @@ pub(crate) fn capture(text: &str) -> bool {
 
 /// Takes a picture that a script shows, when a prompt elsewhere waits for it.
 pub(crate) fn capture_picture(path: &Path) -> bool {
-    take(Output::Picture(path), |c| c.pictures.push(path.to_owned()))
+    // Whoever waits may be in another folder.
+    take(Output::Picture(path), |c| c.pictures.push(std::path::absolute(path).unwrap_or_else(|_| path.to_owned())))
 }
 
 /// Collects what `f` prints and shows instead of letting it reach this terminal.

@@ -12,6 +12,6 @@ texts = "".join("".join(o.get("text", "")) for o in outputs)
 assert "latents, step " in texts and "recorded as edit 1: opt.lr 0.002 -> 0.001" in texts and "detached from exps/latents" in texts, texts
 pictures = sum("image/png" in o.get("data", {}) for o in outputs)
 assert pictures == 5, pictures
-bars = [o for o in outputs if "notebook" in o.get("data", {}).get("text/plain", "")]
+bars = [o for o in outputs if o.get("data", {}).get("text/plain", "").startswith("notebook ")]
 assert len(bars) == 1 and "40/40 steps" in bars[0]["data"]["text/plain"], bars
 print("all well")
