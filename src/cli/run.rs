@@ -12,6 +12,7 @@ use crate::interrupt;
 use crate::script::rhai::Dynamic;
 use crate::script::{Arg, Choose, Config, Engine, EngineOptions, HotOptions, Origin, Params, Permissions, RunContext, WatchMode};
 use crate::torch;
+use crate::torch::bridge::Profiler;
 use std::path::{Path, PathBuf};
 
 /// Run a script. Its own flags come after its name; `lathe run SCRIPT --help` lists them.
@@ -69,6 +70,11 @@ impl Args {
         self.behind("--log-level")
     }
 
+    /// Whether `--profile` stands before the script's name or after it.
+    fn profiles(&self) -> bool {
+        self.profile.is_some() || self.command.iter().any(|a| a == "--profile" || a.starts_with("--profile="))
+    }
+
     /// How many processes to start, with `--nproc` before the script's name or after it.
     ///
     /// # Errors
@@ -90,6 +96,9 @@ impl Args {
 /// # Errors
 /// `E0101` for wrong flags, `E0204` for a missing device, else whatever is wrong with the script or what it threw.
 pub fn run(args: &Args) -> Result<()> {
+    if args.profiles() {
+        Profiler::ready();
+    }
     ranked(|world| start(args, world))
 }
 

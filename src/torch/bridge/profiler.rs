@@ -18,6 +18,13 @@ fn failed(f: &ffi::Failure) -> Error {
 }
 
 impl Profiler {
+    /// To be called by the thread that began the process, before another one records: libkineto makes itself ready on that thread alone, and elsewhere
+    /// writes an error to stderr.
+    pub fn ready() {
+        // Whoever records is told what is wrong.
+        drop(Profiler::begin(false));
+    }
+
     /// Begins to record; `cuda` for the kernels of GPUs as well.
     ///
     /// # Errors
