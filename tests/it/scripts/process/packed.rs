@@ -91,8 +91,10 @@ fn the_chain_runs_from_parquet_and_latents_of_mirror_images_find_their_pictures(
             for at in [8 + 5, 16 + 5, 24 + 5, 40 + 5] {
                 let other = data::latents("latents").get(at);
                 assert_eq([both.label, other.label, other.index.item().to_int()], [2, 2, at]);
-                assert((both.mean - other.mean).abs().max().item() > 1e-3, "another latent");
             }
+            // A crop may be the whole picture, but not of all of them.
+            let all = data::latents("latents").loader(#{batch: 48}).next().mean;
+            for k in 1..6 { assert((all.narrow(0, k * 8, 8) - all.narrow(0, 0, 8)).abs().max().item() > 1e-3, "other latents"); }
         }"#,
     );
     crate::support::process::ok(&mut place.command(&["run", "same.rhai", "--device", "cpu", "--threads", "1"]));
