@@ -126,6 +126,8 @@ api! {
 
     /// The same latents without the features that are kept beside them: batches are read faster without what nobody looks at.
     ///
+    /// # Errors
+    /// None: latents without features stay as they are.
     /// # Example
     /// ```rhai
     /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2, features: [#{name: "eye", model: "", tokens: 4, dim: 3}]});
