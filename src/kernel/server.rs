@@ -178,7 +178,7 @@ impl Server {
         // Only from here on a request to stop means this cell; one that came too late for the last means none.
         interrupt::clear();
         self.shared.is_busy.store(true, Ordering::SeqCst);
-        let result = self.cells.run(code, self.count, is_silent).and_then(|value| Ok((value, self.expressions(asked))));
+        let result = self.cells.run(code, self.count, is_silent).map(|value| (value, self.expressions(asked)));
         self.shared.is_busy.store(false, Ordering::SeqCst);
         interrupt::clear();
         if result.is_err() && asked.is("stop_on_error", true) {
