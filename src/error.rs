@@ -402,6 +402,11 @@ impl Diagnostic {
         self.also.iter_mut().for_each(|d| d.place(place));
     }
 
+    /// The word that is a slip, and the one that was meant, where one is near.
+    pub fn replacement(&self) -> Option<Replacement> {
+        Replacement::offered(&self.message)
+    }
+
     /// The text that goes to the terminal.
     pub fn render(&self, color: bool) -> String {
         use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -469,7 +474,29 @@ fn shares_letter(name: &str, known: &str) -> bool {
     }
 }
 
-/// ``, did you mean `x`?`` or nothing.
+/// ``, did you mean `x`?`` or nothing, for behind the name in backticks: see [`Replacement`].
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, known).map_or(String::new(), |k| format!(", did you mean `{k}`?"))
+    nearest(name, known).map_or(String::new(), |k| format!("{OFFER}{k}`?"))
+}
+
+/// What stands between a slip and the name that was meant.
+const OFFER: &str = ", did you mean `";
+
+/// A slip that a word mends. It stands at the place of the fault or shortly behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Replacement {
+    /// What is written.
+    pub old: String,
+    /// What belongs there.
+    pub new: String,
+}
+
+impl Replacement {
+    /// What [`did_you_mean`] has put into a message: `` no function `zeors`, did you mean `zeros`? ``
+    fn offered(message: &str) -> Option<Replacement> {
+        let (before, behind) = message.split_once(OFFER)?;
+        let (new, _) = behind.split_once('`')?;
+        let (_, old) = before.strip_suffix('`')?.rsplit_once('`')?;
+        Some(Replacement { old: old.to_owned(), new: new.to_owned() })
+    }
 }

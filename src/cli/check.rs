@@ -21,7 +21,8 @@ use std::time::Duration;
   severity  `error`, or `warning` for what is allowed and hardly ever meant
   code      such as `E0503`: the same as in the text
   message   what is wrong
-  help      what to type instead"
+  help      what to type instead
+  replacement  `old`, a slip at that place or shortly behind it, and `new`, the name that was meant"
 )]
 pub struct Args {
     /// Scripts, or folders that hold them. Default: scripts and stdlib, or the working directory where there are none.

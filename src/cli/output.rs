@@ -75,6 +75,7 @@ pub(super) fn fault(d: &Diagnostic, met_in: Option<&std::path::Path>) -> Value {
         "code": d.code,
         "message": d.message,
         "help": d.help,
+        "replacement": d.replacement().map(|r| json!({ "old": r.old, "new": r.new })),
     })
 }
 

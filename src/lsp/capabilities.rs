@@ -20,9 +20,19 @@ pub struct Client {
     pub configures: bool,
     /// Whether it can be told that inlay hints are others now.
     pub refreshes: bool,
+    /// The requests in whose answers it shows Markdown as such.
+    markdown: Vec<&'static str>,
     /// What it was given to begin with.
     pub options: Value,
 }
+
+/// Where a client says how it shows the texts of an answer.
+const FORMATS: [(&str, &str); 4] = [
+    ("textDocument/hover", "/hover/contentFormat"),
+    ("textDocument/completion", "/completion/completionItem/documentationFormat"),
+    ("completionItem/resolve", "/completion/completionItem/documentationFormat"),
+    ("textDocument/signatureHelp", "/signatureHelp/signatureInformation/documentationFormat"),
+];
 
 impl Client {
     /// Reads what came with `initialize`.
@@ -43,8 +53,37 @@ impl Client {
             watches: can("/didChangeWatchedFiles/dynamicRegistration"),
             configures: can("/configuration"),
             refreshes: can("/inlayHint/refreshSupport"),
+            markdown: FORMATS.iter().filter(|(_, at)| takes_markdown(params, at)).map(|(method, _)| *method).collect(),
             options: params.get("initializationOptions").cloned().unwrap_or_default(),
         }
+    }
+
+    /// An answer with its texts as the client shows them: Markdown is readable as it is.
+    pub fn shown(&self, method: &str, mut answer: Value) -> Value {
+        if FORMATS.iter().any(|(m, _)| *m == method) && !self.markdown.contains(&method) {
+            plain(&mut answer);
+        }
+        answer
+    }
+}
+
+fn takes_markdown(params: &Value, at: &str) -> bool {
+    let listed = params.pointer("/capabilities/textDocument").and_then(|t| t.pointer(at)).and_then(Value::as_array);
+    listed.is_some_and(|formats| formats.iter().any(|f| f == "markdown"))
+}
+
+fn plain(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(plain),
+        Value::Object(map) => {
+            if map.contains_key("value")
+                && let Some(kind) = map.get_mut("kind").filter(|k| *k == "markdown")
+            {
+                *kind = "plaintext".into();
+            }
+            map.values_mut().for_each(plain);
+        }
+        _ => {}
     }
 }
 
@@ -82,4 +121,26 @@ pub fn watch() -> Value {
         "method": "workspace/didChangeWatchedFiles",
         "registerOptions": { "watchers": [{ "globPattern": "**/*.rhai" }] },
     }] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markdown_goes_to_those_who_show_it() {
+        let params = json!({ "capabilities": { "textDocument": {
+            "hover": { "contentFormat": ["plaintext", "markdown"] },
+            "completion": { "completionItem": { "documentationFormat": ["plaintext"] } },
+        } } });
+        let client = Client::new(&params);
+        let answer = json!({ "contents": { "kind": "markdown", "value": "*a*" } });
+        assert_eq!(client.shown("textDocument/hover", answer.clone()), answer);
+        let items = json!([{ "kind": 3, "documentation": { "kind": "markdown", "value": "markdown" } }]);
+        let plain = json!([{ "kind": 3, "documentation": { "kind": "plaintext", "value": "markdown" } }]);
+        for method in ["textDocument/completion", "textDocument/signatureHelp"] {
+            assert_eq!(client.shown(method, items.clone()), plain);
+        }
+        assert_eq!(client.shown("textDocument/foldingRange", items.clone()), items);
+    }
 }

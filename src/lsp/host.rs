@@ -1,6 +1,7 @@
 //! What the server needs to know of the program that it belongs to: its functions, its modules, and what is wrong with a script.
 
 use super::live::Settings;
+use crate::error::Replacement;
 use crate::script::text::script::Script;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,15 +112,6 @@ pub struct Fault {
     pub help: Option<String>,
     /// What to put in the place of which word.
     pub replacement: Option<Replacement>,
-}
-
-/// A slip that a word mends. It stands at the place of the fault or shortly behind it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Replacement {
-    /// What is written.
-    pub old: String,
-    /// What belongs there.
-    pub new: String,
 }
 
 /// A metric's last value.

@@ -1,22 +1,12 @@
-//! What to put in the place of a slip: read from "did you mean", and found in the text.
+//! Where the slip is that a word mends.
 
-use super::host::Replacement;
+use crate::error::Replacement;
 use crate::script::text::script::Script;
 use crate::script::text::token::Kind;
 use std::ops::Range;
 
 /// A slip is not looked for further behind the place of its fault.
 const FURTHEST: usize = 40;
-
-impl Replacement {
-    /// What a message offers: "no function `zeors`, did you mean `zeros`?"
-    pub fn said(message: &str) -> Option<Replacement> {
-        let (before, behind) = message.split_once(", did you mean `")?;
-        let (new, _) = behind.split_once('`')?;
-        let (_, old) = before.strip_suffix('`')?.rsplit_once('`')?;
-        Some(Replacement { old: old.to_owned(), new: new.to_owned() })
-    }
-}
 
 /// The place of the slip, and the text that belongs there: `from` is where its fault stands, or the beginning of the path that it ends.
 pub fn found(script: &Script, from: usize, replacement: &Replacement) -> Option<(Range<usize>, String)> {
@@ -49,9 +39,10 @@ pub fn found(script: &Script, from: usize, replacement: &Replacement) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Diagnostic;
 
     fn mended(text: &str, at: &str, message: &str) -> Option<String> {
-        let replacement = Replacement::said(message)?;
+        let replacement = Diagnostic::plain("E0503", message).replacement()?;
         let (range, new) = found(&Script::new(text), text.find(at).unwrap(), &replacement)?;
         let mut out = text.to_owned();
         out.replace_range(range, &new);
@@ -77,6 +68,6 @@ mod tests {
             assert_eq!(mended(text, at, message), (!is_same).then(|| wanted.to_owned()), "{message}");
         }
         assert_eq!(mended("a; b", "a", "unknown `b`, did you mean `c`?"), None);
-        assert_eq!(Replacement::said("nothing is near"), None);
+        assert_eq!(Diagnostic::plain("E0503", "nothing is near").replacement(), None);
     }
 }

@@ -195,7 +195,7 @@ impl<W: Write> Server<W> {
                 Ok(Value::Null)
             }
             (Phase::Running, _) if is_cancelled => refused(codes::CANCELLED, "cancelled"),
-            (Phase::Running, method) => self.answer(method, &request.params),
+            (Phase::Running, method) => self.answer(method, &request.params).map(|answer| self.client.shown(method, answer)),
         };
         self.respond(&request.id, result)
     }

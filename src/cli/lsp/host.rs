@@ -3,7 +3,7 @@
 use super::live::Runs;
 use super::tables::entries;
 use crate::error::{Diagnostic, Error};
-use crate::lsp::host::{Entry, Fault, Host, Live, Module, Replacement, Spot, Texts};
+use crate::lsp::host::{Entry, Fault, Host, Live, Module, Spot, Texts};
 use crate::lsp::live::Settings;
 use crate::script::docs::Reference;
 use crate::script::lang::unsaved::with;
@@ -68,7 +68,7 @@ impl Lathe {
             code: d.code.to_owned(),
             message: d.message.clone(),
             help: d.help.clone(),
-            replacement: Replacement::said(&d.message),
+            replacement: d.replacement(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A host for trying the server without Lathe: a handful of functions, modules of a `stdlib` folder, and faults that the text layer finds.
 
-use lathe::lsp::host::{Entry, EntryKind, Fault, Host, Module, OptionKey, Owner, Parameter, Replacement, Spot, Texts};
+use lathe::error::Replacement;
+use lathe::lsp::host::{Entry, EntryKind, Fault, Host, Module, OptionKey, Owner, Parameter, Spot, Texts};
 use lathe::script::text::faults::faults;
 use lathe::script::text::items::ItemKind;
 use lathe::script::text::lines::Columns;

@@ -239,11 +239,13 @@ fn check_tells_programs_where_a_fault_is() {
     let list: serde_json::Value = serde_json::from_str(&out).unwrap();
     let of = |file: &str| list.as_array().unwrap().iter().find(|f| f["file"] == file).unwrap_or_else(|| panic!("{file}: {out}")).clone();
     let fields: Vec<String> = of("a.rhai").as_object().unwrap().keys().cloned().collect();
-    assert_eq!(fields, ["file", "line", "column", "end", "severity", "code", "message", "help"]);
+    assert_eq!(fields, ["file", "line", "column", "end", "severity", "code", "message", "help", "replacement"]);
     let place = |f: &serde_json::Value| (f["line"].as_u64(), f["column"].as_u64(), f["end"].as_u64());
     let a = of("a.rhai");
     assert_eq!((place(&a), a["severity"].as_str(), a["code"].as_str()), ((Some(2), Some(5), Some(16)), Some("error"), Some("E0503")));
     assert_eq!(a["message"], "`torch` has no function `zero`, did you mean `zeros`?");
+    assert_eq!((&a["replacement"]["old"], &a["replacement"]["new"]), (&"zero".into(), &"zeros".into()));
+    assert!(of("broken.rhai")["replacement"].is_null());
     let set = of("set.rhai");
     assert_eq!((place(&set), set["help"].as_str()), ((Some(1), Some(29), Some(32)), Some("one of 1")));
     assert!(set["message"].as_str().unwrap().starts_with("the default of `a`: `a` cannot be `3`"), "{out}");

@@ -1,10 +1,12 @@
 //! `lathe lsp` and `lathe fmt` as processes: what the server finds is what `lathe check` finds, and foreign clients.
 
 mod damage;
+mod eglot;
 mod layout;
 mod live;
 mod neovim;
 mod saved;
+mod specified;
 mod vscode;
 
 use super::client::Client;
