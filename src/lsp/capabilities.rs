@@ -20,10 +20,20 @@ pub struct Client {
     pub configures: bool,
     /// Whether it can be told that inlay hints are others now.
     pub refreshes: bool,
-    /// The requests in whose answers it shows Markdown as such.
-    markdown: Vec<&'static str>,
+    /// How it shows the texts in the answers to a request.
+    texts: Vec<(&'static str, Texts)>,
     /// What it was given to begin with.
     pub options: Value,
+}
+
+/// What a client shows a text as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    Markdown,
+    /// A text that says that it is plain.
+    Plain,
+    /// It says nothing of texts: they are strings.
+    Bare,
 }
 
 /// Where a client says how it shows the texts of an answer.
@@ -53,36 +63,43 @@ impl Client {
             watches: can("/didChangeWatchedFiles/dynamicRegistration"),
             configures: can("/configuration"),
             refreshes: can("/inlayHint/refreshSupport"),
-            markdown: FORMATS.iter().filter(|(_, at)| takes_markdown(params, at)).map(|(method, _)| *method).collect(),
+            texts: FORMATS.iter().map(|(method, at)| (*method, texts(params, at))).collect(),
             options: params.get("initializationOptions").cloned().unwrap_or_default(),
         }
     }
 
     /// An answer with its texts as the client shows them: Markdown is readable as it is.
     pub fn shown(&self, method: &str, mut answer: Value) -> Value {
-        if FORMATS.iter().any(|(m, _)| *m == method) && !self.markdown.contains(&method) {
-            plain(&mut answer);
+        match self.texts.iter().find(|(m, _)| *m == method) {
+            None | Some((_, Texts::Markdown)) => {}
+            // What is hovered over is Markdown as a bare string.
+            Some((_, Texts::Bare)) if method != "textDocument/hover" => plain(&mut answer, true),
+            Some(_) => plain(&mut answer, false),
         }
         answer
     }
 }
 
-fn takes_markdown(params: &Value, at: &str) -> bool {
-    let listed = params.pointer("/capabilities/textDocument").and_then(|t| t.pointer(at)).and_then(Value::as_array);
-    listed.is_some_and(|formats| formats.iter().any(|f| f == "markdown"))
+fn texts(params: &Value, at: &str) -> Texts {
+    match params.pointer("/capabilities/textDocument").and_then(|t| t.pointer(at)).and_then(Value::as_array) {
+        Some(formats) if formats.iter().any(|f| f == "markdown") => Texts::Markdown,
+        Some(formats) if !formats.is_empty() => Texts::Plain,
+        _ => Texts::Bare,
+    }
 }
 
-fn plain(value: &mut Value) {
+/// Has texts with Markdown say that they are plain, or be nothing but strings.
+fn plain(value: &mut Value, is_bare: bool) {
     match value {
-        Value::Array(list) => list.iter_mut().for_each(plain),
-        Value::Object(map) => {
-            if map.contains_key("value")
-                && let Some(kind) = map.get_mut("kind").filter(|k| *k == "markdown")
-            {
-                *kind = "plaintext".into();
+        Value::Array(list) => list.iter_mut().for_each(|v| plain(v, is_bare)),
+        Value::Object(map) if map.get("kind").is_some_and(|k| k == "markdown") && map.contains_key("value") => {
+            if is_bare {
+                *value = map["value"].take();
+            } else {
+                map["kind"] = "plaintext".into();
             }
-            map.values_mut().for_each(plain);
         }
+        Value::Object(map) => map.values_mut().for_each(|v| plain(v, is_bare)),
         _ => {}
     }
 }
@@ -138,9 +155,10 @@ mod tests {
         assert_eq!(client.shown("textDocument/hover", answer.clone()), answer);
         let items = json!([{ "kind": 3, "documentation": { "kind": "markdown", "value": "markdown" } }]);
         let plain = json!([{ "kind": 3, "documentation": { "kind": "plaintext", "value": "markdown" } }]);
-        for method in ["textDocument/completion", "textDocument/signatureHelp"] {
-            assert_eq!(client.shown(method, items.clone()), plain);
-        }
+        assert_eq!(client.shown("textDocument/completion", items.clone()), plain);
+        assert_eq!(client.shown("textDocument/signatureHelp", items.clone()), json!([{ "kind": 3, "documentation": "markdown" }]));
+        let silent = Client::new(&Value::Null);
+        assert_eq!(silent.shown("textDocument/hover", answer), json!({ "contents": { "kind": "plaintext", "value": "*a*" } }));
         assert_eq!(client.shown("textDocument/foldingRange", items.clone()), items);
     }
 }

@@ -71,7 +71,12 @@ impl Client {
 
     /// The same after what an editor says first.
     pub fn greeted(mut self, encodings: &[&str]) -> Client {
-        let params = json!({ "rootUri": self.uri(""), "capabilities": { "general": { "positionEncodings": encodings } } });
+        let formats = json!({ "documentationFormat": ["markdown"] });
+        let texts = json!({
+            "hover": { "contentFormat": ["markdown"] }, "completion": { "completionItem": formats }, "signatureHelp": { "signatureInformation": formats },
+        });
+        let capabilities = json!({ "general": { "positionEncodings": encodings }, "textDocument": texts });
+        let params = json!({ "rootUri": self.uri(""), "capabilities": capabilities });
         let answer = self.ask("initialize", params);
         self.encoding = answer["capabilities"]["positionEncoding"].as_str().unwrap().to_owned();
         self.tell("initialized", json!({}));

@@ -46,8 +46,8 @@ fn faults_come_and_go_over_files_that_are_not_saved() {
     c.tell("textDocument/didClose", json!({ "textDocument": { "uri": uri } }));
     loop {
         let m = c.next();
-        if m["params"]["uri"] == json!(uri) {
-            assert_eq!(m["params"]["diagnostics"], json!([]));
+        // What was found before may be told once more.
+        if m["params"]["uri"] == json!(uri) && m["params"]["diagnostics"] == json!([]) {
             break;
         }
     }
