@@ -36,7 +36,11 @@ pub(super) struct Ask<'a> {
 }
 
 /// Asks servers.
-pub(super) struct Http(Agent);
+pub(super) struct Http {
+    agent: Agent,
+    /// How long a server may take to say something.
+    patience: Duration,
+}
 
 impl Http {
     pub(super) fn new() -> Self {
@@ -66,7 +70,7 @@ impl Http {
             .timeout_per_write(Some(patience))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build();
-        Http(config.new_agent())
+        Http { agent: config.new_agent(), patience }
     }
 
     /// What a server says of a file. Redirects to another host are not followed: there the content lies, here what is known of it.
@@ -82,7 +86,7 @@ impl Http {
 
     /// One request as it stands: no redirect is followed.
     pub(super) fn send(&self, request: ureq::http::Request<impl ureq::AsSendBody>) -> Result<Response<Body>, ureq::Error> {
-        self.0.run(request)
+        self.agent.run(request)
     }
 
     fn follow(&self, ask: &Ask, head: bool) -> Result<Response<Body>, Failure> {
@@ -108,7 +112,7 @@ impl Http {
 
     fn once(&self, ask: &Ask, at: &Address, head: bool, is_home: bool) -> Result<Response<Body>, Failure> {
         let url = at.to_string();
-        let mut request = if head { self.0.head(&url) } else { self.0.get(&url) };
+        let mut request = if head { self.agent.head(&url) } else { self.agent.get(&url) };
         if let Some(token) = ask.token.filter(|_| is_home) {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
@@ -118,21 +122,21 @@ impl Http {
                 request = request.header("If-Range", mark);
             }
         }
-        request.call().map_err(|e| trouble(&not_fetched(ask.label), at, &e))
+        request.call().map_err(|e| self.trouble(&not_fetched(ask.label), at, &e))
+    }
+
+    /// What it means that no answer came; `not` begins the message: `x is not fetched`.
+    pub(super) fn trouble(&self, not: &str, at: &Address, e: &ureq::Error) -> Failure {
+        match distrusted(not, at, e) {
+            Some(error) => Failure::Final(error),
+            None => Failure::Passing(unreachable(not, at, e, self.patience), None),
+        }
     }
 }
 
 /// How a message begins.
 fn not_fetched(label: &str) -> String {
     format!("`{label}` is not fetched")
-}
-
-/// What it means that no answer came; `not` begins the message: `x is not fetched`.
-pub(super) fn trouble(not: &str, at: &Address, e: &ureq::Error) -> Failure {
-    match distrusted(not, at, e) {
-        Some(error) => Failure::Final(error),
-        None => Failure::Passing(unreachable(not, at, e), None),
-    }
 }
 
 /// Where a redirect leads, if one may go there.
@@ -160,10 +164,11 @@ fn distrusted(not: &str, at: &Address, e: &ureq::Error) -> Option<Error> {
 }
 
 /// The server cannot be talked to.
-pub(super) fn unreachable(not: &str, at: &Address, e: &ureq::Error) -> Error {
+fn unreachable(not: &str, at: &Address, e: &ureq::Error, patience: Duration) -> Error {
     let why = match e {
         ureq::Error::HostNotFound => "there is no such host, or no network".to_owned(),
-        ureq::Error::Timeout(_) => format!("nothing came for {} s", PATIENCE.as_secs()),
+        ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => format!("nothing came for {} s", PATIENCE.as_secs()),
+        ureq::Error::Timeout(_) => format!("nothing came for {} s", patience.as_secs()),
         other => other.to_string(),
     };
     Error::fetch(format!("{not}: {} cannot be reached: {why}", at.host)).help(

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// The longest that a cell may hold the training up, unless the cell that attaches says otherwise.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// What to do about a run that has ended.
+const REMEDY: &str = "`lathe runs` tells how it ended; `:detach` lets cells run in the notebook's kernel again";
+
 /// A job that cells run in.
 pub(super) struct Attached {
     remote: Remote,
@@ -52,7 +55,10 @@ impl Attached {
     pub(super) fn eval(&mut self, text: &str, mode: Mode) -> Result<Answer, Failure> {
         self.alive()?;
         let answer = self.remote.eval(text, mode);
-        // It may have ended with the line under way.
+        if self.remote.is_gone() && self.remote.has_begun() {
+            let e = Error::run(format!("the run `{}` has ended while this cell ran: what it had done by then is not known", self.run));
+            return Err(e.help(REMEDY).into());
+        }
         self.alive()?;
         Ok(answer)
     }
@@ -73,7 +79,7 @@ impl Attached {
             return Ok(());
         }
         let e = Error::run(format!("the run `{}` has ended: this cell ran nowhere", self.run));
-        Err(e.help("`lathe runs` tells how it ended; `:detach` lets cells run in the notebook's kernel again").into())
+        Err(e.help(REMEDY).into())
     }
 
     /// What the word at a place could become there; what needs no run, while it is in a step.

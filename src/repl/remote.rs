@@ -28,6 +28,8 @@ pub struct Remote {
     timeout: Option<Duration>,
     prompt: String,
     gone: bool,
+    /// Whether the run had begun with what it was asked last.
+    begun: bool,
     name: String,
     /// Names that need no run, for hints while a step runs.
     offline: Option<(Engine, Session)>,
@@ -52,7 +54,7 @@ impl Remote {
             }
         });
         let name = dir.canonicalize().ok().and_then(|d| Some(shown(&d.file_name()?.to_string_lossy()))).unwrap_or_default();
-        Ok(Remote { stream, replies, count: 0, limit, timeout, prompt: format!("{name}> "), gone: false, name, offline: None })
+        Ok(Remote { stream, replies, count: 0, limit, timeout, prompt: format!("{name}> "), gone: false, begun: false, name, offline: None })
     }
 
     /// Lets the run tell its step for the first prompt, if it comes to the end of one soon.
@@ -61,6 +63,11 @@ impl Remote {
     /// `E0601` when it has ended.
     pub fn greet(&mut self) -> Result<()> {
         self.call(Want::Complete { line: String::new(), pos: 0 }, Some(PATIENCE)).map(drop)
+    }
+
+    /// Whether the run had begun with what it was asked last.
+    pub fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Asks a question about the prompt there: the answer, or why there is none.
@@ -95,7 +102,7 @@ impl Remote {
         }
         self.send(&call)?;
         let start = Instant::now();
-        let mut is_begun = false;
+        self.begun = false;
         let (mut is_cancelled, mut is_said) = (false, patience.is_some() || !std::io::stderr().is_terminal());
         loop {
             match self.replies.recv_timeout(Duration::from_millis(50)) {
@@ -109,7 +116,7 @@ impl Remote {
                     match reply.got {
                         _ if reply.id != id => {}
                         // From now on the run itself sees to the limit.
-                        Got::Begun => (is_begun, is_said) = (true, true),
+                        Got::Begun => (self.begun, is_said) = (true, true),
                         got => return Ok(Some(got)),
                     }
                 }
@@ -119,7 +126,7 @@ impl Remote {
             if patience.is_some_and(|p| start.elapsed() > p) {
                 return Ok(None);
             }
-            if let Some(timeout) = self.timeout.filter(|t| !is_begun && patience.is_none() && start.elapsed() > *t) {
+            if let Some(timeout) = self.timeout.filter(|t| !self.begun && patience.is_none() && start.elapsed() > *t) {
                 self.send(attach::CANCEL)?;
                 return Err(self.unanswered(timeout));
             }

@@ -4,7 +4,7 @@ use super::refusal::Refusal;
 use crate::error::Error;
 use crate::fetch::address::Address;
 use crate::fetch::failure::Failure;
-use crate::fetch::http::{Http, led, text, trouble};
+use crate::fetch::http::{Http, led, text};
 use crate::fetch::{place, transfer};
 use serde_json::Value;
 use std::io::Read;
@@ -150,7 +150,7 @@ impl Wire {
             // What was asked of everybody came back as an error of the body.
             match crate::interrupt::check() {
                 Err(stop) => Refusal::from(stop),
-                Ok(()) => Refusal { status: None, code: String::new(), failure: trouble(&self.not(), at, &e) },
+                Ok(()) => Refusal { status: None, code: String::new(), failure: self.http.trouble(&self.not(), at, &e) },
             }
         })
     }
