@@ -23,7 +23,7 @@ pub use pins::{Pin, Pins};
 pub use place::{cache_folder, hub_folder, offline, weight_folders};
 pub use plain::PlainFile;
 pub use push::{Push, Pushed, push};
-pub use reference::{HubFile, MAIN, diffusers, is_branch, is_reference, parse, parse_repository};
+pub use reference::{HubFile, IN_FOLDER, MAIN, diffusers, is_branch, is_reference, parse, parse_repository};
 
 use crate::error::{Error, Result};
 use crate::{files, space};

@@ -90,20 +90,22 @@ pub fn is_branch(text: &str) -> bool {
     !text.is_empty() && text.split('/').all(is_name)
 }
 
+/// What diffusers and transformers call the weights in a folder, best first; the indices are of sharded ones.
+pub const IN_FOLDER: &[&str] = &[
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.bin.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
 /// The files of a network in a folder of diffusers, or of transformers.
 pub fn diffusers(folder: &str, of: &dyn Fn(String) -> Source) -> Vec<Part> {
     let at = |name: &str| of(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
-    let weights = [
-        "diffusion_pytorch_model.safetensors",
-        "diffusion_pytorch_model.safetensors.index.json",
-        "model.safetensors",
-        "model.safetensors.index.json",
-        "diffusion_pytorch_model.bin",
-        "diffusion_pytorch_model.bin.index.json",
-        "pytorch_model.bin",
-        "pytorch_model.bin.index.json",
-    ];
-    vec![Part::from(at("config.json")), Part(weights.iter().map(|name| at(name)).collect())]
+    vec![Part::from(at("config.json")), Part(IN_FOLDER.iter().map(|name| at(name)).collect())]
 }
 
 fn is_name(text: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What a client asks about a text: how a word goes on, what a name means, whether a cell is whole.
 
-use super::cells::{COMMANDS, Cells};
+use super::cells::{Cells, commands as known};
 use super::message::Message;
 use crate::script::prompt::answer::Ask;
 use crate::script::prompt::complete::{Candidate, Completions, complete};
@@ -54,8 +54,8 @@ fn name_before(text: &str) -> &str {
 
 /// The commands that a line could become.
 fn commands(line: &str) -> Completions {
-    let fitting = COMMANDS.iter().filter(|(name, ..)| name.starts_with(line));
-    let candidate = |(name, args, _): &(&str, &str, &str)| {
+    let fitting = known().filter(|(name, ..)| name.starts_with(line));
+    let candidate = |(name, args, _): (&str, &str, &str)| {
         let space = if args.is_empty() { "" } else { " " };
         Candidate { text: format!("{name}{space}"), shown: format!("{name} {args}") }
     };

@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::iopub::{IoPub, Stream};
 use crate::error::{Error, Result, did_you_mean};
 use crate::script::prompt::answer::{Ask, Mode};
+use crate::script::prompt::complete::COMMANDS;
 use crate::script::prompt::evaluation::{self, Limit, Output, Sink};
 use crate::script::prompt::lines::{LineParser, Typed};
 use crate::script::prompt::rich::Rich;
@@ -16,20 +17,22 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The commands of a cell, with their arguments and what they do.
-pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
-    (":help", "", "this list"),
-    (":doc", "NAME", "documentation: `:doc matmul`, `:doc x.reshape`, `:doc torch`"),
-    (":src", "NAME", "the text of a script function or module"),
-    (":vars", "", "the variables"),
-    (":p", "EXPR", "a value with all its numbers"),
-    (":time", "EXPR", "how long it takes, with the device's work done"),
-    (":debug", "", "the variables where a line failed"),
-    (":mem", "", "what the variables and the process hold"),
-    (":reload", "", "load the scripts anew"),
+/// A command with its arguments and what it does.
+type Command = (&'static str, &'static str, &'static str);
+
+/// Commands of a prompt that need a terminal, or files of lines: a notebook has its own.
+const OF_PROMPTS: [&str; 4] = [":save", ":load", ":edit", ":quit"];
+
+/// What a cell has besides.
+const OWN: [Command; 2] = [
     (":attach", "RUN", "the following cells run in that job, between two of its steps"),
     (":detach", "", "cells run in the notebook's kernel again"),
 ];
+
+/// The commands of a cell.
+pub(super) fn commands() -> impl Iterator<Item = Command> {
+    COMMANDS.iter().copied().filter(|(name, ..)| !OF_PROMPTS.contains(name)).chain(OWN)
+}
 
 /// Where cells are evaluated.
 pub(super) struct Cells {
@@ -156,7 +159,7 @@ impl Cells {
                 return Ok(None);
             }
             "help" => {
-                let rows = COMMANDS.iter().map(|(name, args, what)| format!("  {:14} {what}", format!("{name} {args}")));
+                let rows = commands().map(|(name, args, what)| format!("  {:14} {what}", format!("{name} {args}")));
                 self.say(Stream::Out, &rows.collect::<Vec<_>>().join("\n"), is_silent);
                 return Ok(None);
             }
@@ -166,12 +169,12 @@ impl Cells {
             "mem" => Ask::Memory,
             "debug" => Ask::Debug,
             "reload" => Ask::Reload,
-            "save" | "load" | "edit" | "quit" => {
+            _ if OF_PROMPTS.iter().any(|c| &c[1..] == name) => {
                 let e = Error::usage(format!("`:{name}` is a command of `lathe repl`; a notebook has its own"));
                 return Err(e.help("`:help` lists what a cell has").into());
             }
             _ => {
-                let near = did_you_mean(name, COMMANDS.iter().map(|(c, ..)| &c[1..]));
+                let near = did_you_mean(name, commands().map(|(c, ..)| &c[1..]));
                 let e = Error::usage(format!("there is no command `:{name}`{}", near.replacen('`', "`:", 1)));
                 return Err(e.help("`:help` lists them").into());
             }

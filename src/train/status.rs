@@ -177,6 +177,20 @@ pub struct Row {
     pub bytes: u64,
 }
 
+/// The folders of runs below `dir`, at most four folders deep, by name.
+fn folders(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut walk = walkdir::WalkDir::new(dir).max_depth(4).sort_by_file_name().into_iter();
+    std::iter::from_fn(move || {
+        loop {
+            let Ok(entry) = walk.next()? else { continue };
+            if entry.file_type().is_dir() && entry.path().join(FILE).is_file() {
+                walk.skip_current_dir();
+                return Some(entry.into_path());
+            }
+        }
+    })
+}
+
 /// Every run below `dir`, at most four folders deep, the newest last.
 ///
 /// # Errors
@@ -184,19 +198,12 @@ pub struct Row {
 pub fn list(dir: &Path, warn: &mut dyn FnMut(String)) -> Result<Vec<Row>> {
     files::open_dir(dir).map_err(|e| e.help("`lathe runs DIR` takes the folder that holds the runs"))?;
     let mut rows = Vec::new();
-    let mut walk = walkdir::WalkDir::new(dir).max_depth(4).sort_by_file_name().into_iter();
-    while let Some(entry) = walk.next() {
-        let Ok(entry) = entry else { continue };
-        if !entry.file_type().is_dir() || !entry.path().join(FILE).is_file() {
-            continue;
-        }
-        walk.skip_current_dir();
-        let path = entry.path();
-        match Status::read(path) {
+    for path in folders(dir) {
+        match Status::read(&path) {
             Ok(status) => {
-                let relative = path.strip_prefix(dir).unwrap_or(path);
-                let name = if relative.as_os_str().is_empty() { path } else { relative };
-                rows.push(Row { name: name.display().to_string(), path: path.to_owned(), status, bytes: size(path) });
+                let relative = path.strip_prefix(dir).unwrap_or(&path);
+                let name = if relative.as_os_str().is_empty() { &path } else { relative };
+                rows.push(Row { name: name.display().to_string(), status, bytes: size(&path), path });
             }
             Err(e) => warn(e.to_string()),
         }
@@ -207,21 +214,8 @@ pub fn list(dir: &Path, warn: &mut dyn FnMut(String)) -> Result<Vec<Row>> {
 
 /// The runs below `dir`, at most four folders deep, on which a process works. What cannot be read is no run of those.
 pub fn running(dir: &Path) -> Vec<(PathBuf, Status)> {
-    let mut found = Vec::new();
-    let mut walk = walkdir::WalkDir::new(dir).max_depth(4).sort_by_file_name().into_iter();
-    while let Some(entry) = walk.next() {
-        let Ok(entry) = entry else { continue };
-        if !entry.file_type().is_dir() || !entry.path().join(FILE).is_file() {
-            continue;
-        }
-        walk.skip_current_dir();
-        if let Ok(status) = Status::read(entry.path())
-            && status.state == Phase::Running
-        {
-            found.push((entry.into_path(), status));
-        }
-    }
-    found
+    let known = folders(dir).filter_map(|path| Status::read(&path).ok().map(|status| (path, status)));
+    known.filter(|(_, status)| status.state == Phase::Running).collect()
 }
 
 fn size(dir: &Path) -> u64 {

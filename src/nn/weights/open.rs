@@ -2,23 +2,12 @@
 
 use super::{Part, Piece, Weights};
 use crate::error::{Error, Result};
+use crate::fetch::IN_FOLDER;
 use crate::files;
 use crate::torch::files::{Distributed, instead_of, is_zip_of_arrays, pt_parts, read_npz, read_pt, safetensors_info};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
-
-/// What diffusers and transformers call the weights in a folder, best first; the indices are of sharded ones.
-const IN_FOLDER: &[&str] = &[
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "diffusion_pytorch_model.bin",
-    "diffusion_pytorch_model.bin.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-];
 
 /// An index lists names only: a larger one is no index.
 const MAX_INDEX: u64 = 64 << 20;
