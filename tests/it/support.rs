@@ -118,8 +118,10 @@ pub fn alone(test: fn()) {
 pub mod process {
     use super::{root, text};
     use crate::terminal::Terminal;
+    use std::collections::BTreeMap;
     use std::path::{Path, PathBuf};
     use std::process::{Child, Command, Output, Stdio};
+    use std::sync::Mutex;
     use std::time::{Duration, Instant};
 
     /// The `lathe` binary under test.
@@ -141,10 +143,17 @@ pub mod process {
     }
 
     /// The folder that has packages of PyPI, `name==version` with spaces between them, which are installed once; or why there is none.
-    pub fn python(packages: &str, module: &str) -> Result<PathBuf, String> {
+    pub fn python(packages: &str, modules: &str) -> Result<PathBuf, String> {
+        static KNOWN: Mutex<BTreeMap<String, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
+        // Held while they are installed: tests beside this one want them too.
+        let mut known = KNOWN.lock().unwrap();
+        known.entry(packages.to_owned()).or_insert_with(|| install(packages, modules)).clone()
+    }
+
+    fn install(packages: &str, modules: &str) -> Result<PathBuf, String> {
         let folder = root().join("target/python").join(packages.replace(' ', "+"));
         let is_there = || {
-            let out = Command::new("python3").args(["-c", &format!("import {module}")]).env("PYTHONPATH", &folder).output();
+            let out = Command::new("python3").args(["-c", &format!("import {modules}")]).env("PYTHONPATH", &folder).output();
             out.is_ok_and(|o| o.status.success())
         };
         if !is_there() {

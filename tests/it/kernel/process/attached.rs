@@ -1,6 +1,6 @@
 //! Cells inside a running job, and the example notebook, which has some.
 
-use super::{jupyter, python};
+use super::{clients, jupyter};
 use crate::support::process::{Place, ok, until};
 use crate::support::{metrics, root};
 use std::path::Path;
@@ -49,14 +49,14 @@ impl Job {
 
 #[test]
 fn cells_run_inside_a_job() {
-    let python = match python() {
-        Ok(python) => python,
+    let clients = match clients() {
+        Ok(clients) => clients,
         Err(why) => return println!("skipped: cells_run_inside_a_job: {why}"),
     };
     let place = Place::new(&[("t.rhai", SCRIPT)]);
     let run = place.path("try1");
     let job = Job::of(&place, ".", &["t.rhai", "--output-dir", "."], &run);
-    let mut command = jupyter(&place, &python);
+    let mut command = jupyter(&place, &clients);
     command.arg(root().join("tests/it/kernel/process/attach.py")).arg(&run).arg(job.0.id().to_string());
     let said = ok(&mut command);
     assert!(said.contains("all well"), "{said}");
@@ -64,8 +64,8 @@ fn cells_run_inside_a_job() {
 
 #[test]
 fn the_example_notebook_runs_from_top_to_bottom() {
-    let python = match python() {
-        Ok(python) => python,
+    let clients = match clients() {
+        Ok(clients) => clients,
         Err(why) => return println!("skipped: the_example_notebook_runs_from_top_to_bottom: {why}"),
     };
     let place = Place::new(&[("lathe.toml", "")]);
@@ -75,7 +75,7 @@ fn the_example_notebook_runs_from_top_to_bottom() {
     std::os::unix::fs::symlink(root().join("tests"), place.path("tests")).unwrap();
     let run = place.path("docs/examples/exps/latents");
     let _job = Job::of(&place, "docs/examples", &["latents.rhai"], &run);
-    let mut command = jupyter(&place, &python);
+    let mut command = jupyter(&place, &clients);
     command.current_dir(place.path("docs/examples")).env("LATHE_ALLOW_READ", root()).arg(root().join("tests/it/kernel/process/book.py"));
     let said = ok(&mut command);
     assert!(said.contains("all well"), "{said}");

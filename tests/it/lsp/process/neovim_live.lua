@@ -1,13 +1,4 @@
 -- What a running run tells, as Neovim shows it. The test in neovim.rs starts it.
-local function ended(ok, e)
-  if ok then
-    io.stdout:write("all well\n")
-    vim.cmd("qall!")
-  end
-  io.stderr:write(tostring(e), "\n")
-  vim.cmd("cquit!")
-end
-
 local function labels()
   local by_line = {}
   for _, h in ipairs(vim.lsp.inlay_hint.get({ bufnr = 0 })) do
@@ -22,7 +13,7 @@ local function wait(what, f)
   end
 end
 
-ended(xpcall(function()
+ended("qall!", xpcall(function()
   vim.o.swapfile = false
   wait("the server", function()
     local c = vim.lsp.get_clients({ bufnr = 0 })[1]
