@@ -102,6 +102,7 @@ fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
         std::env::var(variable).unwrap_or_default().hash(&mut common);
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names it"));
+    let mut parsed = None;
     let object = |name: &str| {
         let source = Path::new(FOLDER).join(name);
         let mut of = common.clone();
@@ -114,12 +115,46 @@ fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
         {
             return PathBuf::from(path);
         }
-        let made = build.clone().file(&source).compile_intermediates().remove(0);
+        let made = parsed.get_or_insert_with(|| parsed_once(build, &out)).clone().file(&source).compile_intermediates().remove(0);
         // Without the note it is made again the next time.
         let _ = std::fs::write(note, format!("{key} {}", made.display()));
         made
     };
-    SOURCES.map(object).into()
+    let objects = SOURCES.map(object).into();
+    // Half a gigabyte.
+    let _ = std::fs::remove_dir_all(out.join(PARSED));
+    objects
+}
+
+/// The folder of the headers that are parsed once.
+const PARSED: &str = "parsed";
+/// What most sources read: most of the time of each would be for these.
+const SHARED: [&str; 8] = [
+    "ATen/ATen.h",
+    "ATen/core/dispatch/Dispatcher.h",
+    "torch/csrc/autograd/custom_function.h",
+    "torch/csrc/autograd/function.h",
+    "torch/csrc/autograd/variable.h",
+    "torch/csrc/distributed/c10d/comm.hpp",
+    "torch/csrc/jit/ir/ir.h",
+    "torch/csrc/jit/runtime/operator.h",
+];
+
+/// A build whose sources find libtorch's headers parsed already, by GCC alone. Where that fails each source reads them for itself.
+fn parsed_once(build: &cc::Build, out: &Path) -> cc::Build {
+    let compiler = build.get_compiler();
+    let folder = out.join(PARSED);
+    let header = folder.join("shared.h");
+    let text = SHARED.map(|name| format!("#include <{name}>\n")).concat();
+    if !compiler.is_like_gnu() || std::fs::create_dir_all(&folder).is_err() || std::fs::write(&header, text).is_err() {
+        return build.clone();
+    }
+    let made = compiler.to_command().args(["-x", "c++-header"]).arg(&header).arg("-o").arg(folder.join("shared.h.gch")).status();
+    let mut with = build.clone();
+    if made.is_ok_and(|s| s.success()) {
+        with.flag("-include").flag(&header);
+    }
+    with
 }
 
 /// What decides how long libgomp's threads spin. The part that runs before libgomp is an object of the executables alone: a linker that makes

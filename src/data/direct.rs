@@ -7,6 +7,7 @@ use super::crop::{center_crop, random_crop, to_planes};
 use super::decode::{PixelRule, decode};
 use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, NAMED, name_skipped};
 use super::open_source::{Wanted, open_source};
+use super::size::Size;
 use super::source::{Item, Limit, Source};
 use crate::error::{Error, Result};
 use crate::files::Pass;
@@ -25,8 +26,10 @@ const RESOLUTION: usize = 256;
 /// How pictures are taken that nothing has prepared.
 #[derive(Debug, Clone)]
 pub struct DirectOptions {
-    /// The side of the crops, in pixels; 0: 256.
+    /// The side of the crops, in pixels; their height where `width` is another; 0: 256.
     pub resolution: usize,
+    /// The width of the crops; 0 for squares.
+    pub width: usize,
     /// Of parquet, the column of the pictures.
     pub image_column: String,
     /// Of parquet, the column of the labels; empty where there are none.
@@ -39,7 +42,14 @@ pub struct DirectOptions {
 
 impl Default for DirectOptions {
     fn default() -> Self {
-        DirectOptions { resolution: 0, image_column: "image".into(), label_column: "label".into(), pixels: PixelRule::default(), strict: false }
+        DirectOptions {
+            resolution: 0,
+            width: 0,
+            image_column: "image".into(),
+            label_column: "label".into(),
+            pixels: PixelRule::default(),
+            strict: false,
+        }
     }
 }
 
@@ -61,9 +71,7 @@ impl Direct {
     /// Lists the pictures of any source. Says how their classes are known, and what is skipped.
     pub(super) fn open(root: &Path, options: &DirectOptions) -> Result<Direct> {
         let resolution = if options.resolution == 0 { RESOLUTION } else { options.resolution };
-        if resolution > 8192 {
-            return Err(Error::value("images", format!("option `resolution` must be at most 8192, got {resolution}")));
-        }
+        let size = Size::of_options("images", resolution, options.width)?;
         let columns = Columns { image: options.image_column.clone(), label: options.label_column.clone() };
         let limit = Limit { most: None, pick: Pick::First, seed: 0 };
         let source = open_source(root, &Wanted { limit, attributes: None, columns })?;
@@ -71,7 +79,8 @@ impl Direct {
         source.items.iter().for_each(|i| class_counts[i.label] += 1);
         let dataset = Dataset {
             version: FORMAT_VERSION,
-            resolution,
+            resolution: size.height,
+            width: size.width_kept(),
             count: source.items.len(),
             classes: source.classes.clone(),
             class_counts,
@@ -85,7 +94,7 @@ impl Direct {
             skipped: source.skipped.clone(),
         };
         let say = |line: &str| crate::space::say(&format!("{}: {line}", root.display()));
-        say(&format!("{} pictures, {}; each is cropped to {resolution} x {resolution} when it is drawn", dataset.count, source.labelling));
+        say(&format!("{} pictures, {}; each is cropped to {size} when it is drawn", dataset.count, source.labelling));
         source.left_out.iter().for_each(|line| say(line));
         name_skipped(&source.skipped, "", &say);
         Ok(Direct { source, dataset, strict: options.strict, broken: Mutex::default(), pass: Pass::here() })
@@ -97,8 +106,8 @@ impl Direct {
 
     /// These pictures as one batch, decoded on this thread, or on all cores, each with its crop: the middle, or as drawn. Of one that cannot be read the next one takes the place, with its label.
     pub(super) fn gather(&self, positions: &[(usize, Crop)], on_all_cores: bool) -> Result<Batch> {
-        let side = self.dataset.resolution;
-        let size = 3 * side * side;
+        let Size { height, width } = self.dataset.size();
+        let size = self.dataset.size().bytes();
         let mut pixels = Vec::new();
         let bytes = positions.len() * size;
         pixels
@@ -113,7 +122,7 @@ impl Direct {
         };
         let labels: Vec<i64> = taken.iter().map(|p| self.label(*p)).collect();
         let index: Vec<i64> = taken.iter().map(|p| *p as i64).collect();
-        let shape = [positions.len() as i64, 3, side as i64, side as i64];
+        let shape = [positions.len() as i64, 3, height as i64, width as i64];
         let mut batch =
             Batch::default().with("images", Tensor::from_bytes(&pixels, &shape, DType::Uint8)?).with("labels", Tensor::from_slice(&labels)?);
         let factors = self.dataset.attributes.len();
@@ -148,10 +157,10 @@ impl Direct {
     fn picture(&self, item: &Item, crop: Crop, planes: &mut [u8]) -> Result<()> {
         let bytes = self.source.read(item)?;
         let decoded = decode(&bytes, self.dataset.pixels).map_err(|reason| Error::data(&item.path, reason))?;
-        let resolution = self.dataset.resolution;
+        let size = self.dataset.size();
         let cut = match crop {
-            None => center_crop(&decoded.picture, resolution)?,
-            Some(draw) => random_crop(&decoded.picture, resolution, draw)?,
+            None => center_crop(&decoded.picture, size)?,
+            Some(draw) => random_crop(&decoded.picture, size, draw)?,
         };
         to_planes(&cut.rgb, planes);
         Ok(())

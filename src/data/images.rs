@@ -7,6 +7,7 @@ use super::draws::drawn;
 use super::flip::flipped;
 use super::manifest::{Attribute, Dataset, check_version};
 use super::shards::{Field, Shards};
+use super::size::Size;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::origin::{Origin, hash_of};
@@ -46,7 +47,7 @@ impl std::fmt::Debug for ImageSet {
         let d = self.dataset();
         let flips = if self.with_flips { " and their mirror images" } else { "" };
         let crops = if self.crops > 1 { format!(", {} crops of each", self.crops) } else { String::new() };
-        write!(f, "{} pictures of {r} x {r}{crops}{flips}, {} classes, in {}", d.count, d.classes.len(), self.folder().display(), r = d.resolution)
+        write!(f, "{} pictures of {}{crops}{flips}, {} classes, in {}", d.count, d.size(), d.classes.len(), self.folder().display())
     }
 }
 
@@ -70,9 +71,9 @@ impl ImageSet {
         let dataset: Dataset = files::read_json(&manifest)
             .map_err(|e| e.help("a data set folder is made by `data::preprocess`; is this the folder with the pictures?"))?;
         check_version(&manifest, dataset.version)?;
-        let r = dataset.resolution;
+        let Size { height, width } = dataset.size();
         let mut fields = vec![
-            Field { name: "images".into(), dtype: DType::Uint8, shape: vec![3, r, r] },
+            Field { name: "images".into(), dtype: DType::Uint8, shape: vec![3, height, width] },
             Field { name: "labels".into(), dtype: DType::Int64, shape: vec![] },
         ];
         if !dataset.attributes.is_empty() {
@@ -88,15 +89,19 @@ impl ImageSet {
     /// Opens a data set folder; or anything else that [`preprocess`](super::preprocess()) takes, whose pictures are then decoded and cropped when they are drawn.
     ///
     /// # Errors
-    /// As [`ImageSet::open`], and as `preprocess` for a source that it would refuse; `E0202` for a resolution that is not that of the shards.
+    /// As [`ImageSet::open`], and as `preprocess` for a source that it would refuse; `E0202` for a size that is not that of the shards.
     pub fn open_any(path: impl AsRef<Path>, options: &DirectOptions) -> Result<ImageSet> {
         let path = path.as_ref();
         if is_prepared(path)? {
             let set = ImageSet::open(path)?;
-            if ![0, set.resolution()].contains(&options.resolution) {
-                let message =
-                    format!("option `resolution` is {}, and the shards in `{}` have {}", options.resolution, path.display(), set.resolution());
-                return Err(Error::value("images", message).help("leave it out, or make shards of that resolution with `preprocess`"));
+            let Size { height, width } = set.size();
+            // A resolution alone asks for squares.
+            let wanted_width = if options.width == 0 { options.resolution } else { options.width };
+            for (name, wanted, there) in [("resolution", options.resolution, height), ("width", wanted_width, width)] {
+                if ![0, there].contains(&wanted) {
+                    let message = format!("option `{name}` is {wanted}, and the shards in `{}` have {there}: {}", path.display(), set.size());
+                    return Err(Error::value("images", message).help("leave it out, or make shards of that size with `preprocess`"));
+                }
             }
             return Ok(set);
         }
@@ -221,9 +226,9 @@ impl ImageSet {
         }
     }
 
-    /// The side of the pictures.
-    pub fn resolution(&self) -> usize {
-        self.dataset().resolution
+    /// Of each picture.
+    pub fn size(&self) -> Size {
+        self.dataset().size()
     }
 
     /// The class of each label.
@@ -263,7 +268,7 @@ impl ImageSet {
         let d = self.dataset();
         let mut origin = d.origin(self.folder());
         if let Pixels::Direct(_) = &self.all.pixels {
-            let id = hash_of(&[&json!(["cropped", d.resolution, d.classes, d.attributes, d.pixels, d.source]).to_string()]);
+            let id = hash_of(&[&json!(["cropped", d.size().json(), d.classes, d.attributes, d.pixels, d.source]).to_string()]);
             origin = origin.with_id(id);
         }
         if self.crops > 1 {

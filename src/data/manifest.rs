@@ -2,6 +2,7 @@
 
 use super::decode::{Lost, PixelRule};
 use super::latent_layout::{Features, Layout, Precision};
+use super::size::{Size, is_square};
 use crate::error::{Error, Result};
 use crate::origin::{Made, Origin, hash_of};
 use serde::{Deserialize, Serialize};
@@ -96,8 +97,11 @@ impl LostCounts {
 pub struct Dataset {
     /// [`FORMAT_VERSION`].
     pub version: u32,
-    /// `images-*.safetensors` hold u8 `[N, 3, R, R]`; this is R.
+    /// `images-*.safetensors` hold u8 `[N, 3, H, W]`; this is H.
     pub resolution: usize,
+    /// W; 0, and not in the file, for squares.
+    #[serde(default, skip_serializing_if = "is_square")]
+    pub width: usize,
     /// Pictures in all shards.
     pub count: usize,
     /// The class of each label.
@@ -125,14 +129,18 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Of each picture.
+    pub fn size(&self) -> Size {
+        Size::of_kept(self.resolution, self.width)
+    }
+
     /// What the shards hold: order, labels, attributes and pixels, by the hashes that were made while they were written.
     pub fn origin(&self, folder: &Path) -> Origin {
         let shards: Vec<Value> = self.shards.iter().map(|s| json!([s.count, s.sha256])).collect();
-        let id = hash_of(&[&json!(["images", self.resolution, self.classes, self.attributes, shards]).to_string()]);
+        let id = hash_of(&[&json!(["images", self.size().json(), self.classes, self.attributes, shards]).to_string()]);
         let pictures = Origin { kind: "pictures".into(), id: self.source.clone(), ..Origin::default() };
-        let r = self.resolution;
         Origin::new("images", folder)
-            .about(format!("{} pictures of {r} x {r}", self.count))
+            .about(format!("{} pictures of {}", self.count, self.size()))
             .with_id(id)
             .made(Made::from([("pictures".to_owned(), pictures.about(format!("{} files", self.source_count)))]), Map::new())
     }

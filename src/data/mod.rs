@@ -1,6 +1,6 @@
 //! Data: decoding, the centre crop, shards, loaders, latent caches.
 //!
-//! A data set folder holds `images-00000.safetensors` ... (`images` u8 `[N, 3, R, R]`, `labels` i64 `[N]`, `attributes`
+//! A data set folder holds `images-00000.safetensors` ... (`images` u8 `[N, 3, H, W]`, `labels` i64 `[N]`, `attributes`
 //! u8 `[N, A]` where the source has them) and `dataset.json` ([`manifest::Dataset`]). A folder of latents holds
 //! `latents-00000.safetensors` ... (`mean`, `std` f32 or bf16 `[N, C, h, w]`, `labels`, `index` i64 `[N]`, `attributes`, and `features.0` .. `[N, T, D]`
 //! of vision models) and `latents.json` ([`manifest::Latents`]). Both appear whole: the JSON file is written last.
@@ -39,6 +39,7 @@ mod sample_record;
 mod sample_writer;
 mod shards;
 mod shared;
+mod size;
 mod source;
 
 pub use attribute_files::{AttributeTable, read_attribute_file};
@@ -62,3 +63,4 @@ pub use pictures::Pictures;
 pub use preprocess::{PreprocessOptions, PreprocessReport, preprocess};
 pub use sample_record::{Archive, SampleRecord};
 pub use sample_writer::{SampleOptions, SampleWriter};
+pub use size::Size;

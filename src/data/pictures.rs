@@ -68,11 +68,11 @@ impl Pictures {
             (false, _) => npz(path)?,
             (true, true) => {
                 let set = ImageSet::open(path)?;
-                let side = set.resolution() as i64;
+                let size = set.size();
                 let hashes: Vec<&str> = set.dataset().shards.iter().map(|s| s.sha256.as_str()).collect();
                 Inner {
                     path: path.to_owned(),
-                    size: [side, side],
+                    size: [size.height as i64, size.width as i64],
                     len: set.len() as i64,
                     fingerprint: digest(&hashes),
                     place: Place::Shards(set),

@@ -11,6 +11,7 @@ use super::files::{Column, remove_leftovers, write_json, write_shard, write_whol
 use super::manifest::{Dataset, FORMAT_VERSION, LostCounts, NAMED, ShardInfo, Skipped, name_skipped};
 use super::open_source::{Wanted, open_source};
 use super::shared::Ranks;
+use super::size::{Size, is_square};
 use super::source::{Item, Limit, Source};
 use crate::error::{Error, Result};
 use crate::files;
@@ -26,8 +27,10 @@ use std::time::Instant;
 /// What [`preprocess`] can be told.
 #[derive(Debug, Clone)]
 pub struct PreprocessOptions {
-    /// The side of the crops, in pixels.
+    /// The side of the crops, in pixels; their height where `width` is another.
     pub resolution: usize,
+    /// The width of the crops; 0 for squares.
+    pub width: usize,
     /// Threads; 0 is one for each core.
     pub workers: usize,
     /// At most so many pictures.
@@ -58,6 +61,7 @@ impl Default for PreprocessOptions {
     fn default() -> Self {
         PreprocessOptions {
             resolution: 256,
+            width: 0,
             workers: 0,
             max_images: None,
             pick: Pick::default(),
@@ -103,6 +107,8 @@ struct Partial {
 struct Plan {
     version: u32,
     resolution: usize,
+    #[serde(default, skip_serializing_if = "is_square")]
+    width: usize,
     shard_size: usize,
     source_count: usize,
     source: String,
@@ -110,6 +116,12 @@ struct Plan {
     attributes: Vec<super::manifest::Attribute>,
     #[serde(default)]
     pixels: PixelRule,
+}
+
+impl Plan {
+    fn size(&self) -> Size {
+        Size::of_kept(self.resolution, self.width)
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -128,7 +140,7 @@ const PARTIAL: &str = "dataset.partial.json";
 /// Of a tree classes are the sorted names of the top-level folders; `dataset.json` with `{"labels": [[path, class], ..]}` in the
 /// source overrides them and then says which pictures there are. `attributes.csv` in the source (first column the picture's
 /// path or file name, then one column for each factor) gives every picture its attributes. The destination gets
-/// `images-00000.safetensors` ... (`images` u8 `[N, 3, R, R]`, `labels` i64 `[N]`, `attributes` u8 `[N, A]`), `files.txt`
+/// `images-00000.safetensors` ... (`images` u8 `[N, 3, H, W]`, `labels` i64 `[N]`, `attributes` u8 `[N, A]`), `files.txt`
 /// (the source path of each picture, one in a line) and `dataset.json`. A run that was killed goes on when it is started
 /// again with the same options, and gives the same bytes. Several ranks make a shard each in turn, and come to the same bytes as one process.
 ///
@@ -143,10 +155,7 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
     let options = &PreprocessOptions { quiet: options.quiet || !ranks.is_first(), workers: ranks.threads(options.workers), ..options.clone() };
     let (root, folder) = (source.as_ref(), destination.as_ref());
     let start = Instant::now();
-    let resolution = options.resolution;
-    if !(1..=8192).contains(&resolution) {
-        return Err(Error::value("preprocess", format!("option `resolution` must be in 1..=8192, got {resolution}")));
-    }
+    let size = Size::of_options("preprocess", options.resolution, options.width)?;
     let limit = Limit { most: options.max_images, pick: options.pick, seed: options.seed };
     let columns = Columns { image: options.image_column.clone(), label: options.label_column.clone() };
     let mut listed = open_source(root, &Wanted { limit, attributes: options.attributes.as_deref(), columns })?;
@@ -158,11 +167,11 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
     {
         return Err(Error::data(root.join(&s.path), s.reason.clone()));
     }
-    let picture = 3 * resolution * resolution;
-    let shard_size = if options.shard_size > 0 { options.shard_size } else { ((256 << 20) / picture).max(1) };
+    let shard_size = if options.shard_size > 0 { options.shard_size } else { ((256 << 20) / size.bytes()).max(1) };
     let plan = Plan {
         version: FORMAT_VERSION,
-        resolution,
+        resolution: size.height,
+        width: size.width_kept(),
         shard_size,
         source_count: listed.items.len(),
         source: listed.hash(),
@@ -232,7 +241,7 @@ pub fn preprocess(source: impl AsRef<Path>, destination: impl AsRef<Path>, optio
         let d = &report.dataset;
         let skipped = if d.skipped.is_empty() { String::new() } else { format!(", {} skipped", d.skipped.len()) };
         let say = |line: String| crate::space::say(&line);
-        say(format!("  {}: {} pictures of {resolution} x {resolution}, {}{skipped}", folder.display(), d.count, report.labelling));
+        say(format!("  {}: {} pictures of {size}, {}{skipped}", folder.display(), d.count, report.labelling));
         say(format!("  {} at {:.0} pictures/s", human(report.seconds), report.rate));
         d.lost.words().into_iter().for_each(|line| say(format!("  {line}")));
     }
@@ -257,6 +266,7 @@ fn plan_of(d: &Dataset) -> Plan {
     Plan {
         version: d.version,
         resolution: d.resolution,
+        width: d.width,
         shard_size: d.shard_size,
         source_count: d.source_count,
         source: d.source.clone(),
@@ -271,6 +281,7 @@ fn same_plan(file: &Path, old: &Plan, new: &Plan) -> Result<()> {
     let difference = match () {
         () if old.version != new.version => format!("format version {} against {}", old.version, new.version),
         () if old.resolution != new.resolution => format!("`resolution` {} against {}", old.resolution, new.resolution),
+        () if old.width != new.width => format!("pictures of {} against {}", old.size(), new.size()),
         () if old.shard_size != new.shard_size => format!("`shard_size` {} against {}", old.shard_size, new.shard_size),
         () if old.pixels != new.pixels => format!("`pixels` {} against {}", old.pixels.name(), new.pixels.name()),
         () if old.source_count != new.source_count => format!("{} source pictures against {}", old.source_count, new.source_count),
@@ -318,6 +329,7 @@ fn finish(folder: &Path, source: &Source, plan: &Plan, done: &[Done]) -> Result<
     let dataset = Dataset {
         version: plan.version,
         resolution: plan.resolution,
+        width: plan.width,
         count,
         classes: plan.classes.clone(),
         class_counts,
@@ -337,7 +349,7 @@ fn finish(folder: &Path, source: &Source, plan: &Plan, done: &[Done]) -> Result<
 /// The threads and buffers of one run.
 struct Job<'a> {
     source: &'a Source,
-    resolution: usize,
+    size: Size,
     pixel_rule: PixelRule,
     strict: bool,
     quiet: bool,
@@ -368,7 +380,7 @@ impl<'a> Job<'a> {
         let bar = (!options.quiet).then(|| Progress::new("preprocess", "pictures", resumed as u64, plan.source_count as u64));
         let job = Job {
             source,
-            resolution: plan.resolution,
+            size: plan.size(),
             pixel_rule: plan.pixels,
             strict: options.strict,
             quiet: options.quiet,
@@ -416,7 +428,7 @@ impl<'a> Job<'a> {
 
     /// Makes one shard from its pictures.
     fn shard(&mut self, folder: &Path, k: usize, first: usize, items: &[Item]) -> Result<Done> {
-        let size = 3 * self.resolution * self.resolution;
+        let size = self.size.bytes();
         let mut pixels = std::mem::take(&mut self.pixels);
         pixels.clear();
         let bytes = items.len() * size;
@@ -445,9 +457,9 @@ impl<'a> Job<'a> {
             class_counts[item.label] += 1;
             attributes.extend_from_slice(&self.source.values[(first + i) * factors..][..factors]);
         }
-        let side = self.resolution;
+        let Size { height, width } = self.size;
         let mut columns = vec![
-            Column { name: "images".into(), dtype: DType::Uint8, shape: vec![kept, 3, side, side], data: &pixels[..kept * size] },
+            Column { name: "images".into(), dtype: DType::Uint8, shape: vec![kept, 3, height, width], data: &pixels[..kept * size] },
             Column { name: "labels".into(), dtype: DType::Int64, shape: vec![kept], data: &labels },
         ];
         if factors > 0 {
@@ -465,13 +477,13 @@ impl<'a> Job<'a> {
         let _pass = self.pass.enter();
         let made = self.source.read(item).and_then(|bytes| {
             let decoded = decode(&bytes, self.pixel_rule).map_err(|reason| Error::data(&item.path, reason))?;
-            Ok((center_crop(&decoded.picture, self.resolution)?, decoded.lost))
+            Ok((center_crop(&decoded.picture, self.size)?, decoded.lost))
         });
         let made = match made {
             Ok((crop, lost)) => {
                 to_planes(&crop.rgb, planes);
                 if item.flipped {
-                    mirror(planes, self.resolution);
+                    mirror(planes, self.size.width);
                 }
                 Ok(lost)
             }

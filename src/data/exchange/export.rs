@@ -37,7 +37,8 @@ fn batches(len: usize) -> impl Iterator<Item = Vec<usize>> {
 /// `E0301` when a file cannot be written, `E0302` in a build without HDF5.
 pub fn export_images(set: &ImageSet, path: &Path) -> Result<usize> {
     let creator = Creator::create(path)?;
-    let side = u32::try_from(set.resolution()).map_err(|_| Error::value("export_h5", "the pictures are too large"))?;
+    let side = |n: usize| u32::try_from(n).map_err(|_| Error::value("export_h5", "the pictures are too large"));
+    let (height, width) = (side(set.size().height)?, side(set.size().width)?);
     let mut labels = Vec::new();
     for positions in batches(set.len()) {
         crate::interrupt::check()?;
@@ -46,7 +47,7 @@ pub fn export_images(set: &ImageSet, path: &Path) -> Result<usize> {
         for ((at, image), label) in positions.iter().zip(images).zip(batch.get("labels")?.to_vec_i64()?) {
             let mut png = Vec::new();
             image::codecs::png::PngEncoder::new(&mut png)
-                .write_image(&image.to_bytes()?, side, side, image::ExtendedColorType::Rgb8)
+                .write_image(&image.to_bytes()?, width, height, image::ExtendedColorType::Rgb8)
                 .map_err(|e| Error::value("export_h5", e.to_string()))?;
             let name = key("img", *at as i64, "png");
             creator.bytes(&name, &png)?;

@@ -1,7 +1,7 @@
 //! Several crops of a picture, and another one in each epoch.
 
 use super::some_avatars;
-use lathe::data::{Batch, DirectOptions, ImageSet, Loader, LoaderOptions, PreprocessOptions, Samples, preprocess};
+use lathe::data::{Batch, DirectOptions, ImageSet, Loader, LoaderOptions, Pictures, PreprocessOptions, Samples, Size, preprocess};
 use std::path::Path;
 
 /// Nine avatars, cropped to 24 when they are drawn.
@@ -64,4 +64,34 @@ fn a_loader_crops_elsewhere_in_each_epoch_and_goes_on_at_the_same_sample() {
     for e in [Loader::new(shards.clone(), options()).unwrap_err(), shards.and_crops(2).unwrap_err()] {
         assert!(e.code() == "E0202" && e.to_string().contains("cropped already") && e.help_text().is_some(), "{e}");
     }
+}
+
+#[test]
+fn pictures_that_are_no_squares_are_the_same_from_shards_and_as_they_are() {
+    let (dir, shards) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    some_avatars(dir.path(), &[("bun", 5), ("spiky", 4)]);
+    let options = PreprocessOptions { resolution: 24, width: 40, shard_size: 4, flip: true, quiet: true, ..Default::default() };
+    let report = preprocess(dir.path(), shards.path(), &options).unwrap();
+    assert_eq!(report.dataset.size(), Size { height: 24, width: 40 });
+    let prepared = ImageSet::open(shards.path()).unwrap();
+    let direct = |resolution, width| ImageSet::open_any(dir.path(), &DirectOptions { resolution, width, ..Default::default() }).unwrap();
+    let positions: Vec<usize> = (0..18).collect();
+    let (a, b) = (prepared.take(&positions).unwrap(), direct(24, 40).and_flips().take(&positions).unwrap());
+    assert_eq!(a.get("images").unwrap().shape(), [18, 3, 24, 40]);
+    assert_eq!(a.get("images").unwrap().to_bytes().unwrap(), b.get("images").unwrap().to_bytes().unwrap());
+    assert!(format!("{prepared:?}").contains("18 pictures of 24 x 40 (height x width)"), "{prepared:?}");
+    // A width that makes squares is none.
+    let ids = [direct(24, 0), direct(24, 24), direct(24, 40), direct(40, 24)].map(|s| s.identity());
+    assert!(ids[0] == ids[1] && ids[1] != ids[2] && ids[2] != ids[3]);
+    assert_eq!(Pictures::open(shards.path()).unwrap().read(0, 2).unwrap().shape(), [2, 3, 24, 40]);
+    // What does not fit is refused by name.
+    let refused =
+        |resolution, width| ImageSet::open_any(shards.path(), &DirectOptions { resolution, width, ..Default::default() }).unwrap_err().to_string();
+    assert!(refused(24, 0).contains("option `width` is 24") && refused(0, 32).contains("option `width` is 32"));
+    assert!(refused(40, 24).contains("option `resolution` is 40"));
+    assert!(ImageSet::open_any(shards.path(), &DirectOptions { resolution: 24, width: 40, ..Default::default() }).is_ok());
+    let e = preprocess(dir.path(), shards.path(), &PreprocessOptions { width: 32, ..options.clone() }).unwrap_err().to_string();
+    assert!(e.contains("24 x 40 (height x width) against 24 x 32"), "{e}");
+    let e = preprocess(dir.path(), shards.path(), &PreprocessOptions { width: 9000, ..options }).unwrap_err();
+    assert_eq!(e.code(), "E0202");
 }

@@ -1,6 +1,6 @@
 use super::{contents, some_avatars};
 use crate::support::{avatars, files, name};
-use lathe::data::{ImageSet, PreprocessOptions, Samples, center_crop, preprocess, read_picture};
+use lathe::data::{ImageSet, PreprocessOptions, Samples, Size, center_crop, preprocess, read_picture};
 use std::path::Path;
 
 fn options(resolution: usize) -> PreprocessOptions {
@@ -29,7 +29,7 @@ fn the_avatars_become_shards_with_their_classes_and_attributes() {
     // Some from every shard, its edges among them.
     for i in [0, 1, 999, 1000, 1777, 2000, 2999] {
         let batch = set.gather(&[i]).unwrap();
-        let crop = center_crop(&read_picture(avatars().join(files[i])).unwrap(), 32).unwrap();
+        let crop = center_crop(&read_picture(avatars().join(files[i])).unwrap(), Size::square(32)).unwrap();
         let planes: Vec<u8> = (0..3).flat_map(|c| crop.rgb.iter().skip(c).step_by(3).copied().collect::<Vec<_>>()).collect();
         assert_eq!(batch.get("images").unwrap().to_bytes().unwrap(), planes, "{}", files[i]);
         let label = batch.get("labels").unwrap().to_vec_i64().unwrap()[0];

@@ -3,7 +3,7 @@
 use super::fixture::Fixture;
 use super::report::Report;
 use crate::support::sha256;
-use lathe::data::{center_crop, read_picture};
+use lathe::data::{Size, center_crop, read_picture};
 use lathe::error::{Error, Result};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -32,7 +32,7 @@ fn one(folder: &Path, image: &Value, name: &str, r: &mut Report) -> Result<()> {
     for (resolution, expected) in image["crops"].as_object().into_iter().flatten() {
         let what = format!("{name} at {resolution}");
         let side = resolution.parse().map_err(|_| Error::value("parity", format!("{what}: no resolution")))?;
-        let crop = center_crop(&picture, side)?;
+        let crop = center_crop(&picture, Size::square(side))?;
         r.same(&what, sha256(&crop.rgb).as_str(), expected["sha256"].as_str().unwrap_or_default());
         if let Some(png) = expected["png"].as_str() {
             r.same(&format!("{what} beside {png}"), read_picture(folder.join(png))? == crop, true);

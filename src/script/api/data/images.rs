@@ -3,6 +3,7 @@
 use super::{attribute_maps, int, sample, strings};
 use crate::api;
 use crate::data::{ImageSet, Loader, LoaderOptions, Samples as _};
+use crate::error::Error;
 use crate::script_handle;
 use rhai::{Array, Map};
 
@@ -21,14 +22,30 @@ api! {
     /// ```
     fn len as "get$len"(set: ImageSet) -> i64 { Ok(int(set.len())) }
 
-    /// The side of the pictures, in pixels.
+    /// The side of square pictures, in pixels.
+    ///
+    /// # Errors
+    /// `E0202` for pictures that are no squares: `size` has both sides.
     ///
     /// # Example
     /// ```rhai
     /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
     /// assert_eq(data::images(made.folder).resolution, 16);
     /// ```
-    fn resolution as "get$resolution"(set: ImageSet) -> i64 { Ok(int(set.resolution())) }
+    fn resolution as "get$resolution"(set: ImageSet) -> i64 {
+        set.size().side().map(int).ok_or_else(|| {
+            Error::value("resolution", format!("these pictures are {}, no squares", set.size())).help("`size` has both sides, [height, width]")
+        })
+    }
+
+    /// `[height, width]` of the pictures, in pixels.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, width: 24, max_images: 4, quiet: true});
+    /// assert_eq(data::images(made.folder).size, [16, 24]);
+    /// ```
+    fn size as "get$size"(set: ImageSet) -> Array { Ok(vec![int(set.size().height).into(), int(set.size().width).into()]) }
 
     /// The class names; a label is a position in this array.
     ///
@@ -73,7 +90,7 @@ api! {
     fn with_flips(set: ImageSet) -> ImageSet { Ok(set.and_flips()) }
 
     /// Every picture so many times: with `n` pictures picture `k * n + i` is crop `k` of picture `i`. Crop 0 is the middle, as without; the others are cut out
-    /// anywhere, of a picture whose shorter side is 1 to 1.25 times the resolution (`random_crop_arr` of openai/guided-diffusion), by their number alone.
+    /// anywhere, of a picture that just covers 1 to 1.25 times the size (`random_crop_arr` of openai/guided-diffusion), by their number alone.
     ///
     /// # Errors
     /// `E0202` for 0 or more than 1000, and for shards, whose pictures are cropped already.

@@ -60,8 +60,10 @@ options! {
         world,
     }
     PreprocessOptions {
-        /// the side of the crops, in pixels
+        /// the side of the crops, in pixels; their height where `width` is another
         resolution,
+        /// the width of the crops; 0: squares
+        width,
         /// threads; 0: all cores
         workers,
         /// most pictures; all unless given
@@ -88,8 +90,10 @@ options! {
         quiet,
     }
     DirectOptions {
-        /// the side of the crops, in pixels, of pictures that are not shards; 0: 256
+        /// the side of the crops, in pixels, of pictures that are not shards, or their height where `width` is another; 0: 256
         resolution,
+        /// the width of the crops; 0: squares
+        width,
         /// of parquet, the column of the pictures: a struct with `bytes`, or bytes
         image_column,
         /// of parquet, the column of the labels; "" for none
@@ -158,7 +162,7 @@ api! {
     /// Returns `#{folder, count, classes, class_counts, labelling, skipped, clipped, alpha, resumed, seconds, rate}`.
     ///
     /// # Shapes
-    /// - writes `images` u8 `[N, 3, R, R]`, `labels` i64 `[N]`, `attributes` u8 `[N, A]`
+    /// - writes `images` u8 `[N, 3, H, W]`, `labels` i64 `[N]`, `attributes` u8 `[N, A]`
     /// # Errors
     /// `E0301` for a missing folder or a full disk, `E0302` for a source without pictures, an archive or table that is damaged (the message names file and
     /// member), a parquet file without such columns, or a destination that was made with other options, `E0901` when interrupted.
@@ -198,8 +202,8 @@ api! {
     /// place.
     ///
     /// # Errors
-    /// `E0301` when a file is missing, `E0302` when one is truncated or does not fit, or for pictures as `data::preprocess`; `E0202` for a `resolution` that
-    /// is not that of the shards.
+    /// `E0301` when a file is missing, `E0302` when one is truncated or does not fit, or for pictures as `data::preprocess`; `E0202` for a `resolution` or
+    /// `width` that is not that of the shards.
     /// # Example
     /// ```rhai
     /// let made = data::preprocess("tests/data/avatars64", io::temp_dir(), #{resolution: 16, max_images: 40, quiet: true});
