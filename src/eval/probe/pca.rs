@@ -16,13 +16,14 @@ pub struct Components {
     pub mean: Tensor,
 }
 
-/// The first `k` principal components of latents `[B, C, H, W]` or tokens `[B, N, D]` (square grids), each place a sample of `C` values.
+/// The first `k` principal components of latents `[B, C, H, W]` or tokens `[B, N, D]`, each place a sample of `C` values. `grid` is the rows and columns of
+/// tokens, a square where it is not given.
 ///
 /// # Errors
-/// `E0202` for another shape, more components than channels, values that are not finite, or latents that do not vary.
-pub fn pca(z: &Tensor, k: i64) -> Result<Components> {
+/// `E0202` for another shape, a grid that is not that of the tokens, more components than channels, values that are not finite, or latents that do not vary.
+pub fn pca(z: &Tensor, k: i64, grid: Option<[i64; 2]>) -> Result<Components> {
     no_grad(|| {
-        let z = maps(z)?;
+        let z = maps(z, grid)?;
         let (b, c, h, w) = z.size4()?;
         if k < 1 || k > c || b * h * w < 2 {
             return Err(Error::value("pca", format!("{k} components of {c} channels at {} places", b * h * w)));
@@ -50,15 +51,27 @@ pub fn pca(z: &Tensor, k: i64) -> Result<Components> {
 }
 
 /// Latents as maps.
-fn maps(z: &Tensor) -> Result<Tensor> {
+fn maps(z: &Tensor, grid: Option<[i64; 2]>) -> Result<Tensor> {
     let z = z.detach()?;
-    match z.shape()[..] {
-        [_, _, _, _] => Ok(z),
-        [_, _, _] if z.is_float() => {
+    match (&z.shape()[..], grid) {
+        ([_, _, h, w], Some(grid)) if grid != [*h, *w] => {
+            Err(Error::value("pca", format!("latents of {h} x {w} places on a grid of {} x {}", grid[0], grid[1]))
+                .help("`grid` is for tokens [B, N, D]"))
+        }
+        ([_, _, _, _], _) => Ok(z),
+        ([_, _, _], Some([h, w])) if z.is_float() => {
+            let (b, n, d) = z.size3()?;
+            if h < 1 || w < 1 || h.checked_mul(w) != Some(n) {
+                return Err(Error::value("pca", format!("{n} tokens are no grid of {h} x {w}")).help("leave class tokens out"));
+            }
+            z.transpose(1, 2)?.reshape(&[b, d, h, w])
+        }
+        ([_, _, _], None) if z.is_float() => {
             let (b, n, d) = z.size3()?;
             let side = (n as f64).sqrt().round() as i64;
             if side * side != n {
-                return Err(Error::value("pca", format!("{n} tokens are no square grid")).help("leave class tokens out, or give maps [B, C, H, W]"));
+                let remedy = "leave class tokens out, say the grid (`#{grid: [rows, columns]}`), or give maps [B, C, H, W]";
+                return Err(Error::value("pca", format!("{n} tokens are no square grid")).help(remedy));
             }
             z.transpose(1, 2)?.reshape(&[b, d, side, side])
         }
@@ -67,17 +80,17 @@ fn maps(z: &Tensor) -> Result<Tensor> {
 }
 
 /// The first three components as colours: u8 `[B, 3, H, W]`, each stretched from its 1 % to its 99 % quantile over the batch; `scale` enlarges
-/// each place to so many pixels. Latents of one or two channels give grey or two colours.
+/// each place to so many pixels. Latents of one or two channels give grey or two colours. `grid` as for [`pca`].
 ///
 /// # Errors
 /// As [`pca`]; `E0202` for a scale below 1.
-pub fn pca_pictures(z: &Tensor, scale: i64) -> Result<Tensor> {
+pub fn pca_pictures(z: &Tensor, scale: i64, grid: Option<[i64; 2]>) -> Result<Tensor> {
     if !(1..=256).contains(&scale) {
         return Err(Error::value("pca", format!("`scale` is {scale}; 1 to 256 pixels a place")));
     }
     no_grad(|| {
-        let channels = maps(z)?.size(1)?;
-        let p = pca(z, channels.min(3))?.projected;
+        let channels = maps(z, grid)?.size(1)?;
+        let p = pca(z, channels.min(3), grid)?.projected;
         let planes: Vec<Tensor> = p.unbind(1)?.iter().map(stretched).collect::<Result<_>>()?;
         let (first, zero) = (planes[0].clone(), planes[0].mul(0.0)?.add(127.0)?);
         let three = match planes.len() {
@@ -110,7 +123,7 @@ mod tests {
         let t = Tensor::arange(0.0, 32.0, 1.0, DType::Double, Device::Cpu).unwrap().sin().unwrap().view(&[2, 1, 4, 4]).unwrap();
         let direction = Tensor::from_vec(&[-0.6, 0.0, 0.8], &[1, 3, 1, 1]).unwrap();
         let z = t.mul(&direction).unwrap().add(5.0).unwrap();
-        let c = pca(&z, 2).unwrap();
+        let c = pca(&z, 2, None).unwrap();
         assert!((c.explained[0] - 1.0).abs() < 1e-12);
         let d = c.directions.select(0, 0).unwrap().to_vec_f64().unwrap();
         assert!(d.iter().zip([-0.6, 0.0, 0.8]).all(|(a, b)| (a - b).abs() < 1e-6), "{d:?}");
@@ -118,15 +131,32 @@ mod tests {
         let off = c.projected.select(1, 0).unwrap().sub(&centred).unwrap().abs().unwrap().max().unwrap().item().unwrap();
         assert!(off < 1e-9, "{off}");
         let tokens = z.flatten(2, -1).unwrap().transpose(1, 2).unwrap();
-        assert!(pca(&tokens, 1).unwrap().explained[0] > 0.999);
+        assert!(pca(&tokens, 1, None).unwrap().explained[0] > 0.999);
     }
 
     #[test]
     fn pictures_and_odd_input() {
         let z = Tensor::randn(&[2, 4, 6, 6], DType::Float, Device::Cpu).unwrap();
-        assert_eq!(pca_pictures(&z, 4).unwrap().shape(), [2, 3, 24, 24]);
-        assert_eq!(pca_pictures(&z.narrow(1, 0, 1).unwrap(), 1).unwrap().shape(), [2, 3, 6, 6]);
-        assert!(pca(&z, 5).is_err() && pca(&z.mul(f64::NAN).unwrap(), 1).is_err() && pca(&z.mul(0.0).unwrap(), 1).is_err());
-        assert!(pca(&Tensor::randn(&[2, 5, 4], DType::Float, Device::Cpu).unwrap(), 1).is_err(), "5 tokens are no square");
+        assert_eq!(pca_pictures(&z, 4, None).unwrap().shape(), [2, 3, 24, 24]);
+        assert_eq!(pca_pictures(&z.narrow(1, 0, 1).unwrap(), 1, None).unwrap().shape(), [2, 3, 6, 6]);
+        assert!(pca(&z, 5, None).is_err() && pca(&z.mul(f64::NAN).unwrap(), 1, None).is_err() && pca(&z.mul(0.0).unwrap(), 1, None).is_err());
+        assert!(pca(&Tensor::randn(&[2, 5, 4], DType::Float, Device::Cpu).unwrap(), 1, None).is_err(), "5 tokens are no square");
+    }
+
+    #[test]
+    fn tokens_of_a_grid_that_is_no_square_are_those_of_its_map() {
+        let z = Tensor::randn(&[2, 4, 3, 5], DType::Float, Device::Cpu).unwrap();
+        let tokens = z.flatten(2, -1).unwrap().transpose(1, 2).unwrap();
+        let [of_map, of_tokens] = [pca(&z, 2, None).unwrap(), pca(&tokens, 2, Some([3, 5])).unwrap()];
+        assert_eq!(of_tokens.projected.shape(), [2, 2, 3, 5]);
+        let off = of_map.projected.sub(&of_tokens.projected).unwrap().abs().unwrap().max().unwrap().item().unwrap();
+        assert!(off < 1e-12, "{off}");
+        assert_eq!(pca_pictures(&tokens, 2, Some([3, 5])).unwrap().shape(), [2, 3, 6, 10]);
+        let none = pca(&tokens, 2, None).unwrap_err();
+        assert!(none.help_text().unwrap_or_default().contains("grid: [rows, columns]"), "{none:?}");
+        for grid in [[5, 4], [-3, -5], [1 << 40, 1 << 40]] {
+            assert!(pca(&tokens, 2, Some(grid)).is_err(), "{grid:?}");
+        }
+        assert!(pca(&z, 2, Some([5, 3])).is_err() && pca(&z, 2, Some([3, 5])).is_ok());
     }
 }

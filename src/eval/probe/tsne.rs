@@ -27,7 +27,7 @@ pub fn tsne(points: &Tensor, perplexity: f64, epochs: usize) -> Result<Tensor> {
         return Err(Error::value("tsne", "the points hold NaN or infinite values"));
     }
     let width = x.size(1)? as usize;
-    let start = super::pca::pca(&x.unsqueeze(2)?.unsqueeze(3)?, 2.min(width as i64))?.projected.flatten(1, -1)?;
+    let start = super::pca::pca(&x.unsqueeze(2)?.unsqueeze(3)?, 2.min(width as i64), None)?.projected.flatten(1, -1)?;
     let start = if width < 2 { Tensor::cat(&[&start, &start.mul(0.0)?], 1)? } else { start };
     let start = start.mul(1e-4 / start.select(1, 0)?.std(&[], 0, false)?.item()?)?.contiguous()?.to_vec_f32()?;
     let flat = x.to_vec_f32()?;

@@ -2,7 +2,7 @@
 //!
 //! Differences from the plain ViT: a layer norm before the blocks, no bias of the patches, QuickGELU, eps 1e-5, names of
 //! `nn.MultiheadAttention`; pictures are resized before they are normalised, with CLIP's own mean. As in REPA the tokens are those of the last
-//! block, without `ln_post` and `proj`: `[B, 3, R, R]` -> `[B, (R / 14)^2, 1024]`. `pooled` is the class token after `ln_post`, which is
+//! block, without `ln_post` and `proj`: `[B, 3, H, W]` -> `[B, H / 14 * W / 14, 1024]`. `pooled` is the class token after `ln_post`, which is
 //! Hugging Face's `pooler_output`. The projection to the space of texts (`proj`, `visual_projection`) is no part of it.
 
 use super::config::{Ffn, LastNorm, VitConfig};

@@ -3,6 +3,7 @@
 use super::names::{Names, TIMM};
 use super::positions::Interpolation;
 use super::rope::Rope;
+use super::size::{Size, area, text};
 use crate::error::{Error, Result};
 use crate::nn::bounds::{DEEPEST, room_for_weights, within};
 use crate::nn::layers::Activation;
@@ -51,11 +52,13 @@ pub struct VitConfig {
     pub heads: i64,
     /// Pixels along a side of a patch.
     pub patch: i64,
-    /// Patches along a side in the published position table.
-    pub native_grid: i64,
-    /// Patches along a side in the network's own table, to which the published one is resampled on loading; the input's grid where not given.
+    /// Rows and columns of the published position table.
+    pub native_grid: Size,
+    /// Whether a user said `native_grid`: a published square may have as many rows as a table that was resampled to another shape.
+    pub native_said: bool,
+    /// Rows and columns of the network's own table, to which the published one is resampled on loading; the input's grid where not given.
     /// Where both differ the forward pass interpolates, if the model's own code does.
-    pub pos_grid: Option<i64>,
+    pub pos_grid: Option<Size>,
     /// Register tokens, which carry no position.
     pub registers: i64,
     /// Width of the MLP over D.
@@ -102,7 +105,8 @@ impl VitConfig {
             depth,
             heads,
             patch,
-            native_grid,
+            native_grid: [native_grid; 2],
+            native_said: false,
             pos_grid: None,
             registers: 0,
             mlp_ratio: 4.0,
@@ -143,6 +147,7 @@ impl VitConfig {
             heads: o.heads.unwrap_or(self.heads),
             patch: o.patch.unwrap_or(self.patch),
             native_grid: o.native_grid.unwrap_or(self.native_grid),
+            native_said: o.native_grid.is_some() || self.native_said,
             pos_grid: o.pos_grid.or(self.pos_grid),
             registers: o.registers.unwrap_or(self.registers),
             mlp_ratio: o.mlp_ratio.unwrap_or(self.mlp_ratio),
@@ -154,17 +159,18 @@ impl VitConfig {
         }
     }
 
-    /// Patches along a side of an input of that side.
+    /// Rows and columns of patches of an input of that height and width.
     ///
     /// # Errors
-    /// `E0202` when the side is no multiple of the patch.
-    pub fn grid(&self, resolution: i64) -> Result<i64> {
-        if self.patch < 1 || resolution < self.patch || resolution % self.patch != 0 || resolution > MAX_SIDE {
-            let near = (resolution / self.patch.max(1)).max(1) * self.patch;
-            return Err(Error::value("encoder", format!("resolution {resolution} is no multiple of the patch {}", self.patch))
+    /// `E0202` when a side is no multiple of the patch.
+    pub fn grid(&self, resolution: Size) -> Result<Size> {
+        let patch = self.patch;
+        if patch < 1 || resolution.iter().any(|side| *side < patch || side % patch != 0 || *side > MAX_SIDE) {
+            let near = text(resolution.map(|side| (side / patch.max(1)).max(1).saturating_mul(patch)));
+            return Err(Error::value("encoder", format!("resolution {} is no multiple of the patch {patch}", text(resolution)))
                 .help(format!("`#{{resolution: {near}}}` is the next smaller one")));
         }
-        Ok(resolution / self.patch)
+        Ok(resolution.map(|side| side / patch))
     }
 
     /// Hidden width of a block's MLP.
@@ -185,7 +191,7 @@ impl VitConfig {
     ///
     /// # Errors
     /// `E0202` for a table on a grid that the model cannot interpolate.
-    pub(super) fn table_grid(&self, grid: i64) -> Result<i64> {
+    pub(super) fn table_grid(&self, grid: Size) -> Result<Size> {
         let table = self.pos_grid.unwrap_or(grid);
         if table == grid {
             return Ok(table);
@@ -194,9 +200,10 @@ impl VitConfig {
             return Err(Error::value("encoder", "`pos_grid` is for models with a position table: this one has none").help("leave `pos_grid` out"));
         }
         if self.interpolation.is_none() {
+            let ([a, b], [rows, columns]) = (table, grid);
             return Err(Error::value(
                 "encoder",
-                format!("a position table of {table}x{table} for a grid of {grid}x{grid}: this model does not interpolate"),
+                format!("a position table of {a}x{b} for a grid of {rows}x{columns}: this model does not interpolate"),
             )
             .help("leave `pos_grid` out: the published table is resampled on loading"));
         }
@@ -209,7 +216,9 @@ impl VitConfig {
     /// `E0202` with the size that does not; `E0203` for weights that do not fit into memory.
     pub(super) fn check(&self) -> Result<()> {
         within("encoder", &[("depth", self.depth), ("heads", self.heads)], DEEPEST)?;
-        within("encoder", &[("native_grid", self.native_grid), ("pos_grid", self.pos_grid.unwrap_or(1)), ("patch", self.patch)], MAX_SIDE)?;
+        let ([rows, columns], [own_rows, own_columns]) = (self.native_grid, self.pos_grid.unwrap_or([1, 1]));
+        let grids = [("native_grid", rows), ("native_grid", columns), ("pos_grid", own_rows), ("pos_grid", own_columns), ("patch", self.patch)];
+        within("encoder", &grids, MAX_SIDE)?;
         within("encoder", &[("embed_dim", self.embed_dim), ("embed_dim * mlp_ratio", self.hidden())], MAX_SIDE * 16)?;
         if !(0..=MAX_SIDE).contains(&self.registers) || self.eps <= 0.0 {
             let message = format!("`registers` must be from 0 to {MAX_SIDE} and `eps` above 0, got {} and {}", self.registers, self.eps);
@@ -223,7 +232,7 @@ impl VitConfig {
             return Err(Error::value("encoder", format!("rotary positions need heads whose width 4 divides; {} heads have {head}", self.heads)));
         }
         let width = self.embed_dim as f64;
-        let positions = (self.pos_grid.unwrap_or(self.native_grid) as f64).powi(2);
+        let positions = area(self.pos_grid.unwrap_or(self.native_grid)) as f64;
         room_for_weights("encoder", self.depth as f64 * width * (4.0 * width + 2.0 * self.hidden() as f64) + positions * width)
     }
 }
@@ -242,10 +251,10 @@ pub struct VitOptions {
     pub heads: Option<i64>,
     /// Pixels along a side of a patch.
     pub patch: Option<i64>,
-    /// Patches along a side in the published position table.
-    pub native_grid: Option<i64>,
-    /// Patches along a side in the network's own table.
-    pub pos_grid: Option<i64>,
+    /// Rows and columns of the published position table.
+    pub native_grid: Option<Size>,
+    /// Rows and columns of the network's own table.
+    pub pos_grid: Option<Size>,
     /// Register tokens.
     pub registers: Option<i64>,
     /// Width of the MLP over D.

@@ -1,7 +1,7 @@
 //! DINO: facebookresearch/dino, arXiv 2104.14294.
 //!
-//! The plain ViT with patches of 16. Tokens are those of the last block after the final norm, without the class token: `[B, 3, R, R]` ->
-//! `[B, (R / 16)^2, D]`, D 384 (s), 768 (b). REPA resamples the published 14x14 positions to 16x16 and does not resize pictures of 256.
+//! The plain ViT with patches of 16. Tokens are those of the last block after the final norm, without the class token: `[B, 3, H, W]` ->
+//! `[B, H / 16 * W / 16, D]`, D 384 (s), 768 (b). REPA resamples the published 14x14 positions to 16x16 and does not resize pictures of 256.
 
 use super::config::VitConfig;
 use super::known::{Known, Published};

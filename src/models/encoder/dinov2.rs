@@ -2,7 +2,7 @@
 //!
 //! Differences from the plain ViT: LayerScale, patches of 14, a learned mask token (unused here), SwiGLU in the giant. With registers there are
 //! four more tokens behind the class token, without positions; their code interpolates positions with antialiasing and without the
-//! offset of the first release. Tokens are `x_norm_patchtokens`: `[B, 3, R, R]` -> `[B, (R / 14)^2, D]`, D 384 (s), 768 (b), 1024 (l), 1536 (g).
+//! offset of the first release. Tokens are `x_norm_patchtokens`: `[B, 3, H, W]` -> `[B, H / 14 * W / 14, D]`, D 384 (s), 768 (b), 1024 (l), 1536 (g).
 
 use super::config::{Ffn, VitConfig};
 use super::known::{Known, Published};

@@ -1,7 +1,7 @@
 //! DINOv3: facebookresearch/dinov3, arXiv 2508.10104.
 //!
 //! Differences from DINOv2: patches of 16, rotary positions instead of a table (so any multiple of 16 is read without interpolation), four registers,
-//! no bias of keys, eps 1e-5, SwiGLU in s+ and h+. Tokens are `x_norm_patchtokens`: `[B, 3, R, R]` -> `[B, (R / 16)^2, D]`, D 384 (s, s+),
+//! no bias of keys, eps 1e-5, SwiGLU in s+ and h+. Tokens are `x_norm_patchtokens`: `[B, 3, H, W]` -> `[B, H / 16 * W / 16, D]`, D 384 (s, s+),
 //! 768 (b), 1024 (l), 1280 (h+). Pictures of another size are resized before they are normalised, as transformers' processor does. Published names: those of
 //! transformers, of the official files, and of timm's `Eva`.
 

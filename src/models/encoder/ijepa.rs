@@ -1,7 +1,7 @@
 //! I-JEPA ViT-H/14: facebookresearch/ijepa, arXiv 2301.08243.
 //!
 //! The plain ViT with patches of 14 and without a class token; its fixed positions are saved with it. Tokens are those of the last block after
-//! the final norm: `[B, 3, R, R]` -> `[B, (R / 14)^2, 1280]`; `pooled` is their mean. Of a training checkpoint the `encoder` is taken, as
+//! the final norm: `[B, 3, H, W]` -> `[B, H / 14 * W / 14, 1280]`; `pooled` is their mean. Of a training checkpoint the `encoder` is taken, as
 //! REPA and Hugging Face's conversion do; `#{key: "target_encoder"}` takes its moving average.
 
 use super::config::{Positions, VitConfig};

@@ -4,6 +4,7 @@ use super::config::{Ffn, Positions, VitConfig};
 use super::hugging_face::{self, Place};
 use super::names::{MASK, SWIGLU};
 use super::positions::{grid_of, interpolate_positions, resample_positions};
+use super::size::{Size, area, text};
 use crate::error::{Error, Result};
 use crate::models::names::strip_prefixes;
 use crate::nn::State;
@@ -23,8 +24,8 @@ const BIAS_MASK: &str = ".attn.qkv.bias_mask";
 ///
 /// # Errors
 /// `E0401` when the network is there more than once, when it is one of another width or patch or a NaFlex one, or when its position table is for
-/// another grid than the network's.
-pub fn import(state: &State, config: &VitConfig, pos_grid: i64) -> Result<State> {
+/// another grid than the network's, or does not tell for which.
+pub fn import(state: &State, config: &VitConfig, pos_grid: Size) -> Result<State> {
     let names = config.names;
     let published = std::iter::once(&names).chain(config.also).map(|n| format!("{}.weight", n.patch));
     let patches: Vec<String> = published.chain(hugging_face::PATCH.map(String::from)).collect();
@@ -160,28 +161,48 @@ fn key_biases(state: &mut State, config: &VitConfig, may_lack: bool) -> Result<(
 }
 
 /// The position table on the grid of the network's own.
-fn positions(table: &Tensor, config: &VitConfig, pos_grid: i64) -> Result<Tensor> {
-    let (name, rank) = config.names.pos;
+fn positions(table: &Tensor, config: &VitConfig, pos_grid: Size) -> Result<Tensor> {
+    let (_, rank) = config.names.pos;
     let flat = match table.rank() {
         2 => table.unsqueeze(0)?,
         3 => table.clone(),
         _ => return Ok(table.clone()),
     };
     let prefix = i64::from(config.cls);
-    let Some(grid) = grid_of(flat.size(1)?, prefix) else { return Ok(table.clone()) };
-    if grid != pos_grid && grid != config.native_grid {
-        return Err(Error::weights(format!(
-            "`{name}` {:?} is for a grid of {grid}x{grid} patches; this network's is {n}x{n}, resampled to {pos_grid}x{pos_grid}",
-            table.shape(),
-            n = config.native_grid
-        ))
-        .help(format!("if that is right, `#{{native_grid: {grid}}}`")));
-    }
+    let Some(from) = published_grid(table, flat.size(1)?, config, pos_grid)? else { return Ok(table.clone()) };
     let table = match config.resampling {
-        Some(how) => interpolate_positions(&flat, pos_grid, prefix, how)?,
-        None => resample_positions(&flat, pos_grid, prefix)?,
+        Some(how) => interpolate_positions(&flat, from, pos_grid, prefix, how)?,
+        None => resample_positions(&flat, from, pos_grid, prefix)?,
     };
     if rank == 2 { table.squeeze(Some(0)) } else { Ok(table) }
+}
+
+/// The grid of a published table of so many rows: that on which the model is published, or the network's own, of weights that were saved from here. `None`
+/// for a table of no grid, which loading reports.
+fn published_grid(table: &Tensor, rows: i64, config: &VitConfig, pos_grid: Size) -> Result<Option<Size>> {
+    let (name, native, cells) = (config.names.pos.0, config.native_grid, rows - i64::from(config.cls));
+    let ([n, m], [a, b]) = (native, pos_grid);
+    match (cells == area(native), cells == area(pos_grid)) {
+        (true, true) if native != pos_grid && !config.native_said => Err(Error::weights(format!(
+            "`{name}` {:?} is of the published {n}x{m} patches, or of this network's own {a}x{b}: both have as many",
+            table.shape()
+        ))
+        .help(format!(
+            "`#{{native_grid: {}}}` for published weights, `#{{native_grid: {}}}` for those saved from such a network",
+            text(native),
+            text(pos_grid)
+        ))),
+        (true, _) => Ok(Some(native)),
+        (_, true) => Ok(Some(pos_grid)),
+        _ => match grid_of(cells) {
+            None => Ok(None),
+            Some(grid) => Err(Error::weights(format!(
+                "`{name}` {:?} is for a grid of {grid}x{grid} patches; this network's is {n}x{m}, resampled to {a}x{b}",
+                table.shape()
+            ))
+            .help(format!("if that is right, `#{{native_grid: {grid}}}`"))),
+        },
+    }
 }
 
 /// `blocks.0.7.norm1.weight` of a checkpoint in chunks -> `blocks.7.norm1.weight`; and the misspelt layers of MoCo v3's published ViT

@@ -46,7 +46,7 @@ impl Known {
     /// A vision transformer whose inputs are normalised by ImageNet's mean and deviation; patches of 14 pixels see pictures of 256 at 224, as
     /// REPA resizes them, so that the grid is 16 as with patches of 16.
     pub fn vit(name: String, config: VitConfig, published: Published) -> Self {
-        let resolution = Self::vit_resolution(256, config.patch);
+        let resolution = [Self::vit_resolution(256, config.patch); 2];
         let (mean, std) = IMAGENET;
         let preprocess = Preprocess { unit: 255.0, mean, std, resize_first: false, resize: Resize::Bicubic, resolution };
         Known { name, network: Network::Vit(Box::new(config)), published, preprocess }
@@ -54,10 +54,10 @@ impl Known {
 
     /// The resolution at which REPA shows pictures of that side to a transformer of that patch: 14/16 of it for a patch of 14.
     fn vit_resolution(pictures: i64, patch: i64) -> i64 {
-        if patch == 14 { pictures * 14 / 16 } else { pictures }
+        if patch == 14 { pictures.saturating_mul(14) / 16 } else { pictures }
     }
 
-    /// The resolution for pictures of that side.
+    /// The resolution for pictures of that side, of each side by itself.
     pub fn resolution_for(&self, pictures: i64, patch: i64) -> i64 {
         match self.network {
             Network::Lite0 => pictures,

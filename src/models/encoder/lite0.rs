@@ -6,6 +6,7 @@
 use super::VisionModel;
 use super::known::{Known, Network, Published};
 use super::preprocess::{Preprocess, Resize};
+use super::size::{Size, text};
 use crate::error::{Error, Result};
 use crate::nn::Path;
 use crate::nn::layers::{BatchNorm2d, BatchNormOptions, Conv2d, Conv2dOptions, Linear, LinearInit, patchify};
@@ -25,7 +26,7 @@ const STAGES: [(usize, i64, i64, i64, i64, i64); 7] = [
 /// Stride, channels, and the stage after which that stride's map is taken.
 const LEVELS: [(i64, i64, usize); 5] = [(2, 16, 0), (4, 24, 1), (8, 40, 2), (16, 112, 4), (32, 320, 6)];
 
-const RESOLUTION: i64 = 224;
+const RESOLUTION: Size = [224; 2];
 /// Picture pixels along a side of a token where nothing else is asked for.
 pub const STRIDE: i64 = 16;
 
@@ -101,7 +102,7 @@ pub struct EfficientNetLite0 {
     head: ConvNorm,
     fc: Linear,
     level: usize,
-    grid: i64,
+    grid: Size,
 }
 
 /// `efficientnet-lite0`.
@@ -116,13 +117,13 @@ impl EfficientNetLite0 {
     ///
     /// # Errors
     /// `E0202` for another stride or a resolution out of range.
-    pub fn new(p: &Path, resolution: i64, stride: i64) -> Result<Self> {
+    pub fn new(p: &Path, resolution: Size, stride: i64) -> Result<Self> {
         let strides = LEVELS.map(|l| l.0);
         let level = strides.iter().position(|&s| s == stride).ok_or_else(|| {
             Error::value("encoder", format!("efficientnet-lite0 has no map of stride {stride}")).help(format!("one of {strides:?}"))
         })?;
-        if !(32..=4096).contains(&resolution) {
-            return Err(Error::value("encoder", format!("resolution {resolution} is not between 32 and 4096")));
+        if !resolution.iter().all(|side| (32..=4096).contains(side)) {
+            return Err(Error::value("encoder", format!("resolution {} is not between 32 and 4096", text(resolution))));
         }
         let stem = ConvNorm::new(p, ["_conv_stem", "_bn0"], [3, 32], 3, 2, 1)?;
         let (mut stages, mut index) = (Vec::new(), 0);
@@ -141,7 +142,7 @@ impl EfficientNetLite0 {
             head: ConvNorm::new(p, ["_conv_head", "_bn1"], [320, 1280], 1, 1, 1)?,
             fc: Linear::new(&p.pp("_fc"), 1280, 1000, true, LinearInit::Torch)?,
             level,
-            grid: (resolution + stride - 1) / stride,
+            grid: resolution.map(|side| (side + stride - 1) / stride),
         })
     }
 
@@ -175,7 +176,7 @@ impl VisionModel for EfficientNetLite0 {
         LEVELS[self.level].1
     }
 
-    fn grid(&self) -> i64 {
+    fn grid_size(&self) -> Size {
         self.grid
     }
 

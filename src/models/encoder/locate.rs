@@ -1,6 +1,7 @@
 //! Where the weights of a vision model are, and how they are read.
 
 use super::known::{Known, Published};
+use super::size::text;
 use crate::error::{Error, Result};
 use crate::fetch::{HubFile, Item, Part, PlainFile, Source, usable, weight_folders};
 use crate::models::published::remedy;
@@ -77,7 +78,7 @@ pub fn item(known: &Known) -> Option<Item> {
         .zip(files.first())
         .map(|(url, name)| Source::Plain(PlainFile { url: url.clone(), name: name.clone(), sha256: known.published.sha256.into() }));
     let sources: Vec<Source> = hub.chain(plain).collect();
-    let about = format!("vision model, sees pictures of {}", known.preprocess.resolution);
+    let about = format!("vision model, sees pictures of {}", text(known.preprocess.resolution));
     (!sources.is_empty()).then(|| Item { name: known.name.clone(), about, parts: vec![Part(sources)], is_folder: false })
 }
 

@@ -1,7 +1,7 @@
 //! MAE: facebookresearch/mae, arXiv 2111.06377.
 //!
 //! The plain ViT with fixed positions, which are saved with it; no patch is masked here. As in REPA the tokens are those of the last block
-//! **without** the final norm and the class token: `[B, 3, R, R]` -> `[B, (R / patch)^2, D]`, D 768 (b), 1024 (l), 1280 (h), patches of 16
+//! **without** the final norm and the class token: `[B, 3, H, W]` -> `[B, H / patch * W / patch, D]`, D 768 (b), 1024 (l), 1280 (h), patches of 16
 //! (h: 14). REPA resamples the published 14x14 positions to 16x16 and does not resize pictures of 256.
 
 use super::config::{LastNorm, Positions, VitConfig};

@@ -1,8 +1,9 @@
 //! MoCo v3: facebookresearch/moco-v3, arXiv 2104.02057; the large model from LTH14/rcg.
 //!
 //! The plain ViT with fixed positions (rows first), which are saved with it; the small one has 12 heads. Tokens are those of the last block after
-//! the final norm, without the class token: `[B, 3, R, R]` -> `[B, (R / 16)^2, D]`, D 384 (s), 768 (b), 1024 (l). REPA resamples the
-//! published 14x14 positions to 16x16 and does not resize pictures of 256. Of a training checkpoint the base encoder is taken, as in REPA.
+//! the final norm, without the class token: `[B, 3, H, W]` -> `[B, H / 16 * W / 16, D]`, D 384 (s), 768 (b), 1024 (l). REPA resamples the
+//! published 14x14 positions to 16x16 and does not resize pictures of 256. Of a training checkpoint the base encoder is taken, as in REPA. The table
+//! that the published code makes tells rows and columns of squares only; here it does of any shape, as the resampled one does.
 
 use super::config::{Positions, VitConfig};
 use super::known::{Known, Published};

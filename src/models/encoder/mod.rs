@@ -21,6 +21,7 @@ mod positions;
 mod preprocess;
 mod rope;
 mod siglip2;
+mod size;
 mod torchscript;
 mod vit;
 mod webssl;
@@ -39,11 +40,12 @@ use crate::error::{Error, Result};
 use crate::fetch::Item;
 use crate::nn::{Built, Module, State};
 use crate::torch::{Tensor, default_device};
+use size::{Size, square};
 use std::path::{Path as FilePath, PathBuf};
 
-/// What a vision model computes from its input, `[B, 3, R, R]` as [`Preprocess`] makes it.
+/// What a vision model computes from its input, `[B, 3, H, W]` as [`Preprocess`] makes it.
 pub trait VisionModel {
-    /// The tokens: `[B, grid * grid, dim]`.
+    /// The tokens, row by row: `[B, rows * columns, dim]`.
     ///
     /// # Errors
     /// `E0201` when libtorch refuses, `E0202` for an input of another size.
@@ -52,8 +54,8 @@ pub trait VisionModel {
     /// The width of the tokens.
     fn dim(&self) -> i64;
 
-    /// Tokens along one side.
-    fn grid(&self) -> i64;
+    /// Rows and columns of the tokens.
+    fn grid_size(&self) -> Size;
 
     /// One vector for each picture, for distances: `[B, D]`.
     ///
@@ -93,11 +95,11 @@ pub struct EncoderOptions {
     pub weights: Option<PathBuf>,
     /// The place of the weights in a checkpoint; otherwise the model's usual ones are looked at.
     pub key: Option<String>,
-    /// The side of the network's input, to which pictures are resized; the model's own where not given.
-    pub resolution: Option<i64>,
-    /// The side of the pictures that will come, from which the resolution follows as in REPA: the same for patches of 16 pixels, 14/16 of it
-    /// for patches of 14.
-    pub pictures: Option<i64>,
+    /// Height and width of the network's input, to which pictures are resized; the model's own where not given.
+    pub resolution: Option<Size>,
+    /// Height and width of the pictures that will come, from which the resolution follows as in REPA, of each side: the same for patches of 16 pixels, 14/16
+    /// of it for patches of 14.
+    pub pictures: Option<Size>,
     /// Picture pixels along one side of a token, for models with maps of several sizes.
     pub stride: Option<i64>,
     /// Mean of the normalisation, in [0, 1], instead of the model's own.
@@ -229,7 +231,7 @@ impl Encoder {
         let path = path.to_owned();
         let module = Module::build(name, default_device(), move |p| {
             let (mean, std) = preprocess::IMAGENET;
-            let usual = Preprocess { unit: 255.0, mean, std, resize_first: false, resize: Resize::Bicubic, resolution: torchscript::RESOLUTION };
+            let usual = Preprocess { unit: 255.0, mean, std, resize_first: false, resize: Resize::Bicubic, resolution: [torchscript::RESOLUTION; 2] };
             let preprocess = options.preprocess(usual, |_| torchscript::RESOLUTION);
             let model = torchscript::Program::new(p, &path, &options, preprocess.resolution)?;
             Ok(Built::layer(Encoder { model: Box::new(model), preprocess, anchor: p.anchor() }))
@@ -257,7 +259,7 @@ impl Encoder {
         &*self.model
     }
 
-    /// Tokens of pictures `[B, 3, H, W]`: u8 pixels, or floats in [-1, 1] through which gradients flow. `[B, grid * grid, dim]`.
+    /// Tokens of pictures `[B, 3, H, W]`: u8 pixels, or floats in [-1, 1] through which gradients flow. `[B, rows * columns, dim]`, row by row.
     ///
     /// # Errors
     /// `E0202` for another shape or dtype.
@@ -302,22 +304,38 @@ impl Encoder {
         self.model.dim()
     }
 
-    /// Tokens along one side.
-    pub fn grid(&self) -> i64 {
-        self.model.grid()
+    /// Rows and columns of the tokens.
+    pub fn grid_size(&self) -> [i64; 2] {
+        self.model.grid_size()
     }
 
-    /// The side to which pictures are resized.
-    pub fn resolution(&self) -> i64 {
+    /// Tokens along one side of a square.
+    ///
+    /// # Errors
+    /// `E0202` for an encoder whose tokens are no square.
+    pub fn grid(&self) -> Result<i64> {
+        square(self.grid_size(), "the grid of this vision model's tokens", "grid_size")
+    }
+
+    /// Height and width to which pictures are resized.
+    pub fn input_size(&self) -> [i64; 2] {
         self.preprocess.resolution
+    }
+
+    /// The side of the square to which pictures are resized.
+    ///
+    /// # Errors
+    /// `E0202` for an encoder whose input is no square.
+    pub fn resolution(&self) -> Result<i64> {
+        square(self.input_size(), "the input of this vision model", "input_size")
     }
 }
 
 impl EncoderOptions {
-    /// A model's usual preprocessing with what was set; `resolution_for` gives the resolution for pictures of a side.
+    /// A model's usual preprocessing with what was set; `resolution_for` gives the resolution for one side of pictures.
     fn preprocess(&self, usual: Preprocess, resolution_for: impl Fn(i64) -> i64) -> Preprocess {
         Preprocess {
-            resolution: self.resolution.or(self.pictures.map(resolution_for)).unwrap_or(usual.resolution),
+            resolution: self.resolution.or(self.pictures.map(|sides| sides.map(resolution_for))).unwrap_or(usual.resolution),
             mean: self.mean.map_or(usual.mean, |m| m.map(|v| v * 255.0 / usual.unit)),
             std: self.std.map_or(usual.std, |s| s.map(|v| v * 255.0 / usual.unit)),
             ..usual

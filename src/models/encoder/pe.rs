@@ -2,7 +2,7 @@
 //!
 //! CLIP's image tower (OpenAI's names, a norm before the blocks, no bias of the patches, eps 1e-5) with exact GELU, and rotary positions beside the learned table.
 //! Tokens are what `forward_features(x, strip_cls_token=True)` gives: those of the last block **without** `ln_post`, which the spatially tuned ones do not have,
-//! and without the class token: `[B, 3, R, R]` -> `[B, (R / patch)^2, D]`, D 768 (b, patches of 16), 1024 (l, patches of 14). For other sides than the published
+//! and without the class token: `[B, 3, H, W]` -> `[B, H / patch * W / patch, D]`, D 768 (b, patches of 16), 1024 (l, patches of 14). For other sides than the published
 //! one the table is resampled as their code does, bilinear, and the rotary places go on counting. Pictures are in [-1, 1]. `pooled` is the class token, of the
 //! core models after `ln_post`: their attention pool and projection are no part of it.
 

@@ -1,5 +1,6 @@
 //! Tables of learned positions, brought to another grid than the one they were trained on.
 
+use super::size::{Size, area};
 use crate::error::{Error, Result};
 use crate::torch::bridge::call1;
 use crate::torch::{DType, Tensor};
@@ -19,53 +20,54 @@ pub struct Interpolation {
 /// (the class token's) stay as they are. A table of that grid comes back unchanged.
 ///
 /// # Shapes
-/// - `table`: `[1, prefix + g * g, D]` -> `[1, prefix + grid * grid, D]`
+/// - `table`: `[1, prefix + N, D]` with the N places of `from` -> `[1, prefix + M, D]` with the M of `grid`, `[rows, columns]` both
 /// # Errors
-/// `E0202` when the table belongs to no square grid.
-pub fn resample_positions(table: &Tensor, grid: i64, prefix: i64) -> Result<Tensor> {
-    remap(table, grid, prefix, |map, _| map.interpolate([grid, grid], "bicubic", false, true))
+/// `E0202` when the table is of another grid than `from`.
+pub fn resample_positions(table: &Tensor, from: Size, grid: Size, prefix: i64) -> Result<Tensor> {
+    remap(table, from, grid, prefix, |map| map.interpolate(grid, "bicubic", false, true))
 }
 
 /// What a model does in its forward pass (`interpolate_pos_encoding`): in DINO and DINOv2 bicubic, with the offset in the scale that their
-/// published weights were evaluated with. A table of that grid comes back unchanged.
+/// published weights were evaluated with, of each side by itself. A table of that grid comes back unchanged.
 ///
 /// # Shapes
-/// - `table`: `[1, prefix + g * g, D]` -> `[1, prefix + grid * grid, D]`
+/// - `table`: `[1, prefix + N, D]` with the N places of `from` -> `[1, prefix + M, D]` with the M of `grid`, `[rows, columns]` both
 /// # Errors
-/// `E0202` when the table belongs to no square grid.
-pub fn interpolate_positions(table: &Tensor, grid: i64, prefix: i64, how: Interpolation) -> Result<Tensor> {
-    remap(table, grid, prefix, |map, from| {
+/// `E0202` when the table is of another grid than `from`.
+pub fn interpolate_positions(table: &Tensor, from: Size, grid: Size, prefix: i64, how: Interpolation) -> Result<Tensor> {
+    remap(table, from, grid, prefix, |map| {
         let filter = if how.bilinear { "bilinear" } else { "bicubic" };
         if how.offset == 0.0 {
-            return map.interpolate([grid, grid], filter, false, how.antialias);
+            return map.interpolate(grid, filter, false, how.antialias);
         }
         let op = format!("{}upsample_{filter}2d{}", if how.antialias { "_" } else { "" }, if how.antialias { "_aa" } else { "" });
-        let scale = (grid as f64 + how.offset) / from as f64;
-        call1(&op, &[map.into(), [grid, grid].into(), false.into(), scale.into(), scale.into()], &[])
+        let scale = |side: usize| (grid[side] as f64 + how.offset) / from[side] as f64;
+        call1(&op, &[map.into(), grid.into(), false.into(), scale(0).into(), scale(1).into()], &[])
     })
 }
 
-/// The side of the square grid that a table of `rows` rows belongs to.
-pub fn grid_of(rows: i64, prefix: i64) -> Option<i64> {
-    let cells = rows - prefix;
+/// The side of the square grid that has so many places.
+pub fn grid_of(cells: i64) -> Option<i64> {
     let side = (cells.max(0) as f64).sqrt().round() as i64;
     (cells > 0 && side * side == cells).then_some(side)
 }
 
-/// Applies `f` to the table's grid `[1, D, g, g]`.
-fn remap(table: &Tensor, grid: i64, prefix: i64, f: impl FnOnce(&Tensor, i64) -> Result<Tensor>) -> Result<Tensor> {
+/// Applies `f` to the table's grid `[1, D, rows, columns]`.
+fn remap(table: &Tensor, from: Size, grid: Size, prefix: i64, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let (_, rows, dim) = table.size3()?;
-    let from = grid_of(rows, prefix).ok_or_else(|| {
-        Error::value("resample_positions", format!("a table of {rows} rows, {prefix} of them before the grid, belongs to no square grid"))
-    })?;
-    if grid < 1 {
-        return Err(Error::value("resample_positions", format!("a grid of {grid}x{grid} has no place")));
+    let [height, width] = from;
+    if height < 1 || width < 1 || rows - prefix != area(from) {
+        let message = format!("a table of {rows} rows, {prefix} of them before the grid, belongs to no grid of {height}x{width}");
+        return Err(Error::value("resample_positions", message));
+    }
+    if grid.iter().any(|side| *side < 1) {
+        return Err(Error::value("resample_positions", format!("a grid of {}x{} has no place", grid[0], grid[1])));
     }
     if from == grid {
         return Ok(table.clone());
     }
     let float = table.to_dtype(DType::Float)?;
-    let map = float.narrow(1, prefix, from * from)?.reshape(&[1, from, from, dim])?.permute(&[0, 3, 1, 2])?;
-    let cells = f(&map, from)?.permute(&[0, 2, 3, 1])?.reshape(&[1, grid * grid, dim])?;
+    let map = float.narrow(1, prefix, area(from))?.reshape(&[1, height, width, dim])?.permute(&[0, 3, 1, 2])?;
+    let cells = f(&map)?.permute(&[0, 2, 3, 1])?.reshape(&[1, area(grid), dim])?;
     Tensor::cat(&[float.narrow(1, 0, prefix)?, cells], 1)?.to_dtype(table.dtype())
 }

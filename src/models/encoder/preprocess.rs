@@ -1,5 +1,6 @@
 //! From pictures to what a vision model takes.
 
+use super::size::Size;
 use crate::error::{Error, Result};
 use crate::torch::{DType, Tensor};
 
@@ -34,13 +35,13 @@ pub struct Preprocess {
     pub resize_first: bool,
     /// How they are resized.
     pub resize: Resize,
-    /// The side that pictures get.
-    pub resolution: i64,
+    /// The height and width that pictures get.
+    pub resolution: Size,
 }
 
 impl Preprocess {
-    /// Pictures `[B, 3, H, W]`, u8 or floats in [-1, 1], as the model's input `[B, 3, resolution, resolution]`. Pictures of that size
-    /// are not resized.
+    /// Pictures `[B, 3, H, W]`, u8 or floats in [-1, 1], as the model's input, `[B, 3, ..]` with the height and width of `resolution`. Pictures of
+    /// that size are not resized.
     ///
     /// # Errors
     /// `E0202` for another shape or dtype.
@@ -64,11 +65,11 @@ impl Preprocess {
 
     fn resized(&self, x: &Tensor) -> Result<Tensor> {
         let (_, _, h, w) = x.size4()?;
-        let side = self.resolution;
+        let size = self.resolution;
         match self.resize {
-            _ if (h, w) == (side, side) => Ok(x.clone()),
-            Resize::Bicubic => x.upsample_bicubic2d([side, side], false),
-            Resize::Bilinear => x.interpolate([side, side], "bilinear", false, true),
+            _ if [h, w] == size => Ok(x.clone()),
+            Resize::Bicubic => x.upsample_bicubic2d(size, false),
+            Resize::Bilinear => x.interpolate(size, "bilinear", false, true),
         }
     }
 }

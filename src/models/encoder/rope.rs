@@ -1,8 +1,9 @@
 //! Rotary positions of patches on a grid (Su et al., arXiv 2104.09864): pairs of channels of queries and keys are turned by angles that grow with the
 //! patch's row and column.
 //!
-//! Shapes: g patches along a side, P tokens before them, which are not turned, d channels of a head.
+//! Shapes: N patches, P tokens before them, which are not turned, d channels of a head.
 
+use super::size::{Size, area};
 use crate::error::Result;
 use crate::torch::{DType, Device, Tensor};
 use std::f64::consts::TAU;
@@ -10,7 +11,7 @@ use std::f64::consts::TAU;
 /// Whose angles, and which channels make a pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rope {
-    /// DINOv3's `RopePositionEmbedding`: centres of the patches in [-1, 1] on any grid, `d / 4` periods from 1 to almost `base`; first the rows'
+    /// DINOv3's `RopePositionEmbedding`: centres of the patches in [-1, 1] along each side, `d / 4` periods from 1 to almost `base`; first the rows'
     /// angles, then the columns'; channel i goes with channel `i + d / 2`.
     Centres {
         /// 100 in all published weights.
@@ -26,7 +27,7 @@ pub enum Rope {
     },
 }
 
-/// The angles of a network's tokens, as cosines and sines `[P + g * g, d]`.
+/// The angles of a network's tokens, as cosines and sines `[P + N, d]`.
 pub struct Turn {
     cos: Tensor,
     sin: Tensor,
@@ -38,33 +39,34 @@ impl Rope {
     ///
     /// # Errors
     /// `E0201` when libtorch refuses.
-    pub fn turn(self, grid: i64, prefix: i64, head: i64, device: Device) -> Result<Turn> {
+    pub fn turn(self, grid: Size, prefix: i64, head: i64, device: Device) -> Result<Turn> {
         let quarter = head / 4;
-        let angle = |place: i64, j: i64| match self {
-            Rope::Centres { base } => TAU * (2.0 * (place as f64 + 0.5) / grid as f64 - 1.0) / base.powf(4.0 * j as f64 / head as f64),
+        let [rows, columns] = grid;
+        let angle = |place: i64, of: i64, j: i64| match self {
+            Rope::Centres { base } => TAU * (2.0 * (place as f64 + 0.5) / of as f64 - 1.0) / base.powf(4.0 * j as f64 / head as f64),
             Rope::Counted { theta, first } => (place as f64 + first) / theta.powf(4.0 * j as f64 / head as f64),
         };
-        let axis = |place: i64| (0..quarter).map(move |j| angle(place, j));
+        let axis = |place: i64, of: i64| (0..quarter).map(move |j| angle(place, of, j));
         let mut angles = vec![0.0; (prefix * head) as usize];
-        for (row, column) in (0..grid).flat_map(|row| (0..grid).map(move |column| (row, column))) {
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
             match self {
                 Rope::Centres { .. } => {
-                    let half: Vec<f64> = axis(row).chain(axis(column)).collect();
+                    let half: Vec<f64> = axis(row, rows).chain(axis(column, columns)).collect();
                     angles.extend(half.iter().chain(&half));
                 }
-                Rope::Counted { .. } => angles.extend(axis(column).chain(axis(row)).flat_map(|a| [a, a])),
+                Rope::Counted { .. } => angles.extend(axis(column, columns).chain(axis(row, rows)).flat_map(|a| [a, a])),
             }
         }
         let table = |f: fn(f64) -> f64| {
             let values: Vec<f32> = angles.iter().map(|a| f(*a) as f32).collect();
-            Tensor::from_vec(&values, &[prefix + grid * grid, head])?.to_device(device)
+            Tensor::from_vec(&values, &[prefix + area(grid), head])?.to_device(device)
         };
         Ok(Turn { cos: table(f64::cos)?, sin: table(f64::sin)?, neighbours: matches!(self, Rope::Counted { .. }) })
     }
 }
 
 impl Turn {
-    /// Queries or keys `[B, heads, P + g * g, d]`, turned in f32.
+    /// Queries or keys `[B, heads, P + N, d]`, turned in f32.
     ///
     /// # Errors
     /// `E0202` for other shapes.

@@ -1,7 +1,7 @@
 //! The image tower of SigLIP 2: google-research/big_vision, arXiv 2502.14786, as `SiglipVisionModel` of transformers has it.
 //!
 //! Differences from the plain ViT: no class token, GELU's tanh approximation, pictures in [-1, 1]. Tokens are those of the last block after
-//! `post_layernorm` (`last_hidden_state`): `[B, 3, R, R]` -> `[B, (R / 16)^2, D]`, D 768 (b), 1024 (l), 1152 (so400m). For other sides than 256 the
+//! `post_layernorm` (`last_hidden_state`): `[B, 3, H, W]` -> `[B, H / 16 * W / 16, D]`, D 768 (b), 1024 (l), 1152 (so400m). For other sides than 256 the
 //! published table is resampled as transformers' `interpolate_pos_encoding` does, bicubic without antialiasing. `pooled` is the mean of the tokens: the attention
 //! pool (`head`) is no part of it. NaFlex models are refused.
 

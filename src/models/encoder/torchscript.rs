@@ -5,6 +5,7 @@
 //! its first element, a dict for the tensor that the option `output` names. Only programs
 //! that compute on tensors are loaded (`torch/bridge/program`).
 
+use super::size::{Size, area, text};
 use super::{EncoderOptions, VisionModel};
 use crate::error::{Error, Result};
 use crate::nn::Path;
@@ -21,6 +22,7 @@ pub struct Program {
     output: Option<String>,
     skip: i64,
     dim: i64,
+    /// Tokens along a side.
     grid: i64,
 }
 
@@ -28,8 +30,16 @@ impl Program {
     /// Loads the program and runs it once on a black picture, to see what it returns. Its parameters are registered under their own names.
     ///
     /// # Errors
-    /// `E0301` or `E0302` for a file that is missing or no TorchScript archive, `E0202` when its output is no tokens and no map.
-    pub fn new(p: &Path, file: &FilePath, options: &EncoderOptions, resolution: i64) -> Result<Self> {
+    /// `E0301` or `E0302` for a file that is missing or no TorchScript archive, `E0202` when its output is no tokens and no map, or for an input that is
+    /// no square.
+    pub fn new(p: &Path, file: &FilePath, options: &EncoderOptions, resolution: Size) -> Result<Self> {
+        // From pictures only the usual side follows, to which those of another shape would be squeezed unasked.
+        let asked = options.resolution.or(options.pictures).unwrap_or(resolution);
+        if asked[0] != asked[1] {
+            let message = format!("a TorchScript program takes squares, not {}: its tokens do not tell how many rows they make", text(asked));
+            return Err(Error::value("encoder", message).help(format!("`#{{resolution: {RESOLUTION}}}` resizes pictures to a square")));
+        }
+        let [resolution, _] = resolution;
         if !(1..=1 << 14).contains(&resolution) {
             return Err(Error::value("encoder", format!("resolution {resolution} is not between 1 and 16384")));
         }
@@ -41,7 +51,7 @@ impl Program {
         let probe = Tensor::zeros(&[1, 3, resolution, resolution], DType::Float, p.device())?;
         let tokens = no_grad(|| own.tokens(&probe)).map_err(|e| e.context(file.display().to_string()))?;
         let (_, n, dim) = tokens.size3()?;
-        (own.dim, own.grid) = (dim, super::positions::grid_of(n, 0).unwrap_or(0));
+        (own.dim, own.grid) = (dim, super::positions::grid_of(n).unwrap_or(0));
         if own.grid == 0 {
             return Err(Error::value("encoder", format!("`{}` returns {n} tokens, which form no square grid", file.display()))
                 .help("`#{skip: 1}` leaves out a class token at their front"));
@@ -71,18 +81,19 @@ impl VisionModel for Program {
     fn features(&self, input: &Tensor) -> Result<Tensor> {
         let tokens = self.tokens(input)?;
         let (_, n, d) = tokens.size3()?;
-        if (n, d) == (self.grid * self.grid, self.dim) {
+        let first = area(self.grid_size());
+        if (n, d) == (first, self.dim) {
             return Ok(tokens);
         }
-        Err(Error::value("encoder", format!("the program returned {n} tokens of width {d}, at first {} of {}", self.grid * self.grid, self.dim)))
+        Err(Error::value("encoder", format!("the program returned {n} tokens of width {d}, at first {first} of {}", self.dim)))
     }
 
     fn dim(&self) -> i64 {
         self.dim
     }
 
-    fn grid(&self) -> i64 {
-        self.grid
+    fn grid_size(&self) -> Size {
+        [self.grid; 2]
     }
 
     /// The mean of the tokens.

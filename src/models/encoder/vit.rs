@@ -1,7 +1,8 @@
 //! The vision transformer behind DINO (1 to 3), Web-SSL, CLIP, SigLIP 2, Perception Encoder, I-JEPA, MAE and MoCo v3.
 //!
 //! Dosovitskiy et al., arXiv 2010.11929: patches through one convolution, a class token, positions, pre-LN blocks. The models' own
-//! files say how theirs differs. Shapes: B batch, D width, R input side, g grid `R / patch`, P prefix tokens (class token and registers).
+//! files say how theirs differs. Shapes: B batch, D width, H and W height and width of the input, a grid of `H / patch` rows and `W / patch` columns, P
+//! prefix tokens (class token and registers).
 
 use super::VisionModel;
 use super::config::{Ffn, LastNorm, Positions, VitConfig};
@@ -9,6 +10,7 @@ use super::import;
 use super::names::{MASK, SWIGLU};
 use super::positions::interpolate_positions;
 use super::rope::Turn;
+use super::size::{Size, area};
 use crate::error::{Error, Result};
 use crate::nn::layers::{Attention, Conv2d, Conv2dOptions, LayerNorm, Linear, LinearInit, patchify, sincos_2d};
 use crate::nn::{Init, Path, State};
@@ -82,7 +84,9 @@ impl Block {
 /// The network.
 pub struct Vit {
     config: VitConfig,
-    grid: i64,
+    grid: Size,
+    /// Rows and columns of the position table.
+    table: Size,
     cls: Option<Tensor>,
     positions: Option<Tensor>,
     registers: Option<Tensor>,
@@ -93,27 +97,28 @@ pub struct Vit {
 }
 
 impl Vit {
-    /// Registers all parameters, for inputs of that side. With `draw` they get first values, otherwise published ones are expected.
+    /// Registers all parameters, for inputs of that height and width. With `draw` they get first values, otherwise published ones are expected.
     ///
     /// # Errors
     /// `E0202` for sizes that make no network, or a position table on a grid that the model cannot interpolate.
-    pub fn new(p: &Path, config: VitConfig, resolution: i64, draw: bool) -> Result<Self> {
+    pub fn new(p: &Path, config: VitConfig, resolution: Size, draw: bool) -> Result<Self> {
         config.check()?;
         let grid = config.grid(resolution)?;
-        let pos_grid = config.table_grid(grid)?;
+        let table = config.table_grid(grid)?;
         let (c, n, d) = (&config, config.names, config.embed_dim);
         let (normal, init) = if draw { (Init::Normal(0.0, 0.02), LinearInit::Normal(0.02)) } else { (Init::Zeros, LinearInit::Zeros) };
         let patches = Conv2dOptions { init, bias: !c.pre_norm, ..Conv2dOptions::default().stride(c.patch) };
         let norm = |name| LayerNorm::new(&p.pp(name), d, c.eps, true);
         let token = [1, 1, d];
         let cls = c.cls.then(|| p.param(n.cls.0, &token[3 - n.cls.1..], normal)).transpose()?;
-        let positions = (c.positions != Positions::Absent).then(|| Self::table(p, c, pos_grid, normal)).transpose()?;
+        let positions = (c.positions != Positions::Absent).then(|| Self::table(p, c, table, normal)).transpose()?;
         let registers = (c.registers > 0).then(|| p.param(n.registers, &[1, c.registers, d], normal)).transpose()?;
         if c.mask_token {
             p.param(MASK, &[1, d], Init::Zeros)?;
         }
         Ok(Vit {
             grid,
+            table,
             cls,
             positions,
             registers,
@@ -126,14 +131,14 @@ impl Vit {
     }
 
     /// Registers the position table.
-    fn table(p: &Path, c: &VitConfig, grid: i64, normal: Init) -> Result<Tensor> {
+    fn table(p: &Path, c: &VitConfig, grid: Size, normal: Init) -> Result<Tensor> {
         let (name, rank) = c.names.pos;
         let (d, prefix) = (c.embed_dim, i64::from(c.cls));
-        let shape = [1, prefix + grid * grid, d];
+        let shape = [1, prefix + area(grid), d];
         if c.positions == Positions::Learned {
             return p.param(name, &shape[3 - rank..], normal);
         }
-        let mut cells = sincos_2d(d, grid, grid)?;
+        let mut cells = sincos_2d(d, grid[0], grid[1])?;
         if c.positions == Positions::SinCosRowsFirst {
             cells = Tensor::cat(&[cells.narrow(1, d / 2, d / 2)?, cells.narrow(1, 0, d / 2)?], 1)?;
         }
@@ -142,7 +147,7 @@ impl Vit {
     }
 
     /// How published weights come in: see [`import::import`].
-    pub fn importer(config: &VitConfig, resolution: i64) -> Result<impl Fn(&State) -> Result<State> + use<>> {
+    pub fn importer(config: &VitConfig, resolution: Size) -> Result<impl Fn(&State) -> Result<State> + use<>> {
         let pos_grid = config.pos_grid.unwrap_or(config.grid(resolution)?);
         let config = config.clone();
         Ok(move |state: &State| import::import(state, &config, pos_grid))
@@ -150,9 +155,9 @@ impl Vit {
 
     fn embed(&self, x: &Tensor) -> Result<Tensor> {
         let (b, channels, h, w) = x.size4()?;
-        let side = self.grid * self.config.patch;
-        if (channels, h, w) != (3, side, side) {
-            return Err(Error::value("encoder", format!("the network takes [B, 3, {side}, {side}], got {}", x.describe())));
+        let [height, width] = self.grid.map(|side| side * self.config.patch);
+        if (channels, h, w) != (3, height, width) {
+            return Err(Error::value("encoder", format!("the network takes [B, 3, {height}, {width}], got {}", x.describe())));
         }
         let d = self.config.embed_dim;
         let mut tokens = patchify(&self.patch.forward(x)?)?;
@@ -163,20 +168,20 @@ impl Vit {
         if let Some(positions) = &self.positions {
             let mut positions = positions.reshape(&[1, -1, d])?;
             if let Some(how) = self.config.interpolation {
-                positions = interpolate_positions(&positions, self.grid, cls, how)?;
+                positions = interpolate_positions(&positions, self.table, self.grid, cls, how)?;
             }
             tokens = tokens.add(&positions)?;
         }
         if let Some(registers) = &self.registers {
             let n = self.config.registers;
             let registers = registers.to_dtype(tokens.dtype())?.expand(&[b, n, d])?;
-            tokens = Tensor::cat(&[tokens.narrow(1, 0, cls)?, registers, tokens.narrow(1, cls, self.grid * self.grid)?], 1)?;
+            tokens = Tensor::cat(&[tokens.narrow(1, 0, cls)?, registers, tokens.narrow(1, cls, area(self.grid))?], 1)?;
         }
         self.pre_norm.as_ref().map_or(Ok(tokens.clone()), |norm| norm.forward(&tokens))
     }
 
     fn patches(&self, tokens: &Tensor) -> Result<Tensor> {
-        tokens.narrow(1, self.config.prefix(), self.grid * self.grid)
+        tokens.narrow(1, self.config.prefix(), area(self.grid))
     }
 
     fn normed(&self, tokens: Tensor) -> Result<Tensor> {
@@ -194,7 +199,7 @@ impl VisionModel for Vit {
         self.config.embed_dim
     }
 
-    fn grid(&self) -> i64 {
+    fn grid_size(&self) -> Size {
         self.grid
     }
 

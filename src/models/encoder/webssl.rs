@@ -1,7 +1,7 @@
 //! Web-DINO of Web-SSL: facebookresearch/webssl, arXiv 2504.01017.
 //!
 //! DINOv2's network with SwiGLU in all sizes and a position table for 224 pixels (some for 378 and 518), trained on pictures of the web. Tokens are those of the
-//! last block after the final norm, without the class token: `[B, 3, R, R]` -> `[B, (R / 14)^2, D]`. Its MAE models are not here.
+//! last block after the final norm, without the class token: `[B, 3, H, W]` -> `[B, H / 14 * W / 14, D]`. Its MAE models are not here.
 
 use super::config::{Ffn, VitConfig};
 use super::known::{Known, Published};

@@ -150,18 +150,21 @@ api! {
     /// is stretched from its 1 % to its 99 % quantile over the batch.
     ///
     /// # Shapes
-    /// - `[B, C, H, W]`, or tokens `[B, N, D]` of a square grid -> u8 `[B, 3, H * scale, W * scale]`
+    /// - `[B, C, H, W]`, or tokens `[B, N, D]` of a square grid or of `grid` -> u8 `[B, 3, H * scale, W * scale]`
     /// # Errors
-    /// `E0202` for another shape, values that are not finite, or latents that do not vary.
+    /// `E0202` for another shape or grid, values that are not finite, or latents that do not vary.
     /// # Example
     /// ```rhai
     /// assert_eq(probe::pca(torch::randn([2, 8, 4, 4])).shape, [2, 3, 32, 32]);
+    /// assert_eq(probe::pca(torch::randn([2, 6, 8]), #{grid: [2, 3]}).shape, [2, 3, 16, 24]);
     /// ```
     fn pca(z: Tensor;
         /// pixels a place
         scale: i64 = 8,
+        /// of tokens, their [rows, columns], such as `encoder.grid_size`; a square unless given
+        grid: Option<[i64; 2]>,
     ) -> Tensor {
-        pca_pictures(&z, scale)
+        pca_pictures(&z, scale, grid)
     }
 
     /// The first `k` (3) principal components as numbers: `#{projected, directions, explained, mean}`.
@@ -179,8 +182,10 @@ api! {
     fn components(z: Tensor;
         /// how many components
         k: i64 = 3,
+        /// of tokens, their [rows, columns], such as `encoder.grid_size`; a square unless given
+        grid: Option<[i64; 2]>,
     ) -> Map {
-        let c = pca(&z, k)?;
+        let c = pca(&z, k, grid)?;
         let explained: Array = c.explained.iter().map(|v| (*v).into()).collect();
         let fields = [
             ("projected", Dynamic::from(c.projected)),

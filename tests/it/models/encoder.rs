@@ -42,9 +42,9 @@ fn a_cat_is_a_cat() {
 #[test]
 fn features_have_the_grid_of_the_stride() {
     for (stride, dim, grid) in [(8, 40, 12), (16, 112, 6), (32, 320, 3)] {
-        let options = EncoderOptions { resolution: Some(96), stride: Some(stride), ..EncoderOptions::default() };
+        let options = EncoderOptions { resolution: Some([96; 2]), stride: Some(stride), ..EncoderOptions::default() };
         let Some((module, encoder)) = encoder(options) else { return };
-        assert_eq!((encoder.dim(), encoder.grid()), (dim, grid));
+        assert_eq!((encoder.dim(), encoder.grid_size()), (dim, [grid; 2]));
         let pixels = cat(64);
         let tokens = encoder.features(&pixels).unwrap();
         assert_eq!(tokens.shape(), [1, grid * grid, dim]);

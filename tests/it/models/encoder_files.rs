@@ -32,8 +32,8 @@ pub fn difference(a: &Tensor, b: &Tensor) -> f64 {
 
 /// The sizes of every fixture.
 pub fn tiny(weights: Option<&str>) -> EncoderOptions {
-    let vit = VitOptions { embed_dim: Some(16), depth: Some(2), heads: Some(2), patch: Some(4), native_grid: Some(4), ..VitOptions::default() };
-    EncoderOptions { weights: weights.map(file), resolution: Some(16), vit, ..EncoderOptions::default() }
+    let vit = VitOptions { embed_dim: Some(16), depth: Some(2), heads: Some(2), patch: Some(4), native_grid: Some([4; 2]), ..VitOptions::default() };
+    EncoderOptions { weights: weights.map(file), resolution: Some([16; 2]), vit, ..EncoderOptions::default() }
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn damaged_archives_of_weights_are_errors() {
 #[test]
 fn a_saved_encoder_loads_again_with_its_resampled_positions() {
     let state = read_state(&file("dinov2/model.safetensors"), None).unwrap();
-    let options = EncoderOptions { resolution: Some(24), ..tiny(None) };
+    let options = EncoderOptions { resolution: Some([24; 2]), ..tiny(None) };
     let first = Encoder::with_state("dinov2-vit-b", options.clone(), &state).unwrap();
     assert_eq!(first.state()["pos_embed"].shape(), [1, 37, 16]);
     let again = Encoder::with_state("dinov2-vit-b", options, &first.state()).unwrap();
@@ -134,8 +134,8 @@ fn a_saved_encoder_loads_again_with_its_resampled_positions() {
 fn pictures_choose_the_resolution_as_the_reference_does() {
     let of = |name: &str, patch: i64, pictures: i64| {
         let vit = VitOptions { embed_dim: Some(8), depth: Some(1), heads: Some(1), patch: Some(patch), ..VitOptions::default() };
-        let module = Encoder::untrained(name, EncoderOptions { pictures: Some(pictures), vit, ..EncoderOptions::default() }).unwrap();
-        (model(&module).resolution(), model(&module).grid())
+        let module = Encoder::untrained(name, EncoderOptions { pictures: Some([pictures; 2]), vit, ..EncoderOptions::default() }).unwrap();
+        (model(&module).resolution().unwrap(), model(&module).grid().unwrap())
     };
     assert_eq!(of("dinov2-vit-b", 14, 256), (224, 16));
     assert_eq!(of("dinov2-vit-b", 14, 512), (448, 32));
@@ -162,8 +162,8 @@ fn weights_of_another_network_are_refused_with_the_difference() {
     refused(load("dinov1-vit-b", "ijepa"), "E0401", &["cls_token"]);
     refused(load("mae-vit-b", "clip"), "E0401", &["missing", "unexpected"]);
     let mut options = tiny(Some("dinov2"));
-    options.vit.native_grid = Some(5);
-    options.resolution = Some(24);
+    options.vit.native_grid = Some([5; 2]);
+    options.resolution = Some([24; 2]);
     refused(Encoder::module("dinov2-vit-b", options), "E0401", &["4x4", "5x5", "native_grid: 4"]);
     let mut options = tiny(Some("dinov2"));
     options.vit.depth = Some(3);
@@ -180,15 +180,15 @@ fn options_that_mean_nothing_are_refused() {
     refused(untrained("dinov2-vit-b", |o| o.stride = Some(8)), "E0202", &["dinov2-vit-b", "stride"]);
     refused(untrained("efficientnet-lite0", |_| ()), "E0202", &["sizes of a transformer"]);
     refused(untrained("dinov2-vit-b", |o| o.skip = Some(1)), "E0202", &["skip"]);
-    refused(untrained("dinov2-vit-b", |o| o.resolution = Some(18)), "E0202", &["resolution 18", "patch 4", "resolution: 16"]);
+    refused(untrained("dinov2-vit-b", |o| o.resolution = Some([18; 2])), "E0202", &["resolution 18", "patch 4", "resolution: 16"]);
     refused(untrained("dinov2-vit-b", |o| o.vit.heads = Some(3)), "E0202", &["3 heads", "16"]);
     refused(untrained("dinov2-vit-b", |o| o.vit.depth = Some(-1)), "E0202", &["`depth`", "got -1"]);
-    refused(untrained("mae-vit-b", |o| o.vit.pos_grid = Some(3)), "E0202", &["3x3", "4x4"]);
+    refused(untrained("mae-vit-b", |o| o.vit.pos_grid = Some([3; 2])), "E0202", &["3x3", "4x4"]);
     refused(untrained("dino2-vit-b", |_| ()), "E0202", &["did you mean `dinov2-vit-b`", "torchscript:PATH"]);
 }
 
 fn program(name: &str, f: impl FnOnce(&mut EncoderOptions)) -> Result<Module> {
-    let mut options = EncoderOptions { resolution: Some(16), ..EncoderOptions::default() };
+    let mut options = EncoderOptions { resolution: Some([16; 2]), ..EncoderOptions::default() };
     f(&mut options);
     Encoder::module(&format!("torchscript:{}", file(name).display()), options)
 }
@@ -208,7 +208,7 @@ fn torchscript_programs_give_tokens_and_maps() {
     for (module, tokens) in cases {
         let module = module.unwrap_or_else(|e| panic!("{e:?}"));
         let encoder = model(&module);
-        assert_eq!((encoder.dim(), encoder.grid(), encoder.resolution()), (6, 4, 16));
+        assert_eq!((encoder.dim(), encoder.grid_size(), encoder.input_size()), (6, [4; 2], [16; 2]));
         let got = no_grad(|| encoder.network().features(&want["x"])).unwrap();
         assert!(difference(&got, tokens) < TOLERANCE, "{module:?}");
         assert!(module.count() > 0 && module.trainable().is_empty());
@@ -233,7 +233,7 @@ fn torchscript_programs_that_cannot_serve_say_why() {
     refused(program("pair.pt", |o| o.output = Some("2".into())), "E0202", &["a tuple of 2"]);
     refused(program("text.pt", |_| ()), "E0202", &["a string"]);
     refused(program("map.pt", |o| o.vit.depth = Some(2)), "E0202", &["sizes of a transformer"]);
-    refused(program("map.pt", |o| o.resolution = Some(2)), "E0201", &["torchscript", "[1, 3, 2, 2]"]);
+    refused(program("map.pt", |o| o.resolution = Some([2; 2])), "E0201", &["torchscript", "[1, 3, 2, 2]"]);
     refused(program("dino_full.pth", |_| ()), "E0302", &["no program", "torch.jit.trace"]);
     refused(program("nowhere.pt", |_| ()), "E0301", &["nowhere.pt"]);
     // Cut off at many places: an error each time, never a crash.
@@ -250,7 +250,9 @@ fn torchscript_programs_that_cannot_serve_say_why() {
             bytes[at..at + 40].fill(0xA5);
         }
         std::fs::write(&path, bytes).unwrap();
-        if let Err(e) = Encoder::module(&format!("torchscript:{}", path.display()), EncoderOptions { resolution: Some(16), ..Default::default() }) {
+        if let Err(e) =
+            Encoder::module(&format!("torchscript:{}", path.display()), EncoderOptions { resolution: Some([16; 2]), ..Default::default() })
+        {
             assert!(matches!(e.code(), "E0302" | "E0201" | "E0202"), "{i}: {e:?}");
             assert!(!e.to_string().contains("Exception raised from"), "{e}");
         } else {

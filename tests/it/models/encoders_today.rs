@@ -25,7 +25,7 @@ fn expected() -> State {
 
 /// A fixture as the model `name`, with an input of that side.
 fn load(name: &str, weights: &str, side: i64, change: impl FnOnce(&mut VitOptions)) -> Result<Module> {
-    let mut options = EncoderOptions { weights: Some(file(weights)), resolution: Some(side), ..tiny(None) };
+    let mut options = EncoderOptions { weights: Some(file(weights)), resolution: Some([side; 2]), ..tiny(None) };
     change(&mut options.vit);
     Encoder::module(name, options)
 }
@@ -68,14 +68,14 @@ fn siglip2_gives_the_published_tokens_and_interpolates_as_published() {
     agrees("siglip2-b", "siglip2", "siglip2", &ALL, wide);
     agrees("siglip2-so400m", "siglip2_timm.safetensors", "siglip2_timm", &[16], |o| (o.mlp_ratio, o.depth) = (Some(4.5), Some(1)));
     // With the published table kept, the network interpolates itself.
-    agrees("siglip2-l", "siglip2", "siglip2", &ALL, |o| (o.mlp_ratio, o.pos_grid) = (Some(4.5), Some(4)));
+    agrees("siglip2-l", "siglip2", "siglip2", &ALL, |o| (o.mlp_ratio, o.pos_grid) = (Some(4.5), Some([4; 2])));
 }
 
 #[test]
 fn webssl_gives_the_published_tokens_from_several_files_and_from_chunks() {
     agrees("webssl-dino300m-full2b-224", "webssl", "webssl", &[16], |_| ());
     agrees("webssl-dino7b-full8b-518", "webssl_official.pth", "webssl_official", &[16], |_| ());
-    agrees("webssl-dino1b-full2b-224", "webssl_official.pth", "webssl_official", &ALL, |o| o.pos_grid = Some(4));
+    agrees("webssl-dino1b-full2b-224", "webssl_official.pth", "webssl_official", &ALL, |o| o.pos_grid = Some([4; 2]));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn perception_encoder_gives_the_published_tokens_and_interpolates_as_published()
     agrees("pe-core-b", "pe_core.pt", "pe_core", &ALL, |_| ());
     agrees("pe-core-l", "pe_core_timm.safetensors", "pe_core", &ALL, |_| ());
     agrees("pe-spatial-b", "pe_spatial.pt", "pe_spatial", &ALL, |_| ());
-    agrees("pe-spatial-l", "pe_spatial.pt", "pe_spatial", &ALL, |o| o.pos_grid = Some(4));
+    agrees("pe-spatial-l", "pe_spatial.pt", "pe_spatial", &ALL, |o| o.pos_grid = Some([4; 2]));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn pictures_are_prepared_as_the_published_processors_do() {
     for (name, key, tolerance) in
         [("dinov3-vit-b16", "pixels.dinov3", 1e-5), ("siglip2-b", "pixels.siglip2", ROUNDED), ("pe-core-b", "pixels.pe", ROUNDED)]
     {
-        let module = Encoder::untrained(name, EncoderOptions { resolution: Some(16), ..tiny(None) }).unwrap();
+        let module = Encoder::untrained(name, EncoderOptions { resolution: Some([16; 2]), ..tiny(None) }).unwrap();
         let pixels = model(&module).preprocess(&want["pictures"]).unwrap();
         let error = difference(&pixels, &want[key]);
         assert!(error < tolerance, "{name}: {error}");
@@ -111,7 +111,7 @@ fn saved_encoders_load_again_with_the_same_tokens() {
         let vit =
             VitOptions { registers: (name == "dinov3-vit-b16").then_some(3), mlp_ratio: (name == "siglip2-b").then_some(4.5), ..tiny(None).vit };
         let first = load(name, weights, 24, |o| *o = vit.clone()).unwrap();
-        let options = EncoderOptions { resolution: Some(24), vit, ..EncoderOptions::default() };
+        let options = EncoderOptions { resolution: Some([24; 2]), vit, ..EncoderOptions::default() };
         let again = Encoder::with_state(name, options, &first.state()).unwrap();
         let x = &want["x24"];
         assert_eq!(difference(&tokens(&first, x), &tokens(&again, x)), 0.0, "{name}");
@@ -139,7 +139,7 @@ fn published_sizes_make_networks_with_the_published_numbers_of_weights() {
         let vit = VitOptions { depth: Some(1), ..VitOptions::default() };
         let module = Encoder::untrained(name, EncoderOptions { vit, ..EncoderOptions::default() }).unwrap();
         assert_eq!(module.count(), block + rest, "{name}");
-        assert_eq!((model(&module).resolution(), model(&module).grid()), (256, 16), "{name}");
+        assert_eq!((model(&module).input_size(), model(&module).grid_size()), ([256; 2], [16; 2]), "{name}");
     }
 }
 
@@ -169,7 +169,7 @@ fn weights_without_some_of_the_names_are_refused_with_those() {
     let load = |name: &str, weights: &str, gone: &str| {
         let mut state = read_state(&file(weights), None).unwrap();
         assert!(state.shift_remove(gone).is_some(), "{gone}");
-        let mut options = EncoderOptions { resolution: Some(16), ..tiny(None) };
+        let mut options = EncoderOptions { resolution: Some([16; 2]), ..tiny(None) };
         options.vit.registers = name.starts_with("dinov3").then_some(3);
         options.vit.mlp_ratio = name.starts_with("siglip").then_some(4.5);
         Encoder::with_state(name, options, &state)
@@ -190,7 +190,7 @@ fn options_that_mean_nothing_for_rotary_positions_are_refused() {
         f(&mut options.vit);
         Encoder::untrained(name, options)
     };
-    refused(untrained("dinov3-vit-b16", |o| o.pos_grid = Some(3)), "E0202", &["has none", "pos_grid"]);
+    refused(untrained("dinov3-vit-b16", |o| o.pos_grid = Some([3; 2])), "E0202", &["has none", "pos_grid"]);
     refused(untrained("dinov3-vit-b16", |o| o.heads = Some(8)), "E0202", &["8 heads have 2", "4 divides"]);
     refused(untrained("pe-core-b", |o| o.heads = Some(16)), "E0202", &["16 heads have 1"]);
     refused(untrained("siglip2-vit-b", |_| ()), "E0202", &["did you mean `siglip2-b`"]);

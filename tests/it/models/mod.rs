@@ -3,6 +3,7 @@
 mod encoder;
 pub mod encoder_files;
 mod encoders_today;
+mod encoders_wide;
 mod inception;
 mod process;
 mod weights;

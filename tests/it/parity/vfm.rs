@@ -61,6 +61,11 @@ fn table(state: &State) -> Result<&Tensor> {
     found.map(|(_, t)| t).ok_or_else(|| Error::value("parity", "the weights have no position table"))
 }
 
+/// The fixtures are of squares.
+fn square(side: i64) -> [i64; 2] {
+    [side; 2]
+}
+
 fn options(f: &Fixture, arch: &str, state: &State) -> Result<EncoderOptions> {
     let c = f.config();
     let int = |keys: &[&str]| keys.iter().find_map(|k| c.int(k));
@@ -81,14 +86,14 @@ fn options(f: &Fixture, arch: &str, state: &State) -> Result<EncoderOptions> {
         None => state.keys().any(|k| k.contains("mlp.w12")),
     };
     Ok(EncoderOptions {
-        resolution: int(&["input_px", "img_size", "resolution"]),
+        resolution: int(&["input_px", "img_size", "resolution"]).map(square),
         vit: VitOptions {
             embed_dim: int(&["embed_dim", "width", "hidden"]),
             depth: int(&["depth", "layers"]),
             heads: int(&["num_heads", "heads"]),
             patch: int(&["patch", "patch_size"]),
-            native_grid: Some(native),
-            pos_grid,
+            native_grid: Some(square(native)),
+            pos_grid: pos_grid.map(square),
             registers: int(&["num_register_tokens", "registers"]),
             mlp_ratio: c.number("mlp_ratio"),
             ffn: swiglu.then_some(Ffn::SwiGlu),
@@ -110,13 +115,13 @@ pub fn check(f: &Fixture, r: &mut Report) -> Result<()> {
     let own = encoder(&module)?;
     let tolerance = if module.count() > FULL { FORWARD_FULL } else { FORWARD };
 
-    let side = own.resolution();
+    let side = own.resolution()?;
     let batch = f.get("features")?.size(0)?;
     let input = f.meta["x"].as_str().and_then(|x| x.split_whitespace().last()).unwrap_or("in.x");
     let x = if f.has("x") { f.get("x")?.clone() } else { hash_normalish(f.seed(), input, &[batch, 3, side, side], 1.0)? };
     let x = x.to_device(default_device())?;
     let features = no_grad(|| own.network().features(&x))?;
-    r.same("shape of the tokens", features.shape(), vec![batch, own.grid() * own.grid(), own.dim()]);
+    r.same("shape of the tokens", features.shape(), vec![batch, own.grid_size().iter().product(), own.dim()]);
 
     for (key, want) in f.everything() {
         let got = match key.as_str() {
@@ -303,7 +308,7 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
             let shape = want.to_vec_i64()?;
             let registers = i64::from(kind == "dinov2reg");
             let vit = VitOptions { embed_dim: Some(8), depth: Some(1), heads: Some(1), registers: Some(registers), ..VitOptions::default() };
-            let options = EncoderOptions { resolution: shape.last().copied(), vit, ..EncoderOptions::default() };
+            let options = EncoderOptions { resolution: shape.last().copied().map(square), vit, ..EncoderOptions::default() };
             let module = Encoder::untrained(name_of(kind, registers)?, options)?;
             let got = no_grad(|| encoder(&module)?.preprocess(&image.to_device(default_device())?))?;
             r.same(&format!("{kind}_shape"), got.shape(), shape);
@@ -318,7 +323,7 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
             let n: Vec<i64> = numbers.split('_').filter_map(|n| n.parse().ok()).collect();
             let &[from, to, prefix] = n.as_slice() else { return Err(Error::data(&f.path, format!("cannot read the sizes in `{key}`"))) };
             let pe = hash_tensor(f.seed(), &format!("pe{from}"), &[1, from * from + prefix, want.size(-1)?], -1.0, 1.0)?;
-            r.close(key, &resample_positions(&pe, to, prefix)?, want, TABLE)?;
+            r.close(key, &resample_positions(&pe, square(from), square(to), prefix)?, want, TABLE)?;
         } else if let Some(how) = key.strip_prefix("grid_bicubic_") {
             let (grid, side) = (f.get("grid")?, want.size(-1)?);
             let (_, c, g, _) = grid.size4()?;
@@ -328,7 +333,7 @@ pub fn preprocess(f: &Fixture, r: &mut Report) -> Result<()> {
             let offset =
                 how.strip_prefix("scale_offset").map_or(Some(0.0), |digits| digits.trim_end_matches("_aa").parse::<f64>().ok().map(|n| n / 10.0));
             let offset = offset.ok_or_else(|| Error::data(&f.path, format!("cannot read the offset in `{key}`")))?;
-            let got = interpolate_positions(&table, side, 0, Interpolation { offset, antialias, ..Interpolation::default() })?;
+            let got = interpolate_positions(&table, square(g), square(side), 0, Interpolation { offset, antialias, ..Interpolation::default() })?;
             r.close(key, &got.transpose(1, 2)?.reshape(&want.shape())?, want, BICUBIC)?;
         } else if key != "grid" && !["_strided", "_corner", "_sum"].iter().any(|s| key.ends_with(s)) {
             r.fail(format!("nothing here computes `{key}`"));

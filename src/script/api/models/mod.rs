@@ -82,9 +82,9 @@ options! {
         heads,
         /// side of a patch
         patch,
-        /// side of the grid that the positions were made for
+        /// side of the grid that the positions were made for, or [rows, columns]
         native_grid,
-        /// side of the grid of positions in the weights
+        /// side of the grid of positions in the network, or [rows, columns]
         pos_grid,
         /// register tokens
         registers,
@@ -104,9 +104,9 @@ options! {
     EncoderOptions {
         /// the part of a checkpoint that holds the weights
         key,
-        /// side of the network's input; the model's own unless given
+        /// side of the network's input, or [height, width]; the model's own unless given
         resolution,
-        /// side of the pictures that will come, from which the resolution follows as in REPA
+        /// side of the pictures that will come, or [height, width], from which the resolution follows as in REPA
         pictures,
         /// picture pixels along one side of a token, for models with maps of several sizes
         stride,
@@ -374,6 +374,9 @@ api! {
     /// Weights have the official names, those of Hugging Face (in one file or several) or of timm; without `weights` the file is looked for in `LATHE_WEIGHTS`, in the cache folder and in
     /// the hub's cache, and fetched where that is allowed (docs/guide/weights.md); else the error says where to get it. `pictures` gives the resolution as in REPA: the same for patches of 16, 14/16 for patches of 14.
     ///
+    /// Inputs that are no squares, `pictures: [height, width]` or `resolution: [height, width]`, make tokens row by row; `encoder.grid_size` says how many rows
+    /// and columns. Positions are interpolated along each side as for squares. TorchScript programs take squares.
+    ///
     /// Sizes of a transformer: `embed_dim`, `depth`, `heads`, `patch`, `registers`, `mlp_ratio`, `ffn` ("gelu", "gelu_tanh", "quick_gelu" or "swiglu"),
     /// `layer_scale`, `eps`; `native_grid`: patches along a side in the published position table, which is resampled to the input's grid on loading
     /// (bicubic with antialiasing, as timm does), or to `pos_grid`; where that is another grid than the input's, the forward pass
@@ -388,7 +391,7 @@ api! {
     /// (`--enc-type torchscript:PATH`), others with `--allow-torchscript`.
     ///
     /// # Shapes
-    /// - `features`: u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, grid * grid, dim]`
+    /// - `features`: u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, rows * columns, dim]`
     /// # Errors
     /// `E0202` for an unknown name or option, `E0301` when the weights are not there, `E0302` for a broken file or a program that does what
     /// programs may not, `E0401` for weights of another network, `E0701` for a program that the script may not run.
@@ -398,6 +401,9 @@ api! {
     /// let encoder = models::encoder("dinov2-vit-b", sizes);
     /// assert_eq([encoder.dim, encoder.grid, encoder.resolution], [16, 4, 56]);
     /// assert_eq(encoder.features(torch::zeros([2, 3, 64, 64])).shape, [2, 16, 16]);
+    /// // Of pictures with 32 rows and 48 columns: 2 rows and 3 columns of tokens.
+    /// let wide = models::encoder("dinov2-vit-b", #{embed_dim: 16, depth: 2, heads: 2, pictures: [32, 48], pretrained: false});
+    /// assert_eq(wide.features(torch::zeros([2, 3, 32, 48])).shape, [2, 2 * 3, 16]);
     /// ```
     fn encoder[cx](architecture: OrOptions;
         /// the architecture to start from, in a map of sizes

@@ -12,7 +12,7 @@ api! {
     /// Tokens of pictures by a frozen vision model, which does its own resizing and normalisation. Gradients flow to float pictures.
     ///
     /// # Shapes
-    /// - u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, grid * grid, dim]`
+    /// - u8 `[B, 3, H, W]`, or floats in [-1, 1] -> `[B, rows * columns, dim]`, row by row
     /// # Errors
     /// `E0202` for a module without it, or other pictures.
     /// # Example
@@ -90,10 +90,10 @@ api! {
     /// ```
     fn dim as "get$dim"(encoder: Model<Encoder>) -> i64 { Ok(encoder.dim()) }
 
-    /// A vision model's tokens along one side of a picture.
+    /// A vision model's tokens along one side of a square picture.
     ///
     /// # Errors
-    /// `E0202` for a module without it.
+    /// `E0202` for a module without it, and for pictures that are no squares: `encoder.grid_size` says the rows and columns of any.
     /// # Example
     /// ```rhai
     /// // A stand-in says its grid itself: 4 x 4 tokens.
@@ -101,12 +101,25 @@ api! {
     /// encoder.grid = 4;
     /// assert_eq(nn::sincos_2d(8, encoder.grid, encoder.grid).shape, [16, 8]);
     /// ```
-    fn grid as "get$grid"(encoder: Model<Encoder>) -> i64 { Ok(encoder.grid()) }
+    fn grid as "get$grid"(encoder: Model<Encoder>) -> i64 { encoder.grid() }
 
-    /// The side in pixels to which a vision model resizes pictures.
+    /// The rows and columns of a vision model's tokens, `[rows, columns]`.
     ///
     /// # Errors
     /// `E0202` for a module without it.
+    /// # Example
+    /// ```rhai
+    /// let sizes = #{embed_dim: 16, depth: 1, heads: 2, pretrained: false};
+    /// let encoder = models::encoder("mae-vit-b", sizes + #{pictures: [32, 48]});
+    /// assert_eq(encoder.grid_size, [2, 3]);
+    /// assert_eq(encoder.features(torch::zeros([1, 3, 32, 48])).unflatten(1, encoder.grid_size).shape, [1, 2, 3, 16]);
+    /// ```
+    fn grid_size as "get$grid_size"(encoder: Model<Encoder>) -> Vec<i64> { Ok(encoder.grid_size().to_vec()) }
+
+    /// The side in pixels of the square to which a vision model resizes pictures.
+    ///
+    /// # Errors
+    /// `E0202` for a module without it, and for an input that is no square: `encoder.input_size` says the height and width of any.
     /// # Example
     /// ```rhai
     /// // A stand-in says its resolution itself.
@@ -114,7 +127,19 @@ api! {
     /// encoder.resolution = 32;
     /// assert_eq(F::interpolate(torch::zeros([1, 3, 8, 8]), #{size: [encoder.resolution, encoder.resolution]}).shape, [1, 3, 32, 32]);
     /// ```
-    fn resolution as "get$resolution"(encoder: Model<Encoder>) -> i64 { Ok(encoder.resolution()) }
+    fn resolution as "get$resolution"(encoder: Model<Encoder>) -> i64 { encoder.resolution() }
+
+    /// The height and width in pixels to which a vision model resizes pictures, `[H, W]`.
+    ///
+    /// # Errors
+    /// `E0202` for a module without it.
+    /// # Example
+    /// ```rhai
+    /// let sizes = #{embed_dim: 16, depth: 1, heads: 2, pretrained: false};
+    /// // Patches of 14 pixels see 14/16 of each side.
+    /// assert_eq(models::encoder("dinov2-vit-b", sizes + #{pictures: [32, 48]}).input_size, [28, 42]);
+    /// ```
+    fn input_size as "get$input_size"(encoder: Model<Encoder>) -> Vec<i64> { Ok(encoder.input_size().to_vec()) }
 }
 
 api! {
