@@ -130,7 +130,7 @@ impl SampleWriter {
         self.dir.join(PARTS).join(format!("{first:08}.safetensors"))
     }
 
-    /// Writes a batch: uint8 `[B, 3, R, R]`.
+    /// Writes a batch: uint8 `[B, 3, H, W]`, all of one size.
     ///
     /// # Errors
     /// `E0202` for other tensors or more pictures than were announced, `E0301` when the disk is full.
@@ -367,6 +367,26 @@ mod tests {
         assert_eq!(one.to_vec_i64().unwrap()[..3], [1, 113, 225], "channels last: pixel 0 holds elements 0, 16 and 32 of the first picture");
         assert!(a.join("000004.png").exists() && !b.join("000004.png").exists());
         assert_eq!(SampleWriter::open(&a, o(5, true, 1)).unwrap().position(), 5, "nothing is drawn again");
+    }
+
+    #[test]
+    fn pictures_that_are_no_squares_keep_their_sides() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("s");
+        let data: Vec<u8> = (0..2 * 3 * 4 * 6).map(|i| i as u8).collect();
+        let images = Tensor::from_vec(&data, &[2, 3, 4, 6]).unwrap();
+        let mut w = SampleWriter::open(&dir, o(2, true, 1)).unwrap();
+        w.push(&images).unwrap();
+        w.finish().unwrap();
+        let npz = read_npz(&w.npz()).unwrap();
+        let kept = npz.get("arr_0").unwrap();
+        assert_eq!(kept.shape(), [2, 4, 6, 3]);
+        assert_eq!(kept.permute(&[0, 3, 1, 2]).unwrap().contiguous().unwrap().to_vec_i64().unwrap(), images.to_vec_i64().unwrap());
+        for place in [dir.clone(), w.npz()] {
+            let read = crate::data::Pictures::open(&place).unwrap();
+            assert_eq!((read.size(), read.len()), ([4, 6], 2));
+            assert_eq!(read.read(0, 2).unwrap().to_vec_i64().unwrap(), images.to_vec_i64().unwrap(), "{}", place.display());
+        }
     }
 
     #[test]

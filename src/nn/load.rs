@@ -79,6 +79,9 @@ impl Module {
         if strict && !needed.is_complete() {
             return Err(self.difference(&needed, own.len(), state.len(), own.keys().map(String::as_str)));
         }
+        if let Some(check) = self.check().filter(|_| strict && copy) {
+            check(state)?;
+        }
         if counters > 0 && copy {
             tracing::info!("the weights of the {} have no `num_batches_tracked`: the {counters} counters of its batch norms stay", self.kind());
         }

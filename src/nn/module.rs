@@ -35,6 +35,8 @@ pub struct Built {
     forward: Option<Rc<dyn Forward>>,
     model: Rc<dyn Any>,
     pub(super) import: Option<Rc<Import>>,
+    /// Refuses weights that fit and are others': see [`Built::checking`].
+    pub(super) check: Option<Rc<Check>>,
     /// A prefix of names, and the help where a state dict lacks just those.
     advice: Option<(&'static str, &'static str)>,
 }
@@ -42,16 +44,19 @@ pub struct Built {
 /// Turns a published state dict with other names into one with the module's own: see [`Built::importing`].
 pub type Import = dyn Fn(&State) -> Result<State>;
 
+/// Refuses a state dict by its values: see [`Built::checking`].
+pub type Check = dyn Fn(&State) -> Result<()>;
+
 impl Built {
     /// A layer: something with one forward function.
     pub fn layer<T: Forward + 'static>(layer: T) -> Self {
         let layer = Rc::new(layer);
-        Built { forward: Some(layer.clone()), model: layer, import: None, advice: None }
+        Built { forward: Some(layer.clone()), model: layer, import: None, check: None, advice: None }
     }
 
     /// A model with methods of its own, reached by [`Module::model`].
     pub fn model<T: 'static>(model: T) -> Self {
-        Built { forward: None, model: Rc::new(model), import: None, advice: None }
+        Built { forward: None, model: Rc::new(model), import: None, check: None, advice: None }
     }
 
     /// Says how a state dict is read that other software wrote under other names. [`Module::load_state`] asks for it
@@ -59,6 +64,12 @@ impl Built {
     #[must_use]
     pub fn importing(self, import: impl Fn(&State) -> Result<State> + 'static) -> Self {
         Built { import: Some(Rc::new(import)), ..self }
+    }
+
+    /// Looks at the values of a state dict that fits by names and shapes, before a strict load copies them.
+    #[must_use]
+    pub fn checking(self, check: impl Fn(&State) -> Result<()> + 'static) -> Self {
+        Built { check: Some(Rc::new(check)), ..self }
     }
 
     /// What to do where a state dict lacks names that begin with `prefix`, and only those: the help of the error.
@@ -145,6 +156,14 @@ impl Module {
     pub(super) fn import(&self) -> Option<Rc<Import>> {
         match &self.0.source {
             Source::Built { built, .. } => built.import.clone(),
+            Source::Group { .. } => None,
+        }
+    }
+
+    /// What [`Built::checking`] said.
+    pub(super) fn check(&self) -> Option<Rc<Check>> {
+        match &self.0.source {
+            Source::Built { built, .. } => built.check.clone(),
             Source::Group { .. } => None,
         }
     }

@@ -17,6 +17,8 @@ pub struct Denoiser {
     pub is_averaged: bool,
     /// Scale (1 / std) and bias (mean) of the latents, `[1, C, 1, 1]`, where it knows them.
     pub stats: Option<(Tensor, Tensor)>,
+    /// Height and width of the latents, where it says them and they are no squares.
+    pub oblong: Option<[i64; 2]>,
 }
 
 /// What can be exported.
@@ -39,9 +41,14 @@ impl Networks {
         let mut found = Networks { denoiser: None, vae: read("vae")?, discriminator: None, others: Vec::new() };
         for name in ["sit", "net"] {
             if let Some(model) = read(name)? {
-                let stats = if let Some(s) = read("stats")? { pair(&s) } else { of_norm(ema.as_ref().unwrap_or(&model))? };
+                let kept = read("stats")?;
+                let stats = match kept.as_ref().and_then(pair) {
+                    Some(stats) => Some(stats),
+                    None => of_norm(ema.as_ref().unwrap_or(&model))?,
+                };
+                let oblong = kept.as_ref().map(sides).transpose()?.flatten();
                 let averaged = over(&model, ema.as_ref());
-                found.denoiser = Some(Denoiser { name: name.to_owned(), model, ema: averaged, is_averaged: ema.is_some(), stats });
+                found.denoiser = Some(Denoiser { name: name.to_owned(), model, ema: averaged, is_averaged: ema.is_some(), stats, oblong });
             }
         }
         found.discriminator = if found.vae.is_some() { read("disc")? } else { None };
@@ -68,6 +75,15 @@ fn over(model: &State, ema: Option<&State>) -> State {
 /// What the scripts keep as `stats`.
 fn pair(stats: &State) -> Option<(Tensor, Tensor)> {
     Some((stats.get("scale")?.clone(), stats.get("bias")?.clone()))
+}
+
+/// Height and width of latents that are no squares, as the scripts keep them: `latents` i64 `[C, h, w, classes]`.
+fn sides(stats: &State) -> Result<Option<[i64; 2]>> {
+    let Some(latents) = stats.get("latents") else { return Ok(None) };
+    Ok(match latents.to_vec_i64()?[..] {
+        [_, height, width, _] if height != width => Some([height, width]),
+        _ => None,
+    })
 }
 
 /// What SiT's batch norm knows.

@@ -27,7 +27,8 @@ pub fn repae(e: &Export, folder: &Path) -> Result<Written> {
     if d.name != "sit" {
         return Err(foreign(e, "REPA-E has SiT alone"));
     }
-    let sizes = SitConfig::of_state(&d.model)?;
+    square(e, d, "REPA-E")?;
+    let sizes = SitConfig::of_state(&d.model, None)?;
     let (vae, down) = match sizes.in_channels {
         4 => ("f8d4", 8),
         32 => ("f16d32", 16),
@@ -35,7 +36,7 @@ pub fn repae(e: &Export, folder: &Path) -> Result<Written> {
     };
     let mut args = e.run.config.clone();
     let fixed = json!({
-        "vae": vae, "resolution": sizes.input_size * down, "num_classes": sizes.num_classes, "qk_norm": sizes.qk_norm, "fused_attn": true,
+        "vae": vae, "resolution": sizes.input_size[0] * down, "num_classes": sizes.num_classes, "qk_norm": sizes.qk_norm, "fused_attn": true,
         "bn_momentum": sizes.bn_momentum,
     });
     for (key, value) in fixed.as_object().into_iter().flatten() {
@@ -90,6 +91,7 @@ pub fn lightningdit(e: &Export, folder: &Path) -> Result<Written> {
     let is_its = e.setting("model") == "hustvl" || e.setting("model").starts_with("LightningDiT-");
     let d = e.networks.denoiser.as_ref().filter(|d| d.name == "net" && is_its);
     let Some(d) = d else { return Err(foreign(e, "LightningDiT's code has no such denoiser")) };
+    square(e, d, "LightningDiT's code")?;
     let mut w = Written::default();
     let name = format!("{:07}.pt", e.checkpoint.head().step);
     w.files.push((name.clone(), "ema, model".into()));
@@ -105,6 +107,12 @@ pub fn lightningdit(e: &Export, folder: &Path) -> Result<Written> {
         None => w.notes.push("the run keeps no statistics of its latents: latents_stats.pt is not written".into()),
     }
     Ok(w)
+}
+
+/// Refuses a denoiser of latents that are no squares, which the code of that name cannot be told of.
+fn square(e: &Export, d: &Denoiser, code: &str) -> Result<()> {
+    let Some([height, width]) = d.oblong else { return Ok(()) };
+    Err(foreign(e, &format!("{code} has square latents alone, and this denoiser those of {height} x {width}")))
 }
 
 /// The VAE that made the latents of a run, with their statistics; what is missing is noted.

@@ -14,13 +14,18 @@ use std::path::Path;
 pub fn sharded(e: &Export, folder: &Path) -> Result<Written> {
     let most = bytes(&e.options.shard_size)?;
     let mut all: Vec<(&str, &str, &State)> = Vec::new();
+    let mut w = Written::default();
     if let Some(d) = &e.networks.denoiser {
+        if let Some([height, width]) = d.oblong {
+            w.notes.push(format!(
+                "the denoiser's latents are {height} x {width}, which no tensor tells: `--model-config.input-size [{height},{width}]`"
+            ));
+        }
         all.push((&d.name, if d.is_averaged { "the denoiser's moving average" } else { "the denoiser" }, &d.ema));
     }
     all.extend(e.networks.vae.iter().map(|s| ("vae", "the VAE", s)));
     all.extend(e.networks.others.iter().map(|(name, s)| (name.as_str(), "the decoder's moving average", s)));
     let is_one = all.len() == 1;
-    let mut w = Written::default();
     for (name, what, state) in all {
         let (dir, prefix) = if is_one { (folder.to_owned(), String::new()) } else { (folder.join(name), format!("{name}/")) };
         files::create_dir(&dir)?;

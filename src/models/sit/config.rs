@@ -14,8 +14,8 @@ pub struct SitConfig {
     pub heads: i64,
     /// Latent pixels along one side of a token.
     pub patch: i64,
-    /// Latent pixels along one side.
-    pub input_size: i64,
+    /// Latent pixels in height and width.
+    pub input_size: [i64; 2],
     /// Latent channels.
     pub in_channels: i64,
     /// Classes without the null class, whose label is `num_classes`.
@@ -80,7 +80,7 @@ impl SitConfig {
             hidden,
             heads,
             patch: 2,
-            input_size: 32,
+            input_size: [32, 32],
             in_channels: 4,
             num_classes: 1000,
             z_dims: vec![768],
@@ -93,9 +93,9 @@ impl SitConfig {
         }
     }
 
-    /// Tokens along one side.
-    pub fn grid(&self) -> i64 {
-        self.input_size / self.patch
+    /// Rows and columns of tokens.
+    pub fn grid(&self) -> [i64; 2] {
+        self.input_size.map(|side| side / self.patch)
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -106,7 +106,8 @@ impl SitConfig {
             ("hidden", self.hidden),
             ("hidden * mlp_ratio", hidden.max(1)),
             ("patch", self.patch),
-            ("input_size", self.input_size),
+            ("input_size", self.input_size[0]),
+            ("input_size", self.input_size[1]),
             ("in_channels", self.in_channels),
             ("projector_dim", self.projector_dim),
         ];
@@ -119,8 +120,8 @@ impl SitConfig {
         if self.hidden % self.heads != 0 || self.hidden % 4 != 0 {
             return fail(format!("the width {} must be a multiple of the {} heads, and of 4 for the positions", self.hidden, self.heads));
         }
-        if self.input_size % self.patch != 0 {
-            return fail(format!("patch {} does not divide input_size {}", self.patch, self.input_size));
+        if let Some(side) = self.input_size.iter().find(|side| *side % self.patch != 0) {
+            return fail(format!("patch {} does not divide input_size {side}", self.patch));
         }
         if !(1..=self.depth).contains(&self.encoder_depth) {
             return fail(format!("encoder_depth {} is not between 1 and the depth {}", self.encoder_depth, self.depth));
@@ -134,7 +135,7 @@ impl SitConfig {
         // Attention has four maps of the width, its modulation six, the feed-forward layers two to the hidden width.
         let width = self.hidden as f64;
         let blocks = self.depth as f64 * width * (10.0 * width + 2.0 * hidden as f64);
-        let tables = width * (self.num_classes as f64 + (self.grid() as f64).powi(2));
+        let tables = width * (self.num_classes as f64 + self.grid().map(|n| n as f64).iter().product::<f64>());
         room_for_weights("sit", blocks + tables)
     }
 }

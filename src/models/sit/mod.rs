@@ -9,6 +9,7 @@
 
 mod config;
 mod parts;
+mod positions;
 mod sizes;
 
 pub use config::SitConfig;
@@ -89,9 +90,10 @@ impl Sit {
     pub fn new(p: &Path, c: SitConfig) -> Result<Self> {
         c.check()?;
         let bn = BatchNormOptions { momentum: c.bn_momentum, eps: 1e-4, affine: false, ..BatchNormOptions::default() };
+        let [rows, columns] = c.grid();
         let projector = |(i, &z): (usize, &i64)| Projector::new(&p.pp("projectors").pp(i), c.hidden, c.projector_dim, z);
         Ok(Sit {
-            pos_embed: p.fixed("pos_embed", &sincos_2d(c.hidden, c.grid(), c.grid())?.unsqueeze(0)?)?,
+            pos_embed: p.fixed("pos_embed", &sincos_2d(c.hidden, rows, columns)?.unsqueeze(0)?)?,
             x_embedder: PatchEmbed::new(&p.pp("x_embedder"), c.in_channels, c.hidden, c.patch, LinearInit::Xavier)?,
             t_embedder: TimestepEmbedder::new(&p.pp("t_embedder"), c.hidden)?,
             y_embedder: LabelEmbedder::new(&p.pp("y_embedder"), c.num_classes, c.hidden)?,
@@ -104,13 +106,15 @@ impl Sit {
         })
     }
 
-    /// A module of its own, with random weights, called `kind` in messages.
+    /// A module of its own, with random weights, called `kind` in messages. It loads no weights whose positions are those of another grid.
     ///
     /// # Errors
     /// As [`Sit::new`].
     pub fn module(kind: &str, config: SitConfig) -> Result<Module> {
         Module::build(kind, default_device(), move |p| {
-            Ok(Built::layer(Self::new(p, config.clone())?).importing(without_prefix).advising("bn.", WITHOUT_STATISTICS))
+            let (grid, patch) = (config.grid(), config.patch);
+            let check = move |state: &State| positions::check(state, grid, patch);
+            Ok(Built::layer(Self::new(p, config.clone())?).importing(without_prefix).checking(check).advising("bn.", WITHOUT_STATISTICS))
         })
     }
 
@@ -170,9 +174,9 @@ impl Sit {
     /// `E0202` when the latents' size is not the configured one.
     pub fn embed(&self, x_t: &Tensor) -> Result<Tensor> {
         let (b, c, h, w) = x_t.size4()?;
-        let side = self.config.input_size;
-        if (c, h, w) != (self.config.in_channels, side, side) {
-            let message = format!("expected latents [B, {}, {side}, {side}], got {}", self.config.in_channels, x_t.describe());
+        let [height, width] = self.config.input_size;
+        if (c, h, w) != (self.config.in_channels, height, width) {
+            let message = format!("expected latents [B, {}, {height}, {width}], got {}", self.config.in_channels, x_t.describe());
             return Err(Error::value("sit", message).help("`in_channels` and `input_size` must be those of the latents"));
         }
         if b == 0 {
@@ -187,9 +191,9 @@ impl Sit {
     /// `E0201` when the sizes do not fit.
     pub fn head(&self, tokens: &Tensor, condition: &Tensor) -> Result<Tensor> {
         let (b, _, _) = tokens.size3()?;
-        let (g, p, c) = (self.config.grid(), self.config.patch, self.config.in_channels);
-        let patches = self.final_layer.forward(tokens, condition)?.view(&[b, g, g, p, p, c])?;
-        patches.permute(&[0, 5, 1, 3, 2, 4])?.reshape(&[b, c, g * p, g * p])
+        let ([rows, columns], p, c) = (self.config.grid(), self.config.patch, self.config.in_channels);
+        let patches = self.final_layer.forward(tokens, condition)?.view(&[b, rows, columns, p, p, c])?;
+        patches.permute(&[0, 5, 1, 3, 2, 4])?.reshape(&[b, c, rows * p, columns * p])
     }
 
     /// The velocity: `x_t` `[B, C, h, w]` normalised and noised latents, `t` in [0, 1], `y` i64 `[B]` -> `[B, C, h, w]`.

@@ -7,11 +7,12 @@ use crate::nn::State;
 
 impl SitConfig {
     /// The architecture of a state dict with the network's own names, from its sizes. How many heads there are no size tells: they are those of
-    /// the published network of that depth and width, or 0 where there is none.
+    /// the published network of that depth and width, or 0 where there is none. Nor do positions tell the sides of latents `[h, w]` that are no squares:
+    /// `input_size` gives them.
     ///
     /// # Errors
-    /// `E0401` when it is no such network.
-    pub fn of_state(state: &State) -> Result<SitConfig> {
+    /// `E0401` when it is no such network, or has other positions than those of `input_size`.
+    pub fn of_state(state: &State, input_size: Option<[i64; 2]>) -> Result<SitConfig> {
         let shape = |name: &str| state.get(name).map(|t| t.shape());
         let need = |name: &str, rank: usize| {
             let found = shape(name).filter(|s| s.len() == rank && s.iter().all(|n| *n > 0));
@@ -20,10 +21,7 @@ impl SitConfig {
         let patches = need(ANCHOR, 4)?;
         let (hidden, in_channels, patch) = (patches[0], patches[1], patches[2]);
         let tokens = need("pos_embed", 3)?[1];
-        let grid = (tokens as f64).sqrt().round() as i64;
-        if grid * grid != tokens {
-            return Err(Error::weights(format!("its {tokens} positions are no square: the latents of this SiT are none")));
-        }
+        let input_size = sides(tokens, patch, input_size)?;
         let count = |name: &dyn Fn(i64) -> String| (0..).take_while(|i| state.contains_key(&name(*i))).count() as i64;
         let depth = count(&|i| format!("blocks.{i}.mlp.fc1.weight"));
         if depth < 1 {
@@ -35,7 +33,7 @@ impl SitConfig {
         Ok(SitConfig {
             heads: SIZES.iter().find(|s| (s.1, s.2) == (depth, hidden)).map_or(0, |s| s.3),
             patch,
-            input_size: grid * patch,
+            input_size,
             in_channels,
             num_classes: need("y_embedder.embedding_table.weight", 2)?[0] - 1,
             projector_dim: if targets > 0 { need("projectors.0.0.weight", 2)?[0] } else { plain.projector_dim },
@@ -47,6 +45,22 @@ impl SitConfig {
     }
 }
 
+/// Height and width of latents that are `tokens` patches: those given, else those of a square.
+fn sides(tokens: i64, patch: i64, given: Option<[i64; 2]>) -> Result<[i64; 2]> {
+    let Some(size @ [height, width]) = given else {
+        let grid = (tokens as f64).sqrt().round() as i64;
+        if grid * grid != tokens {
+            return Err(Error::weights(format!("its {tokens} positions are no square: the latents of this SiT are none"))
+                .help("no tensor tells their sides: give them, `input_size: [h, w]`, as a flag `--model-config.input-size [h,w]`"));
+        }
+        return Ok([grid * patch, grid * patch]);
+    };
+    if height < 1 || width < 1 || height % patch != 0 || width % patch != 0 || (height / patch).checked_mul(width / patch) != Some(tokens) {
+        return Err(Error::weights(format!("latents of {height} x {width} do not make its {tokens} patches of {patch} x {patch}")));
+    }
+    Ok(size)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,7 +70,7 @@ mod tests {
     fn a_network_has_the_sizes_of_its_weights() {
         let config = SitConfig {
             patch: 2,
-            input_size: 6,
+            input_size: [6, 6],
             in_channels: 3,
             num_classes: 7,
             z_dims: vec![5, 4],
@@ -65,10 +79,22 @@ mod tests {
             ..SitConfig::sized(2, 16, 2)
         };
         let state = Sit::module("sit", config.clone()).unwrap().state();
-        assert_eq!(SitConfig::of_state(&state).unwrap(), SitConfig { heads: 0, ..config.clone() });
+        assert_eq!(SitConfig::of_state(&state, None).unwrap(), SitConfig { heads: 0, ..config.clone() });
         let mut other = state.clone();
         other.shift_remove("pos_embed");
-        assert!(SitConfig::of_state(&other).unwrap_err().to_string().contains("`pos_embed`"));
-        assert!(SitConfig::of_state(&State::new()).is_err());
+        assert!(SitConfig::of_state(&other, None).unwrap_err().to_string().contains("`pos_embed`"));
+        assert!(SitConfig::of_state(&State::new(), None).is_err());
+    }
+
+    #[test]
+    fn the_sides_of_latents_that_are_no_squares_are_given() {
+        let config = SitConfig { patch: 2, input_size: [4, 6], ..SitConfig::sized(1, 16, 2) };
+        let state = Sit::module("sit", config.clone()).unwrap().state();
+        let e = SitConfig::of_state(&state, None).unwrap_err();
+        assert!(e.to_string().contains("its 6 positions are no square") && e.help_text().unwrap().contains("input_size: [h, w]"), "{e}");
+        assert_eq!(SitConfig::of_state(&state, Some([4, 6])).unwrap().input_size, [4, 6]);
+        for wrong in [[4, 8], [3, 8], [0, 6], [-4, -6], [i64::MAX - 1, i64::MAX - 1]] {
+            assert!(SitConfig::of_state(&state, Some(wrong)).unwrap_err().to_string().contains("do not make its 6 patches of 2 x 2"), "{wrong:?}");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub fn config(f: &Fixture) -> Result<SitConfig> {
     c.flag("fused_attn");
     Ok(SitConfig {
         patch: int("patch_size"),
-        input_size: int("input_size"),
+        input_size: [int("input_size"); 2],
         in_channels: int("in_channels"),
         num_classes: int("num_classes"),
         z_dims: c.list("z_dims"),
@@ -226,7 +226,7 @@ pub fn full(f: &Fixture, r: &mut Report) -> Result<()> {
     let int = |k: &str, default: i64| m[k].as_i64().unwrap_or(default);
     let config = SitConfig {
         in_channels: int("in_channels", named.in_channels),
-        input_size: int("input_size", named.input_size),
+        input_size: [int("input_size", named.input_size[0]); 2],
         qk_norm: m["qk_norm"].as_bool().unwrap_or(false),
         encoder_depth: int("encoder_depth", named.encoder_depth),
         z_dims: m["z_dims"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_i64).collect(),
@@ -235,8 +235,9 @@ pub fn full(f: &Fixture, r: &mut Report) -> Result<()> {
         ..named
     };
     let library = &Library::load()?;
-    let (tokens, dims) = (config.grid() * config.grid(), config.z_dims.clone());
-    let shape = [1, config.in_channels, config.input_size, config.input_size];
+    let (tokens, dims) = (config.grid().iter().product::<i64>(), config.z_dims.clone());
+    let [height, width] = config.input_size;
+    let shape = [1, config.in_channels, height, width];
     let module = Sit::module("sit", config)?;
     f.init(&module)?;
     module.set_training(false);

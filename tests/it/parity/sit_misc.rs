@@ -21,7 +21,7 @@ pub fn tables(f: &Fixture, r: &mut Report) -> Result<()> {
     r.close("t_freq256", &timestep_embedding(f.get("t")?)?, f.get("t_freq256")?, 1e-5)?;
 
     let channels = f.get("latents_scale")?.numel() as i64;
-    let config = SitConfig { in_channels: channels, patch: 1, input_size: 3, num_classes: 2, z_dims: vec![], ..SitConfig::sized(1, 8, 1) };
+    let config = SitConfig { in_channels: channels, patch: 1, input_size: [3, 3], num_classes: 2, z_dims: vec![], ..SitConfig::sized(1, 8, 1) };
     let module = Sit::module("sit", config)?;
     module.set_training(false);
     let sit = module.model::<Sit>().ok_or_else(|| Error::value("parity", "no SiT"))?;
@@ -79,7 +79,7 @@ pub fn init_stats(f: &Fixture, r: &mut Report) -> Result<()> {
     let module = Sit::module("sit", config)?;
     let sit = module.model::<Sit>().ok_or_else(|| Error::value("parity", "no SiT"))?;
     let (c, device) = (sit.config(), default_device());
-    let x = Tensor::ones(&[1, c.in_channels, c.input_size, c.input_size], DType::Float, device)?;
+    let x = Tensor::ones(&[1, c.in_channels, c.input_size[0], c.input_size[1]], DType::Float, device)?;
     let (t, y) = (Tensor::full(&[1], 0.5, DType::Float, device)?, Tensor::zeros(&[1], DType::Int64, device)?);
     let velocity = no_grad(|| sit.forward(&x, &t, &y, &LabelDrop::Off))?;
     r.same("shape of the first velocity", velocity.shape(), x.shape());

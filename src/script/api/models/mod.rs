@@ -44,7 +44,7 @@ options! {
     SitConfig {
         /// side of a patch
         patch,
-        /// side of the latents
+        /// side of the latents, or their height and width
         input_size,
         /// channels of the latents
         in_channels,

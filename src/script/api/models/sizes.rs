@@ -36,7 +36,7 @@ api! {
     namespace "models";
 
     /// The sizes of a denoiser whose weights are there: a map for `models::sit`. `heads` is that of the published SiT of that depth and width; where
-    /// there is none, the map lacks it, because no tensor tells it.
+    /// there is none, the map lacks it, because no tensor tells it. Nor does one tell the sides of latents that are no squares: `input_size` gives them.
     ///
     /// # Shapes
     /// - `from`: a file or folder, or the map of shapes that `checkpoint.shapes(name)` gives
@@ -54,11 +54,15 @@ api! {
     fn sit_config[cx](from: Dynamic;
         /// the part of a checkpoint, where several fit
         key: Option<String>,
+        /// side of the latents, or their height and width; that of a square unless given
+        input_size: Option<[i64; 2]>,
     ) -> Map {
         let state = sketch(cx, &from, key.as_deref(), "SiT", sit::ANCHOR)?;
-        let c = SitConfig::of_state(&sit::without_prefix(&state)?)?;
+        let c = SitConfig::of_state(&sit::without_prefix(&state)?, input_size)?;
+        let [height, width] = c.input_size;
+        let input_size = if height == width { height.into() } else { list(&c.input_size) };
         let mut out = map_of(vec![
-            ("depth", c.depth.into()), ("hidden", c.hidden.into()), ("patch", c.patch.into()), ("input_size", c.input_size.into()),
+            ("depth", c.depth.into()), ("hidden", c.hidden.into()), ("patch", c.patch.into()), ("input_size", input_size),
             ("in_channels", c.in_channels.into()), ("num_classes", c.num_classes.into()), ("z_dims", list(&c.z_dims)),
             ("projector_dim", c.projector_dim.into()), ("mlp_ratio", c.mlp_ratio.into()), ("qk_norm", c.qk_norm.into()),
         ]);

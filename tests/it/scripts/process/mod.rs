@@ -5,6 +5,7 @@ mod demo;
 mod exports;
 mod killed;
 mod networks;
+mod oblong;
 mod online;
 mod origins;
 mod packed;
