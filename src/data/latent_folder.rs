@@ -1,6 +1,7 @@
 //! What a folder of latents holds already, and whether it is what is to be written.
 
 use super::LatentSet;
+use super::latent_layout::Features;
 use super::latent_writer::{Done, LatentOptions, PARTIAL, Partial};
 use crate::error::Result;
 use crate::files;
@@ -61,9 +62,9 @@ pub(super) fn other_latents(folder: &Path, held: &Held, new: &LatentOptions) -> 
     note("VAE", old.vae != new.vae, vae(old), vae(new));
     note("shape", old.shape != new.shape, format!("{:?}", old.shape), format!("{:?}", new.shape));
     note("dtype", old.dtype != new.dtype, old.dtype.name().to_owned(), new.dtype.name().to_owned());
-    let models =
-        |o: &LatentOptions| some(&o.features.iter().map(|f| format!("{} {}", f.name, f.model.get(..12).unwrap_or(&f.model))).collect::<Vec<_>>());
-    note("features", old.features != new.features, models(old), models(new));
+    let models = |o: &LatentOptions| some(&o.features.iter().map(Features::shown).collect::<Vec<_>>());
+    let are_alike = old.features.len() == new.features.len() && old.features.iter().zip(&new.features).all(|(a, b)| a.is_like(b));
+    note("features", !are_alike, models(old), models(new));
     note("shard_size", old.shard_size != new.shard_size, old.shard_size.to_string(), new.shard_size.to_string());
     let known = old.total > 0 && new.total > 0;
     note("latents", known && old.total != new.total, old.total.to_string(), new.total.to_string());

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::torch::DType;
 use half::bf16;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The kind of number that moments and features are kept as. A batch has f32 either way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,27 @@ pub struct Features {
     pub tokens: usize,
     /// The width of a token.
     pub dim: usize,
+    /// Rows and columns of the tokens, where they are no square.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<[usize; 2]>,
+    /// What the model was told beside its weights, such as its resolution; `None` where an earlier version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Map<String, Value>>,
+}
+
+impl Features {
+    /// Whether both are of the same model, as far as both say.
+    pub(super) fn is_like(&self, other: &Features) -> bool {
+        let are_known = self.options.is_some() && other.options.is_some();
+        let same_model = (&self.name, &self.model, self.tokens, self.dim, self.grid) == (&other.name, &other.model, other.tokens, other.dim, other.grid);
+        same_model && (!are_known || self.options == other.options)
+    }
+
+    /// The model in a message: its name, and the beginning of its hash.
+    pub(super) fn shown(&self) -> String {
+        let options = self.options.as_ref().filter(|o| !o.is_empty()).map_or(String::new(), |o| format!(" {}", Value::Object(o.clone())));
+        format!("{} {}{options}", self.name, self.model.get(..12).unwrap_or(&self.model))
+    }
 }
 
 /// What a shard holds of each latent.

@@ -1,8 +1,10 @@
 //! `data::latents` and `data::latent_writer`, latents of pictures.
 
-use super::{attribute_maps, int, sample, strings};
+use super::{attribute_maps, int, positions, sample, strings};
 use crate::data::{Features, LatentSet, LatentWriter, Loader, LoaderOptions, Rounding, Samples as _};
 use crate::error::{Error, Result};
+use crate::script::lang::value::from_json;
+use crate::script::training::steps::batch_map;
 use crate::script_handle;
 use crate::torch::{DType, Device, Tensor};
 use crate::{api, entries};
@@ -102,8 +104,8 @@ api! {
         Ok(set.latents().rounding.as_ref().map_or(Dynamic::UNIT, |r| Dynamic::from(map(r))))
     }
 
-    /// The vision models whose features are kept beside the latents: `[#{name, model, tokens, dim}, ..]`, `model` the hash of the weights. Batches have those of
-    /// model i as `features.i`.
+    /// The vision models whose features are kept beside the latents: `[#{name, model, tokens, dim}, ..]`, `model` the hash of the weights, and `options`, what
+    /// the model was told beside them, where that is known; `grid`, `[rows, columns]`, where the tokens are no square. Batches have those of model i as `features.i`.
     ///
     /// # Shapes
     /// - `batch["features.0"]`: f32 `[B, T, D]`
@@ -119,7 +121,9 @@ api! {
         let one = |f: &Features| {
             let sizes = [("tokens".into(), int(f.tokens).into()), ("dim".into(), int(f.dim).into())];
             let names = [("name".into(), f.name.clone().into()), ("model".into(), f.model.clone().into())];
-            Dynamic::from(names.into_iter().chain(sizes).collect::<Map>())
+            let options = f.options.clone().map(|o| ("options".into(), from_json(&serde_json::Value::Object(o))));
+            let grid = f.grid.map(|g| ("grid".into(), g.map(|n| Dynamic::from(int(n))).to_vec().into()));
+            Dynamic::from(names.into_iter().chain(sizes).chain(grid).chain(options).collect::<Map>())
         };
         Ok(set.features().iter().map(one).collect())
     }
@@ -149,6 +153,23 @@ api! {
     /// assert_eq(w.finish().get(0).mean.shape, [1, 1, 2, 2]);
     /// ```
     fn get(set: LatentSet, i: i64) -> Map { sample(&set, set.classes(), i) }
+
+    /// The latents at these positions as one batch, as a loader gives them. With the `index` of a batch of pictures, in a set that holds one latent of each in
+    /// their order, those of these pictures.
+    ///
+    /// # Shapes
+    /// - `index`: integers `[B]`, each below `len` -> `mean` and `std`: f32 `[B, C, h, w]`
+    /// # Errors
+    /// `E0202` for a position beyond the set.
+    /// # Example
+    /// ```rhai
+    /// let w = data::latent_writer(io::temp_dir(), #{channels: 1, size: 2});
+    /// w.push(#{mean: torch::ones([2, 1, 2, 2]), std: torch::ones([2, 1, 2, 2]), labels: torch::tensor([0, 3])});
+    /// let batch = w.finish().take(torch::tensor([1, 0, 1]));
+    /// assert_eq(batch.mean.shape, [3, 1, 2, 2]);
+    /// assert_eq([batch.labels.to_array(), batch.index.to_array()], [[3, 0, 3], [1, 0, 1]]);
+    /// ```
+    fn take(set: LatentSet, index: Tensor) -> Map { set.gather(&positions(&index, set.len())?).map(|batch| batch_map(&batch)) }
 
     /// A loader of batches `#{mean, std, labels, attributes, index}`, and `features.0` .. where they are kept, from background threads; options as for images.
     ///

@@ -14,6 +14,7 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 use crate::script::training::steps::batch_map;
+use crate::torch::Tensor;
 use crate::{api, choices, options};
 use rhai::{Array, Dynamic, Map};
 
@@ -126,10 +127,13 @@ fn read_attributes(list: &[Dynamic]) -> Result<Vec<Attribute>> {
 }
 
 fn read_features(list: &[Dynamic]) -> Result<Vec<Features>> {
-    let wrong = || Error::value("latent_writer", "option `features` must be [#{name, model, tokens, dim}, ..]");
+    let wrong = || Error::value("latent_writer", "option `features` must be [#{name, model, tokens, dim}, ..], with `grid: [rows, columns]` of `tokens`");
     let one = |d: &Dynamic| serde_json::from_value::<Features>(crate::script::lang::value::to_json(d)).ok();
     // So large that no shard could hold one.
-    let fits = |f: &Features| (1..=1 << 20).contains(&f.tokens) && (1..=1 << 20).contains(&f.dim);
+    let fits = |f: &Features| {
+        let is_grid = f.grid.is_none_or(|[rows, columns]| rows.checked_mul(columns) == Some(f.tokens));
+        (1..=1 << 20).contains(&f.tokens) && (1..=1 << 20).contains(&f.dim) && is_grid
+    };
     list.iter().map(|d| one(d).filter(fits).ok_or_else(wrong)).collect()
 }
 
@@ -141,6 +145,12 @@ fn skipped_map(s: &Skipped) -> Dynamic {
 fn ask_for_files(cx: &crate::script::bind::Cx, src: &str) -> Result<()> {
     let src = std::path::Path::new(src);
     source_files(src)?.iter().filter(|f| f.as_path() != src).try_for_each(|f| cx.readable(f))
+}
+
+/// The positions in a set of `len` that a tensor holds.
+fn positions(index: &Tensor, len: usize) -> Result<Vec<usize>> {
+    let at = |i: i64| usize::try_from(i).ok().filter(|i| *i < len).ok_or_else(|| Error::value("take", format!("position {i} of a set of {len}")));
+    index.to_vec_i64()?.into_iter().map(at).collect()
 }
 
 fn int(n: usize) -> i64 {
@@ -271,7 +281,8 @@ api! {
         settings: Map = Map::new(),
         /// what moments and features are kept as, f32 or bf16 (half the disk); batches have f32
         dtype: String = "f32".to_owned(),
-        /// the vision models whose features come with them, `[#{name, model: hash, tokens, dim}, ..]`
+        /// the vision models whose features come with them, `[#{name, model: hash, tokens, dim}, ..]`, each with what else it was told in `options`,
+        /// and `grid`, rows and columns of tokens that are no square
         features: Array = Array::new(),
         /// whether other latents in the folder are removed and made anew, instead of an error
         force: bool = false,

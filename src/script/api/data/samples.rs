@@ -1,9 +1,8 @@
 //! `data::sample_writer`, generated pictures to PNG files and `.npz`.
 
-use super::int;
+use super::{int, positions};
 use crate::api;
 use crate::data::{ImageSet, Pick, SampleOptions, SampleWriter, Samples as _};
-use crate::error::{Error, Result};
 use crate::script::api::data::origin::{made_of, settings_of};
 use crate::script_handle;
 use crate::torch::Tensor;
@@ -134,10 +133,6 @@ api! {
     /// assert_eq(batch.index.to_array(), [3, 0, 3]);
     /// ```
     fn take(set: ImageSet, index: Tensor) -> Map {
-        let positions = index.to_vec_i64()?;
-        let at = |i: i64| usize::try_from(i).ok().filter(|i| *i < set.len())
-            .ok_or_else(|| Error::value("take", format!("position {i} of a set of {}", set.len())));
-        let positions: Vec<usize> = positions.into_iter().map(at).collect::<Result<_>>()?;
-        set.take(&positions).map(|batch| crate::script::training::steps::batch_map(&batch))
+        set.take(&positions(&index, set.len())?).map(|batch| crate::script::training::steps::batch_map(&batch))
     }
 }

@@ -1,6 +1,7 @@
 //! What is done with trained networks, and how runs share what they computed: pictures through a VAE, chosen classes, kept features.
 
 use super::chain::{ENCODER, VAE, ldm, made, ok, refused, words};
+use crate::support::process::{self, script};
 use crate::support::{TINY_VAE, avatars, files, metrics, path};
 use lathe::eval::{psnr, ssim};
 use lathe::torch::files::read_npz;
@@ -126,4 +127,29 @@ fn features_are_computed_for_what_is_seen_and_kept_by_identity() {
     let flags = ldm("reads", &["--max-train-steps", "1", "--output-dir", &out]);
     let said = ok("train_ldm", &[&words(&flags)]);
     assert!(said.contains("features of 96 pictures are read from"), "{said}");
+}
+
+#[test]
+fn pictures_are_trained_on_with_the_features_beside_their_latents() {
+    let m = made();
+    let (images, all, vae) = (m.path("images"), m.path(""), m.path("sendvae"));
+    let beside = ["--features-dir", &m.path("with-features")];
+    let eye = ["--features", "efficientnet-lite0", "--features-config.resolution", "64", "--features-config.stride", "16"];
+    ok("cache_latents", &[&["--data-dir", &images, "--output-dir", &all, "--vae-ckpt-path", &vae, "--vae-latents-name", "with-features"], &eye]);
+    let nowhere = m.path("nowhere");
+    let own =
+        ["--data-dir", &images, "--output-dir", &all, "--vae-config.resolution", "32", "--enc-config.resolution", "64", "--max-train-steps", "3"];
+    for kind in ["train_sendvae", "train_repae"] {
+        let small = format!("scripts/tiny/{kind}.toml");
+        let run = |name, more: &[&str]| script(kind, &[&own, ["--config", &small, "--exp-name", name].as_slice(), more].concat());
+        let (computed, read) = (format!("{kind}-computed"), format!("{kind}-read"));
+        assert!(process::ok(&mut run(&computed, &[])).contains("features of 12 pictures are computed"));
+        // Where no weights of a vision model are found.
+        let mut command = run(&read, &beside);
+        let said = process::ok(command.env("LATHE_CACHE", &nowhere).env("HF_HOME", &nowhere).env_remove("LATHE_WEIGHTS"));
+        assert!(said.contains("features of [\"efficientnet-lite0\"] are read from ") && !said.contains("are computed"), "{said}");
+        let (a, b) = (metrics(&m.0.path(&computed)), metrics(&m.0.path(&read)));
+        assert!(a.len() == 3 && a == b, "{a:#?}\n{b:#?}");
+        process::refused(&mut run("refused", &[&beside[..], &["--flip"]].concat()), &["--features-dir", "--crop random"]);
+    }
 }

@@ -183,6 +183,7 @@ fn features_kept_in_memory_train_like_features_computed_each_time() {
         assert_eq!(said.contains("means in bf16: off by 0."), dtype == "bf16", "{said}");
         ok("train_ldm", &[&words(&ldm(&format!("on-{name}"), &["--data-dir", &m.path(name), "--image-dir", "", "--max-train-steps", "4"]))]);
     }
+    assert_eq!(loss("on-beside"), loss("kept"), "opening the vision model must draw nothing");
     let (a, b) = (loss("on-beside"), loss("on-beside16"));
     assert!(a.len() == 4 && b.len() == 4 && a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-2), "{a:?} {b:?}");
     m.0.write(
