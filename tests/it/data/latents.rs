@@ -144,7 +144,7 @@ fn bf16_is_half_the_disk_and_says_what_it_costs() {
 #[test]
 fn features_lie_beside_the_latents_of_their_pictures() {
     let dir = tempfile::tempdir().unwrap();
-    let eye = |name: &str, dim| Features { name: name.into(), model: format!("hash of {name}"), tokens: 2, dim, options: None };
+    let eye = |name: &str, dim| Features { name: name.into(), model: format!("hash of {name}"), tokens: 2, dim, grid: None, options: None };
     let with = LatentOptions { attributes: Vec::new(), features: vec![eye("a", 3), eye("b", 1)], ..options() };
     let w = LatentWriter::open(dir.path(), with.clone()).unwrap();
     let moments = Tensor::from_vec(&(0..10 * 18).map(|i| i as f32).collect::<Vec<_>>(), &[10, 2, 3, 3]).unwrap();
