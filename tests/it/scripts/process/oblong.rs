@@ -142,7 +142,7 @@ fn exported(place: &Place) {
     let own = ["--sit-ckpt", &file, "--vae-ckpt", &vae, "--vae-config.norm-groups", "4", "--output", &out, "--allow-read", &all];
     let more = ["--num-fid-samples", "2", "--num-steps", "2", "--mode", "ode", "--model-config.heads", "2"];
     // As many as those of a square, and its positions are none of a square.
-    refused(&mut script("sample", &[own, more].concat()), &["those of 4 rows of 9 patches", "input_size: [8, 18]"]);
+    refused(&mut script("sample", &[&own[..], &more].concat()), &["those of 4 rows of 9 patches", "input_size: [8, 18]"]);
     ok(&mut script("sample", &[&own[..], &more, &["--model-config.input-size", "[8,18]"]].concat()));
     let images = Npz::open(Path::new(&format!("{out}.npz"))).unwrap().rows("arr_0").unwrap();
     assert_eq!(images.shape(), [2, 16, 36, 3]);
