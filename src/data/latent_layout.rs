@@ -107,7 +107,8 @@ impl Features {
     /// Whether both are of the same model, as far as both say.
     pub(super) fn is_like(&self, other: &Features) -> bool {
         let are_known = self.options.is_some() && other.options.is_some();
-        let same_model = (&self.name, &self.model, self.tokens, self.dim, self.grid) == (&other.name, &other.model, other.tokens, other.dim, other.grid);
+        let same_model =
+            (&self.name, &self.model, self.tokens, self.dim, self.grid) == (&other.name, &other.model, other.tokens, other.dim, other.grid);
         same_model && (!are_known || self.options == other.options)
     }
 

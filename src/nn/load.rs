@@ -95,7 +95,8 @@ impl Module {
     pub(super) fn imported(&self, state: &State) -> Result<Option<State>> {
         let own = self.state();
         // An import may also fit sizes: position embeddings of another grid.
-        if own.len() == state.len() && own.iter().zip(state).all(|((a, t), (b, u))| a == b && t.shape() == u.shape()) {
+        let is_own = own.len() == state.len() && own.iter().zip(state).all(|((a, t), (b, u))| a == b && t.shape() == u.shape());
+        if is_own && !self.reads_own() {
             return Ok(None);
         }
         let plain = others::with_own_names(&own, state);

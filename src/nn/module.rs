@@ -39,6 +39,8 @@ pub struct Built {
     pub(super) check: Option<Rc<Check>>,
     /// A prefix of names, and the help where a state dict lacks just those.
     advice: Option<(&'static str, &'static str)>,
+    /// Whether the import reads weights under the module's own names as well.
+    reads_own: bool,
 }
 
 /// Turns a published state dict with other names into one with the module's own: see [`Built::importing`].
@@ -51,12 +53,12 @@ impl Built {
     /// A layer: something with one forward function.
     pub fn layer<T: Forward + 'static>(layer: T) -> Self {
         let layer = Rc::new(layer);
-        Built { forward: Some(layer.clone()), model: layer, import: None, check: None, advice: None }
+        Built { forward: Some(layer.clone()), model: layer, import: None, check: None, advice: None, reads_own: false }
     }
 
     /// A model with methods of its own, reached by [`Module::model`].
     pub fn model<T: 'static>(model: T) -> Self {
-        Built { forward: None, model: Rc::new(model), import: None, check: None, advice: None }
+        Built { forward: None, model: Rc::new(model), import: None, check: None, advice: None, reads_own: false }
     }
 
     /// Says how a state dict is read that other software wrote under other names. [`Module::load_state`] asks for it
@@ -70,6 +72,12 @@ impl Built {
     #[must_use]
     pub fn checking(self, check: impl Fn(&State) -> Result<()> + 'static) -> Self {
         Built { check: Some(Rc::new(check)), ..self }
+    }
+
+    /// Asks the import for state dicts with the module's own names and shapes too: where shapes do not tell what is in them.
+    #[must_use]
+    pub fn reading_own(self, reads_own: bool) -> Self {
+        Built { reads_own, ..self }
     }
 
     /// What to do where a state dict lacks names that begin with `prefix`, and only those: the help of the error.
@@ -166,6 +174,11 @@ impl Module {
             Source::Built { built, .. } => built.check.clone(),
             Source::Group { .. } => None,
         }
+    }
+
+    /// What [`Built::reading_own`] said.
+    pub(super) fn reads_own(&self) -> bool {
+        matches!(&self.0.source, Source::Built { built, .. } if built.reads_own)
     }
 
     /// What [`Built::advising`] said.

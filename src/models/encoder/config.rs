@@ -210,6 +210,11 @@ impl VitConfig {
         Ok(table)
     }
 
+    /// Whether a table of the network's own grid has as many rows as the published one, and another shape.
+    pub(super) fn two_shapes(&self, pos_grid: Size) -> bool {
+        self.positions != Positions::Absent && pos_grid != self.native_grid && area(pos_grid) == area(self.native_grid)
+    }
+
     /// Whether the sizes make a network.
     ///
     /// # Errors

@@ -183,7 +183,7 @@ fn published_grid(table: &Tensor, rows: i64, config: &VitConfig, pos_grid: Size)
     let (name, native, cells) = (config.names.pos.0, config.native_grid, rows - i64::from(config.cls));
     let ([n, m], [a, b]) = (native, pos_grid);
     match (cells == area(native), cells == area(pos_grid)) {
-        (true, true) if native != pos_grid && !config.native_said => Err(Error::weights(format!(
+        (true, true) if config.two_shapes(pos_grid) && !config.native_said => Err(Error::weights(format!(
             "`{name}` {:?} is of the published {n}x{m} patches, or of this network's own {a}x{b}: both have as many",
             table.shape()
         ))

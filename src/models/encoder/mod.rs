@@ -216,9 +216,9 @@ impl Encoder {
                     options.refuse(&known.name, &["stride"])?;
                     let config = config.with(&options.vit);
                     let preprocess = preprocess(config.patch);
-                    let import = Vit::importer(&config, preprocess.resolution)?;
+                    let (import, is_open) = Vit::importer(&config, preprocess.resolution)?;
                     let model = Vit::new(p, config, preprocess.resolution, draw)?;
-                    Ok(Built::layer(Encoder { model: Box::new(model), preprocess, anchor: p.anchor() }).importing(import))
+                    Ok(Built::layer(Encoder { model: Box::new(model), preprocess, anchor: p.anchor() }).importing(import).reading_own(is_open))
                 }
             }
         })?;

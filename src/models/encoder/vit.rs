@@ -146,11 +146,11 @@ impl Vit {
         p.fixed(name, &Tensor::cat(&[zeros, cells], 0)?.reshape(&shape[3 - rank..])?)
     }
 
-    /// How published weights come in: see [`import::import`].
-    pub fn importer(config: &VitConfig, resolution: Size) -> Result<impl Fn(&State) -> Result<State> + use<>> {
+    /// How published weights come in, see [`import::import`], and whether the shapes of the network's own leave open whether they are published ones.
+    pub fn importer(config: &VitConfig, resolution: Size) -> Result<(impl Fn(&State) -> Result<State> + use<>, bool)> {
         let pos_grid = config.pos_grid.unwrap_or(config.grid(resolution)?);
-        let config = config.clone();
-        Ok(move |state: &State| import::import(state, &config, pos_grid))
+        let (config, is_open) = (config.clone(), config.two_shapes(pos_grid));
+        Ok((move |state: &State| import::import(state, &config, pos_grid), is_open))
     }
 
     fn embed(&self, x: &Tensor) -> Result<Tensor> {

@@ -127,7 +127,8 @@ fn read_attributes(list: &[Dynamic]) -> Result<Vec<Attribute>> {
 }
 
 fn read_features(list: &[Dynamic]) -> Result<Vec<Features>> {
-    let wrong = || Error::value("latent_writer", "option `features` must be [#{name, model, tokens, dim}, ..], with `grid: [rows, columns]` of `tokens`");
+    let wrong =
+        || Error::value("latent_writer", "option `features` must be [#{name, model, tokens, dim}, ..], with `grid: [rows, columns]` of `tokens`");
     let one = |d: &Dynamic| serde_json::from_value::<Features>(crate::script::lang::value::to_json(d)).ok();
     // So large that no shard could hold one.
     let fits = |f: &Features| {
