@@ -7,9 +7,10 @@ use lathe::eval::{psnr, ssim};
 use lathe::torch::files::read_npz;
 use lathe::torch::{DType, Tensor};
 use serde_json::Value;
+use std::path::Path;
 
 /// A picture file as u8 `[1, 3, H, W]`.
-fn picture(file: &std::path::Path) -> Tensor {
+fn picture(file: &Path) -> Tensor {
     let image = image::open(file).unwrap().to_rgb8();
     let (w, h) = image.dimensions();
     Tensor::from_vec(&image.into_raw(), &[1, i64::from(h), i64::from(w), 3]).unwrap().permute(&[0, 3, 1, 2]).unwrap()
@@ -137,18 +138,19 @@ fn pictures_are_trained_on_with_the_features_beside_their_latents() {
     let eye = ["--features", "efficientnet-lite0", "--features-config.resolution", "64", "--features-config.stride", "16"];
     ok("cache_latents", &[&["--data-dir", &images, "--output-dir", &all, "--vae-ckpt-path", &vae, "--vae-latents-name", "with-features"], &eye]);
     let nowhere = m.path("nowhere");
-    let own =
-        ["--data-dir", &images, "--output-dir", &all, "--vae-config.resolution", "32", "--enc-config.resolution", "64", "--max-train-steps", "3"];
+    let own = ["--data-dir", &images, "--vae-config.resolution", "32", "--enc-config.resolution", "64", "--max-train-steps", "3"];
     for kind in ["train_sendvae", "train_repae"] {
         let small = format!("scripts/tiny/{kind}.toml");
-        let run = |name, more: &[&str]| script(kind, &[&own, ["--config", &small, "--exp-name", name].as_slice(), more].concat());
-        let (computed, read) = (format!("{kind}-computed"), format!("{kind}-read"));
-        assert!(process::ok(&mut run(&computed, &[])).contains("features of 12 pictures are computed"));
+        // Features that one of them keeps the other would read.
+        let out = m.path(&format!("{kind}-beside"));
+        let run =
+            |name, more: &[&str]| script(kind, &[&own, ["--config", &small, "--output-dir", &out, "--exp-name", name].as_slice(), more].concat());
+        assert!(process::ok(&mut run("computed", &[])).contains("features of 12 pictures are computed"));
         // Where no weights of a vision model are found.
-        let mut command = run(&read, &beside);
+        let mut command = run("read", &beside);
         let said = process::ok(command.env("LATHE_CACHE", &nowhere).env("HF_HOME", &nowhere).env_remove("LATHE_WEIGHTS"));
         assert!(said.contains("features of [\"efficientnet-lite0\"] are read from ") && !said.contains("are computed"), "{said}");
-        let (a, b) = (metrics(&m.0.path(&computed)), metrics(&m.0.path(&read)));
+        let (a, b) = (metrics(&Path::new(&out).join("computed")), metrics(&Path::new(&out).join("read")));
         assert!(a.len() == 3 && a == b, "{a:#?}\n{b:#?}");
         process::refused(&mut run("refused", &[&beside[..], &["--flip"]].concat()), &["--features-dir", "--crop random"]);
     }
