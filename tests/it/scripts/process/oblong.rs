@@ -13,7 +13,8 @@ fn main(cfg) {
     torch::manual_seed(5);
     for size in [[4, 18], [8, 18]] {
         let tokens = size[0] / 2 * 9;
-        let w = data::latent_writer(`latents-${size[0]}`, #{ channels: 4, size: size, classes: ["a", "b"], features: [#{ name: "hand", model: "none", tokens: tokens, dim: 6 }] });
+        let hand = #{ name: "hand", model: "none", tokens: tokens, dim: 6, grid: [size[0] / 2, 9] };
+        let w = data::latent_writer(`latents-${size[0]}`, #{ channels: 4, size: size, classes: ["a", "b"], features: [hand] });
         let labels = torch::arange(0, 24) % 2;
         w.push(#{ mean: torch::randn([24, 4] + size), std: torch::rand([24, 4] + size), labels: labels, features: [torch::randn([24, tokens, 6])] });
         w.finish();
