@@ -16,5 +16,6 @@ mod rae;
 mod recipes;
 mod seeds;
 mod tiny;
+mod wide;
 
 pub use chain::{ENCODER, SIT, VAE, ldm, made, words};
