@@ -7,14 +7,14 @@ CARGO ?= cargo
 LATHE = target/release/lathe
 ARGS ?=
 
-FUZZ = $(CARGO) test --release --test fuzz --
+FUZZ = $(CARGO) test --test fuzz --
 
-DIST = $(CARGO) test --release --test it -- --nocapture dist::
+DIST = $(CARGO) test --test it -- --nocapture dist::
 
 .PHONY: help dist-test reference fuzz operators demo test quick build lint bench doc clean libtorch weights parity parity-cpus
 
 # The runner of the fixtures, on the kernels that the variables before it choose.
-PARITY = LATHE_TEST_ALONE=1 $(CARGO) test --release --test it parity::alone -- --nocapture
+PARITY = LATHE_TEST_ALONE=1 $(CARGO) test --test it parity::alone -- --nocapture
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -22,8 +22,9 @@ help: ## list the targets
 demo: build weights ## pictures -> VAE -> Send-VAE -> latents -> SiT -> samples
 	$(LATHE) run scripts/demo.rhai $(ARGS)
 
+# In the build of `make quick`: the work is libtorch's, and what is Rust's is checked for overflows. Many tests wait for processes: two more at a time than there are cores.
 test: libtorch weights ## all tests
-	$(CARGO) test --release --no-fail-fast $(ARGS)
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(getconf _NPROCESSORS_ONLN) + 2))} $(CARGO) test --no-fail-fast $(ARGS)
 
 # What has `damage` in its name tries thousands of broken texts and files. The tests that cannot share a process go on beside the others.
 quick: libtorch ## the tests that start no process, in the debug build: after each edit
@@ -37,7 +38,7 @@ build: libtorch ## the `lathe` binary, target/release/lathe
 
 lint: libtorch ## rustfmt and clippy, warnings are errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy --release --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets -- -D warnings
 
 # LATHE_GOLDEN=/path takes other fixtures, LATHE_DEVICE=cuda a GPU; the page is of the repository's own on the CPU.
 parity: libtorch ## compare every module with the numbers of the PyTorch reference, and write docs/parity.md

@@ -39,9 +39,10 @@ fn all_pass() {
             let text = std::fs::read_to_string(folder().join("tests").join(format!("{file}.rhai"))).unwrap();
             let tests = tests(&text);
             assert!(!tests.is_empty(), "stdlib/tests/{file}.rhai has no test");
+            let engine = engine();
             for test in tests {
                 count += 1;
-                if let Err(e) = engine().eval(&format!("import \"std/tests/{file}\" as t;\nt::{test}();")) {
+                if let Err(e) = engine.eval(&format!("import \"std/tests/{file}\" as t;\nt::{test}();")) {
                     failures.push(format!("{file}::{test}\n{}", e.render(false)));
                 }
             }
