@@ -26,6 +26,9 @@ demo: build weights ## pictures -> VAE -> Send-VAE -> latents -> SiT -> samples
 test: libtorch weights ## all tests
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(getconf _NPROCESSORS_ONLN) + 2))} $(CARGO) test --no-fail-fast $(ARGS)
 
+# One thread for each process of tests: two that wait for each other beside other processes are slower than one.
+quick test: export OMP_NUM_THREADS ?= 1
+
 # What has `damage` in its name tries thousands of broken texts and files. The tests that cannot share a process go on beside the others.
 quick: libtorch ## the tests that start no process, in the debug build: after each edit
 	@$(CARGO) test --quiet --no-run --lib --test it

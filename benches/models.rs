@@ -67,7 +67,7 @@ fn seconds(run: &mut Run, steps: usize) -> lathe::error::Result<f64> {
 
 /// Forward, loss, backward, clip and AdamW on 32x16x16 latents: 256 tokens.
 fn sit_step(at: Device, batch: i64, dtype: Option<DType>) -> lathe::error::Result<Run> {
-    let config = SitConfig { input_size: 16, in_channels: 32, ..SitConfig::named("SiT-B/1")? };
+    let config = SitConfig { input_size: [16, 16], in_channels: 32, ..SitConfig::named("SiT-B/1")? };
     let module = Sit::module("SiT-B/1", config)?;
     module.to(Some(at), None)?;
     let sit = module.model::<Sit>().expect("built as a SiT");

@@ -38,7 +38,7 @@ fn main() -> Result<()> {
 }
 
 fn sit_b1() -> Result<()> {
-    let config = SitConfig { in_channels: 32, input_size: 16, ..SitConfig::named("SiT-B/1")? };
+    let config = SitConfig { in_channels: 32, input_size: [16, 16], ..SitConfig::named("SiT-B/1")? };
     time("SiT-B/1, initialisation", || Sit::module("sit", config.clone()).map(drop))?;
     let module = Sit::module("sit", config)?;
     let sit = module.model::<Sit>().expect("built as a SiT");

@@ -127,7 +127,7 @@ fn steps(role: &str) -> Result<()> {
     let d = join()?;
     set_num_threads(if d.world.size > 1 { 1 } else { 2 });
     let rows = BATCH / d.world.size as i64;
-    let module = Sit::module("SiT-B/1", SitConfig { input_size: 16, in_channels: 32, ..SitConfig::named("SiT-B/1")? })?;
+    let module = Sit::module("SiT-B/1", SitConfig { input_size: [16, 16], in_channels: 32, ..SitConfig::named("SiT-B/1")? })?;
     let sit = module.model::<Sit>().expect("built as a SiT");
     let params: Vec<(String, Tensor)> = module.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect();
     let opt = adamw(params, AdamWOptions::default())?;

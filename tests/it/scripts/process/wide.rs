@@ -49,7 +49,18 @@ fn pictures_that_are_no_squares_go_through_every_stage() {
     // Pixels, as they are in the files.
     let jit = ["--model", "jit", "--model-config.depth", "2", "--model-config.hidden-size", "32", "--model-config.num-heads", "2"];
     let pixels = ["--space", "pixels", "--data-dir", "tests/data/avatars64", "--resolution", "32", "--width", "48", "--proj-coeff", "0"];
-    let more = ["--model-config.in-context-start", "1", "--model-config.patch-size", "8", "--model-config.bottleneck-dim", "8", "--batch-size", "4", "--vae-ckpt", ""];
+    let more = [
+        "--model-config.in-context-start",
+        "1",
+        "--model-config.patch-size",
+        "8",
+        "--model-config.bottleneck-dim",
+        "8",
+        "--batch-size",
+        "4",
+        "--vae-ckpt",
+        "",
+    ];
     train(&place, "jit", &[&jit, &pixels, &more]);
     assert_eq!(drawn(&place, "jit"), [4, 32, 48, 3]);
 
