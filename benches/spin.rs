@@ -100,8 +100,16 @@ fn steps(count: usize) -> Result<f64> {
     let user = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"].iter().any(|v| std::env::var_os(v).is_some());
     assert_eq!(matches!(spin(), Spin::Lathe(_)), !user && cfg!(target_os = "linux"), "decided by who should: {}", spin());
     set_num_threads(2);
-    let config =
-        SitConfig { depth: 6, hidden: 192, heads: 3, patch: 1, input_size: [8, 8], in_channels: 32, z_dims: Vec::new(), ..SitConfig::named("SiT-S/2")? };
+    let config = SitConfig {
+        depth: 6,
+        hidden: 192,
+        heads: 3,
+        patch: 1,
+        input_size: [8, 8],
+        in_channels: 32,
+        z_dims: Vec::new(),
+        ..SitConfig::named("SiT-S/2")?
+    };
     let module = Sit::module("sit", config)?;
     let sit = module.model::<Sit>().expect("built as a SiT");
     let opt = adamw(module.named_parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect::<Vec<_>>(), AdamWOptions::default())?;
