@@ -88,7 +88,8 @@ fn main() {
 }
 
 /// The object of each source. One whose source, headers and libtorch are those that it was made of is taken as it is: a script of the standard
-/// library that changed makes this program run again as well, and C++ takes minutes.
+/// library that changed makes this program run again as well, and C++ takes minutes. They lie beside the folders of build scripts, where a changed copy of this
+/// package finds them too.
 fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
     let text = |path: &Path| std::fs::read(path).unwrap_or_default();
     let mut common = std::collections::hash_map::DefaultHasher::new();
@@ -98,10 +99,14 @@ fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
     text(Path::new("build.rs")).hash(&mut common);
     text(&include.join("torch/headeronly/version.h")).hash(&mut common);
     include.hash(&mut common);
-    for variable in ["TARGET", "OPT_LEVEL", "CXX", "CXXFLAGS"] {
+    for variable in ["TARGET", "CXX", "CXXFLAGS"] {
         std::env::var(variable).unwrap_or_default().hash(&mut common);
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names it"));
+    // target/PROFILE/build/NAME-HASH/out
+    let out = out.ancestors().nth(3).unwrap_or(&out).join("bridge");
+    std::fs::create_dir_all(&out).expect("a folder beside those of build scripts");
+    let build = build.clone().out_dir(&out).to_owned();
     let mut parsed = None;
     let object = |name: &str| {
         let source = Path::new(FOLDER).join(name);
@@ -115,7 +120,7 @@ fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
         {
             return PathBuf::from(path);
         }
-        let made = parsed.get_or_insert_with(|| parsed_once(build, &out)).clone().file(&source).compile_intermediates().remove(0);
+        let made = parsed.get_or_insert_with(|| parsed_once(&build, &out)).clone().file(&source).compile_intermediates().remove(0);
         // Without the note it is made again the next time.
         let _ = std::fs::write(note, format!("{key} {}", made.display()));
         made
