@@ -75,8 +75,12 @@ fn packed(dir: &Path, source: &Path) -> lathe::error::Result<()> {
             *best = best.max(rate);
         }
         for ((name, path), best) in sources.iter().zip(&mut rates) {
-            let report = preprocess(path, dir.join(format!("out-{name}-{round}")), &options)?;
+            // What the one before wrote is on the disk: each waits for its own shards alone.
+            let out = dir.join(format!("out-{name}-{round}"));
+            let _ = Command::new("sync").status();
+            let report = preprocess(path, &out, &options)?;
             assert_eq!(report.dataset.count, FILES);
+            std::fs::remove_dir_all(&out).expect("what was written");
             best.0 = best.0.max(report.rate);
             let set = ImageSet::open_any(path, &DirectOptions::default())?;
             let loader = Loader::new(set, LoaderOptions { batch: 16, shuffle: true, workers: 2, ..Default::default() })?;
