@@ -106,7 +106,8 @@ fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
     // target/PROFILE/build/NAME-HASH/out
     let out = out.ancestors().nth(3).unwrap_or(&out).join("bridge");
     std::fs::create_dir_all(&out).expect("a folder beside those of build scripts");
-    let build = build.clone().out_dir(&out).to_owned();
+    let mut build = build.clone();
+    build.out_dir(&out);
     let mut parsed = None;
     let object = |name: &str| {
         let source = Path::new(FOLDER).join(name);

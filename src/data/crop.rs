@@ -102,8 +102,7 @@ mod tests {
         ] {
             let crop = center_crop(&picture, Size { height, width }).unwrap();
             assert_eq!((crop.height, crop.width), (height, width));
-            let found: String = Sha256::digest(&crop.rgb).iter().map(|b| format!("{b:02x}")).collect();
-            assert_eq!(&found[..16], sum, "{height} x {width}");
+            assert_eq!(&crate::files::hex(&Sha256::digest(&crop.rgb))[..16], sum, "{height} x {width}");
         }
         for draw in 0..50 {
             let size = Size { height: 31, width: 77 };

@@ -106,8 +106,8 @@ impl Direct {
 
     /// These pictures as one batch, decoded on this thread, or on all cores, each with its crop: the middle, or as drawn. Of one that cannot be read the next one takes the place, with its label.
     pub(super) fn gather(&self, positions: &[(usize, Crop)], on_all_cores: bool) -> Result<Batch> {
-        let Size { height, width } = self.dataset.size();
-        let size = self.dataset.size().bytes();
+        let picture = self.dataset.size();
+        let size = picture.bytes();
         let mut pixels = Vec::new();
         let bytes = positions.len() * size;
         pixels
@@ -122,7 +122,7 @@ impl Direct {
         };
         let labels: Vec<i64> = taken.iter().map(|p| self.label(*p)).collect();
         let index: Vec<i64> = taken.iter().map(|p| *p as i64).collect();
-        let shape = [positions.len() as i64, 3, height as i64, width as i64];
+        let shape = [positions.len() as i64, 3, picture.height as i64, picture.width as i64];
         let mut batch =
             Batch::default().with("images", Tensor::from_bytes(&pixels, &shape, DType::Uint8)?).with("labels", Tensor::from_slice(&labels)?);
         let factors = self.dataset.attributes.len();
