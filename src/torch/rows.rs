@@ -6,6 +6,7 @@
 use super::draws::{Law, Wanted};
 use super::{DType, Tensor};
 use crate::error::{Error, Result};
+use crate::memory;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
@@ -68,10 +69,11 @@ impl Rows {
     }
 
     fn fill<T: Copy + Send>(&self, width: usize, zero: T, one: impl Fn(&mut ChaCha8Rng, &mut [T]) + Sync) -> Result<Vec<T>> {
-        let len = self.numbers.len().checked_mul(width);
+        let len = self.numbers.len().saturating_mul(width);
+        // The tensor that it goes to is as large again.
+        memory::room_for("seeded_rows", len, 2 * size_of::<T>())?;
         let mut out = Vec::new();
-        let room = len.filter(|n| out.try_reserve_exact(*n).is_ok());
-        let Some(len) = room else { return Err(Error::value("seeded_rows", "not enough memory for the draw")) };
+        out.try_reserve_exact(len).map_err(|_| Error::value("seeded_rows", "not enough memory for the draw"))?;
         out.resize(len, zero);
         let (numbers, seed, done): (&[u64], _, _) = (&self.numbers, self.seed, self.done);
         if width > 0 {

@@ -95,7 +95,7 @@ pub fn in_parts<T>(parts: usize, rows: i64, puts_back: bool, mut f: impl FnMut(u
     let mut run = || {
         let before = devices().map(|d| Ok((d, rng_state(d)?))).collect::<Result<Vec<_>>>()?;
         let rewind = || before.iter().try_for_each(|(device, state)| set_rng_state(*device, state));
-        let mut all = Vec::with_capacity(parts);
+        let mut all = Vec::new();
         for part in 0..parts {
             rewind()?;
             STATE.set(None);

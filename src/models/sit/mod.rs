@@ -112,9 +112,10 @@ impl Sit {
     /// As [`Sit::new`].
     pub fn module(kind: &str, config: SitConfig) -> Result<Module> {
         Module::build(kind, default_device(), move |p| {
-            let (grid, patch) = (config.grid(), config.patch);
+            let sit = Self::new(p, config.clone())?;
+            let (grid, patch) = (sit.config.grid(), sit.config.patch);
             let check = move |state: &State| positions::check(state, grid, patch);
-            Ok(Built::layer(Self::new(p, config.clone())?).importing(without_prefix).checking(check).advising("bn.", WITHOUT_STATISTICS))
+            Ok(Built::layer(sit).importing(without_prefix).checking(check).advising("bn.", WITHOUT_STATISTICS))
         })
     }
 

@@ -40,6 +40,14 @@ fn empty_rows_without_number_make_no_arrays_texts_or_lists() {
 }
 
 #[test]
+fn numbers_of_parts_and_rows_take_no_memory_before_there_is_any() {
+    refused(&[
+        ("torch::in_parts(1 << 40, 1 << 41, |i| throw \"the first part\")", "the first part"),
+        ("torch::seeded_rows(0, torch::arange(2), || torch::rand([2, 1 << 55]))", "not enough memory"),
+    ]);
+}
+
+#[test]
 fn sizes_of_networks_are_bounded_and_named() {
     refused(&[
         ("models::vae(#{ num_res_blocks: 1000000000 })", "`num_res_blocks` must be at most 1024, got 1000000000"),
@@ -55,6 +63,7 @@ fn sizes_of_networks_are_bounded_and_named() {
         ("models::sit(#{ depth: 2, hidden: 64, heads: 1 << 40 })", "`heads` must be at most"),
         ("models::sit(#{ depth: 2, hidden: 64, heads: 4, mlp_ratio: 1e300 })", "`hidden * mlp_ratio` must be at most"),
         ("models::sit(#{ depth: 2, hidden: 64, heads: 4, input_size: 1 << 40, patch: 1 })", "`input_size` must be at most"),
+        ("models::sit(#{ depth: 2, hidden: 64, heads: 4, patch: 0 })", "`patch` must be at least 1, got 0"),
         ("models::sit(#{ depth: 2, hidden: 64, heads: 4, num_classes: 1 << 50 })", "`num_classes` must be at most"),
         ("models::sit(#{ depth: 2, hidden: 64, heads: 4, z_dims: [1 << 50] })", "`z_dims` must be at most"),
         ("models::sit(#{ depth: 2, hidden: 64, heads: 4, projector_dim: 1 << 50 })", "`projector_dim` must be at most"),

@@ -84,6 +84,29 @@ fn a_division_of_two_int_literals_warns_once() {
 }
 
 #[test]
+fn operators_on_the_extremes_of_an_int_are_values_or_errors_of_the_script() {
+    let extremes = ["0x8000000000000000", "9223372036854775807", "-1", "0", "1"];
+    let engine = engine();
+    let mut lines = String::new();
+    for op in ["+", "-", "*", "/", "%", "**", "<<", ">>"] {
+        for (a, b) in extremes.iter().flat_map(|a| extremes.iter().map(move |b| (a, b))) {
+            lines += &format!("    let x = {a} {op} ({b});\n");
+            for script in [format!("let x = {a} {op} ({b}); x"), format!("let a = {a}; let b = {b}; a {op} b")] {
+                let said = engine.eval(&script).err().map(|e| e.to_string());
+                assert!(!said.as_ref().is_some_and(|text| text.contains("internal error")), "{script}: {said:?}");
+            }
+        }
+    }
+    // What warns of divisions reads them as well.
+    let scripts = Scripts::new(&[("main.rhai", &format!("fn main() {{\n{lines}}}\n"))]);
+    let faults = engine.faults(scripts.path("main.rhai")).unwrap();
+    assert!(
+        faults.iter().all(|d| !d.message.contains("internal error")) && faults.iter().any(|d| d.message.contains("divides two ints")),
+        "{faults:?}"
+    );
+}
+
+#[test]
 fn a_caught_error_prints_as_it_reads_uncaught() {
     let bodies = [
         "let a = [1]; a[5]",

@@ -57,11 +57,11 @@ pub(crate) fn of(ast: &AST, tag: &str, explain: Explain) -> Vec<Diagnostic> {
         if let Some(ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at))) = path.last()
             && call.name == "/"
             && let [Expr::IntegerConstant(a, start), Expr::IntegerConstant(b, _)] = call.args[..]
-            && b != 0
-            && a % b != 0
+            // Nothing for a divisor of 0, nor for the least int by -1, which has no quotient.
+            && let (Some(quotient), Some(1..) | Some(..=-1)) = (a.checked_div(b), a.checked_rem(b))
         {
             let labels = explain.sources.label(tag, start, "").or_else(|| explain.sources.label(tag, *at, "")).into_iter().collect();
-            let message = format!("`{a}/{b}` divides two ints: it is {}", a / b);
+            let message = format!("`{a}/{b}` divides two ints: it is {quotient}");
             let help = Some(format!("write `{a}.0/{b}` for {}", crate::progress::digits(a as f64 / b as f64, 4)));
             found.push((start.line(), start.position(), Diagnostic { labels, help, ..Diagnostic::plain(LINT, message).as_warning() }));
         }

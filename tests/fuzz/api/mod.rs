@@ -1,5 +1,5 @@
-//! Every function of scripts: its example with literals made hostile, and calls of it with whatever there is. Each call is a script, which is
-//! shown when it was a bad one.
+//! Every function of scripts: its example with each literal and each option at its extremes, then with literals made hostile at random, and
+//! calls of it with whatever there is. Each call is a script, which is shown when it was a bad one.
 
 mod text;
 
@@ -78,15 +78,18 @@ fn calls(name: &str, flags: &Flags) -> bool {
     let mut out = std::io::stdout();
     let mut returned = 0;
     let mut current = engine();
-    for case in flags.from..flags.case.map_or(flags.calls, |c| c + 1) {
+    // First what is tried of every function, then what is drawn.
+    let sweep = text::sweep(&f, &examples);
+    for case in flags.from..flags.case.map_or(flags.calls + sweep.len() as u64, |c| c + 1) {
         if flags.case.is_some_and(|c| c != case) {
             continue;
         }
         let mut h = DefaultHasher::new();
         (name, flags.seed, case).hash(&mut h);
         let mut rng = ChaCha8Rng::seed_from_u64(h.finish());
-        let script = match examples.get(rng.next_u32() as usize % examples.len().max(1)) {
-            Some(example) if rng.next_u32() % 100 < 55 => text::mutate(&mut rng, example),
+        let script = match (sweep.get(case as usize), examples.get(rng.next_u32() as usize % examples.len().max(1))) {
+            (Some(script), _) => script.clone(),
+            (None, Some(example)) if rng.next_u32() % 100 < 55 => text::mutate(&mut rng, example),
             _ => text::call(&mut rng, &f),
         };
         let _ = writeln!(out, "call {case}");

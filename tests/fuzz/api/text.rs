@@ -248,6 +248,66 @@ pub fn mutate(rng: &mut ChaCha8Rng, example: &str) -> String {
     text
 }
 
+/// What stands in for a number, a text and an option in [`sweep`].
+const EXTREMES: &[&str] = &["0", "-1", "(-9223372036854775807 - 1)", "9223372036854775807", "4294967296", "(0.0/0.0)"];
+const ODD_TEXTS: &[&str] = &["", "x"];
+const ODD_OPTIONS: &[&str] =
+    &["0", "-1", "(-9223372036854775807 - 1)", "9223372036854775807", "(0.0/0.0)", "1e308", "[]", "[0, 0]", "[-1, 9223372036854775807]"];
+
+/// Every literal of the examples at each extreme, and every option of `f` at each, in the map that an example gives it or in one of its own.
+/// What draws alone would miss: a size of zero that only one of twenty options is.
+pub fn sweep(f: &ApiFn, examples: &[String]) -> Vec<String> {
+    let mut out = Vec::new();
+    for example in examples {
+        for (from, to) in literals(example) {
+            let odd = if example[from..to].starts_with('"') { ODD_TEXTS } else { EXTREMES };
+            for value in odd {
+                let value = if odd == ODD_TEXTS { format!("\"{value}\"") } else { (*value).to_owned() };
+                out.push(format!("{}{value}{}", &example[..from], &example[to..]));
+            }
+        }
+    }
+    let name = format!("{}(", f.name);
+    let calls: Vec<(&String, usize)> =
+        examples.iter().flat_map(|e| e.match_indices(&name).map(|(at, _)| (e, at + name.len())).collect::<Vec<_>>()).collect();
+    for option in f.options() {
+        for value in ODD_OPTIONS {
+            let given = format!("\"{}\": {value}", option.name);
+            for &(example, at) in &calls {
+                let Some(close) = closing(example, at) else { continue };
+                let inside = &example[at..close];
+                // A key that stands twice is refused when the script is read: the example's own one goes.
+                let changed = match inside.rfind("#{") {
+                    Some(map) if !inside[map..].contains(&format!("{}:", option.name)) => {
+                        let rest = &inside[map + 2..];
+                        let comma = if rest.trim_start().starts_with('}') { "" } else { ", " };
+                        format!("{}#{{{given}{comma}{rest}", &inside[..map])
+                    }
+                    Some(_) => continue,
+                    None if inside.trim().is_empty() => format!("#{{{given}}}"),
+                    None => format!("{inside}, #{{{given}}}"),
+                };
+                out.push(format!("{}{changed}{}", &example[..at], &example[close..]));
+            }
+        }
+    }
+    out
+}
+
+/// Where the bracket closes whose inside begins at `from`.
+fn closing(text: &str, from: usize) -> Option<usize> {
+    let mut open = 0;
+    for (i, c) in text[from..].char_indices() {
+        match c {
+            '(' | '[' | '{' => open += 1,
+            ')' if open == 0 => return Some(from + i),
+            ')' | ']' | '}' => open -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Where numbers and strings stand.
 fn literals(text: &str) -> Vec<(usize, usize)> {
     let bytes = text.as_bytes();

@@ -176,7 +176,7 @@ pub(super) fn windows_hold_something(b: &Bound) -> Result<()> {
             continue;
         }
         let n = input.size(at)?;
-        if n < *d || (p + d - 1) / d >= *k {
+        if n < *d || p.saturating_add(d - 1) / d >= *k {
             return Err(refuse(b, format!("a window of {k} with dilation {d} and padding {p} may miss all {n} elements of dimension {at}")));
         }
     }
