@@ -5,7 +5,7 @@ use super::choose::{Pick, choose};
 use super::direct::{Crop, Direct, DirectOptions};
 use super::draws::drawn;
 use super::flip::flipped;
-use super::manifest::{Attribute, Dataset, check_version};
+use super::manifest::{Attribute, Dataset, check_labels, check_version};
 use super::shards::{Field, Shards};
 use super::size::Size;
 use crate::error::{Error, Result};
@@ -82,6 +82,15 @@ impl ImageSet {
         let shards = Shards::open(folder, &dataset.shards, fields)?;
         if shards.len() != dataset.count {
             return Err(Error::data(&manifest, format!("`count` is {}, its shards hold {}", dataset.count, shards.len())));
+        }
+        let counts = &dataset.class_counts;
+        if !counts.is_empty()
+            && (counts.len() != dataset.classes.len() || counts.iter().try_fold(0usize, |n, c| n.checked_add(*c)) != Some(dataset.count))
+        {
+            return Err(Error::data(
+                &manifest,
+                format!("`class_counts` {counts:?} are not those of {} pictures of {} classes", dataset.count, dataset.classes.len()),
+            ));
         }
         Ok(ImageSet::new(folder, Pixels::Shards(Box::new(dataset), shards)))
     }
@@ -192,7 +201,9 @@ impl ImageSet {
         };
         let positions = &wanted.iter().map(|(i, _)| *i).collect::<Vec<_>>()[..];
         let index: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
-        let mut batch = Batch::default().with("images", shards.tensor(0, positions)?).with("labels", shards.tensor(1, positions)?);
+        let labels = shards.tensor(1, positions)?;
+        check_labels(&labels.to_vec_i64()?, self.classes().len()).map_err(|e| Error::data(self.folder(), e))?;
+        let mut batch = Batch::default().with("images", shards.tensor(0, positions)?).with("labels", labels);
         if !self.attributes().is_empty() {
             batch = batch.with("attributes", shards.tensor(2, positions)?);
         }

@@ -5,7 +5,7 @@ use super::files::{Column, remove_leftovers, write_json, write_shard};
 use super::latent_folder::{Held, discard, held, other_latents};
 use super::latent_layout::{Features, Layout, Precision};
 use super::latent_sums::{Sums, rounding, statistics, sums};
-use super::manifest::{Attribute, FORMAT_VERSION, Latents, ShardInfo};
+use super::manifest::{Attribute, FORMAT_VERSION, Latents, ShardInfo, check_labels};
 use crate::dist;
 use crate::error::{Error, Result};
 use crate::files;
@@ -254,6 +254,7 @@ impl Writer {
         };
         let (mean, std) = (finite("mean", mean.to_vec_f32()?)?, finite("std", std.to_vec_f32()?)?);
         let (labels, index) = (labels.to_vec_i64()?, index.to_vec_i64()?);
+        check_labels(&labels, self.options.classes.len()).map_err(bad)?;
         let attributes = attributes.filter(|_| factors > 0).map(Tensor::to_bytes).transpose()?.unwrap_or_default();
         let one = self.options.shape.iter().product::<usize>();
         let precision = self.options.dtype;

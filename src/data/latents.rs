@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, Samples};
 use super::latent_layout::{Features, feature_name};
-use super::manifest::{Attribute, Latents, check_version};
+use super::manifest::{Attribute, Latents, check_labels, check_version};
 use super::shards::Shards;
 use crate::error::{Error, Result};
 use crate::files;
@@ -135,7 +135,9 @@ impl Samples for LatentSet {
     fn gather(&self, positions: &[usize]) -> Result<Batch> {
         let shards = &self.0.shards;
         let float = |field: usize| shards.tensor(field, positions)?.to_dtype(DType::Float);
-        let mut batch = Batch::default().with("mean", float(0)?).with("std", float(1)?).with("labels", shards.tensor(2, positions)?);
+        let labels = shards.tensor(2, positions)?;
+        check_labels(&labels.to_vec_i64()?, self.0.latents.classes.len()).map_err(|e| Error::data(&self.0.folder, e))?;
+        let mut batch = Batch::default().with("mean", float(0)?).with("std", float(1)?).with("labels", labels);
         let mut next = 4;
         if !self.attributes().is_empty() {
             batch = batch.with("attributes", shards.tensor(next, positions)?);

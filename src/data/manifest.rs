@@ -245,3 +245,11 @@ pub(crate) fn check_version(path: &Path, version: u32) -> Result<()> {
     }
     Err(Error::data(path, format!("its format has version {version}, this program reads version {FORMAT_VERSION}")))
 }
+
+/// Fails for a label that none of so many classes has; where no classes are known, any may be.
+pub(super) fn check_labels(labels: &[i64], classes: usize) -> Result<(), String> {
+    match labels.iter().find(|l| usize::try_from(**l).is_ok_and(|l| l >= classes) || **l < 0) {
+        Some(label) if classes > 0 => Err(format!("a label is {label}, but there are {classes} classes: labels go from 0 to {}", classes - 1)),
+        _ => Ok(()),
+    }
+}

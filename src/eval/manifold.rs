@@ -24,6 +24,17 @@ impl Distances {
         if self == Distances::F16 { 10_000 } else { 2048 }
     }
 
+    /// The same, or f64 where squares of these features are none that f32 holds.
+    fn for_all(self, sets: &[&Tensor]) -> Result<Distances> {
+        let largest = sets.iter().filter(|x| x.numel() > 0).try_fold(0.0f64, |most, x| Ok::<_, Error>(most.max(x.abs()?.max()?.item()?)))?;
+        let fits = |range: std::ops::Range<f64>| largest == 0.0 || range.contains(&largest);
+        if !fits(1e-140..1e140) {
+            return Err(Error::value("precision_recall", format!("features as large as {largest:e} have no squared distances in f64"))
+                .help("scale both sets"));
+        }
+        Ok(if fits(1e-14..1e14) { self } else { Distances::F64 })
+    }
+
     /// Squared distances of all pairs: `[N, D]`, `[M, D]` f64 -> `[N, M]` f32 or f64.
     fn between(self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         match self {
@@ -56,6 +67,7 @@ pub fn manifold_radii(features: &Tensor, k: i64, precision: Distances) -> Result
 
 fn radii_in_blocks(features: &Tensor, k: i64, precision: Distances, size: i64) -> Result<Tensor> {
     let x = checked("features", features, k)?;
+    let precision = precision.for_all(&[&x])?;
     no_grad(|| {
         let blocks = x.split(size, 0)?;
         let row = |a: &Tensor| {
@@ -93,6 +105,7 @@ fn in_blocks(reference: &Tensor, samples: &Tensor, k: i64, precision: Distances,
     if a.size(1)? != b.size(1)? {
         return Err(Error::value("precision_recall", format!("the features differ in width: {} and {}", a.describe(), b.describe())));
     }
+    let precision = precision.for_all(&[&a, &b])?;
     let (radii_a, radii_b) = (radii_in_blocks(&a, k, precision, size)?, radii_in_blocks(&b, k, precision, size)?);
     no_grad(|| {
         let (mut in_b, mut in_a): (Vec<Tensor>, Vec<Option<Tensor>>) = (Vec::new(), Vec::new());

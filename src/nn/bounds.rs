@@ -19,6 +19,12 @@ pub fn within(op: &str, sizes: &[(&str, i64)], most: i64) -> Result<()> {
     Err(Error::value(op, format!("`{name}` must be {wanted}, got {n}")))
 }
 
+/// The side of the square of so many cells; none where they make no square, or there is no cell.
+pub fn square_side(cells: i64) -> Option<i64> {
+    let side = (cells.max(0) as f64).sqrt().round() as i64;
+    (cells > 0 && side.checked_mul(side) == Some(cells)).then_some(side)
+}
+
 /// Fails when weights of so many numbers would not be within the limit of memory.
 ///
 /// # Errors

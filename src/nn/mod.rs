@@ -10,6 +10,7 @@ mod init;
 pub mod layers;
 mod load;
 mod module;
+mod nesting;
 pub mod others;
 mod store;
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The module handle: one network, whether written in Rust or put together in a script.
 
-use super::{Entry, Path, Store};
+use super::bounds::DEEPEST;
+use super::{Entry, Path, Store, nesting};
 use crate::error::{Error, Result};
 use crate::torch::{DType, Device, Tensor, no_grad};
 use indexmap::IndexMap;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -99,6 +100,21 @@ struct Inner {
     source: Source,
     children: RefCell<IndexMap<String, Module>>,
     attributes: RefCell<IndexMap<String, Rc<dyn Any>>>,
+    /// Below so many others it lies, at most: more than each one that holds it.
+    level: Cell<i64>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let forward = match &mut self.source {
+            Source::Group { forward } => forward.take(),
+            Source::Built { .. } => None,
+        };
+        let (children, attributes) = (self.children.take(), self.attributes.take());
+        if forward.is_some() || !children.is_empty() || !attributes.is_empty() {
+            nesting::let_go((children, attributes, forward));
+        }
+    }
 }
 
 /// Where a module's behaviour comes from, and how another one like it is made.
@@ -135,7 +151,7 @@ impl Module {
     }
 
     fn assemble(kind: String, store: Store, source: Source) -> Self {
-        Module(Rc::new(Inner { kind, store, source, children: RefCell::default(), attributes: RefCell::default() }))
+        Module(Rc::new(Inner { kind, store, source, children: RefCell::default(), attributes: RefCell::default(), level: Cell::new(0) }))
     }
 
     /// Its name for people.
@@ -211,11 +227,14 @@ impl Module {
     /// Adds or replaces a child of a group.
     ///
     /// # Errors
-    /// `E0202` when this is not a group, or when the child holds this module: the tree would have a cycle.
+    /// `E0202` when this is not a group, when the child holds this module, for the tree would have a cycle, or when it would be too deep.
     pub fn set_child(&self, name: &str, child: Module) -> Result<()> {
         self.check_part(name)?;
-        if child.holds(self) {
+        if child.holds(self, &mut HashSet::new()) {
             return Err(Error::value("group", format!("`{name}` would make the module part of itself")));
+        }
+        if !child.sinks_to(self.0.level.get() + 1) {
+            return Err(Error::value("group", format!("with `{name}`, modules would be nested more than {DEEPEST} deep")));
         }
         self.0.store.remove(name);
         self.0.attributes.borrow_mut().shift_remove(name);
@@ -277,8 +296,20 @@ impl Module {
         self.0.children.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
-    fn holds(&self, other: &Module) -> bool {
-        self.is_same(other) || self.0.children.borrow().values().any(|c| c.holds(other))
+    fn holds(&self, other: &Module, seen: &mut HashSet<*const Inner>) -> bool {
+        self.is_same(other) || (seen.insert(Rc::as_ptr(&self.0)) && self.0.children.borrow().values().any(|c| c.holds(other, seen)))
+    }
+
+    /// Puts it and what it holds at that level or below; whether all stay within the bound.
+    fn sinks_to(&self, level: i64) -> bool {
+        if level <= self.0.level.get() {
+            return true;
+        }
+        if level > DEEPEST || !self.0.children.borrow().values().all(|c| c.sinks_to(level + 1)) {
+            return false;
+        }
+        self.0.level.set(level);
+        true
     }
 
     /// Says what a group computes.
@@ -440,6 +471,7 @@ impl Module {
                 copy
             }
         };
+        copy.0.level.set(own.level.get());
         copy.0.store.mode().set(self.is_training());
         copy.0.store.copy_switches(&own.store);
         done.push((self.clone(), copy.clone()));

@@ -1,6 +1,6 @@
 //! Operations in place, on the storage that all handles of a tensor share.
 
-use super::{Operand, Tensor, bridge, refused};
+use super::{Number, Operand, Tensor, bridge, refused};
 use crate::error::Result;
 
 impl Tensor {
@@ -12,8 +12,8 @@ impl Tensor {
     }
 
     /// Sets every element to `value`.
-    pub fn fill_(&self, value: f64) -> Result<Tensor> {
-        bridge::call1("fill_.Scalar", &[self.into(), value.into()], &[])
+    pub fn fill_(&self, value: impl Into<Number>) -> Result<Tensor> {
+        bridge::call1("fill_.Scalar", &[self.into(), value.into().into()], &[])
     }
 
     /// Sets every element to zero.

@@ -32,7 +32,7 @@ pub use dtype::{DType, dtype_name, parse_dtype};
 pub use grad::no_grad;
 pub use picks::Pick;
 pub use script::TorchScript;
-pub use tensor::{Operand, Tensor};
+pub use tensor::{Number, Operand, Tensor};
 
 use crate::error::{Error, ErrorKind};
 use crate::memory;

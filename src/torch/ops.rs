@@ -1,7 +1,7 @@
 //! The hot operators, by libtorch's typed calls. The long tail goes through [`super::bridge::call`].
 
 use super::draws::{Law, Wanted, draw};
-use super::{DType, Device, Operand, Tensor, bridge, operators, refused};
+use super::{DType, Device, Number, Operand, Tensor, bridge, operators, refused};
 use crate::error::{Error, Result, did_you_mean};
 
 /// Operators without arguments.
@@ -161,8 +161,8 @@ impl Tensor {
     }
 
     /// Every element `value`.
-    pub fn full(shape: &[i64], value: f64, dtype: DType, device: Device) -> Result<Tensor> {
-        bridge::call1("full", &[shape.into(), value.into()], &[("dtype", dtype.into()), ("device", device.into())])
+    pub fn full(shape: &[i64], value: impl Into<Number>, dtype: DType, device: Device) -> Result<Tensor> {
+        bridge::call1("full", &[shape.into(), value.into().into()], &[("dtype", dtype.into()), ("device", device.into())])
     }
 
     /// Not filled.

@@ -48,14 +48,14 @@ impl Tensor {
                 // The engine writes `x[0]` back after `x[0].add_(1)`: nothing is left to do then.
                 Operand::Tensor(v) if v.is_same(&part.view) => Ok(()),
                 Operand::Tensor(v) => part.view.copy_(&v.without_leading(part.view.rank())?).map(drop),
-                Operand::Int(v) => part.view.fill_(v as f64).map(drop),
+                Operand::Int(v) => part.view.fill_(v).map(drop),
                 Operand::Float(v) => part.view.fill_(v).map(drop),
             };
         }
         let value = match value {
             Operand::Tensor(v) => v.to_device(self.device())?.to_dtype(self.dtype())?,
             Operand::Float(v) => Tensor::full(&[], v, self.dtype(), self.device())?,
-            Operand::Int(v) => Tensor::from_slice(&[v])?.to_dtype(self.dtype())?.to_device(self.device())?.view(&[])?,
+            Operand::Int(v) => Tensor::full(&[], v, self.dtype(), self.device())?,
         };
         let mut view = part.view.0;
         // PyTorch takes sizes of 1 in front away that the part does not have.

@@ -77,11 +77,14 @@ pub fn unshared<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     result
 }
 
+/// More parts of a batch are a mistake.
+const MOST_PARTS: usize = 1 << 20;
+
 /// Runs `f` for each of `parts` parts of a batch that has `rows` samples here; part i has every `parts`-th of them from i on. The generators are where they were
 /// before each part, and what a part draws for its samples are its rows of what is drawn for all: in the end the numbers are those of the whole batch. With `puts_back` the generators are in the end where they were at first.
 ///
 /// # Errors
-/// `E0202` when the parts are not of one size, or a part draws what has no rows of a batch (as [`take_moved`] says), and what `f` returns.
+/// `E0202` when the parts are not of one size or too many, or a part draws what has no rows of a batch (as [`take_moved`] says), and what `f` returns.
 pub fn in_parts<T>(parts: usize, rows: i64, puts_back: bool, mut f: impl FnMut(usize) -> Result<T>) -> Result<Vec<T>> {
     if parts == 1 && !puts_back {
         return Ok(vec![f(0)?]);
@@ -90,8 +93,13 @@ pub fn in_parts<T>(parts: usize, rows: i64, puts_back: bool, mut f: impl FnMut(u
     if parts == 0 || rows < size || rows % size != 0 {
         return Err(Error::value("in_parts", format!("{rows} samples do not divide into {parts} parts of one size")));
     }
+    let (first, ranks) = STATE.with_borrow(|s| s.as_ref().map_or((0, 1), |s| (s.share.rank, s.share.size)));
+    // What a part draws is drawn for all of them.
+    if ranks.checked_mul(parts).is_none_or(|all| all > MOST_PARTS) {
+        let of = if ranks > 1 { format!(" of each of {ranks}") } else { String::new() };
+        return Err(Error::value("in_parts", format!("{parts} parts{of} are more than {MOST_PARTS} in all")));
+    }
     let outer = STATE.take();
-    let (first, ranks) = outer.as_ref().map_or((0, 1), |s| (s.share.rank, s.share.size));
     let mut run = || {
         let before = devices().map(|d| Ok((d, rng_state(d)?))).collect::<Result<Vec<_>>>()?;
         let rewind = || before.iter().try_for_each(|(device, state)| set_rng_state(*device, state));
@@ -172,7 +180,7 @@ fn repeated(like: &Tensor, size: usize) -> Result<Tensor> {
     let turned = like.permute(&order.iter().map(|d| *d as i64).collect::<Vec<_>>())?;
     let places = turned.shape().into_iter().zip(turned.strides()).rev();
     // Whether it lies without gaps; sides of 1 have a stride of their own.
-    let (is_dense, _) = places.fold((true, 1), |(is_dense, next), (n, stride)| (is_dense && (n == 1 || stride == next), next * n));
+    let (is_dense, _) = places.fold((true, 1), |(is_dense, next), (n, stride)| (is_dense && (n == 1 || stride == next), next.saturating_mul(n)));
     if !is_dense {
         return Tensor::cat(&vec![like; size], 0);
     }

@@ -38,7 +38,11 @@ impl Tensor {
             return Ok(format!("{out} n={}", grouped(n as u64, ' ')));
         }
         if self.rank() <= 1 && n <= SMALL {
-            let values: Vec<String> = self.to_vec_f64()?.into_iter().map(|v| self.shown(v)).collect();
+            let values: Vec<String> = match self.dtype() {
+                DType::Bool => self.to_vec_i64()?.into_iter().map(|v| (v != 0).to_string()).collect(),
+                _ if self.is_integral() => self.to_vec_i64()?.iter().map(i64::to_string).collect(),
+                _ => self.to_vec_f64()?.into_iter().map(significant).collect(),
+            };
             return Ok(if self.rank() == 0 { format!("{out} {}", values.join("")) } else { format!("{out} [{}]", values.join(", ")) });
         }
         out += &format!(" n={}", grouped(n as u64, ' '));
@@ -67,14 +71,6 @@ impl Tensor {
             out += &format!(" inf! {}", grouped(inf as u64, ' '));
         }
         Ok(out)
-    }
-
-    fn shown(&self, v: f64) -> String {
-        match self.dtype() {
-            DType::Bool => (v != 0.0).to_string(),
-            _ if self.is_float() => significant(v),
-            _ => format!("{v}"),
-        }
     }
 }
 

@@ -19,6 +19,26 @@ impl std::fmt::Debug for Tensor {
     }
 }
 
+/// An int or a float: an int keeps all of its digits on the way to libtorch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// An int.
+    Int(i64),
+    /// A float.
+    Float(f64),
+}
+
+impl From<i64> for Number {
+    fn from(n: i64) -> Self {
+        Number::Int(n)
+    }
+}
+impl From<f64> for Number {
+    fn from(x: f64) -> Self {
+        Number::Float(x)
+    }
+}
+
 /// The other side of a binary operation: a tensor or a number.
 pub enum Operand<'a> {
     /// A tensor; shapes broadcast.
@@ -151,6 +171,11 @@ impl Tensor {
         matches!(self.dtype(), DType::Half | DType::BFloat16 | DType::Float | DType::Double)
     }
 
+    /// Whether the dtype is one of ints, or bool.
+    pub fn is_integral(&self) -> bool {
+        matches!(self.dtype(), DType::Uint8 | DType::Int8 | DType::Int16 | DType::Int | DType::Int64 | DType::Bool)
+    }
+
     /// Whether gradients are recorded for it.
     pub fn requires_grad(&self) -> bool {
         self.0.requires_grad()
@@ -163,7 +188,7 @@ impl Tensor {
         let mut expected = 1;
         let dense = dims.into_iter().all(|(stride, n)| {
             let fits = stride == expected;
-            expected *= n;
+            expected = expected.saturating_mul(n);
             fits
         });
         dense || self.numel() == 0

@@ -612,7 +612,7 @@ impl<L: Batches> Fit<'_, L> {
         self.speed.steps += self.counted;
         self.speed.time += self.busy;
         (self.counted, self.busy) = (0, Duration::ZERO);
-        let left = self.options.steps - run.step();
+        let left = self.options.steps.saturating_sub(run.step());
         let eta = (left > 0).then(|| left as f64 * self.speed.time.as_secs_f64() / self.speed.steps.max(1) as f64);
         run.write(&values)?;
         run.write_events(&[("perf/steps_per_second".into(), rate)])?;

@@ -51,6 +51,9 @@ pub fn read_all(metrics: &Metrics) -> Result<IndexMap<String, f64>> {
 /// The metric that marks an edit: its number, at the step before which it took effect.
 pub const EDIT: &str = "edit";
 
+/// The keys that a line of `metrics.jsonl` has of its own, which are no names for a script's metrics.
+pub const OWN: [&str; 3] = ["step", "time", EDIT];
+
 /// Whether the run stops when this metric is not finite.
 pub fn is_loss(name: &str) -> bool {
     name == "loss" || name.ends_with("_loss")

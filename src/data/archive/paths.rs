@@ -8,6 +8,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// A pattern that stands for more files is a slip.
 const MOST: usize = 1 << 20;
+/// Digits of a number in braces, leading zeros included.
+const MOST_DIGITS: usize = 20;
 
 fn ends(path: &Path, endings: &[&str]) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -78,7 +80,8 @@ fn braces(whole: &Path, text: &str) -> Result<Vec<String>> {
     let inner = &text[open + 1..close];
     let parts: Vec<String> = match inner.split_once("..") {
         Some((a, b)) => {
-            let (Ok(first), Ok(last)) = (a.parse::<u64>(), b.parse::<u64>()) else {
+            let fits = |n: &str| n.len() <= MOST_DIGITS;
+            let (true, true, Ok(first), Ok(last)) = (fits(a), fits(b), a.parse::<u64>(), b.parse::<u64>()) else {
                 return Err(bad(&format!("`{{{inner}}}` is no range of numbers")));
             };
             if first > last || last - first >= MOST as u64 {
@@ -100,13 +103,25 @@ fn braces(whole: &Path, text: &str) -> Result<Vec<String>> {
 
 /// Whether a name fits a pattern of `*` and `?`.
 fn fits(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => (0..=name.len()).any(|i| fits(rest, &name[i..])),
-        ([b'?', rest @ ..], [_, more @ ..]) => fits(rest, more),
-        ([p, rest @ ..], [n, more @ ..]) if p == n => fits(rest, more),
-        _ => false,
+    let (mut p, mut n) = (0, 0);
+    // Where the last `*` stands, and how much of the name it has taken: only it need ever take more.
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(b'?') => (p, n) = (p + 1, n + 1),
+            Some(c) if *c == name[n] => (p, n) = (p + 1, n + 1),
+            _ => {
+                let Some((at, taken)) = star else { return false };
+                star = Some((at, taken + 1));
+                (p, n) = (at + 1, taken + 1);
+            }
+        }
     }
+    pattern[p..].iter().all(|c| *c == b'*')
 }
 
 /// The path of a member below the archive's root: `./` and a leading `/` do not count, as when it is unpacked. `None` where it leads out.
@@ -160,5 +175,28 @@ mod tests {
         assert_eq!(inside(b"/a/b").unwrap(), Path::new("a/b"));
         assert_eq!(inside(b"a/../../b"), None);
         assert_eq!(inside(b"\xff/\xfe.png").unwrap().as_os_str().as_bytes(), b"\xff/\xfe.png");
+    }
+
+    #[test]
+    fn patterns_fit_as_a_shells_do_and_at_once() {
+        for (pattern, name, want) in [
+            ("*", "", true),
+            ("", "a", false),
+            ("a*b", "ab", true),
+            ("a*b", "axbxb", true),
+            ("a*b", "axbx", false),
+            ("a?c*", "abc", true),
+            ("?", "", false),
+            ("*.tar", "x.tar.tar", true),
+            ("*a*b*", "xxaxxbxx", true),
+            ("*a*b*", "xxbxxaxx", false),
+            ("**x**", "x", true),
+        ] {
+            assert_eq!(fits(pattern.as_bytes(), name.as_bytes()), want, "{pattern} {name}");
+        }
+        // By trying every way this would take longer than there is.
+        assert!(!fits("*a".repeat(40).as_bytes(), format!("{}b", "a".repeat(200)).as_bytes()));
+        let zeros = format!("{{{}..1}}.tar", "0".repeat(70_000));
+        assert!(braces(Path::new("x"), &zeros).is_err());
     }
 }

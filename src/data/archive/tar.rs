@@ -7,24 +7,28 @@ use super::paths::inside;
 use super::pread::Shared;
 use crate::error::{Error, Result};
 use crate::interrupt;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use tar::{Entry, EntryType};
 
 /// Lists a tar that is not packed.
 pub(super) fn list(path: &Path, file: &Shared) -> Result<Contents> {
-    let mut archive = tar::Archive::new(Seeking(BufReader::new(file.from(0))));
+    let left = Rc::default();
+    let mut archive = tar::Archive::new(Rationed { inner: Seeking(BufReader::new(file.from(0))), left: Rc::clone(&left) });
     let entries = archive.entries_with_seek().map_err(|e| Error::io("read", path, e))?;
-    collect(path, entries, Some(file.len()))
+    collect(path, entries, Some(file.len()), &left)
 }
 
 /// Lists a gzipped tar, for which all of it is unpacked once: one of so many.
 pub(super) fn list_gzipped(path: &Path, file: Shared, among: usize) -> Result<(Gzip, Contents)> {
-    let mut archive = tar::Archive::new(Gzip::first_pass(file, among));
+    let left = Rc::default();
+    let mut archive = tar::Archive::new(Rationed { inner: Gzip::first_pass(file, among), left: Rc::clone(&left) });
     let entries = archive.entries().map_err(|e| Error::io("read", path, e))?;
-    let contents = collect(path, entries, None)?;
-    let mut pass: FirstPass = archive.into_inner();
+    let contents = collect(path, entries, None, &left)?;
+    let mut pass: FirstPass = archive.into_inner().inner;
     // What is behind the last member belongs to the stream as well: its checksum is at the end.
     std::io::copy(&mut pass, &mut std::io::sink()).map_err(|e| Error::data(path, e.to_string()).help(AGAIN))?;
     Ok((pass.finish(), contents))
@@ -51,15 +55,45 @@ impl<R: Read + Seek> Seek for Seeking<R> {
     }
 }
 
-fn collect<R: Read>(path: &Path, entries: tar::Entries<R>, end: Option<u64>) -> Result<Contents> {
+/// Headers of one member, with its long names and attributes, of which tar keeps all in memory.
+const HEADERS: u64 = 4 << 20;
+
+/// A reader that gives so many bytes until it is allowed more: few bytes of a packed archive can stand for a name of any length.
+struct Rationed<R> {
+    inner: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Rationed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        let left = self.left.get().checked_sub(n as u64);
+        self.left.set(left.ok_or_else(|| std::io::Error::other(format!("a header of more than {} MB", HEADERS >> 20)))?);
+        Ok(n)
+    }
+}
+
+impl<R: Seek> Seek for Rationed<R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+fn collect<R: Read>(path: &Path, mut entries: tar::Entries<R>, end: Option<u64>, left: &Cell<u64>) -> Result<Contents> {
     let mut all = Contents::default();
     let mut positions: HashMap<PathBuf, usize> = HashMap::new();
-    for entry in entries {
+    let mut before = 0u64;
+    // What is read on the way to a member is the rest of the one before it, and headers.
+    while let Some(entry) = {
+        left.set(before.saturating_add(HEADERS));
+        entries.next()
+    } {
         interrupt::check()?;
         let entry = entry.map_err(|e| {
             let last = all.members.last().map_or("its beginning".to_owned(), |m| format!("`{}`", m.path.display()));
             Error::data(path, format!("the archive is damaged or cut off behind {last}: {}", whole(&e))).help(AGAIN)
         })?;
+        before = entry.size();
         take(path, &entry, end, &mut all, &mut positions)?;
     }
     Ok(all)

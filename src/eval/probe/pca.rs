@@ -1,6 +1,7 @@
 //! Principal components of latents, over all places of all pictures, and pictures of the first three.
 
 use crate::error::{Error, Result};
+use crate::nn::bounds::square_side;
 use crate::torch::{DType, Tensor, no_grad};
 
 /// Components of the channels of latents.
@@ -25,8 +26,9 @@ pub fn pca(z: &Tensor, k: i64, grid: Option<[i64; 2]>) -> Result<Components> {
     no_grad(|| {
         let z = maps(z, grid)?;
         let (b, c, h, w) = z.size4()?;
-        if k < 1 || k > c || b * h * w < 2 {
-            return Err(Error::value("pca", format!("{k} components of {c} channels at {} places", b * h * w)));
+        let places = b.saturating_mul(h).saturating_mul(w);
+        if k < 1 || k > c || places < 2 {
+            return Err(Error::value("pca", format!("{k} components of {c} channels at {places} places")));
         }
         let x = z.to_dtype(DType::Double)?.permute(&[0, 2, 3, 1])?.reshape(&[-1, c])?;
         if !x.is_finite()? {
@@ -34,7 +36,7 @@ pub fn pca(z: &Tensor, k: i64, grid: Option<[i64; 2]>) -> Result<Components> {
         }
         let mean = x.mean(&[0], false)?;
         let x = x.sub(&mean)?;
-        let (values, vectors) = x.t()?.matmul(&x)?.div((b * h * w - 1) as f64)?.eigh()?;
+        let (values, vectors) = x.t()?.matmul(&x)?.div((places - 1) as f64)?.eigh()?;
         let total = values.clamp(Some(0.0), None)?.sum(&[], false)?.item()?;
         if total <= 0.0 {
             return Err(Error::value("pca", "the latents do not vary"));
@@ -68,11 +70,10 @@ fn maps(z: &Tensor, grid: Option<[i64; 2]>) -> Result<Tensor> {
         }
         ([_, _, _], None) if z.is_float() => {
             let (b, n, d) = z.size3()?;
-            let side = (n as f64).sqrt().round() as i64;
-            if side * side != n {
+            let Some(side) = square_side(n) else {
                 let remedy = "leave class tokens out, say the grid (`#{grid: [rows, columns]}`), or give maps [B, C, H, W]";
                 return Err(Error::value("pca", format!("{n} tokens are no square grid")).help(remedy));
-            }
+            };
             z.transpose(1, 2)?.reshape(&[b, d, side, side])
         }
         _ => Err(Error::value("pca", format!("latents are [B, C, H, W] or [B, N, D], got {}", z.describe()))),

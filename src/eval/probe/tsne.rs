@@ -30,6 +30,9 @@ pub fn tsne(points: &Tensor, perplexity: f64, epochs: usize) -> Result<Tensor> {
     let start = super::pca::pca(&x.unsqueeze(2)?.unsqueeze(3)?, 2.min(width as i64), None)?.projected.flatten(1, -1)?;
     let start = if width < 2 { Tensor::cat(&[&start, &start.mul(0.0)?], 1)? } else { start };
     let start = start.mul(1e-4 / start.select(1, 0)?.std(&[], 0, false)?.item()?)?.contiguous()?.to_vec_f32()?;
+    // The result does not depend on the scale; squared distances of points like these would be none that f32 holds.
+    let largest = x.abs()?.max()?.item()?;
+    let x = if largest > 0.0 && !(1e-6..1e6).contains(&largest) { x.div(largest)? } else { x };
     let flat = x.to_vec_f32()?;
     let rows: Vec<&[f32]> = flat.chunks(width).collect();
     let distance = |a: &&[f32], b: &&[f32]| a.iter().zip(b.iter()).map(|(x, y)| (x - y).powi(2)).sum::<f32>().sqrt();

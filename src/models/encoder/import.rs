@@ -3,11 +3,12 @@
 use super::config::{Ffn, Positions, VitConfig};
 use super::hugging_face::{self, Place};
 use super::names::{MASK, SWIGLU};
-use super::positions::{grid_of, interpolate_positions, resample_positions};
+use super::positions::{interpolate_positions, resample_positions};
 use super::size::{Size, area, text};
 use crate::error::{Error, Result};
 use crate::models::names::strip_prefixes;
 use crate::nn::State;
+use crate::nn::bounds::square_side;
 use crate::torch::{DType, Device, Tensor};
 use indexmap::IndexMap;
 
@@ -194,7 +195,7 @@ fn published_grid(table: &Tensor, rows: i64, config: &VitConfig, pos_grid: Size)
         ))),
         (true, _) => Ok(Some(native)),
         (_, true) => Ok(Some(pos_grid)),
-        _ => match grid_of(cells) {
+        _ => match square_side(cells) {
             None => Ok(None),
             Some(grid) => Err(Error::weights(format!(
                 "`{name}` {:?} is for a grid of {grid}x{grid} patches; this network's is {n}x{m}, resampled to {a}x{b}",

@@ -46,12 +46,6 @@ pub fn interpolate_positions(table: &Tensor, from: Size, grid: Size, prefix: i64
     })
 }
 
-/// The side of the square grid that has so many places.
-pub fn grid_of(cells: i64) -> Option<i64> {
-    let side = (cells.max(0) as f64).sqrt().round() as i64;
-    (cells > 0 && side * side == cells).then_some(side)
-}
-
 /// Applies `f` to the table's grid `[1, D, rows, columns]`.
 fn remap(table: &Tensor, from: Size, grid: Size, prefix: i64, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let (_, rows, dim) = table.size3()?;

@@ -9,6 +9,7 @@ use super::size::{Size, area, text};
 use super::{EncoderOptions, VisionModel};
 use crate::error::{Error, Result};
 use crate::nn::Path;
+use crate::nn::bounds::square_side;
 use crate::nn::layers::patchify;
 use crate::torch::{DType, Tensor, TorchScript, no_grad};
 use std::path::Path as FilePath;
@@ -51,7 +52,7 @@ impl Program {
         let probe = Tensor::zeros(&[1, 3, resolution, resolution], DType::Float, p.device())?;
         let tokens = no_grad(|| own.tokens(&probe)).map_err(|e| e.context(file.display().to_string()))?;
         let (_, n, dim) = tokens.size3()?;
-        (own.dim, own.grid) = (dim, super::positions::grid_of(n).unwrap_or(0));
+        (own.dim, own.grid) = (dim, square_side(n).unwrap_or(0));
         if own.grid == 0 {
             return Err(Error::value("encoder", format!("`{}` returns {n} tokens, which form no square grid", file.display()))
                 .help("`#{skip: 1}` leaves out a class token at their front"));

@@ -4,6 +4,7 @@ use super::config::SIZES;
 use super::{ANCHOR, SitConfig};
 use crate::error::{Error, Result};
 use crate::nn::State;
+use crate::nn::bounds::square_side;
 
 impl SitConfig {
     /// The architecture of a state dict with the network's own names, from its sizes. How many heads there are no size tells: they are those of
@@ -48,12 +49,12 @@ impl SitConfig {
 /// Height and width of latents that are `tokens` patches: those given, else those of a square.
 fn sides(tokens: i64, patch: i64, given: Option<[i64; 2]>) -> Result<[i64; 2]> {
     let Some(size @ [height, width]) = given else {
-        let grid = (tokens as f64).sqrt().round() as i64;
-        if grid * grid != tokens {
+        let Some(grid) = square_side(tokens) else {
             return Err(Error::weights(format!("its {tokens} positions are no square: the latents of this SiT are none"))
                 .help("no tensor tells their sides: give them, `input_size: [h, w]`, as a flag `--model-config.input-size [h,w]`"));
-        }
-        return Ok([grid * patch, grid * patch]);
+        };
+        let side = grid.checked_mul(patch).ok_or_else(|| Error::weights(format!("{grid} patches of {patch} in a row are too many")))?;
+        return Ok([side, side]);
     };
     if height < 1 || width < 1 || height % patch != 0 || width % patch != 0 || (height / patch).checked_mul(width / patch) != Some(tokens) {
         return Err(Error::weights(format!("latents of {height} x {width} do not make its {tokens} patches of {patch} x {patch}")));

@@ -306,7 +306,11 @@ pub(super) fn sleep(seconds: f64) -> Result<()> {
 /// Whether two values are equal; ints and floats compare by value.
 fn equal(a: &Dynamic, b: &Dynamic) -> Result<bool> {
     if let (Some(x), Some(y)) = (a.read_lock::<Tensor>(), b.read_lock::<Tensor>()) {
-        return Ok(x.shape() == y.shape() && x.dtype() == y.dtype() && x.to_vec_f64()? == y.to_vec_f64()?);
+        if x.shape() != y.shape() || x.dtype() != y.dtype() {
+            return Ok(false);
+        }
+        // The floats of ints beyond 2^53 would be those of their neighbours.
+        return if x.is_integral() { Ok(x.to_vec_i64()? == y.to_vec_i64()?) } else { Ok(x.to_vec_f64()? == y.to_vec_f64()?) };
     }
     if let (Some(x), Some(y)) = (a.read_lock::<Array>(), b.read_lock::<Array>()) {
         return Ok(x.len() == y.len() && all_equal(x.iter().zip(y.iter()))?);
@@ -377,7 +381,11 @@ fn unravel(mut n: usize, shape: &[i64]) -> Vec<usize> {
 /// A value, short enough for a message.
 fn shown(d: &Dynamic) -> String {
     if let Some(t) = d.read_lock::<Tensor>() {
-        let few = if t.numel() <= 16 { t.to_vec_f64().map(|v| format!(" {v:?}")).unwrap_or_default() } else { String::new() };
+        let few = match t.numel() {
+            0..=16 if t.is_integral() => t.to_vec_i64().map(|v| format!(" {v:?}")).unwrap_or_default(),
+            0..=16 => t.to_vec_f64().map(|v| format!(" {v:?}")).unwrap_or_default(),
+            _ => String::new(),
+        };
         return format!("tensor {}{few}", t.describe());
     }
     let text = d.to_string();

@@ -63,8 +63,8 @@ pub struct Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // It holds the host, which holds it.
-        self.host.remove::<Twin>();
+        // The program and the twin hold the host, which holds them.
+        self.host.clear();
     }
 }
 

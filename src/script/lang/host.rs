@@ -39,6 +39,13 @@ impl Host {
         self.get().unwrap_or_else(|| self.put(T::default()))
     }
 
+    /// Lets go of every value. Those that hold the bag themselves would keep each other otherwise.
+    pub(crate) fn clear(&self) {
+        // They may look into the bag as they go.
+        let values = self.0.take();
+        drop(values);
+    }
+
     /// Takes the value of that type out.
     pub fn remove<T: 'static>(&self) -> Option<Rc<T>> {
         self.0.borrow_mut().remove(&TypeId::of::<T>())?.downcast().ok()

@@ -5,7 +5,7 @@ use super::shown::shown;
 pub use super::shown::type_name;
 use crate::error::{Error, Result};
 use crate::nn::Module;
-use crate::torch::{Operand, Tensor};
+use crate::torch::{Number, Operand, Tensor};
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 use std::collections::VecDeque;
 
@@ -213,6 +213,13 @@ impl FromArg for [f64; 3] {
     }
 }
 
+impl FromArg for Number {
+    const NAME: &'static str = "a number";
+    fn from_dynamic(d: &Dynamic) -> Option<Self> {
+        d.as_int().map(Number::Int).or_else(|_| d.as_float().map(Number::Float)).ok()
+    }
+}
+
 /// The other side of an operator: a tensor, an int or a float.
 pub enum TensorOrNumber {
     /// A tensor.
@@ -314,6 +321,24 @@ impl<T: IntoScript> IntoScript for Option<T> {
 /// JSON to a script value.
 pub fn from_json(v: &serde_json::Value) -> Dynamic {
     rhai::serde::to_dynamic(v).unwrap_or(Dynamic::UNIT)
+}
+
+/// Levels of maps and arrays that every kept file holds: readers of JSON and TOML stop at about 128, and a map of a checkpoint takes two.
+const MOST_LEVELS: usize = 48;
+
+/// Fails for a value of which no file could be read again, so deep it is.
+///
+/// # Errors
+/// `E0202` naming it.
+pub(crate) fn within_levels(function: &str, name: &str, value: &Dynamic) -> Result<()> {
+    fn fits(d: &Dynamic, left: usize) -> bool {
+        let map = || d.read_lock::<Map>().is_none_or(|m| m.values().all(|v| left > 0 && fits(v, left - 1)));
+        d.read_lock::<Array>().map_or_else(map, |a| a.iter().all(|v| left > 0 && fits(v, left - 1)))
+    }
+    if fits(value, MOST_LEVELS) {
+        return Ok(());
+    }
+    Err(Error::value(function, format!("`{name}` is nested more than {MOST_LEVELS} deep: no file of it could be read again")))
 }
 
 /// A script value to JSON; handles become their printed form.

@@ -98,16 +98,16 @@ pub fn raw(at: At, value: &Dynamic) -> Result<String> {
 fn numbers(x: &Tensor, edges: bool, depth: usize, out: &mut String) -> Result<()> {
     let shape = x.shape();
     let Some(&n) = shape.first() else {
-        let _ = write!(out, "{}", number(x, x.item()?));
+        out.push_str(&row(x)?.concat());
         return Ok(());
     };
     let is_cut = edges && n > 2 * EDGE;
     if shape.len() == 1 {
-        let part = |from: i64, to: i64| x.narrow(0, from, to - from).and_then(|x| x.to_vec_f64());
-        let mut values: Vec<String> = part(0, if is_cut { EDGE } else { n })?.into_iter().map(|v| number(x, v)).collect();
+        let part = |from: i64, to: i64| x.narrow(0, from, to - from).and_then(|x| row(&x));
+        let mut values: Vec<String> = part(0, if is_cut { EDGE } else { n })?;
         if is_cut {
             values.push("..".into());
-            values.extend(part(n - EDGE, n)?.into_iter().map(|v| number(x, v)));
+            values.extend(part(n - EDGE, n)?);
         }
         let _ = write!(out, "[{}]", values.join(", "));
         return Ok(());
@@ -129,13 +129,16 @@ fn numbers(x: &Tensor, edges: bool, depth: usize, out: &mut String) -> Result<()
     Ok(())
 }
 
-fn number(x: &Tensor, v: f64) -> String {
-    if x.dtype() == crate::torch::DType::Bool {
-        return (v != 0.0).to_string();
-    }
-    if !x.is_float() {
-        return format!("{v}");
-    }
+fn row(x: &Tensor) -> Result<Vec<String>> {
+    Ok(match x.dtype() {
+        crate::torch::DType::Bool => x.to_vec_i64()?.iter().map(|v| (*v != 0).to_string()).collect(),
+        _ if x.is_integral() => x.to_vec_i64()?.iter().map(i64::to_string).collect(),
+        _ if x.is_float() => x.to_vec_f64()?.into_iter().map(number).collect(),
+        _ => x.to_vec_f64()?.iter().map(f64::to_string).collect(),
+    })
+}
+
+fn number(v: f64) -> String {
     // Four decimals, as PyTorch prints; exponents where those would say nothing.
     if v == 0.0 || !v.is_finite() || (1e-3..1e5).contains(&v.abs()) { format!("{v:.4}") } else { format!("{v:.4e}") }
 }

@@ -204,7 +204,8 @@ impl Params {
             Error::data(path, format!("line {line}: {}", e.message()))
         })?;
         let mut found = Vec::new();
-        leaves("", table.get_ref(), &text, &mut found);
+        leaves("", table.get_ref(), &text, &mut found)
+            .map_err(|(line, number)| Error::usage(format!("{}:{line}: {number} is no number of 64 bits", path.display())))?;
         if let Some((_, script, line)) = found.iter().find(|(name, ..)| name == SCRIPT && self.get(SCRIPT).is_none()) {
             self.is_for(script, found.iter().map(|(name, ..)| name.as_str())).map_err(|e| e.context(format!("{}:{line}", path.display())))?;
         }

@@ -102,25 +102,30 @@ pub(super) fn line_of(text: &str, at: usize) -> usize {
 }
 
 /// The values of a TOML table, with dotted names and lines.
-pub(super) fn leaves(prefix: &str, table: &toml::de::DeTable, text: &str, found: &mut Vec<(String, Dynamic, usize)>) {
+///
+/// # Errors
+/// The line and the number that no int or float of a script is.
+pub(super) fn leaves(prefix: &str, table: &toml::de::DeTable, text: &str, found: &mut Vec<(String, Dynamic, usize)>) -> Result<(), (usize, String)> {
     for (key, value) in table {
         let name = format!("{prefix}{}", normal(key.get_ref()));
+        let line = line_of(text, key.span().start);
         match value.get_ref() {
-            toml::de::DeValue::Table(inner) => leaves(&format!("{name}."), inner, text, found),
-            other => found.push((name, from_toml(other), line_of(text, key.span().start))),
+            toml::de::DeValue::Table(inner) => leaves(&format!("{name}."), inner, text, found)?,
+            other => found.push((name, from_toml(other).map_err(|number| (line, number))?, line)),
         }
     }
+    Ok(())
 }
 
-fn from_toml(value: &toml::de::DeValue) -> Dynamic {
+fn from_toml(value: &toml::de::DeValue) -> Result<Dynamic, String> {
     use toml::de::DeValue as V;
-    match value {
+    Ok(match value {
         V::String(s) => s.to_string().into(),
-        V::Integer(i) => i64::from_str_radix(&i.as_str().replace('_', ""), i.radix()).map_or(Dynamic::UNIT, Dynamic::from),
-        V::Float(x) => float(x.as_str()).map_or(Dynamic::UNIT, Dynamic::from),
+        V::Integer(i) => i64::from_str_radix(&i.as_str().replace('_', ""), i.radix()).map_err(|_| i.as_str().to_owned())?.into(),
+        V::Float(x) => float(x.as_str()).ok_or_else(|| x.as_str().to_owned())?.into(),
         V::Boolean(b) => (*b).into(),
         V::Datetime(d) => d.to_string().into(),
-        V::Array(a) => a.iter().map(|v| from_toml(v.get_ref())).collect::<Array>().into(),
-        V::Table(t) => t.iter().map(|(k, v)| (k.get_ref().as_ref().into(), from_toml(v.get_ref()))).collect::<Map>().into(),
-    }
+        V::Array(a) => a.iter().map(|v| from_toml(v.get_ref())).collect::<Result<Array, _>>()?.into(),
+        V::Table(t) => t.iter().map(|(k, v)| Ok((k.get_ref().as_ref().into(), from_toml(v.get_ref())?))).collect::<Result<Map, String>>()?.into(),
+    })
 }

@@ -42,9 +42,91 @@ fn empty_rows_without_number_make_no_arrays_texts_or_lists() {
 #[test]
 fn numbers_of_parts_and_rows_take_no_memory_before_there_is_any() {
     refused(&[
-        ("torch::in_parts(1 << 40, 1 << 41, |i| throw \"the first part\")", "the first part"),
+        ("torch::in_parts(1 << 40, 1 << 40, |i| torch::zeros([1]).randn_like())", "1099511627776 parts are more than 1048576 in all"),
+        (
+            "torch::in_parts(1 << 19, 1 << 19, |i| torch::in_parts(4, 4, |j| torch::randn([1])))",
+            "4 parts of each of 524288 are more than 1048576 in all",
+        ),
         ("torch::seeded_rows(0, torch::arange(2), || torch::rand([2, 1 << 55]))", "not enough memory"),
     ]);
+}
+
+#[test]
+fn sizes_of_empty_tensors_overflow_nowhere() {
+    refused(&[
+        (
+            "F::conv2d(torch::ones([1, 1, 4, 4]), torch::ones([1, 1, 3, 3]), #{ padding: \"same\", dilation: [4611686018427387905, 1] })",
+            "`dilation` 4611686018427387905 of a window of [1, 1, 3, 3]",
+        ),
+        (
+            "models::sit_config(#{ \"x_embedder.proj.weight\": [8, 4, 2, 2], \"pos_embed\": [1, 9223372036854775807, 1],\n\
+             \"y_embedder.embedding_table.weight\": [2, 8], \"blocks.0.mlp.fc1.weight\": [2, 8] })",
+            "its 9223372036854775807 positions are no square",
+        ),
+        (
+            "models::sit_config(#{ \"x_embedder.proj.weight\": [1, 1, 4611686018427387904, 1], \"pos_embed\": [1, 4611686018427387904, 1],\n\
+             \"y_embedder.embedding_table.weight\": [2, 8], \"blocks.0.mlp.fc1.weight\": [2, 8] })",
+            "2147483648 patches of 4611686018427387904 in a row are too many",
+        ),
+        ("probe::components(torch::zeros([0, 9223372036854775807, 1]))", "9223372036854775807 tokens are no square grid"),
+        ("probe::components(torch::zeros([1, 0, 1, 1]).expand([1099511627776, 0, 1048576, 1048576]))", "components of 0 channels"),
+        ("io::save(io::temp_dir() + \"/x.pt\", #{ a: torch::zeros([0, 1, 1]).expand([0, 4611686018427387904, 8]) })", "no file holds the sizes"),
+        (
+            "let s = torch::op(\"as_strided\", [torch::zeros([0]), [2, 0, 4611686018427387904, 4], [1, 9000000000000000000, 4, 1]]);\n\
+             torch::in_parts(2, 4, |i| s.randn_like())",
+            "Stride calculation overflowed",
+        ),
+        (
+            "let s = torch::op(\"as_strided\", [torch::zeros([0]), [0, 4611686018427387904, 4], [9000000000000000000, 4, 1]]);\n\
+             optim::sgd([s.requires_grad_(), torch::ones([1]).requires_grad_()]); throw \"the end\"",
+            "the end",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_nested_too_deep_for_its_file_is_refused_before_it_is_written() {
+    let deep = "let deep = 1; for i in 0..70 { deep = #{ a: deep }; }\n";
+    let run = "let run = train::run(#{ output_dir: io::temp_dir(), exp_name: \"r\" });\n";
+    for (code, name) in [
+        (format!("{deep}{run}run.track(\"v\", deep);"), "`v`"),
+        (format!("{deep}{run}run.track(\"v\", 1); run.v = [deep]; run.save();"), "`v`"),
+        (format!("{deep}train::run(#{{ output_dir: io::temp_dir(), exp_name: \"r\", deep: deep }});"), "`deep`"),
+        (format!("{deep}data::sample_writer(io::temp_dir() + \"/s\", #{{ total: 1, settings: #{{ a: deep }} }});"), "`a`"),
+        (
+            format!("{deep}data::latent_writer(io::temp_dir() + \"/l\", #{{ channels: 4, size: [8, 8], vae: \"none\", settings: #{{ b: deep }} }});"),
+            "`b`",
+        ),
+    ] {
+        refused(&[(&code, &format!("{name} is nested more than 48 deep"))]);
+    }
+    // What is as deep as is allowed comes back.
+    let dir = tempfile::tempdir().unwrap();
+    for (value, steps) in [("deep", 2), ("()", 3)] {
+        let code = format!(
+            "let deep = 1; for i in 0..48 {{ deep = #{{ a: deep }}; }}\n\
+             let run = train::run(#{{ output_dir: {:?}, exp_name: \"r\", deep: deep }}); run.track(\"v\", {value});\n\
+             train::fit(run, (), |r, b| #{{ loss: 1.0 }}, #{{ steps: {steps} }});\n\
+             assert(`${{run.v}}` == `${{deep}}` && `${{run.cfg.deep}}` == `${{deep}}`);",
+            dir.path()
+        );
+        drop(engine().eval(&code).unwrap());
+    }
+}
+
+#[test]
+fn names_of_the_lines_own_keys_are_no_metrics() {
+    let run = "let run = train::run(#{ output_dir: io::temp_dir(), exp_name: \"r\" });\n";
+    for name in ["step", "time", "edit"] {
+        refused(&[
+            (
+                &format!("{run}train::fit(run, (), |r, b| #{{ loss: 1.0, {name}: 7.0 }}, #{{ steps: 3 }});"),
+                &format!("no metric can be called `{name}`"),
+            ),
+            (&format!("{run}run.resume(); run.log(#{{ {name}: 7.0 }});"), &format!("no metric can be called `{name}`")),
+        ]);
+    }
+    drop(engine().eval(&format!("{run}train::fit(run, (), |r, b| {{ r.step = 10; #{{ loss: 0.5 }} }}, #{{ steps: 3, log_every: 1 }});")).unwrap());
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 mod bounds;
 mod diagnostics;
+mod exact;
 mod examples;
 mod find_nan;
 mod isolation;
 mod libraries;
 mod library_rights;
 mod models;
+mod odd_files;
 mod options;
 mod params;
 mod permissions;

@@ -152,6 +152,15 @@ fn what_does_not_fit_is_a_usage_error() {
     }
 }
 
+#[test]
+fn a_number_beyond_64_bits_in_a_file_is_refused_with_its_line() {
+    let params = loaded(SCRIPT).1.unwrap();
+    for toml in ["# settings\nsteps = 99999999999999999999\n", "# settings\nbetas = [1, 99999999999999999999]\n"] {
+        let e = from_file(&params, toml).unwrap_err();
+        assert!(e.to_string().contains("c.toml:2: 99999999999999999999 is no number of 64 bits"), "{e}");
+    }
+}
+
 fn from_file(params: &Params, toml: &str) -> Result<Config> {
     let folder = Scripts::new(&[("c.toml", toml)]);
     let mut config = params.defaults();

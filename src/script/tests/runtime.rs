@@ -321,3 +321,21 @@ fn functions_typed_at_a_prompt_have_everything_that_the_program_added() {
     let kept = runtime.host().get::<Kept>().unwrap();
     assert_eq!(runtime.call_fn(&kept.0, vec![]).unwrap().as_int(), Ok(17));
 }
+
+#[test]
+fn an_engine_that_goes_takes_everything_along() {
+    let scripts = Scripts::new(&[
+        ("part.rhai", "fn twice(x) { x * 2 }\n"),
+        ("main.rhai", "import \"./part\" as part;\nfn main() { let kept = |x| part::twice(x); kept.call(2) }\n"),
+    ]);
+    let (folder, program) = {
+        let engine = super::engine();
+        let value = engine.load(scripts.path("main.rhai")).and_then(|()| engine.run(rhai::Map::new())).unwrap();
+        assert_eq!(value.as_int().unwrap(), 4);
+        let folder = engine.eval("let dir = io::temp_dir(); io::save(dir + \"/x.npy\", torch::ones([2])); dir").unwrap().to_string();
+        assert!(std::path::Path::new(&folder).join("x.npy").is_file());
+        (folder, Rc::downgrade(&engine.host().get::<crate::script::units::program::Program>().unwrap()))
+    };
+    assert!(!std::path::Path::new(&folder).exists(), "{folder} is still there");
+    assert!(program.upgrade().is_none(), "the program holds itself");
+}

@@ -13,6 +13,7 @@ use crate::script::lang::value::type_name;
 use crate::script::units::at::At;
 use crate::script::units::program::{AtWork, Program};
 use crate::torch::Tensor;
+use crate::train::metrics::OWN;
 use crate::train::optim::{Ema, GradScaler, Optimizer};
 use crate::train::{Failure, Fall, FitOptions, Metric, Metrics, OpenRun, Retry, Steps, Tracked, Watcher};
 use rhai::{Dynamic, FnPtr, Map};
@@ -75,6 +76,10 @@ pub(crate) fn metrics_of(function: &str, value: &Dynamic) -> Result<Metrics> {
     };
     let mut metrics = Metrics::new();
     for (name, d) in map.iter() {
+        if OWN.contains(&name.as_str()) {
+            return Err(Error::value(function, format!("no metric can be called `{name}`: a line of metrics.jsonl has a key of that name"))
+                .help(format!("another name, such as `my_{name}`")));
+        }
         let number = d.as_float().ok().or_else(|| d.as_int().ok().map(|i| i as f64)).or_else(|| d.as_bool().ok().map(|b| f64::from(u8::from(b))));
         let metric = match (number, d.read_lock::<Tensor>()) {
             (Some(x), _) => Metric::Number(x),

@@ -7,7 +7,7 @@
 use super::run::{Run, WeakRun};
 use crate::error::{Error, ErrorKind, Result};
 use crate::nn::State;
-use crate::script::lang::value::type_name;
+use crate::script::lang::value::{type_name, within_levels};
 use crate::torch::{Device, Tensor, default_device, no_grad};
 use crate::train::{Saved, Tracked};
 use rhai::{Array, Dynamic, ImmutableString, Map};
@@ -24,7 +24,7 @@ impl TrackedValue {
     /// A value that is to be tracked under `name`.
     ///
     /// # Errors
-    /// `E0202` for one that has no state, naming the part of it that has none.
+    /// `E0202` for one that has no state, naming the part of it that has none, or is nested too deep.
     pub(crate) fn new(run: &Run, name: &str, value: &Dynamic) -> Result<Self> {
         written(name, value, &mut State::new())?;
         Ok(TrackedValue { run: run.downgrade(), name: name.to_owned(), is_tensor: value.read_lock::<Tensor>().is_some() })
@@ -70,14 +70,20 @@ impl Tracked for TrackedValue {
     }
 }
 
-/// A value as JSON; its tensors go into `tensors`. Floats are texts, since JSON knows no NaN and readers may round.
-fn written(place: &str, value: &Dynamic, tensors: &mut State) -> Result<Value> {
+/// A value as JSON; its tensors go into `tensors`.
+fn written(name: &str, value: &Dynamic, tensors: &mut State) -> Result<Value> {
+    within_levels("track", name, value)?;
+    part(name, value, tensors)
+}
+
+/// Floats are texts, since JSON knows no NaN and readers may round.
+fn part(place: &str, value: &Dynamic, tensors: &mut State) -> Result<Value> {
     if let Some(list) = value.read_lock::<Array>() {
-        let each = list.iter().enumerate().map(|(i, v)| written(&format!("{place}[{i}]"), v, tensors));
+        let each = list.iter().enumerate().map(|(i, v)| part(&format!("{place}[{i}]"), v, tensors));
         return Ok(Value::Array(each.collect::<Result<_>>()?));
     }
     if let Some(map) = value.read_lock::<Map>() {
-        let each = map.iter().map(|(k, v)| Ok((k.to_string(), written(&format!("{place}.{k}"), v, tensors)?)));
+        let each = map.iter().map(|(k, v)| Ok((k.to_string(), part(&format!("{place}.{k}"), v, tensors)?)));
         return Ok(json!({ "map": Value::Object(each.collect::<Result<_>>()?) }));
     }
     if let Some(t) = value.read_lock::<Tensor>() {

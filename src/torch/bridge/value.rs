@@ -2,7 +2,7 @@
 
 use super::ffi::{self, Payload, RawValue};
 use crate::error::{Error, Result};
-use crate::torch::{DType, Device, Operand, Tensor, device_name, dtype_name};
+use crate::torch::{DType, Device, Number, Operand, Tensor, device_name, dtype_name};
 use std::ffi::c_void;
 
 /// An argument or result of an operator called by name. A dtype, device or memory format is a [`Value::Str`]: `f32`,
@@ -96,6 +96,14 @@ from! {
     &[Tensor], |x| Value::list(x);
     &[&Tensor], |x| Value::list(x);
     Vec<Value>, |x| Value::List(x);
+}
+impl From<Number> for Value {
+    fn from(n: Number) -> Value {
+        match n {
+            Number::Int(i) => i.into(),
+            Number::Float(f) => f.into(),
+        }
+    }
 }
 impl From<Operand<'_>> for Value {
     fn from(x: Operand) -> Value {

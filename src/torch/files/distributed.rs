@@ -5,8 +5,9 @@
 
 use super::pt::{PtValue, PtView, read_pickle, read_within};
 use super::stored::Stored;
-use super::{Taken, byte_len};
+use super::{CUT_OFF, Taken, byte_len};
 use crate::error::{Error, Result};
+use crate::progress::grouped;
 use crate::torch::{Device, Tensor};
 use indexmap::IndexMap;
 use std::collections::HashMap;
@@ -103,16 +104,20 @@ impl Distributed {
         Ok(out)
     }
 
+    fn file_of<'a>(&self, name: &str, piece: &'a Piece) -> Result<&'a Path> {
+        if piece.file.is_file() {
+            return Ok(&piece.file);
+        }
+        let file = piece.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Err(Error::data(&self.folder, format!("`{file}` is missing, which holds a piece of `{name}`"))
+            .help("copy the files of all processes into the folder"))
+    }
+
     fn whole(&self, name: &str, whole: &Whole, stored: Stored) -> Result<Tensor> {
         crate::interrupt::check()?;
         let bad = |file: &Path, message: String| Error::data(file, format!("`{name}`: {message}"));
         let read = |piece: &Piece| -> Result<Tensor> {
-            if !piece.file.is_file() {
-                let file = piece.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                return Err(Error::data(&self.folder, format!("`{file}` is missing, which holds a piece of `{name}`"))
-                    .help("copy the files of all processes into the folder"));
-            }
-            match read_within(&piece.file, piece.start, piece.len)?.view()? {
+            match read_within(self.file_of(name, piece)?, piece.start, piece.len)?.view()? {
                 PtView::Tensor(t) if t.shape() == piece.sizes => Ok(t),
                 PtView::Tensor(t) => Err(bad(&piece.file, format!("its piece is {}, not {:?}", t.describe(), piece.sizes))),
                 _ => Err(bad(&piece.file, "its piece is no tensor".into())),
@@ -122,6 +127,16 @@ impl Distributed {
             && piece.sizes == whole.shape
         {
             return read(piece);
+        }
+        // Before memory is taken for what a few bytes name.
+        let width = stored.raw().elt_size_in_bytes() as u64;
+        for piece in &whole.pieces {
+            let there = self.file_of(name, piece)?.metadata().map_err(|e| Error::io("read", &piece.file, e))?.len();
+            let bytes = piece.sizes.iter().try_fold(width, |n, s| n.checked_mul(u64::try_from(*s).ok()?));
+            if piece.start.checked_add(piece.len).is_none_or(|end| end > there) || bytes.is_none_or(|n| n > piece.len) {
+                return Err(bad(&piece.file, format!("was cut off: the piece of {:?} is not in its {} bytes", piece.sizes, grouped(there, ' ')))
+                    .help(CUT_OFF));
+            }
         }
         let out = Tensor::zeros(&whole.shape, stored.dtype(), Device::Cpu)?;
         for piece in &whole.pieces {
@@ -196,7 +211,28 @@ fn whole(name: &str, entry: &PtValue, size: &PtValue, chunks: &PtValue, known: &
     if Some(elements) != byte_len(&shape, crate::torch::DType::Uint8) {
         return Err(format!("its pieces have {elements} elements, which is not its size {shape:?}"));
     }
+    // As many elements as it has, and none twice: then the pieces cover it.
+    if overlap(&mut pieces) {
+        return Err("two of its pieces lie over each other".into());
+    }
     Ok(Whole { place: place.cloned().unwrap_or_else(|| vec![name.to_owned()]), shape, dtype, pieces })
+}
+
+/// Whether two pieces hold the same element; they are in order of their first offset then.
+fn overlap(pieces: &mut [Piece]) -> bool {
+    pieces.sort_by(|a, b| a.offsets.cmp(&b.offsets));
+    let end = |p: &Piece, dim: usize| p.offsets[dim] + p.sizes[dim];
+    let meet = |a: &Piece, b: &Piece| (0..a.offsets.len()).all(|d| a.offsets[d] < end(b, d) && b.offsets[d] < end(a, d));
+    // Those whose rows may reach into those of the next.
+    let mut open: Vec<&Piece> = Vec::new();
+    for piece in pieces.iter() {
+        open.retain(|p| !p.offsets.is_empty() && end(p, 0) > piece.offsets[0]);
+        if open.iter().any(|p| meet(p, piece)) {
+            return true;
+        }
+        open.push(piece);
+    }
+    false
 }
 
 fn items(value: &PtValue) -> Option<Vec<PtValue>> {

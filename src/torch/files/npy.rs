@@ -210,8 +210,14 @@ pub fn read_npz(path: &Path) -> Result<Named> {
     let bad = |e: zip::result::ZipError| Error::data(path, format!("a damaged .npz archive: {e}"));
     let mut zip = super::npz::archive(path)?;
     let mut out = Named::new();
+    // Entries over the same bytes would be as many arrays out of one.
+    let (mut packed, size) = (0u64, files::size(path)?);
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(bad)?;
+        packed = packed.saturating_add(entry.compressed_size());
+        if packed > size {
+            return Err(Error::data(path, "a damaged .npz archive: its entries lie over each other"));
+        }
         let name = entry.name().map_err(bad)?.into_owned();
         let Some(name) = name.strip_suffix(".npy").map(str::to_owned) else { continue };
         let limit = entry.compressed_size().saturating_mul(MAX_RATIO).min(entry.size());
@@ -279,9 +285,15 @@ impl NpzWriter {
     /// `E0202` when the one before lacks rows or numpy has no such dtype, `E0301` when the disk is full.
     pub fn begin(&mut self, name: &str, dtype: DType, shape: &[i64]) -> Result<()> {
         self.complete()?;
+        if let Some(n) = shape.iter().find(|n| **n < 0) {
+            return Err(Error::value("npz", format!("`{name}` has the sizes {shape:?}: {n} is none")));
+        }
+        // What cannot be written leaves no entry behind.
+        let mut header = Vec::new();
+        write_header(&mut header, dtype, shape).map_err(|e| Error::value("npz", e))?;
         let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored).large_file(true);
         self.zip.start_file(format!("{name}.npy"), options).map_err(|e| self.failed(e.into()))?;
-        write_header(&mut self.zip, dtype, shape).map_err(|e| Error::value("npz", e))?;
+        self.zip.write_all(&header).map_err(|e| self.failed(e))?;
         let rows = shape.first().copied().unwrap_or(1);
         self.open = Some((name.to_owned(), dtype, shape.get(1..).unwrap_or_default().to_vec(), rows));
         Ok(())

@@ -322,7 +322,8 @@ fn read_legacy(path: &Path, file: File) -> Result<(PtFile, Id)> {
         }
         std::os::unix::fs::FileExt::read_exact_at(&file, &mut count, at).map_err(|e| Error::io("read", path, e))?;
         let width = Stored::of_torch(&storage.class).map_or(1, |s| s.raw().elt_size_in_bytes()) as u64;
-        let bytes = u64::from_le_bytes(count).checked_mul(width).filter(|b| at.checked_add(8 + b).is_some_and(|end| end <= len));
+        let bytes =
+            u64::from_le_bytes(count).checked_mul(width).filter(|b| b.checked_add(8).and_then(|n| at.checked_add(n)).is_some_and(|end| end <= len));
         let bytes = bytes.ok_or_else(|| bad(format!("the file ends within storage `{key}`: it was cut off")).help(CUT_OFF))?;
         extents.insert(key.to_string(), Extent { offset: at + 8, len: bytes, packed: None });
         at += 8 + bytes;

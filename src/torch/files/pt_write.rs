@@ -158,7 +158,8 @@ impl Pickle {
         self.sizes(&shape);
         let mut stride = vec![1i64; shape.len()];
         for i in (1..shape.len()).rev() {
-            stride[i - 1] = stride[i] * shape[i].max(1);
+            stride[i - 1] =
+                stride[i].checked_mul(shape[i].max(1)).ok_or_else(|| Error::value("save", format!("no file holds the sizes {shape:?}")))?;
         }
         self.sizes(&stride);
         self.bytes.extend(b"\x89ccollections\nOrderedDict\n)RtR");

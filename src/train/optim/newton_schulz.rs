@@ -2,6 +2,7 @@
 //! together, `[B, R, C]` -> `[B, R, C]`.
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::torch::bridge::call1;
 use crate::torch::{DType, Tensor};
 
@@ -145,7 +146,7 @@ fn gram(mut x: Tensor, coefficients: &[Quintic], restarts: &[usize], is_tall: bo
 /// Before which `count` steps the Gram matrix is best computed anew, so that its rounding does not blow up.
 ///
 /// # Errors
-/// `E0202` when no places keep it in bounds, or there are too few steps.
+/// `E0202` when no places keep it in bounds, or there are too few steps; `E0901` when interrupted: every choice of places is tried.
 pub fn best_restarts(coefficients: &[Quintic], count: usize) -> Result<Vec<usize>> {
     let places: Vec<usize> = (1..coefficients.len()).collect();
     if count == 0 {
@@ -156,11 +157,13 @@ pub fn best_restarts(coefficients: &[Quintic], count: usize) -> Result<Vec<usize
     }
     let mut best = (f64::INFINITY, Vec::new());
     choose(&places, count, &mut Vec::new(), &mut |restarts| {
+        interrupt::check()?;
         let condition = condition(coefficients, restarts);
         if condition < best.0 {
             best = (condition, restarts.to_vec());
         }
-    });
+        Ok(())
+    })?;
     if best.0 >= 1e8 {
         return Err(Error::value("gram_restarts", format!("no {count} restarts keep these steps in bounds")).help("take more restarts"));
     }
@@ -168,15 +171,16 @@ pub fn best_restarts(coefficients: &[Quintic], count: usize) -> Result<Vec<usize
 }
 
 /// Every choice of `count` of `places`, in order.
-fn choose(places: &[usize], count: usize, chosen: &mut Vec<usize>, each: &mut dyn FnMut(&[usize])) {
+fn choose(places: &[usize], count: usize, chosen: &mut Vec<usize>, each: &mut dyn FnMut(&[usize]) -> Result<()>) -> Result<()> {
     if count == 0 {
         return each(chosen);
     }
-    for (i, place) in places.iter().enumerate() {
+    for (i, place) in places.iter().enumerate().take((places.len() + 1).saturating_sub(count)) {
         chosen.push(*place);
-        choose(&places[i + 1..], count - 1, chosen, each);
+        choose(&places[i + 1..], count - 1, chosen, each)?;
         chosen.pop();
     }
+    Ok(())
 }
 
 /// The largest condition of the products that arise on singular values of 1 to 1e-10, where the Gram matrix is off by -4e-4.

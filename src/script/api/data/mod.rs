@@ -292,7 +292,7 @@ api! {
         let side = |n: i64| usize::try_from(n).map_err(|_| Error::value("latent_writer", format!("option `size` must not be negative, got {n}")));
         let shape = [channels, side(size[0])?, side(size[1])?];
         let attributes = read_attributes(&attributes)?;
-        let (made_from, settings) = (origin::made_of("latent_writer", &made_from)?, origin::settings_of(&settings));
+        let (made_from, settings) = (origin::made_of("latent_writer", &made_from)?, origin::settings_of("latent_writer", &settings)?);
         let (dtype, features) = (Precision::of(&dtype)?, read_features(&features)?);
         let options = LatentOptions { name, vae, shape, shard_size, classes, attributes, total, made_from, settings, dtype, features, force };
         LatentWriter::open(&dir, options)

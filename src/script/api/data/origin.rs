@@ -4,7 +4,7 @@ use crate::api;
 use crate::data::{ImageSet, LatentSet, Pictures};
 use crate::error::{Error, Result};
 use crate::origin::{Made, Origin, differences, say_unknown};
-use crate::script::lang::value::{from_json, to_json, type_name};
+use crate::script::lang::value::{from_json, to_json, type_name, within_levels};
 use rhai::{Dynamic, Map};
 use serde_json::Value;
 use std::path::Path;
@@ -23,8 +23,11 @@ pub(crate) fn origin_map(o: &Origin) -> Map {
 }
 
 /// Settings as they are kept.
-pub(crate) fn settings_of(settings: &Map) -> serde_json::Map<String, Value> {
-    settings.iter().map(|(k, v)| (k.to_string(), to_json(v))).collect()
+///
+/// # Errors
+/// `E0202` for one that is nested too deep.
+pub(crate) fn settings_of(function: &str, settings: &Map) -> Result<serde_json::Map<String, Value>> {
+    settings.iter().map(|(k, v)| within_levels(function, k, v).map(|()| (k.to_string(), to_json(v)))).collect()
 }
 
 /// The origin that a value has or is; none of `()`.

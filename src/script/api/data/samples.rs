@@ -46,7 +46,7 @@ api! {
         // The .npz lies beside the folder.
         cx.writable_within(&dir)?;
         cx.writable(format!("{}.npz", dir.trim_end_matches('/')))?;
-        let options = SampleOptions { total, png, settings: settings_of(&settings), made_from: made_of("sample_writer", &made_from)?, force };
+        let options = SampleOptions { total, png, settings: settings_of("sample_writer", &settings)?, made_from: made_of("sample_writer", &made_from)?, force };
         SampleWriter::open(Path::new(&dir), options).map(|w| Samples(Rc::new(RefCell::new(w))))
     }
 }

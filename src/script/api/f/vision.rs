@@ -297,7 +297,11 @@ impl Padding {
             Padding::Valid => Ok((x.clone(), [0, 0])),
             Padding::Same if stride != [1, 1] => Err(Error::value("conv2d", "`padding: \"same\"` needs stride 1")),
             Padding::Same => {
-                let total = [dilation[0] * (weight.size(2)? - 1), dilation[1] * (weight.size(3)? - 1)];
+                let total = |side: usize| {
+                    let reach = dilation[side].checked_mul((weight.size(2 + side as i64)? - 1).max(0)).filter(|n| *n >= 0);
+                    reach.ok_or_else(|| Error::value("conv2d", format!("`dilation` {} of a window of {:?}", dilation[side], weight.shape())))
+                };
+                let total = [total(0)?, total(1)?];
                 let (top, left) = (total[0] / 2, total[1] / 2);
                 if total[0] % 2 == 0 && total[1] % 2 == 0 {
                     return Ok((x.clone(), [top, left]));

@@ -41,21 +41,42 @@ pub(crate) fn flatten(op: &str, prefix: &str, map: &Map, out: &mut Named, depth:
 /// A checkpoint as maps, arrays, numbers and tensors. An object becomes the map of its attributes; what cannot be held (a cycle,
 /// a class) becomes its name.
 pub(crate) fn from_pt(value: &PtValue) -> Result<Dynamic> {
-    convert(value, 0, &mut 0)
+    let bytes = crate::files::size(value.path()).unwrap_or(0);
+    convert(value, 0, &mut Room { objects: MAX_OBJECTS, bytes: usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(SHARED_BYTES) })
 }
 
-fn convert(value: &PtValue, depth: usize, count: &mut usize) -> Result<Dynamic> {
-    *count += 1;
-    if *count > MAX_OBJECTS {
-        return Err(Error::data(value.path(), "it holds too many objects").help("take a part: `io::load(path, #{ key: \"ema\" })`"));
+/// Bytes of texts that may be met again and again beyond those in the file.
+const SHARED_BYTES: usize = 64 << 20;
+
+/// What may still be converted.
+struct Room {
+    objects: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn take(&mut self, value: &PtValue, bytes: usize) -> Result<()> {
+        let left = self.objects.checked_sub(1).zip(self.bytes.checked_sub(bytes));
+        let too_many = || Error::data(value.path(), "it holds too many objects").help("take a part: `io::load(path, #{ key: \"ema\" })`");
+        (self.objects, self.bytes) = left.ok_or_else(too_many)?;
+        Ok(())
     }
+}
+
+fn convert(value: &PtValue, depth: usize, room: &mut Room) -> Result<Dynamic> {
+    room.take(value, 0)?;
     if depth > MAX_DEPTH {
         return Ok("...".into());
     }
-    let map = |entries: Vec<(PtValue, PtValue)>, count: &mut usize| -> Result<Dynamic> {
+    let map = |entries: Vec<(PtValue, PtValue)>, room: &mut Room| -> Result<Dynamic> {
         let mut out = Map::new();
         for (k, v) in entries {
-            out.insert(key(&k)?.into(), convert(&v, depth + 1, count)?);
+            let name = key(&k, 0)?;
+            room.take(value, name.len())?;
+            if out.insert(name.as_str().into(), convert(&v, depth + 1, room)?).is_some() {
+                let message = format!("it has two keys that are `{name}` in a map of texts, such as 1 and \"1\"");
+                return Err(Error::data(value.path(), message).help("take a part: `io::load(path, #{ key: \"ema\" })`"));
+            }
         }
         Ok(out.into())
     };
@@ -65,23 +86,35 @@ fn convert(value: &PtValue, depth: usize, count: &mut usize) -> Result<Dynamic> 
         PtView::Int(i) => i.into(),
         PtView::Long(bytes) => as_float(&bytes).into(),
         PtView::Float(f) => f.into(),
-        PtView::Str(s) => s.to_string().into(),
-        PtView::Bytes(b) => b.to_vec().into(),
-        PtView::List(l) => l.iter().map(|v| convert(v, depth + 1, count)).collect::<Result<Array>>()?.into(),
-        PtView::Dict(d) => map(d, count)?,
+        PtView::Str(s) => {
+            room.take(value, s.len())?;
+            s.to_string().into()
+        }
+        PtView::Bytes(b) => {
+            room.take(value, b.len())?;
+            b.to_vec().into()
+        }
+        PtView::List(l) => l.iter().map(|v| convert(v, depth + 1, room)).collect::<Result<Array>>()?.into(),
+        PtView::Dict(d) => map(d, room)?,
         PtView::Tensor(t) => Dynamic::from(t),
         PtView::Class(name) => name.to_string().into(),
         PtView::Object(class, entries) if entries.is_empty() => format!("<{class}>").into(),
-        PtView::Object(_, entries) => map(entries, count)?,
+        PtView::Object(_, entries) => map(entries, room)?,
     })
 }
 
-fn key(k: &PtValue) -> Result<String> {
+/// A key as Python prints it, texts without quotes.
+fn key(k: &PtValue, depth: usize) -> Result<String> {
     Ok(match k.view()? {
+        PtView::None => "None".into(),
+        PtView::List(items) if depth < 4 => {
+            let parts = items.iter().take(64).map(|k| key(k, depth + 1)).collect::<Result<Vec<_>>>()?;
+            format!("({})", parts.join(", "))
+        }
         PtView::Str(s) => s.to_string(),
         PtView::Int(i) => i.to_string(),
         PtView::Float(f) => f.to_string(),
-        PtView::Bool(b) => b.to_string(),
+        PtView::Bool(b) => if b { "True" } else { "False" }.into(),
         PtView::Class(c) => c.to_string(),
         _ => "?".into(),
     })

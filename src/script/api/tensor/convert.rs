@@ -4,7 +4,7 @@ use crate::api;
 use crate::error::{Error, Result, did_you_mean};
 use crate::memory;
 use crate::script::lang::value::{FromArg, type_name};
-use crate::torch::{DType, Device, Tensor, parse_device, parse_dtype};
+use crate::torch::{DType, Device, Number, Tensor, parse_device, parse_dtype};
 use rhai::{Array, Dynamic};
 
 /// Above this many elements `to_array` refuses: 16 bytes and an allocation each would not be what anyone wants.
@@ -358,7 +358,7 @@ api! {
     /// ```rhai
     /// assert_eq(torch::ones([2]).full_like(3).to_array(), [3.0, 3.0]);
     /// ```
-    fn full_like(x: Tensor, value: f64) -> Tensor { x.empty_like()?.fill_(value) }
+    fn full_like(x: Tensor, value: Number) -> Tensor { x.empty_like()?.fill_(value) }
 }
 
 /// One element as the script value of its dtype.

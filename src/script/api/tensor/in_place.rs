@@ -2,7 +2,7 @@
 
 use crate::api;
 use crate::script::lang::value::TensorOrNumber;
-use crate::torch::Tensor;
+use crate::torch::{Number, Tensor};
 
 api! {
     methods Tensor;
@@ -87,7 +87,7 @@ api! {
     /// ```rhai
     /// assert_eq(torch::zeros([2]).fill_(7).to_array(), [7.0, 7.0]);
     /// ```
-    fn fill_(x: Tensor, value: f64) -> Tensor { x.fill_(value) }
+    fn fill_(x: Tensor, value: Number) -> Tensor { x.fill_(value) }
 
     /// Sets every element to zero.
     ///

@@ -330,7 +330,7 @@ api! {
     fn scatter(x: Tensor, dim: i64, index: Tensor, src: TensorOrNumber) -> Tensor {
         let src = match src {
             TensorOrNumber::Tensor(t) => t,
-            TensorOrNumber::Int(v) => Tensor::full(&index.shape(), v as f64, x.dtype(), x.device())?,
+            TensorOrNumber::Int(v) => Tensor::full(&index.shape(), v, x.dtype(), x.device())?,
             TensorOrNumber::Float(v) => Tensor::full(&index.shape(), v, x.dtype(), x.device())?,
         };
         x.scatter(dim, &index, &src)
@@ -402,7 +402,7 @@ api! {
     fn where_ as "where"(x: Tensor, condition: Tensor, other: TensorOrNumber) -> Tensor {
         let other = match other {
             TensorOrNumber::Tensor(t) => t,
-            TensorOrNumber::Int(v) => Tensor::full(&[], v as f64, x.dtype(), x.device())?,
+            TensorOrNumber::Int(v) => Tensor::full(&[], v, x.dtype(), x.device())?,
             TensorOrNumber::Float(v) => Tensor::full(&[], v, if x.is_float() { x.dtype() } else { DType::Float }, x.device())?,
         };
         x.where_(&condition, &other)

@@ -9,7 +9,7 @@ use crate::script::lang::value::{Dims, FromArg, TensorOrNumber, type_name};
 use crate::torch::bridge::{self, Value, call1};
 use crate::torch::draws::{Law, Wanted, draw};
 use crate::torch::operators::{self, call_own1};
-use crate::torch::{self, DType, Device, Tensor, default_device, device_name, dtype_name, parse_device, parse_dtype};
+use crate::torch::{self, DType, Device, Number, Tensor, default_device, device_name, dtype_name, parse_device, parse_dtype};
 use crate::{api, options};
 use rhai::{Array, Dynamic, FnPtr};
 
@@ -20,29 +20,6 @@ impl FromArg for Shape {
     const NAME: &'static str = "an array of ints";
     fn from_dynamic(d: &Dynamic) -> Option<Self> {
         Dims::from_dynamic(d).map(|d| Shape(d.0))
-    }
-}
-
-/// An int or a float, which decide on the dtype as in PyTorch.
-#[derive(Clone, Copy)]
-enum Number {
-    Int(i64),
-    Float(f64),
-}
-
-impl FromArg for Number {
-    const NAME: &'static str = "a number";
-    fn from_dynamic(d: &Dynamic) -> Option<Self> {
-        d.as_int().map(Number::Int).or_else(|_| d.as_float().map(Number::Float)).ok()
-    }
-}
-
-impl From<Number> for Value {
-    fn from(n: Number) -> Value {
-        match n {
-            Number::Int(i) => Value::Int(i),
-            Number::Float(f) => Value::Float(f),
-        }
     }
 }
 
@@ -153,21 +130,37 @@ impl Leaves {
         if depth != self.shape.len() {
             return Err(Error::value("tensor", "the arrays are ragged: a number where an array should be"));
         }
-        let value = match d.as_bool() {
-            Ok(b) => Number::Int(i64::from(b)),
-            Err(_) => {
-                self.bools = false;
-                let scalar = d.read_lock::<Tensor>().filter(|t| t.rank() == 0);
-                match (Number::from_dynamic(d), scalar) {
-                    (Some(n), _) => n,
-                    (None, Some(t)) => Number::Float(t.item()?),
-                    (None, None) => return Err(Error::value("tensor", format!("an element is no number but {}", type_name(d)))),
-                }
-            }
+        let scalar = d.read_lock::<Tensor>().filter(|t| t.rank() == 0).map(|t| t.clone());
+        self.bools &= d.is_bool() || scalar.as_ref().is_some_and(|t| t.dtype() == DType::Bool);
+        let value = match (d.as_bool(), Number::from_dynamic(d), scalar) {
+            (Ok(b), ..) => Number::Int(i64::from(b)),
+            (_, Some(n), _) => n,
+            (_, _, Some(t)) if t.is_integral() => Number::Int(t.to_vec_i64()?.first().copied().unwrap_or(0)),
+            (_, _, Some(t)) => Number::Float(t.item()?),
+            (Err(_), None, None) => return Err(Error::value("tensor", format!("an element is no number but {}", type_name(d)))),
         };
         self.float |= matches!(value, Number::Float(_));
         self.values.push(value);
         Ok(())
+    }
+
+    /// Fails for an int that the dtype has no place for. One below 0 counts from the largest down in `u8`, as in PyTorch.
+    fn fits(&self, dtype: DType) -> Result<()> {
+        let (least, most) = match dtype {
+            DType::Uint8 => (-255, 255),
+            DType::Int8 => (-128, 127),
+            DType::Int16 => (i64::from(i16::MIN), i64::from(i16::MAX)),
+            DType::Int => (i64::from(i32::MIN), i64::from(i32::MAX)),
+            _ => return Ok(()),
+        };
+        let outside = |n: &&Number| matches!(n, Number::Int(i) if !(least..=most).contains(i));
+        match self.values.iter().find(outside) {
+            Some(Number::Int(i)) => {
+                let message = format!("{i} is none of the numbers of {}, which go to {most}", dtype_name(dtype));
+                Err(Error::value("tensor", message).help("leave `dtype` out for i64"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn into_tensor(self) -> Result<Tensor> {
@@ -214,7 +207,7 @@ fn operand(x: TensorOrNumber, beside: &Tensor) -> Result<Tensor> {
     // A number takes the dtype of the tensor it stands beside, unless it would lose its fraction.
     match x {
         TensorOrNumber::Tensor(t) => Ok(t),
-        TensorOrNumber::Int(i) => Tensor::full(&[], i as f64, beside.dtype(), beside.device()),
+        TensorOrNumber::Int(i) => Tensor::full(&[], i, beside.dtype(), beside.device()),
         TensorOrNumber::Float(f) => Tensor::full(&[], f, if beside.is_float() { beside.dtype() } else { DType::Float }, beside.device()),
     }
 }
@@ -235,7 +228,7 @@ api! {
     /// # Shapes
     /// - arrays nested `n` deep -> `n` dimensions
     /// # Errors
-    /// `E0202` when the arrays are ragged or an element is no number.
+    /// `E0202` when the arrays are ragged, an element is no number, or an int is not one of those of `dtype`.
     /// # Example
     /// ```rhai
     /// let x = torch::tensor([[1.0, 2.0], [3.0, 4.0]], #{ requires_grad: true });
@@ -253,7 +246,9 @@ api! {
             (false, true) => DType::Bool,
             (false, false) => DType::Int64,
         };
-        options.finish(leaves.into_tensor()?.to_dtype(options.dtype.unwrap_or(natural))?.to_device(options.device()?)?)
+        let dtype = options.dtype.unwrap_or(natural);
+        leaves.fits(dtype)?;
+        options.finish(leaves.into_tensor()?.to_dtype(dtype)?.to_device(options.device()?)?)
     }
 
     /// A tensor of zeros.

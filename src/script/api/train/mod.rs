@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::is_reference;
 use crate::nn::{Module, State};
 use crate::script::bind::Cx;
-use crate::script::lang::value::{from_json, type_name};
+use crate::script::lang::value::{from_json, type_name, within_levels};
 use crate::script::prompt::attached::Attached;
 use crate::script::training::hot::Hot;
 use crate::script::training::open::{options, text};
@@ -63,7 +63,7 @@ api! {
     /// those; the run records them as an edit.
     ///
     /// # Errors
-    /// `E0101` when the settings do not fit the run or there is no checkpoint of that step, `E0601` when another process works on it, `E0301` when the folder cannot be written.
+    /// `E0101` when the settings do not fit the run or there is no checkpoint of that step, `E0202` for one nested more than 48 deep, `E0601` when another process works on it, `E0301` when the folder cannot be written.
     /// # Example
     /// ```rhai
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1", seed: 7});
@@ -84,6 +84,7 @@ api! {
             let near = crate::error::did_you_mean(&resume, ["auto", "force"]);
             return Err(Error::value("run", format!("`resume` must be \"auto\" or \"force\", got `{resume}`{near}")));
         }
+        cfg.iter().try_for_each(|(name, value)| within_levels("run", name, value))?;
         let mut options = options(cx, &cfg, resume == "force")?;
         if let Some(step) = resume_step {
             options.resume_step = u64::try_from(step).ok().filter(|s| *s > 0);
@@ -450,7 +451,7 @@ api! {
     /// # Shapes
     /// - tensors: one element
     /// # Errors
-    /// `E0202` for a value that is not one number, `E0301` when the disk is full.
+    /// `E0202` for a value that is not one number, or a metric called `step`, `time` or `edit`; `E0301` when the disk is full.
     /// # Example
     /// ```rhai
     /// let run = train::run(#{output_dir: io::temp_dir(), exp_name: "try1"});
