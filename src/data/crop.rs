@@ -84,7 +84,7 @@ pub fn to_planes(rgb: &[u8], planes: &mut [u8]) {
 mod tests {
     use super::*;
     use sha2::{Digest, Sha256};
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     /// With Pillow 13: `s = max(W / w, H / h)` after halving by BOX, BICUBIC to `max(round(w s), W)` x `max(round(h s), H)`, then the middle.
     #[test]
@@ -120,15 +120,18 @@ mod tests {
         // 40 is halved once for the sizes up to 20.
         let half = resize(&picture, w / 2, h / 2, Filter::Box, Window { x: 0, y: 0, width: w / 2, height: h / 2 });
         let (mut sizes, mut corners) = (BTreeSet::new(), BTreeSet::new());
+        let mut windows = BTreeMap::new();
+        for shorter in 16..=20 {
+            let (w, h) = ((shorter as f64 * 1.5).round_ties_even() as usize, shorter);
+            for (x, y) in (0..=w - r).flat_map(|x| (0..=h - r).map(move |y| (x, y))) {
+                let window = resize(&half, w, h, Filter::Bicubic, Window { x, y, width: r, height: r });
+                windows.insert(window.rgb, (shorter, (x, y)));
+            }
+        }
         for draw in 0..400u64 {
             let got = random_crop(&picture, size, draw).unwrap();
             assert_eq!((got.width, got.height), (r, r));
-            let found = (16..=20).find_map(|shorter| {
-                let (w, h) = ((shorter as f64 * 1.5).round_ties_even() as usize, shorter);
-                let window = |x, y| resize(&half, w, h, Filter::Bicubic, Window { x, y, width: r, height: r });
-                (0..=w - r).flat_map(|x| (0..=h - r).map(move |y| (x, y))).find(|(x, y)| window(*x, *y).rgb == got.rgb).map(|at| (shorter, at))
-            });
-            let (shorter, at) = found.expect("a window of one of the sizes");
+            let &(shorter, at) = windows.get(&got.rgb).expect("a window of one of the sizes");
             sizes.insert(shorter);
             if shorter == 20 {
                 corners.insert(at);

@@ -76,7 +76,7 @@ mod tests {
         let gone = Rc::new(());
         let mut at = Module::group();
         at.set_attribute("last", gone.clone()).unwrap();
-        for _ in 0..2_000_000 {
+        for _ in 0..200_000 {
             let next = Module::group();
             next.set_attribute("inner", Rc::new(at)).unwrap();
             at = next;

@@ -170,7 +170,11 @@ pub fn hash_value(seed: u64, name: &str, i: u64, lo: f64, hi: f64) -> f32 {
 pub fn hash_tensor(seed: u64, name: &str, shape: &[i64], lo: f64, hi: f64) -> Result<Tensor> {
     let base = base(seed, name);
     let n: i64 = shape.iter().product();
-    let data: Vec<f32> = (0..n as u64).into_par_iter().map(|i| value(base, i, lo, hi)).collect();
+    let mut data = vec![0f32; n as usize];
+    const PART: usize = 1 << 16;
+    data.par_chunks_mut(PART).enumerate().for_each(|(part, values)| {
+        values.iter_mut().enumerate().for_each(|(i, x)| *x = value(base, (part * PART + i) as u64, lo, hi));
+    });
     Tensor::from_vec(&data, shape)?.to_device(default_device())
 }
 
