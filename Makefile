@@ -28,6 +28,8 @@ test: libtorch weights ## all tests
 
 # One thread for each process of tests: two that wait for each other beside other processes are slower than one.
 quick test: export OMP_NUM_THREADS ?= 1
+# A fifth of what `make test` does.
+quick: export LATHE_RELOADS ?= 100
 
 # What has `damage` in its name tries thousands of broken texts and files. The tests that cannot share a process go on beside the others.
 quick: libtorch ## the tests that start no process, in the debug build: after each edit

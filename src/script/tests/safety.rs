@@ -85,11 +85,11 @@ fn endless_nesting_of_values_is_an_error() {
     for code in ["let a = []; loop { a = [a]; }", "let a = #{}; loop { a = #{x: a}; }"] {
         let (done, waiting) = std::sync::mpsc::channel();
         let watch = std::thread::spawn(move || waiting.recv_timeout(std::time::Duration::from_millis(500)).is_ok());
-        // Nobody waits for a million levels: enough that the first half second ends no process. Then it is stopped from outside.
+        // Nobody waits for a million levels: enough that the first tenth of a second ends no process. Then it is stopped from outside.
         let e = on_big_stack(|| {
             let mut engine = Engine::new(EngineOptions::default());
             let start = std::time::Instant::now();
-            engine.rhai_mut().on_progress(move |_| (start.elapsed().as_millis() > 300).then(|| "interrupted".into()));
+            engine.rhai_mut().on_progress(move |_| (start.elapsed().as_millis() > 100).then(|| "interrupted".into()));
             engine.eval(code).map(|_| ())
         });
         done.send(()).unwrap();
