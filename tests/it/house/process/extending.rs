@@ -155,9 +155,12 @@ fn every_change_of_the_page_applies_builds_and_runs() {
     // The same profile, so that the dependencies are those of this build; but the crate itself unoptimised.
     let mut cargo = Command::new(env!("CARGO"));
     // What cargo tells this test about its own package: some dependencies look at it, and would be built anew here and once more afterwards.
-    std::env::vars_os()
-        .filter_map(|(name, _)| name.into_string().ok().filter(|n| n == "OUT_DIR" || n.starts_with("CARGO_MANIFEST_") || n.starts_with("CARGO_PKG_")))
-        .for_each(|name| drop(cargo.env_remove(name)));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text == "OUT_DIR" || text.starts_with("CARGO_MANIFEST_") || text.starts_with("CARGO_PKG_") {
+            cargo.env_remove(&name);
+        }
+    }
     let built = cargo
         .current_dir(&tree)
         .env("CARGO_TARGET_DIR", target)
