@@ -62,12 +62,11 @@ fn squared(a: &Tensor, b: &Tensor, round: impl Fn(&Tensor) -> Result<Tensor>) ->
 /// # Errors
 /// `E0202` for another rank, a feature that is not finite, or fewer than `k + 1` features; `E0901` when interrupted.
 pub fn manifold_radii(features: &Tensor, k: i64, precision: Distances) -> Result<Tensor> {
-    radii_in_blocks(features, k, precision, precision.block())
+    let x = checked("features", features, k)?;
+    radii_in_blocks(&x, k, precision.for_all(&[&x])?, precision.block())
 }
 
-fn radii_in_blocks(features: &Tensor, k: i64, precision: Distances, size: i64) -> Result<Tensor> {
-    let x = checked("features", features, k)?;
-    let precision = precision.for_all(&[&x])?;
+fn radii_in_blocks(x: &Tensor, k: i64, precision: Distances, size: i64) -> Result<Tensor> {
     no_grad(|| {
         let blocks = x.split(size, 0)?;
         let row = |a: &Tensor| {

@@ -38,11 +38,7 @@ impl Tensor {
             return Ok(format!("{out} n={}", grouped(n as u64, ' ')));
         }
         if self.rank() <= 1 && n <= SMALL {
-            let values: Vec<String> = match self.dtype() {
-                DType::Bool => self.to_vec_i64()?.into_iter().map(|v| (v != 0).to_string()).collect(),
-                _ if self.is_integral() => self.to_vec_i64()?.iter().map(i64::to_string).collect(),
-                _ => self.to_vec_f64()?.into_iter().map(significant).collect(),
-            };
+            let values = self.texts(significant)?;
             return Ok(if self.rank() == 0 { format!("{out} {}", values.join("")) } else { format!("{out} [{}]", values.join(", ")) });
         }
         out += &format!(" n={}", grouped(n as u64, ' '));
@@ -71,6 +67,15 @@ impl Tensor {
             out += &format!(" inf! {}", grouped(inf as u64, ' '));
         }
         Ok(out)
+    }
+
+    /// Its elements as texts: ints with all of their digits, floats as `float` writes them.
+    pub(crate) fn texts(&self, float: impl Fn(f64) -> String) -> Result<Vec<String>> {
+        Ok(match self.dtype() {
+            DType::Bool => self.to_vec_i64()?.into_iter().map(|v| (v != 0).to_string()).collect(),
+            _ if self.is_integral() => self.to_vec_i64()?.iter().map(i64::to_string).collect(),
+            _ => self.to_vec_f64()?.into_iter().map(float).collect(),
+        })
     }
 }
 

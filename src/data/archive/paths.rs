@@ -80,8 +80,8 @@ fn braces(whole: &Path, text: &str) -> Result<Vec<String>> {
     let inner = &text[open + 1..close];
     let parts: Vec<String> = match inner.split_once("..") {
         Some((a, b)) => {
-            let fits = |n: &str| n.len() <= MOST_DIGITS;
-            let (true, true, Ok(first), Ok(last)) = (fits(a), fits(b), a.parse::<u64>(), b.parse::<u64>()) else {
+            let number = |n: &str| n.parse::<u64>().ok().filter(|_| n.len() <= MOST_DIGITS);
+            let (Some(first), Some(last)) = (number(a), number(b)) else {
                 return Err(bad(&format!("`{{{inner}}}` is no range of numbers")));
             };
             if first > last || last - first >= MOST as u64 {

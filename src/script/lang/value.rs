@@ -5,7 +5,7 @@ use super::shown::shown;
 pub use super::shown::type_name;
 use crate::error::{Error, Result};
 use crate::nn::Module;
-use crate::torch::{Number, Operand, Tensor};
+use crate::torch::{DType, Number, Operand, Tensor};
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 use std::collections::VecDeque;
 
@@ -228,6 +228,19 @@ pub enum TensorOrNumber {
     Int(i64),
     /// A float.
     Float(f64),
+}
+impl TensorOrNumber {
+    /// As a tensor: a number takes the dtype of the tensor it stands beside, unless it would lose its fraction.
+    ///
+    /// # Errors
+    /// `E0201` for an int that the dtype does not have.
+    pub(crate) fn beside(self, other: &Tensor) -> Result<Tensor> {
+        match self {
+            TensorOrNumber::Tensor(t) => Ok(t),
+            TensorOrNumber::Int(i) => Tensor::full(&[], i, other.dtype(), other.device()),
+            TensorOrNumber::Float(f) => Tensor::full(&[], f, if other.is_float() { other.dtype() } else { DType::Float }, other.device()),
+        }
+    }
 }
 impl FromArg for TensorOrNumber {
     const NAME: &'static str = "a tensor or a number";

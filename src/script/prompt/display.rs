@@ -98,12 +98,12 @@ pub fn raw(at: At, value: &Dynamic) -> Result<String> {
 fn numbers(x: &Tensor, edges: bool, depth: usize, out: &mut String) -> Result<()> {
     let shape = x.shape();
     let Some(&n) = shape.first() else {
-        out.push_str(&row(x)?.concat());
+        out.push_str(&x.texts(number)?.concat());
         return Ok(());
     };
     let is_cut = edges && n > 2 * EDGE;
     if shape.len() == 1 {
-        let part = |from: i64, to: i64| x.narrow(0, from, to - from).and_then(|x| row(&x));
+        let part = |from: i64, to: i64| x.narrow(0, from, to - from).and_then(|x| x.texts(number));
         let mut values: Vec<String> = part(0, if is_cut { EDGE } else { n })?;
         if is_cut {
             values.push("..".into());
@@ -127,15 +127,6 @@ fn numbers(x: &Tensor, edges: bool, depth: usize, out: &mut String) -> Result<()
     }
     out.push(']');
     Ok(())
-}
-
-fn row(x: &Tensor) -> Result<Vec<String>> {
-    Ok(match x.dtype() {
-        crate::torch::DType::Bool => x.to_vec_i64()?.iter().map(|v| (*v != 0).to_string()).collect(),
-        _ if x.is_integral() => x.to_vec_i64()?.iter().map(i64::to_string).collect(),
-        _ if x.is_float() => x.to_vec_f64()?.into_iter().map(number).collect(),
-        _ => x.to_vec_f64()?.iter().map(f64::to_string).collect(),
-    })
 }
 
 fn number(v: f64) -> String {

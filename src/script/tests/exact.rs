@@ -57,3 +57,21 @@ fn ints_that_a_dtype_does_not_have_are_refused() {
     }
     assert_eq!(engine().eval("`${torch::tensor([255, -1], #{ dtype: \"u8\" })}`").unwrap().to_string(), "tensor[2] u8 [255, 255]");
 }
+
+#[test]
+fn features_and_points_of_any_scale_have_figures_or_an_error() {
+    for scale in ["1.0", "1e19", "1e-25"] {
+        let code = format!(
+            "let x = (torch::rand([50, 4], #{{ dtype: \"f64\" }}) + 1.0) * {scale}; let r = eval::precision_recall(x, x); `${{r.precision}} ${{r.recall}}`"
+        );
+        assert_eq!(engine().eval(&code).unwrap().to_string(), "1.0 1.0", "{scale}");
+    }
+    let e = engine()
+        .eval("let x = torch::rand([50, 4], #{ dtype: \"f64\" }) * 1e200; eval::precision_recall(x, x, #{ precision: \"f64\" })")
+        .unwrap_err();
+    assert!(e.to_string().contains("have no squared distances in f64"), "{e}");
+    for scale in ["1e20", "1e-25"] {
+        let code = format!("probe::tsne(torch::randn([40, 3]) * {scale}, #{{ perplexity: 2, epochs: 30 }}).isfinite().all().item()");
+        assert!(engine().eval(&code).unwrap().as_bool().unwrap(), "{scale}");
+    }
+}

@@ -129,11 +129,10 @@ impl Distributed {
             return read(piece);
         }
         // Before memory is taken for what a few bytes name.
-        let width = stored.raw().elt_size_in_bytes() as u64;
         for piece in &whole.pieces {
             let there = self.file_of(name, piece)?.metadata().map_err(|e| Error::io("read", &piece.file, e))?.len();
-            let bytes = piece.sizes.iter().try_fold(width, |n, s| n.checked_mul(u64::try_from(*s).ok()?));
-            if piece.start.checked_add(piece.len).is_none_or(|end| end > there) || bytes.is_none_or(|n| n > piece.len) {
+            let bytes = byte_len(&piece.sizes, stored.raw());
+            if piece.start.checked_add(piece.len).is_none_or(|end| end > there) || bytes.is_none_or(|n| n as u64 > piece.len) {
                 return Err(bad(&piece.file, format!("was cut off: the piece of {:?} is not in its {} bytes", piece.sizes, grouped(there, ' ')))
                     .help(CUT_OFF));
             }

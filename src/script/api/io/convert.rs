@@ -55,8 +55,8 @@ struct Room {
 }
 
 impl Room {
-    fn take(&mut self, value: &PtValue, bytes: usize) -> Result<()> {
-        let left = self.objects.checked_sub(1).zip(self.bytes.checked_sub(bytes));
+    fn take(&mut self, value: &PtValue, objects: usize, bytes: usize) -> Result<()> {
+        let left = self.objects.checked_sub(objects).zip(self.bytes.checked_sub(bytes));
         let too_many = || Error::data(value.path(), "it holds too many objects").help("take a part: `io::load(path, #{ key: \"ema\" })`");
         (self.objects, self.bytes) = left.ok_or_else(too_many)?;
         Ok(())
@@ -64,7 +64,7 @@ impl Room {
 }
 
 fn convert(value: &PtValue, depth: usize, room: &mut Room) -> Result<Dynamic> {
-    room.take(value, 0)?;
+    room.take(value, 1, 0)?;
     if depth > MAX_DEPTH {
         return Ok("...".into());
     }
@@ -72,7 +72,7 @@ fn convert(value: &PtValue, depth: usize, room: &mut Room) -> Result<Dynamic> {
         let mut out = Map::new();
         for (k, v) in entries {
             let name = key(&k, 0)?;
-            room.take(value, name.len())?;
+            room.take(value, 0, name.len())?;
             if out.insert(name.as_str().into(), convert(&v, depth + 1, room)?).is_some() {
                 let message = format!("it has two keys that are `{name}` in a map of texts, such as 1 and \"1\"");
                 return Err(Error::data(value.path(), message).help("take a part: `io::load(path, #{ key: \"ema\" })`"));
@@ -87,11 +87,11 @@ fn convert(value: &PtValue, depth: usize, room: &mut Room) -> Result<Dynamic> {
         PtView::Long(bytes) => as_float(&bytes).into(),
         PtView::Float(f) => f.into(),
         PtView::Str(s) => {
-            room.take(value, s.len())?;
+            room.take(value, 0, s.len())?;
             s.to_string().into()
         }
         PtView::Bytes(b) => {
-            room.take(value, b.len())?;
+            room.take(value, 0, b.len())?;
             b.to_vec().into()
         }
         PtView::List(l) => l.iter().map(|v| convert(v, depth + 1, room)).collect::<Result<Array>>()?.into(),

@@ -2,7 +2,7 @@
 
 use crate::api;
 use crate::script::lang::value::{Dims, FromArg, TensorOrNumber};
-use crate::torch::{DType, Tensor};
+use crate::torch::Tensor;
 use rhai::Dynamic;
 
 /// A shape: an array of ints, or one int for a vector.
@@ -400,12 +400,7 @@ api! {
     /// assert_eq(x.where(x > 0, 0.5).to_array(), [1.0, 0.5]);
     /// ```
     fn where_ as "where"(x: Tensor, condition: Tensor, other: TensorOrNumber) -> Tensor {
-        let other = match other {
-            TensorOrNumber::Tensor(t) => t,
-            TensorOrNumber::Int(v) => Tensor::full(&[], v, x.dtype(), x.device())?,
-            TensorOrNumber::Float(v) => Tensor::full(&[], v, if x.is_float() { x.dtype() } else { DType::Float }, x.device())?,
-        };
-        x.where_(&condition, &other)
+        x.where_(&condition, &other.beside(&x)?)
     }
 
     /// The places of the elements that are not zero: i64.

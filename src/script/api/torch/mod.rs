@@ -203,15 +203,6 @@ fn like(x: &Tensor, options: &Likeness, op: &str, law: Option<Law>) -> Result<Te
     if options.requires_grad { t.requires_grad_(true) } else { Ok(t) }
 }
 
-fn operand(x: TensorOrNumber, beside: &Tensor) -> Result<Tensor> {
-    // A number takes the dtype of the tensor it stands beside, unless it would lose its fraction.
-    match x {
-        TensorOrNumber::Tensor(t) => Ok(t),
-        TensorOrNumber::Int(i) => Tensor::full(&[], i, beside.dtype(), beside.device()),
-        TensorOrNumber::Float(f) => Tensor::full(&[], f, if beside.is_float() { beside.dtype() } else { DType::Float }, beside.device()),
-    }
-}
-
 /// What `--mixed-precision` may say.
 fn autocast_dtype(name: &str) -> Result<DType> {
     match name {
@@ -501,7 +492,7 @@ api! {
             (TensorOrNumber::Tensor(t), _) | (_, TensorOrNumber::Tensor(t)) => t.clone(),
             _ => Tensor::zeros(&[], DType::Float, condition.device())?,
         };
-        let (a, b) = (operand(a, &beside)?, operand(b, &beside)?);
+        let (a, b) = (a.beside(&beside)?, b.beside(&beside)?);
         a.where_(&condition, &b)
     }
 
