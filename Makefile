@@ -42,7 +42,7 @@ build: libtorch ## the `lathe` binary, target/release/lathe
 	$(CARGO) build --release $(if $(CARGO_FEATURES),--features $(CARGO_FEATURES))
 
 lint: libtorch ## rustfmt and clippy, warnings are errors
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
 
 # LATHE_GOLDEN=/path takes other fixtures, LATHE_DEVICE=cuda a GPU; the page is of the repository's own on the CPU.
@@ -60,7 +60,7 @@ fuzz: libtorch ## hostile calls of every allowed operator and of every script fu
 	$(FUZZ) api --time $(or $(FUZZ_TIME),600) --seed $(or $(FUZZ_SEED),1) $(ARGS)
 
 operators: libtorch ## make the list of operators that scripts may call anew, by a fuzz of all of them
-	$(FUZZ) ops --all --write src/torch/operators $(ARGS)
+	$(FUZZ) ops --all --write src/core/torch/operators $(ARGS)
 
 # TORCHRUN: that of a PyTorch 2.11 which is there; else one is installed into target/torchrun (3 GB).
 dist-test: libtorch weights ## several ranks: many kills and edits, two hosts, torchrun's restarts

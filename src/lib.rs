@@ -36,28 +36,13 @@
 )]
 
 pub mod cli;
-pub mod data;
-pub mod dist;
-pub mod error;
-pub mod eval;
-pub mod fetch;
-pub mod files;
-pub mod git;
-pub mod interrupt;
 pub mod kernel;
 pub mod lsp;
-pub mod memory;
-pub mod models;
-pub mod nn;
-pub mod origin;
-pub mod plain;
-pub mod progress;
 pub mod repl;
 pub mod script;
-pub mod space;
-pub mod torch;
-pub mod train;
 
+#[doc(inline)]
+pub use lathe_core::{data, dist, error, eval, fetch, files, git, interrupt, memory, models, nn, origin, plain, progress, space, torch, train};
 pub use script::Runtime;
 
 /// The examples of docs/embedding.md, compiled and run.

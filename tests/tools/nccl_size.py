@@ -1,4 +1,4 @@
-"""The numbers of src/torch/bridge/dist/nccl_size.h, from two sources that must agree. To be run whenever the pinned libtorch changes:
+"""The numbers of src/core/torch/bridge/dist/nccl_size.h, from two sources that must agree. To be run whenever the pinned libtorch changes:
 
     python3 -m venv target/torchrun && target/torchrun/bin/pip install torch==2.11.0    # 3 GB; `make dist-test` makes the same
     python3 tests/tools/nccl_size.py target/torchrun/lib/python3*/site-packages
@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-HEADER = Path(__file__).parents[2] / "src/torch/bridge/dist/nccl_size.h"
+HEADER = Path(__file__).parents[2] / "src/core/torch/bridge/dist/nccl_size.h"
 GROUP = "c10d::ProcessGroupNCCL"
 CONSTRUCTORS = {
     "OPTIONS": "_ZN4c10d16ProcessGroupNCCL7OptionsC1Eb",

@@ -1,4 +1,4 @@
-"""Computes probe.json, the figures behind src/eval/probe/tests.rs: needs numpy and scikit-learn.
+"""Computes probe.json, the figures behind src/core/eval/probe/tests.rs: needs numpy and scikit-learn.
 
     python tests/data/eval/probe.py
 

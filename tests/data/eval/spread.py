@@ -1,4 +1,4 @@
-"""Computes spread.json, the figures behind src/eval/probe/spread_tests.rs: needs numpy, scipy and scikit-learn.
+"""Computes spread.json, the figures behind src/core/eval/probe/spread_tests.rs: needs numpy, scipy and scikit-learn.
 
     python tests/data/eval/spread.py
 """

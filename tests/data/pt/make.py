@@ -1,4 +1,4 @@
-"""Writes the fixtures of src/torch/files/tests.rs and expected.json beside them. Made with torch 2.11.0, numpy 2.4.6:
+"""Writes the fixtures of src/core/torch/files/tests.rs and expected.json beside them. Made with torch 2.11.0, numpy 2.4.6:
 
     python tests/data/pt/make.py
 """

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 /// How often a name may be handed on.
 const DETOURS: usize = 8;
 
-/// The modules of a crate by path, `crate::script::lang::value`, and what each uses.
+/// The modules by path, `crate::script::lang::value`, and what each uses. Those of `src/core`, a crate of its own that the other hands on part by part,
+/// have no prefix either.
 pub struct Modules {
     files: BTreeMap<String, PathBuf>,
     /// What a module hands on under a name of its own.
@@ -125,8 +126,12 @@ fn walk(src: &Path, dir: &Path, files: &mut BTreeMap<String, PathBuf>) {
         } else if path.extension().is_some_and(|e| e == "rs") {
             let below = path.strip_prefix(src).expect("below src").with_extension("");
             let mut parts: Vec<String> = below.iter().map(|p| p.to_string_lossy().into_owned()).collect();
-            if parts.iter().any(|p| p == "tests") || parts == ["main"] {
+            let is_root = parts == ["main"] || parts == ["core", "lib"] || parts == ["core", "build"];
+            if parts.iter().any(|p| p == "tests") || is_root {
                 continue;
+            }
+            if parts[0] == "core" {
+                parts.remove(0);
             }
             if parts == ["lib"] || parts.last().is_some_and(|p| p == "mod") {
                 parts.pop();

@@ -136,15 +136,17 @@ fn every_change_of_the_page_applies_builds_and_runs() {
     }
     // Names of its own: `lathe` of this build is what other tests run, and of two packages of one name cargo takes the build script of the copy for that of
     // the project, whose changes it then does not see.
-    let mut manifest = std::fs::read_to_string(fresh.path().join("Cargo.toml")).unwrap();
-    for (before, after) in [
-        ("name = \"lathe\"\npath = \"src/main.rs\"", "name = \"extended\"\npath = \"src/main.rs\""),
-        ("[package]\nname = \"lathe\"", "[package]\nname = \"extended\""),
+    for (file, before, after) in [
+        ("Cargo.toml", "name = \"lathe\"\npath = \"src/main.rs\"", "name = \"extended\"\npath = \"src/main.rs\""),
+        ("Cargo.toml", "[package]\nname = \"lathe\"", "[package]\nname = \"extended\""),
+        ("Cargo.toml", "lathe-core = { path", "lathe-core = { package = \"extended-core\", path"),
+        ("src/core/Cargo.toml", "[package]\nname = \"lathe-core\"", "[package]\nname = \"extended-core\""),
     ] {
-        assert_eq!(manifest.matches(before).count(), 1, "Cargo.toml says {before}");
-        manifest = manifest.replace(before, after);
+        let path = fresh.path().join(file);
+        let manifest = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(manifest.matches(before).count(), 1, "{file} says {before}");
+        std::fs::write(path, manifest.replace(before, after)).unwrap();
     }
-    std::fs::write(fresh.path().join("Cargo.toml"), manifest).unwrap();
     let refused: Vec<String> = changes.iter().filter_map(|c| apply(fresh.path(), c).err()).collect();
     assert!(refused.is_empty(), "{}", refused.join("\n"));
     let script: String = uses.iter().map(|b| format!("// docs/extending.md:{}\n{{\n{}}}\n", b.line, b.text)).collect();
@@ -152,7 +154,7 @@ fn every_change_of_the_page_applies_builds_and_runs() {
     let tree = target.join("extending");
     settle(fresh.path(), &tree);
 
-    // The same profile, so that the dependencies are those of this build; but the crate itself unoptimised.
+    // The same profile, so that the dependencies are those of this build; but the crates themselves unoptimised.
     let mut cargo = Command::new(env!("CARGO"));
     // What cargo tells this test about its own package: some dependencies look at it, and would be built anew here and once more afterwards.
     for (name, _) in std::env::vars_os() {
@@ -165,7 +167,8 @@ fn every_change_of_the_page_applies_builds_and_runs() {
         .current_dir(&tree)
         .env("CARGO_TARGET_DIR", target)
         .args(["build", "--quiet", "--offline", "--bin", "extended", "--profile", profile])
-        .args(["--config", &format!("profile.{profile}.package.extended.opt-level=0"), "--message-format=json-render-diagnostics"])
+        .args(["extended", "extended-core"].iter().flat_map(|name| ["--config".to_owned(), format!("profile.{profile}.package.{name}.opt-level=0")]))
+        .arg("--message-format=json-render-diagnostics")
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));

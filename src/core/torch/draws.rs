@@ -193,10 +193,14 @@ fn shown(law: Law, shape: &[i64]) -> String {
 
 /// What is asked for.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub struct Wanted<'a> {
+    /// From which distribution.
     pub law: Law,
+    /// Of the tensor.
     pub shape: &'a [i64],
+    /// Of its elements.
     pub dtype: DType,
+    /// Where it lies, and whose generator draws.
     pub device: Device,
     /// Of ints: the lowest, and the first that is too high.
     pub bounds: (i64, i64),
@@ -205,7 +209,10 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// A draw: the next recorded one where draws are replayed, else a fresh one.
-pub(crate) fn draw(wanted: Wanted, fresh: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+///
+/// # Errors
+/// `E0202` where the recorded draw is not of this law and shape, and what `fresh` fails with.
+pub fn draw(wanted: Wanted, fresh: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
     let depth = FRAMES.with_borrow(Vec::len);
     if depth == 0 { share::draw(wanted, fresh) } else { at(depth, wanted, Box::new(fresh)) }
 }

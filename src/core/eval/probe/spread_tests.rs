@@ -5,7 +5,7 @@ use crate::torch::{DType, Device, Tensor};
 use serde_json::Value;
 
 fn case() -> (Value, Tensor) {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/eval/spread.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/eval/spread.json");
     let json: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let x = numbers(&json["x"]);
     (json, x)

@@ -118,7 +118,7 @@ pub(crate) fn call_own(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Resu
 ///
 /// # Errors
 /// As [`script_call`].
-pub(crate) fn call_own1(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Tensor> {
+pub fn call_own1(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Result<Tensor> {
     call_own(name, args, kw)?.into_iter().next().unwrap_or(Value::None).into_tensor().map_err(|e| e.context(name))
 }
 

@@ -70,7 +70,7 @@ impl Tensor {
     }
 
     /// Its elements as texts: ints with all of their digits, floats as `float` writes them.
-    pub(crate) fn texts(&self, float: impl Fn(f64) -> String) -> Result<Vec<String>> {
+    pub fn texts(&self, float: impl Fn(f64) -> String) -> Result<Vec<String>> {
         Ok(match self.dtype() {
             DType::Bool => self.to_vec_i64()?.into_iter().map(|v| (v != 0).to_string()).collect(),
             _ if self.is_integral() => self.to_vec_i64()?.iter().map(i64::to_string).collect(),

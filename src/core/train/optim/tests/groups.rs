@@ -103,7 +103,7 @@ fn wrong_groups_are_refused() {
 /// tests/data/optim/make.rhai wrote it before there were groups.
 #[test]
 fn a_state_of_before_groups_goes_on_to_the_last_bit() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/optim/adamw.safetensors");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/optim/adamw.safetensors");
     let all = read_safetensors(std::path::Path::new(path)).unwrap().0;
     let get = |name: &str| no_grad(|| all[name].copy()).unwrap();
     let (w, b) = (get("before.w").requires_grad_(true).unwrap(), get("before.b").requires_grad_(true).unwrap());

@@ -21,7 +21,7 @@ fn entry(name: &str, bytes: impl AsRef<[u8]>) -> Entry {
 
 /// A good archive, taken apart.
 fn good() -> Entries {
-    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/encoders/map.pt")).unwrap();
+    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/encoders/map.pt")).unwrap();
     let mut zip = zip::ZipArchive::new(file).unwrap();
     let read = |i| {
         let mut e = zip.by_index(i).unwrap();
@@ -29,7 +29,7 @@ fn good() -> Entries {
         e.read_to_end(&mut bytes).unwrap();
         entry(&e.name().unwrap(), bytes)
     };
-    let n = zip::ZipArchive::new(std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/encoders/map.pt")).unwrap()).unwrap().len();
+    let n = zip::ZipArchive::new(std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/encoders/map.pt")).unwrap()).unwrap().len();
     (0..n).map(read).collect()
 }
 
@@ -147,7 +147,7 @@ fn a_good_archive_loads_in_whatever_order() {
 
 #[test]
 fn exported_networks_give_the_numbers_of_pytorch() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/programs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/programs");
     let want = crate::torch::files::read_npz(&folder.join("expected.npz")).unwrap();
     for (name, key) in [("scripted", "y"), ("traced", "y"), ("frozen", "y"), ("setstate", "kept")] {
         let program = TorchScript::load(&folder.join(format!("{name}.pt")), Device::Cpu).unwrap();

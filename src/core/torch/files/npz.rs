@@ -231,7 +231,7 @@ mod tests {
     use crate::torch::files::NpzWriter;
 
     fn data(name: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pt").join(name)
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/pt").join(name)
     }
 
     #[test]

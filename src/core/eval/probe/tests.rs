@@ -19,7 +19,7 @@ fn list(v: &Value) -> Vec<f64> {
 }
 
 fn case() -> Case {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/eval/probe.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/eval/probe.json");
     let json: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let n = json["x"].as_array().unwrap().len() as i64;
     let x = Tensor::from_slice(&list(&json["x"])).unwrap().reshape(&[n, -1]).unwrap();

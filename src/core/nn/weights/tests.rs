@@ -6,7 +6,7 @@ use crate::torch::files::{read_npy, read_npz, read_pt, read_safetensors};
 use std::path::Path;
 
 fn fixture(name: &str) -> Vec<u8> {
-    files::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pt").join(name)).unwrap()
+    files::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/pt").join(name)).unwrap()
 }
 
 /// All readers of weights say the same of the same bytes, whatever the file is called.

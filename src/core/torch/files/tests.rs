@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pt").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/pt").join(name)
 }
 
 fn named(name: &str) -> Named {
