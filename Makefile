@@ -24,12 +24,16 @@ demo: build weights ## pictures -> VAE -> Send-VAE -> latents -> SiT -> samples
 
 # In the build of `make quick`: the work is libtorch's, and what is Rust's is checked for overflows. Many tests wait for processes: two more at a time than there are cores.
 test: libtorch weights ## all tests
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(getconf _NPROCESSORS_ONLN) + 2))} $(CARGO) test --no-fail-fast $(ARGS)
+	$(CARGO) test --no-fail-fast $(ARGS)
 
 # One thread for each process of tests: two that wait for each other beside other processes are slower than one.
 quick test: export OMP_NUM_THREADS ?= 1
 # A fifth of what `make test` does.
 quick: export LATHE_RELOADS ?= 100
+# Tests make thousands of files that are synced to the disk and thrown away: in memory, where the system has such a folder.
+quick: export TMPDIR ?= $(shell test -d /dev/shm && test -w /dev/shm && echo /dev/shm || echo /tmp)
+# Some wait for locks, files and clients.
+quick test: export RUST_TEST_THREADS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 
 # What has `damage` in its name tries thousands of broken texts and files. The tests that cannot share a process go on beside the others.
 quick: libtorch ## the tests that start no process, in the debug build: after each edit

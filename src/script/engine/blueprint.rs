@@ -27,6 +27,10 @@ const MAX_STRING: usize = 256 << 20;
 /// without an end would use up the stack when it is freed.
 const MAX_ELEMENTS: usize = 1_000_000;
 
+/// Names in scripts that are kept once each. Beyond so many, rhai looks through all of them for each new one: its own limit of 256 takes an eighth of the
+/// time in which the standard library is read, and all of that library has fewer than this.
+const MAX_NAMES: usize = 8192;
+
 /// Operations between two looks at the stack and the limits: so many calls need far less of the stack than what stays free.
 const LOOK_EVERY: u64 = 8;
 
@@ -105,6 +109,7 @@ fn set_language(rhai: &mut rhai::Engine, options: &EngineOptions, meter: &Rc<Met
     rhai.set_fail_on_invalid_map_property(true);
     rhai.set_max_call_levels(limits.call_depth.unwrap_or(MAX_CALL_LEVELS).clamp(1, MAX_CALL_LEVELS));
     rhai.set_max_string_size(limits.string_bytes.unwrap_or(MAX_STRING).max(1));
+    rhai.set_max_strings_interned(MAX_NAMES);
     rhai.set_max_array_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
     rhai.set_max_map_size(limits.elements.unwrap_or(MAX_ELEMENTS).max(1));
     let meter = meter.clone();

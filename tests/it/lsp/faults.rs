@@ -54,7 +54,7 @@ fn faults_come_and_go_over_files_that_are_not_saved() {
 }
 
 #[test]
-fn random_edits_leave_nothing_behind() {
+fn damage_by_a_thousand_random_edits_leaves_nothing_behind() {
     let mut c = Client::new(&["utf-16"]);
     c.write("helper.rhai", HELPER);
     c.write("main.rhai", MAIN);
