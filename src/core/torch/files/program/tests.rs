@@ -29,7 +29,8 @@ fn good() -> Entries {
         e.read_to_end(&mut bytes).unwrap();
         entry(&e.name().unwrap(), bytes)
     };
-    let n = zip::ZipArchive::new(std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/encoders/map.pt")).unwrap()).unwrap().len();
+    let n =
+        zip::ZipArchive::new(std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/encoders/map.pt")).unwrap()).unwrap().len();
     (0..n).map(read).collect()
 }
 
