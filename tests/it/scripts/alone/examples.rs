@@ -9,16 +9,15 @@ fn examples_that_seed_the_generator_run() {
 }
 
 fn all_run() {
-    on_big_stack(|| {
+    let (count, failures) = on_big_stack(|| {
         let engine = Engine::new(EngineOptions { stdlib: Some(root().join("stdlib")), ..EngineOptions::default() });
         let reference = engine.reference().unwrap();
         let examples = reference.items().flat_map(|item| item.doc.examples().into_iter().map(|example| (item.signature.as_str(), example)));
         let seeding: Vec<_> = examples.filter(|(_, example)| example.contains("manual_seed(")).collect();
-        assert!(seeding.len() > 2, "only {} examples were found", seeding.len());
-        for (signature, example) in seeding {
-            if let Err(e) = engine.eval(&example) {
-                panic!("{signature}\n{}", e.render(false));
-            }
-        }
-    });
+        let fails = |(signature, example): &(&str, String)| Some(format!("{signature}\n{}", engine.eval(example).err()?.render(false)));
+        (seeding.len(), seeding.iter().filter_map(fails).collect::<Vec<_>>())
+    })
+    .unwrap();
+    assert!(count > 2, "only {count} examples were found");
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
