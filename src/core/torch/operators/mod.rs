@@ -114,7 +114,7 @@ pub(crate) fn call_own(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Resu
     entry.call(name, args, kw)
 }
 
-/// [`call_own`] for an operator with one tensor as its result.
+/// A call of Lathe's own, as `call_own`, of an operator with one tensor as its result.
 ///
 /// # Errors
 /// As [`script_call`].
