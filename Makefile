@@ -22,25 +22,15 @@ help: ## list the targets
 demo: build weights ## pictures -> VAE -> Send-VAE -> latents -> SiT -> samples
 	$(LATHE) run scripts/demo.rhai $(ARGS)
 
-# In the build of `make quick`: the work is libtorch's, and what is Rust's is checked for overflows. Many tests wait for processes: two more at a time than there are cores.
+# In the build of `make quick`: the work is libtorch's, and what is Rust's is checked for overflows.
+# As in .cargo/quick.sh: one thread for each process, and as many tests at a time.
+test: export OMP_NUM_THREADS ?= 1
+test: export RUST_TEST_THREADS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 test: libtorch weights ## all tests
 	$(CARGO) test --no-fail-fast $(ARGS)
 
-# One thread for each process of tests: two that wait for each other beside other processes are slower than one.
-quick test: export OMP_NUM_THREADS ?= 1
-# A fifth of what `make test` does.
-quick: export LATHE_RELOADS ?= 100
-# Tests make thousands of files that are synced to the disk and thrown away: in memory, where the system has a folder for that with room (they need 80 MB).
-quick: export TMPDIR ?= $(shell df -Pk /dev/shm 2> /dev/null | awk 'NR == 2 && $$4 > 1000000 { found = 1 } END { print found ? "/dev/shm" : "/tmp" }')
-# Some wait for locks, files and clients.
-quick test: export RUST_TEST_THREADS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
-
-# What has `damage` in its name tries thousands of broken texts and files. The tests that cannot share a process go on beside the others.
 quick: libtorch ## the tests that start no process, in the debug build: after each edit
-	@$(CARGO) test --quiet --no-run --lib --test it
-	@LATHE_TEST_ALONE=1 $(CARGO) test --quiet --test it -- ::alone:: --skip parity:: --skip damage --test-threads 1 > target/quick-alone.txt 2>&1 & \
-	alone=$$!; $(CARGO) test --quiet --lib --test it -- --skip ::process:: --skip ::alone:: --skip damage; rest=$$?; \
-	wait $$alone; alone=$$?; cat target/quick-alone.txt; exit $$((rest | alone))
+	@CARGO="$(CARGO)" sh .cargo/quick.sh
 
 build: libtorch ## the `lathe` binary, target/release/lathe
 	$(CARGO) build --release $(if $(CARGO_FEATURES),--features $(CARGO_FEATURES))

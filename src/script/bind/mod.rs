@@ -105,7 +105,7 @@ macro_rules! api {
                     all
                 };
                 let own: Vec<$crate::script::Param> = vec![$($crate::script::Param::of::<$ty>(stringify!($arg), options)),*];
-                let params: std::rc::Rc<[$crate::script::Param]> =
+                let params: std::sync::Arc<[$crate::script::Param]> =
                     own.into_iter().chain(has_options.then(|| $crate::script::Param::options(options))).collect();
                 $crate::script::ApiFn {
                     name: $crate::api!(@name $name $($script)?),

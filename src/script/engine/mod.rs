@@ -34,7 +34,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// An error as the faults that it holds; an interrupt stays one.
 fn each(e: &Error, path: &Path) -> Result<Vec<Diagnostic>> {
@@ -59,7 +59,12 @@ pub struct Engine {
     /// What the engine is made from, its functions among it.
     blueprint: Blueprint,
     known_is_old: Cell<bool>,
+    /// Whether the program that embeds the engine may have added names.
+    is_extended: bool,
 }
+
+/// The names of engines to which nothing was added, without and with `eval`: they are the same in all of them.
+static OWN_NAMES: [OnceLock<Arc<Known>>; 2] = [OnceLock::new(), OnceLock::new()];
 
 impl Drop for Engine {
     fn drop(&mut self) {
@@ -84,7 +89,7 @@ impl Engine {
         let meter = Rc::new(Meter::new(options.limits));
         let allow_eval = options.allow_eval;
         let blueprint = Blueprint::new(&host, options, &meter);
-        let engine = Engine { allow_eval, rhai: blueprint.make(), host, program, blueprint, known_is_old: Cell::new(true) };
+        let engine = Engine { allow_eval, rhai: blueprint.make(), host, program, blueprint, known_is_old: Cell::new(true), is_extended: false };
         engine.changed();
         engine
     }
@@ -116,6 +121,7 @@ impl Engine {
 
     /// Adds functions made with [`api!`](crate::api). Scripts loaded before do not see them.
     pub fn register(&mut self, functions: Vec<ApiFn>) {
+        self.is_extended = true;
         install(&mut self.rhai, &self.host, &functions);
         self.blueprint.functions.extend(functions);
         self.changed();
@@ -128,6 +134,7 @@ impl Engine {
         name: &str,
         function: impl rhai::RhaiNativeFunc<A, N, X, R, F> + 'static,
     ) {
+        self.is_extended = true;
         let mut module = Module::new();
         FuncRegistration::new(name).with_namespace(FnNamespace::Global).set_into_module(&mut module, function);
         let module = Shared::new(module);
@@ -171,6 +178,7 @@ impl Engine {
     /// The rhai engine, for what this type does not offer. Functions typed at a prompt, and what they call, run on another one, which
     /// knows nothing of what is done here.
     pub fn rhai_mut(&mut self) -> &mut rhai::Engine {
+        self.is_extended = true;
         self.known_is_old.set(true);
         &mut self.rhai
     }
@@ -202,7 +210,9 @@ impl Engine {
 
     fn refresh_known(&self) {
         if self.known_is_old.replace(false) {
-            self.program.set_known(Known::new(&self.rhai, &self.blueprint.functions, self.allow_eval));
+            let read = || Arc::new(Known::new(&self.rhai, &self.blueprint.functions, self.allow_eval));
+            let own = &OWN_NAMES[usize::from(self.allow_eval)];
+            self.program.set_known(if self.is_extended { read() } else { own.get_or_init(read).clone() });
         }
     }
 

@@ -10,6 +10,7 @@ use rhai::{Dynamic, Map, NativeCallContext};
 use std::any::TypeId;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// A parameter of a registered function.
 #[derive(Debug, Clone)]
@@ -89,7 +90,7 @@ pub struct ApiFn {
     /// Where it is found.
     pub receiver: Receiver,
     /// Its parameters; for a method, the receiver is the first.
-    pub params: Rc<[Param]>,
+    pub params: Arc<[Param]>,
     /// What it returns.
     pub returns: &'static str,
     /// Its doc comment, Markdown.

@@ -6,7 +6,7 @@ use crate::script::lang::given::OptionSpec;
 use rhai::{Dynamic, Map};
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// How many arguments a name takes, each possibility.
 pub(crate) type Arities = BTreeSet<usize>;
@@ -23,7 +23,7 @@ pub(crate) struct Known {
     /// Signatures of our own functions, by name (with the namespace for those in one).
     pub signatures: BTreeMap<String, Vec<String>>,
     /// The parameters of our own functions, by the same names, where one of that name has options.
-    parameters: BTreeMap<String, Vec<Rc<[Param]>>>,
+    parameters: BTreeMap<String, Vec<Arc<[Param]>>>,
     /// Functions of others that may take a map as the last of so many arguments.
     open: BTreeSet<(String, usize)>,
 }
@@ -104,7 +104,7 @@ impl Known {
 
     /// How many of our own functions and methods of that name take `n` arguments, the last of them not a receiver.
     fn own(&self, name: &str, n: usize) -> usize {
-        let takes = |params: &&Rc<[Param]>| n > 0 && n <= params.len() && params.iter().filter(|p| !p.optional).count() <= n;
+        let takes = |params: &&Arc<[Param]>| n > 0 && n <= params.len() && params.iter().filter(|p| !p.optional).count() <= n;
         self.parameters.get(name).map_or(0, |list| list.iter().filter(takes).count())
     }
 
@@ -112,7 +112,7 @@ impl Known {
     /// receiver counted: the options of each function that may be meant. Nothing when the map may be something else.
     pub(crate) fn options(&self, name: &str, n: usize) -> Vec<Vec<OptionSpec>> {
         let Some(list) = self.parameters.get(name).filter(|_| !self.open.contains(&(name.to_owned(), n))) else { return Vec::new() };
-        let takes = |params: &&Rc<[Param]>| n <= params.len() && params.iter().filter(|p| !p.optional).count() <= n;
+        let takes = |params: &&Arc<[Param]>| n <= params.len() && params.iter().filter(|p| !p.optional).count() <= n;
         let candidates: Option<Vec<_>> = list.iter().filter(takes).map(|params| options_at(params, n).map(|specs| specs())).collect();
         candidates.unwrap_or_default()
     }

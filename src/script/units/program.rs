@@ -60,7 +60,7 @@ pub(crate) struct Program {
     pub(super) stdlib: Option<PathBuf>,
     pub(super) roots: Roots,
     pub sources: Texts,
-    pub(super) known: RefCell<Rc<Known>>,
+    pub(super) known: RefCell<Arc<Known>>,
     pub(super) entry: RefCell<Option<Entry>>,
     pub(super) locator: RefCell<Locator>,
     /// The units of a record that are modules of libraries, with the library's name.
@@ -140,13 +140,13 @@ impl Program {
     }
 
     /// Sets the names that natives have.
-    pub(crate) fn set_known(&self, known: Known) {
+    pub(crate) fn set_known(&self, known: Arc<Known>) {
         self.looked.clear();
-        *self.known.borrow_mut() = Rc::new(known);
+        *self.known.borrow_mut() = known;
     }
 
     /// The names that natives have.
-    pub(crate) fn known(&self) -> Rc<Known> {
+    pub(crate) fn known(&self) -> Arc<Known> {
         self.known.borrow().clone()
     }
 

@@ -3,6 +3,7 @@
 
 use super::modules::Modules;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Parts by level; a part may use its own level's own part and everything below.
 const LEVELS: &[(&str, u32)] = &[
@@ -112,10 +113,14 @@ fn arrows_go_down_only() {
     assert!(wrong.is_empty(), "arrows that point up:\n{}", wrong.join("\n"));
 }
 
-fn sources() -> Modules {
-    let modules = Modules::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
-    assert!(modules.names().count() > 200 && modules.arrows().len() > 500, "the walk found the sources and what they use");
-    modules
+/// Read once for all tests.
+fn sources() -> &'static Modules {
+    static SOURCES: LazyLock<Modules> = LazyLock::new(|| {
+        let modules = Modules::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
+        assert!(modules.names().count() > 200 && modules.arrows().len() > 500, "the walk found the sources and what they use");
+        modules
+    });
+    &SOURCES
 }
 
 /// Arrows between the folders of a part that do not point down: `crate::script::lang::value -> crate::script::bind::cx`.
@@ -136,7 +141,7 @@ fn upward(modules: &Modules, part: &str, levels: &[(&str, u32)]) -> Vec<String> 
 
 #[test]
 fn inside_script_arrows_go_down_only() {
-    let wrong = upward(&sources(), "crate::script", SCRIPT_LEVELS);
+    let wrong = upward(sources(), "crate::script", SCRIPT_LEVELS);
     assert!(wrong.is_empty(), "arrows that point up:\n{}", wrong.join("\n"));
 }
 
