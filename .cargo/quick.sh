@@ -26,18 +26,19 @@ binary() {
 lathe=$(binary lathe) it=$(binary it) core=$(binary lathe_core)
 mkdir -p target/quick
 
-# The tests that cannot share a process go on beside the others, in two processes; but for the fixtures of `make parity`, which take a minute.
+# All go on beside each other, each kind in a process of its own; what they say comes one after the other. The tests that cannot share a process are run one by
+# one, in two processes, but for the fixtures of `make parity`, which take a minute.
+half=scripts::alone::stdlib::every_test_of_the_standard_library_passes_the_second_half
 alone() {
     LATHE_TEST_ALONE=1 "$it" --quiet --test-threads 1 $LONG --skip parity:: "$@"
 }
-half=scripts::alone::stdlib::every_test_of_the_standard_library_passes_the_second_half
 alone ::alone:: --skip "$half" > target/quick/alone.txt 2>&1 & one=$!
 alone --exact "$half" > target/quick/half.txt 2>&1 & two=$!
-trap 'kill "$one" "$two" 2> /dev/null; exit 130' INT TERM
+"$it" --quiet $LONG --skip ::process:: --skip ::alone:: > target/quick/it.txt 2>&1 & three=$!
+trap 'kill $one $two $three 2> /dev/null; exit 130' INT TERM
 
 failed=0
 "$lathe" --quiet $LONG || failed=1
-"$it" --quiet $LONG --skip ::process:: --skip ::alone:: || failed=1
 # A binary that passed passes again, as long as what it reads is the same.
 if [ "$(cat $PASSED 2> /dev/null)" = "$core" ] && [ -z "$(find -H "$core" tests/data .libtorch -newer $PASSED 2> /dev/null | head -n 1)" ]; then
     echo "the tests of src/core: unchanged since they passed, not run again (make test runs them)"
@@ -46,7 +47,8 @@ elif (cd src/core && "$core" --quiet $LONG); then
 else
     failed=1
 fi
-wait "$one" || failed=1
-wait "$two" || failed=1
-cat target/quick/alone.txt target/quick/half.txt
+for process in $one $two $three; do
+    wait "$process" || failed=1
+done
+cat target/quick/it.txt target/quick/alone.txt target/quick/half.txt
 exit $failed
