@@ -28,9 +28,6 @@ const SOURCES: [&str; 19] = [
     "recompute.cpp",
     "runtime.cpp",
 ];
-const HEADERS: [&str; 8] =
-    ["bridge.h", "convert.h", "dist/dist.h", "dist/handles.h", "dist/nccl.h", "dist/nccl_size.h", "guard.h", "program/program.h"];
-
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
@@ -62,12 +59,8 @@ fn main() {
         .include(Path::new(FOLDER).join("dist/gloo"))
         .include(&include)
         .include(include.join("torch/csrc/api/include"));
-    for name in SOURCES {
-        println!("cargo:rerun-if-changed={FOLDER}/{name}");
-    }
-    for name in HEADERS {
-        println!("cargo:rerun-if-changed={FOLDER}/{name}");
-    }
+    // Sources and headers.
+    println!("cargo:rerun-if-changed={FOLDER}");
     let objects = objects(&build, &include);
     let mut build = cc::Build::new();
     build.cpp(true).objects(objects);
@@ -86,19 +79,19 @@ fn main() {
     println!("cargo:libtorch={}", folder.display());
 }
 
-/// The object of each source. One whose source, headers and libtorch are those that it was made of is taken as it is: a script of the standard
-/// library that changed makes this program run again as well, and C++ takes minutes. They lie beside the folders of build scripts, where a changed copy of this
+/// The object of each source. One whose source, headers and libtorch are those that it was made of is taken as it is: a line of
+/// another source, or of the Rust beside them, makes this program run again as well, and C++ takes minutes. They lie beside the folders of build scripts, where a changed copy of this
 /// package finds them too.
 fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
     let text = |path: &Path| std::fs::read(path).unwrap_or_default();
     let mut common = std::collections::hash_map::DefaultHasher::new();
-    for name in HEADERS {
-        text(&Path::new(FOLDER).join(name)).hash(&mut common);
+    for header in headers(Path::new(FOLDER)) {
+        text(&header).hash(&mut common);
     }
     text(Path::new("build.rs")).hash(&mut common);
     text(&include.join("torch/headeronly/version.h")).hash(&mut common);
     include.hash(&mut common);
-    for variable in ["TARGET", "CXX", "CXXFLAGS"] {
+    for variable in ["TARGET", "CXX", "CXXFLAGS", "TARGET_CXX", "TARGET_CXXFLAGS"] {
         std::env::var(variable).unwrap_or_default().hash(&mut common);
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names it"));
@@ -129,6 +122,15 @@ fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
     // Half a gigabyte.
     let _ = std::fs::remove_dir_all(out.join(PARSED));
     objects
+}
+
+/// The headers of a folder and those in it, in an order that stays.
+fn headers(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).expect("a folder of this package").flatten().map(|e| e.path()).collect();
+    entries.sort();
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.into_iter().partition(|p| p.is_dir());
+    let own = files.into_iter().filter(|p| p.extension().is_some_and(|e| e == "h"));
+    own.chain(folders.iter().flat_map(|f| headers(f))).collect()
 }
 
 /// The folder of the headers that are parsed once.

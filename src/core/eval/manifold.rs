@@ -4,6 +4,7 @@
 use super::frechet::double;
 use crate::error::{Error, Result};
 use crate::interrupt;
+use crate::space;
 use crate::torch::{DType, Tensor, no_grad};
 
 /// In which numbers distances are computed.
@@ -32,7 +33,11 @@ impl Distances {
             return Err(Error::value("precision_recall", format!("features as large as {largest:e} have no squared distances in f64"))
                 .help("scale both sets"));
         }
-        Ok(if fits(1e-14..1e14) { self } else { Distances::F64 })
+        if self == Distances::F64 || fits(1e-14..1e14) {
+            return Ok(self);
+        }
+        space::say(&format!("warning: f32 does not hold the squares of features of {largest:e}: distances are computed in f64"));
+        Ok(Distances::F64)
     }
 
     /// Squared distances of all pairs: `[N, D]`, `[M, D]` f64 -> `[N, M]` f32 or f64.

@@ -209,10 +209,11 @@ impl Engine {
     }
 
     fn refresh_known(&self) {
-        if self.known_is_old.replace(false) {
+        if self.known_is_old.get() {
             let read = || Arc::new(Known::new(&self.rhai, &self.blueprint.functions, self.allow_eval));
             let own = &OWN_NAMES[usize::from(self.allow_eval)];
             self.program.set_known(if self.is_extended { read() } else { own.get_or_init(read).clone() });
+            self.known_is_old.set(false);
         }
     }
 

@@ -114,7 +114,7 @@ pub(crate) fn call_own(name: &str, args: &[Value], kw: &[(&str, Value)]) -> Resu
     entry.call(name, args, kw)
 }
 
-/// A call of Lathe's own, as `call_own`, of an operator with one tensor as its result.
+/// Calls an operator with one tensor as its result for a function of ours whose arguments come from a script: with the checks of its family, listed or not.
 ///
 /// # Errors
 /// As [`script_call`].

@@ -1,6 +1,6 @@
 //! docs/extending.md: every change in it applies to this tree, all of them together build, and the lines below each run.
 //!
-//! The copy is built with the dependencies of this very build, so that only the crate itself is compiled, without optimisation.
+//! The copy is built with the dependencies of this very build, so that only the two crates of the project are compiled, without optimisation.
 
 use crate::support::root;
 use std::fmt::Write;
