@@ -160,6 +160,7 @@ pub fn requested() -> bool {
 }
 
 /// The same for the whole process alone: what is asked at every operation of a script must cost nothing.
+#[inline]
 pub fn process_requested() -> bool {
     STOP.load(Ordering::Relaxed) && (HOLDS.load(Ordering::Relaxed) == 0 || URGENT.load(Ordering::Relaxed))
 }
@@ -170,6 +171,7 @@ pub fn pending() -> bool {
 }
 
 /// Whether scripts need look at nothing but their own counters: no request to stop, and no line of a prompt. One atomic read.
+#[inline]
 pub fn is_quiet() -> bool {
     LOOK.load(Ordering::Relaxed) == 0
 }
