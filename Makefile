@@ -23,9 +23,10 @@ demo: build weights ## pictures -> VAE -> Send-VAE -> latents -> SiT -> samples
 	$(LATHE) run scripts/demo.rhai $(ARGS)
 
 # In the build of `make quick`: the work is libtorch's, and what is Rust's is checked for overflows.
-# As in .cargo/quick.sh: one thread for each process, and as many tests at a time.
-test: export OMP_NUM_THREADS ?= 1
-test: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN) + 2)))
+# One thread for each process of tests: two that wait for each other beside other processes are slower than one.
+quick test: export OMP_NUM_THREADS ?= 1
+# Some wait for locks, files, clients and processes.
+quick test: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN) + 2)))
 test: libtorch weights ## all tests
 	$(CARGO) test --no-fail-fast $(ARGS)
 

@@ -15,7 +15,6 @@ fn main() {
     println!("cargo:libtorch={folder}");
     // What decides how long libgomp's threads spin, before libgomp looks: an object of the executables alone.
     if let Some(object) = told("DEP_LATHE_BRIDGE_EARLY") {
-        println!("cargo:early={object}");
         for kind in ["bins", "tests", "benches"] {
             println!("cargo:rustc-link-arg-{kind}={object}");
         }

@@ -7,12 +7,8 @@ cd "$(dirname "$0")/.." || exit
 # What has `damage` in its name tries thousands of broken texts and files.
 LONG="--skip damage"
 
-# One thread for each process of tests: two that wait for each other beside other processes are slower than one.
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 # A fifth of what `make test` does.
 export LATHE_RELOADS="${LATHE_RELOADS:-100}"
-# Some wait for locks, files and clients.
-export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN) + 2))}"
 
 # CARGO may have arguments, `cargo +nightly`.
 built=$(${CARGO:-cargo} test --quiet --no-run --lib --test it --message-format=json-render-diagnostics) || exit
@@ -73,9 +69,8 @@ start_alone "$work/3" --exact "$half"
 tests_core=
 if needs_core; then
     printf '%s\n' "$key" > "$work/key"
-    (cd src/core && exec "$core" --quiet $LONG) > "$work/4" 2>&1 &
+    start "$work/4" env -C src/core "$core" --quiet $LONG
     tests_core=$!
-    running="$running $tests_core"
 else
     echo "src/core: unchanged since its tests passed; they are not run again (make test runs them)" > "$work/4"
 fi

@@ -28,6 +28,7 @@ const SOURCES: [&str; 19] = [
     "recompute.cpp",
     "runtime.cpp",
 ];
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
@@ -59,9 +60,14 @@ fn main() {
         .include(Path::new(FOLDER).join("dist/gloo"))
         .include(&include)
         .include(include.join("torch/csrc/api/include"));
-    // Sources and headers.
-    println!("cargo:rerun-if-changed={FOLDER}");
-    let objects = objects(&build, &include);
+    for name in SOURCES {
+        println!("cargo:rerun-if-changed={FOLDER}/{name}");
+    }
+    let headers = headers(Path::new(FOLDER));
+    for header in &headers {
+        println!("cargo:rerun-if-changed={}", header.display());
+    }
+    let objects = objects(&build, &include, &headers);
     let mut build = cc::Build::new();
     build.cpp(true).objects(objects);
     // Another libtorch under the same path means other headers.
@@ -79,21 +85,18 @@ fn main() {
     println!("cargo:libtorch={}", folder.display());
 }
 
-/// The object of each source. One whose source, headers and libtorch are those that it was made of is taken as it is: a line of
-/// another source, or of the Rust beside them, makes this program run again as well, and C++ takes minutes. They lie beside the folders of build scripts, where a changed copy of this
-/// package finds them too.
-fn objects(build: &cc::Build, include: &Path) -> Vec<PathBuf> {
+/// The object of each source. One whose source, headers, compiler and libtorch are those that it was made of is taken as it is: a line of another source
+/// makes this program run again as well, and C++ takes minutes. They lie beside the folders of build scripts, where a changed copy of this package finds
+/// them too.
+fn objects(build: &cc::Build, include: &Path, headers: &[PathBuf]) -> Vec<PathBuf> {
     let text = |path: &Path| std::fs::read(path).unwrap_or_default();
     let mut common = std::collections::hash_map::DefaultHasher::new();
-    for header in headers(Path::new(FOLDER)) {
-        text(&header).hash(&mut common);
-    }
+    headers.iter().for_each(|header| text(header).hash(&mut common));
     text(Path::new("build.rs")).hash(&mut common);
     text(&include.join("torch/headeronly/version.h")).hash(&mut common);
-    include.hash(&mut common);
-    for variable in ["TARGET", "CXX", "CXXFLAGS", "TARGET_CXX", "TARGET_CXXFLAGS"] {
-        std::env::var(variable).unwrap_or_default().hash(&mut common);
-    }
+    // Where libtorch's headers are, and all that variables of the environment say.
+    let compiler = build.get_compiler();
+    (compiler.path(), compiler.args()).hash(&mut common);
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names it"));
     // target/PROFILE/build/NAME-HASH/out
     let out = out.ancestors().nth(3).unwrap_or(&out).join("bridge");

@@ -58,9 +58,18 @@ pub struct Engine {
     program: Rc<Program>,
     /// What the engine is made from, its functions among it.
     blueprint: Blueprint,
-    known_is_old: Cell<bool>,
-    /// Whether the program that embeds the engine may have added names.
-    is_extended: bool,
+    names: Cell<Names>,
+}
+
+/// What the scripts of an engine know of its functions' names.
+#[derive(Clone, Copy)]
+enum Names {
+    /// Nothing yet, and they are those of every engine.
+    Own,
+    /// Not all: the program that embeds the engine may have added some.
+    Old,
+    /// All.
+    Told,
 }
 
 /// The names of engines to which nothing was added, without and with `eval`: they are the same in all of them.
@@ -89,7 +98,7 @@ impl Engine {
         let meter = Rc::new(Meter::new(options.limits));
         let allow_eval = options.allow_eval;
         let blueprint = Blueprint::new(&host, options, &meter);
-        let engine = Engine { allow_eval, rhai: blueprint.make(), host, program, blueprint, known_is_old: Cell::new(true), is_extended: false };
+        let engine = Engine { allow_eval, rhai: blueprint.make(), host, program, blueprint, names: Cell::new(Names::Own) };
         engine.changed();
         engine
     }
@@ -101,7 +110,6 @@ impl Engine {
             let blueprint = self.blueprint.clone();
             move || blueprint.make()
         }));
-        self.known_is_old.set(true);
     }
 
     /// The values that functions share with the host program.
@@ -121,7 +129,7 @@ impl Engine {
 
     /// Adds functions made with [`api!`](crate::api). Scripts loaded before do not see them.
     pub fn register(&mut self, functions: Vec<ApiFn>) {
-        self.is_extended = true;
+        self.names.set(Names::Old);
         install(&mut self.rhai, &self.host, &functions);
         self.blueprint.functions.extend(functions);
         self.changed();
@@ -134,7 +142,7 @@ impl Engine {
         name: &str,
         function: impl rhai::RhaiNativeFunc<A, N, X, R, F> + 'static,
     ) {
-        self.is_extended = true;
+        self.names.set(Names::Old);
         let mut module = Module::new();
         FuncRegistration::new(name).with_namespace(FnNamespace::Global).set_into_module(&mut module, function);
         let module = Shared::new(module);
@@ -178,8 +186,7 @@ impl Engine {
     /// The rhai engine, for what this type does not offer. Functions typed at a prompt, and what they call, run on another one, which
     /// knows nothing of what is done here.
     pub fn rhai_mut(&mut self) -> &mut rhai::Engine {
-        self.is_extended = true;
-        self.known_is_old.set(true);
+        self.names.set(Names::Old);
         &mut self.rhai
     }
 
@@ -209,12 +216,14 @@ impl Engine {
     }
 
     fn refresh_known(&self) {
-        if self.known_is_old.get() {
-            let read = || Arc::new(Known::new(&self.rhai, &self.blueprint.functions, self.allow_eval));
-            let own = &OWN_NAMES[usize::from(self.allow_eval)];
-            self.program.set_known(if self.is_extended { read() } else { own.get_or_init(read).clone() });
-            self.known_is_old.set(false);
-        }
+        let read = || Arc::new(Known::new(&self.rhai, &self.blueprint.functions, self.allow_eval));
+        let known = match self.names.get() {
+            Names::Own => OWN_NAMES[usize::from(self.allow_eval)].get_or_init(read).clone(),
+            Names::Old => read(),
+            Names::Told => return,
+        };
+        self.program.set_known(known);
+        self.names.set(Names::Told);
     }
 
     /// Loads a script and everything it imports: parses, checks, and evaluates constants. Nothing else runs yet.
