@@ -12,7 +12,11 @@ fn folder() -> PathBuf {
 fn files() -> Vec<String> {
     let entries = std::fs::read_dir(folder().join("tests")).unwrap().map(|e| e.unwrap().path());
     let name = |path: PathBuf| {
-        assert!(path.is_file() && path.extension().is_some_and(|e| e == "rhai"), "{} would not be run", path.display());
+        assert!(
+            path.is_file() && path.extension().is_some_and(|e| e == "rhai"),
+            "{} would not be run: stdlib/tests holds files NAME.rhai alone",
+            path.display()
+        );
         path.file_stem().unwrap().to_str().unwrap().to_owned()
     };
     let mut names: Vec<String> = entries.map(name).collect();
